@@ -1,0 +1,169 @@
+"""Road photos of one size with their masks: read from a folder, in memory or memory-mapped.
+
+Chapter: the data. The folder layouts are described in `layouts`, the files in `reading`; their public
+names can be imported from here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.roads.layouts import (
+    LAYOUTS,
+    SPLITS,
+    Pair,
+    layout_of,
+    pairs,
+    photos,
+    raise_for,
+    read_pair,
+    unlabeled,
+)
+from upcrack_lite.roads.reading import read_image, read_mask, resize
+
+__all__ = [
+    "LAYOUTS",
+    "SPLITS",
+    "Pair",
+    "RoadSet",
+    "layout_of",
+    "load",
+    "pairs",
+    "photos",
+    "read_image",
+    "read_mask",
+    "read_pair",
+    "resize",
+    "unlabeled",
+]
+
+_FORMAT = 1  # of a stored set; raised when its files or the rule of `resize` change
+
+
+@dataclass(frozen=True, eq=False)
+class RoadSet:
+    """Photos of one size with their masks, in memory or memory-mapped.
+
+    Attributes:
+        name: name of the set, such as `deepcrack`.
+        images: uint8 `(N, S, S, 3)` RGB.
+        crack_masks: bool `(N, S, S)`, True = crack; None if the photos have no labels.
+        names: N names, one a photo.
+
+    Raises:
+        UserError: shapes, types or counts do not fit together.
+    """
+
+    name: str
+    images: np.ndarray
+    crack_masks: np.ndarray | None
+    names: list[str]
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.shape[3] != 3 or self.images.dtype != np.uint8:
+            raise UserError(f"images must be uint8 (N, H, W, 3), not {self.images.dtype} {self.images.shape}")
+        masks = self.crack_masks
+        if masks is not None and (masks.shape != self.images.shape[:3] or masks.dtype != np.bool_):
+            raise UserError(
+                f"crack_masks must be bool {self.images.shape[:3]}, not {masks.dtype} {masks.shape}"
+            )
+        if len(self.names) != len(self.images):
+            raise UserError(f"{len(self.names)} names for {len(self.images)} images: give one name an image")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def load(
+    folder: str | Path,
+    split: str,
+    size: int,
+    layout: str = "auto",
+    limit: int | None = None,
+    memmap_dir: str | Path | None = None,
+) -> RoadSet:
+    """Read a set and stretch every photo and mask to `size` × `size` (the rule is at `resize`).
+
+    Args:
+        folder, split, layout: as in `pairs`.
+        size: side in pixels.
+        limit: read only the first so many pairs by name; None reads all.
+        memmap_dir: keep the arrays in a subfolder of this one instead of in memory, and use them again
+            as long as the files on disk have the same names, sizes and times. A subfolder whose name
+            starts with a dot is a write that was interrupted; it can be deleted.
+
+    Raises:
+        UserError: as in `pairs`, and for files that cannot be read or differ in size (all are listed).
+    """
+    if limit is not None and limit < 1:
+        raise UserError(f"limit must be at least 1, or None for all pairs; not {limit}")
+    if size < 1:
+        raise UserError(f"size must be at least 1 pixel, not {size}")
+    found = pairs(folder, layout, split)[:limit]
+    name, names = Path(folder).resolve().name, [pair.name for pair in found]
+    if memmap_dir is None:
+        images = np.empty((len(found), size, size, 3), np.uint8)
+        crack_masks = np.empty((len(found), size, size), np.bool_)
+        _fill(found, size, images, crack_masks)
+        return RoadSet(name, images, crack_masks, names)
+    stored = _stored(found, size, Path(folder).resolve(), split, Path(memmap_dir))
+    images = np.load(stored / "images.npy", mmap_mode="r")
+    crack_masks = np.load(stored / "crack_masks.npy", mmap_mode="r")
+    return RoadSet(name, images, crack_masks, names)
+
+
+def _fill(found: list[Pair], size: int, images: np.ndarray, crack_masks: np.ndarray) -> None:
+    """Read the pairs into arrays `(N, S, S, 3)` and `(N, S, S)`; list every bad file at the end."""
+    problems: list[str] = []
+    for index, pair in enumerate(found):
+        try:
+            images[index], crack_masks[index] = resize(*read_pair(pair), size)
+        except UserError as error:
+            problems.append(str(error))
+    raise_for(problems, "these pairs cannot be read")
+
+
+def _stored(found: list[Pair], size: int, source: Path, split: str, memmap_dir: Path) -> Path:
+    """Return the folder of a stored set: one written before from the same files, or a new one."""
+    files = _fingerprint(found)
+    target = memmap_dir / f"{source.name}-{split}-{size}-{files[:12]}"
+    index = {"format": _FORMAT, "source": str(source), "split": split, "size": size, "count": len(found)}
+    index["files_sha256"] = files
+    try:
+        if json.loads((target / "index.json").read_text(encoding="utf-8")) == index:
+            return target
+    except (OSError, ValueError):
+        pass  # not there yet, or not ours: written below
+    aside = memmap_dir / f".{target.name}.{uuid.uuid4().hex[:8]}"
+    aside.mkdir(parents=True)
+    try:
+        shape = (len(found), size, size)
+        images = np.lib.format.open_memmap(aside / "images.npy", "w+", np.uint8, (*shape, 3))
+        crack_masks = np.lib.format.open_memmap(aside / "crack_masks.npy", "w+", np.bool_, shape)
+        _fill(found, size, images, crack_masks)
+        images.flush()
+        crack_masks.flush()
+        (aside / "index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
+        shutil.rmtree(target, ignore_errors=True)  # an index of another source or format
+        aside.rename(target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)  # after an error; renamed away otherwise
+    return target
+
+
+def _fingerprint(found: list[Pair]) -> str:
+    """Hash the list of files with their sizes and times, so that a changed set is read again."""
+    digest = hashlib.sha256()
+    for pair in found:
+        for path in (pair.image, pair.mask):
+            state = path.stat()
+            digest.update(f"{path.resolve()}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+    return digest.hexdigest()

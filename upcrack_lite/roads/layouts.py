@@ -1,0 +1,213 @@
+"""Folders of photos with crack masks, as they come from their authors. Chapter: the data.
+
+Four layouts are read (split names in brackets):
+
+- `deepcrack`: `train_img/ train_lab/` [train] and `test_img/ test_lab/` [test];
+- `cfd`: `image/*.jpg` and `groundTruth/*.mat`; a test set without a split: every split gives all
+  labeled photos. The 37 photos 201-208 and 301-329 were never labeled and are left out;
+- `crack500`: `traincrop/ valcrop/ testcrop/` [train, val, test], each with `*.jpg` and `*.png`;
+- `plain`: `image/` and `mask/` (or `images/` and `masks/`), no split: every split gives all.
+
+A photo and its mask share the file name up to its ending. All bad files are listed, not the first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.roads.reading import IMAGE_TYPES, is_image, read_image, read_mask
+
+SPLITS = ("train", "val", "test")
+LAYOUTS = {
+    "deepcrack": {"train": ("train_img", "train_lab"), "test": ("test_img", "test_lab")},
+    "cfd": dict.fromkeys(SPLITS, ("image", "groundTruth")),
+    "crack500": {split: (f"{split}crop", f"{split}crop") for split in SPLITS},
+    "plain": dict.fromkeys(SPLITS, ("image", "mask")),
+}
+"""For each layout and split: the folder of the photos and the folder of the masks."""
+
+_PLAIN = (("image", "mask"), ("images", "masks"))
+_CFD_UNLABELED = {f"{n:03d}" for n in (*range(201, 209), *range(301, 330))}
+_LISTED = 20  # bad files shown in one message
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A photo and its mask on disk; `mask` is None for a photo without a label."""
+
+    name: str
+    image: Path
+    mask: Path | None = None
+
+
+def photos(folder: str | Path) -> list[Path]:
+    """List the images of a folder (not of its subfolders), sorted by name.
+
+    Raises:
+        UserError: there is no such folder, or no image in it.
+    """
+    folder = _existing(folder)
+    found = sorted(path for path in folder.iterdir() if path.is_file() and is_image(path))
+    if not found:
+        others = sorted({path.suffix for path in folder.iterdir() if path.is_file() and path.suffix})
+        hint = f" (it holds {', '.join(others)} files)" if others else ""
+        raise UserError(f"{folder}: no image in it{hint}; read are {', '.join(IMAGE_TYPES)}")
+    return found
+
+
+def unlabeled(folder: str | Path) -> list[Pair]:
+    """List the images of a folder as pairs without masks, such as photos of undamaged road.
+
+    Raises:
+        UserError: there is no such folder, or no image in it.
+    """
+    return [Pair(path.stem, path) for path in photos(folder)]
+
+
+def layout_of(folder: str | Path) -> str:
+    """Tell the layout of a set's folder from its subfolders.
+
+    Raises:
+        UserError: no layout fits, or more than one does; the message lists what was looked for and, if
+            the folder holds sets instead of being one, their names.
+    """
+    folder = _existing(folder)
+    fitting = _fitting(folder)
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise UserError(f"{folder}: fits the layouts {' and '.join(fitting)}; name one with layout=")
+    sets = [child.name for child in sorted(folder.iterdir()) if child.is_dir() and _fitting(child)]
+    looked_for = "; ".join(
+        f"{name}: {' '.join(dict.fromkeys(f'{part}/' for pair in splits.values() for part in pair))}"
+        for name, splits in LAYOUTS.items()
+    )
+    remedy = f"; give one of the sets inside it: {', '.join(sets)}" if sets else ""
+    raise UserError(f"{folder}: is no data set in a known layout{remedy} (looked for {looked_for})")
+
+
+def pairs(folder: str | Path, layout: str = "auto", split: str = "train") -> list[Pair]:
+    """List the photos of a set with their masks, sorted by name.
+
+    Args:
+        folder: folder of one set.
+        layout: `auto`, `deepcrack`, `cfd`, `crack500` or `plain`.
+        split: `train`, `val` or `test`; `cfd` and `plain` have no split and give all for each.
+
+    Raises:
+        UserError: unknown layout or split, a missing folder, photos without masks, masks without
+            photos, or two files of one name. All such files are listed.
+    """
+    folder = _existing(folder)
+    if layout != "auto" and layout not in LAYOUTS:
+        raise UserError(f"unknown layout {layout!r}; choose auto, {', '.join(LAYOUTS)}")
+    if split not in SPLITS:
+        raise UserError(f"unknown split {split!r}; choose {', '.join(SPLITS)}")
+    layout = layout_of(folder) if layout == "auto" else layout
+    if split not in LAYOUTS[layout]:
+        raise UserError(
+            f"{folder}: the layout {layout} has no split {split!r}; choose {', '.join(LAYOUTS[layout])}"
+        )
+    image_dir, mask_dir = _split_folders(folder, layout, split)
+    image_types = (".jpg", ".jpeg") if image_dir == mask_dir else IMAGE_TYPES
+    mask_types = {"cfd": (".mat",), "crack500": (".png",)}.get(layout, IMAGE_TYPES)
+    problems: list[str] = []
+    images = _by_stem(image_dir, image_types, problems)
+    masks = _by_stem(mask_dir, mask_types, problems)
+    known_unlabeled = _CFD_UNLABELED if layout == "cfd" else set()
+    for stem in sorted(images.keys() - masks.keys() - known_unlabeled):
+        problems.append(f"{images[stem]}: has no mask; expected {mask_dir / stem}{_endings(mask_types)}")
+    for stem in sorted(masks.keys() - images.keys()):
+        problems.append(f"{masks[stem]}: has no photo; expected {image_dir / stem}{_endings(image_types)}")
+    raise_for(problems, f"{folder}: photos and masks do not pair up")
+    found = [Pair(stem, images[stem], masks[stem]) for stem in sorted(images.keys() & masks.keys())]
+    if not found:
+        raise UserError(f"{image_dir}: no photo with a mask in it")
+    return found
+
+
+def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray | None]:
+    """Read a photo, uint8 `(H, W, 3)`, and its mask, bool `(H, W)` or None.
+
+    Raises:
+        UserError: a file cannot be read, or the two differ in size.
+    """
+    image = read_image(pair.image)
+    crack_mask = None if pair.mask is None else read_mask(pair.mask)
+    if crack_mask is not None and crack_mask.shape != image.shape[:2]:
+        raise UserError(size_problem(pair, image.shape, crack_mask.shape))
+    return image, crack_mask
+
+
+def raise_for(problems: list[str], title: str) -> None:
+    """Raise one `UserError` that lists the problems, the first 20 in full; do nothing for none."""
+    if problems:
+        shown = problems[:_LISTED]
+        more = len(problems) - len(shown)
+        lines = [f"{title} ({len(problems)}):", *shown, *([f"and {more} more"] if more else [])]
+        raise UserError("\n  ".join(lines))
+
+
+def size_problem(pair: Pair, image_shape: tuple[int, ...], mask_shape: tuple[int, ...]) -> str:
+    """Say that photo and mask differ in size, and hint at a turned photo where that explains it."""
+    (height, width), (mask_height, mask_width) = image_shape[:2], mask_shape[:2]
+    turned = (
+        " (one is turned: the photo stands as its EXIF tag says)" if mask_shape == (width, height) else ""
+    )
+    return f"{pair.mask}: is {mask_width}×{mask_height}, its photo {pair.image.name} {width}×{height}{turned}"
+
+
+def _existing(folder: str | Path) -> Path:
+    """Return the folder as a path, or raise `UserError` if it is none."""
+    folder = Path(folder)
+    if not folder.exists():
+        raise UserError(f"{folder}: there is no such folder")
+    if not folder.is_dir():
+        raise UserError(f"{folder}: is a file; give the folder of a data set")
+    return folder
+
+
+def _fitting(folder: Path) -> list[str]:
+    """List the layouts that a folder's subfolders fit."""
+    there = {child.name for child in folder.iterdir() if child.is_dir()}
+    fits = {
+        "deepcrack": there & {"train_img", "test_img"},
+        "cfd": {"image", "groundTruth"} <= there,
+        "crack500": there & {"traincrop", "valcrop", "testcrop"},
+        "plain": any(set(names) <= there for names in _PLAIN),
+    }
+    return [name for name, fit in fits.items() if fit]
+
+
+def _split_folders(folder: Path, layout: str, split: str) -> tuple[Path, Path]:
+    """Return the folders of photos and masks; raise `UserError` if one is missing."""
+    choices = _PLAIN if layout == "plain" else (LAYOUTS[layout][split],)
+    image_dir, mask_dir = next((pair for pair in choices if (folder / pair[0]).is_dir()), choices[0])
+    found = [folder / image_dir, folder / mask_dir]
+    if layout == "crack500" and (found[0] / image_dir).is_dir():
+        found = [found[0] / image_dir] * 2  # the archives unpack to traincrop/traincrop/
+    missing = sorted({f"{path}: there is no such folder" for path in found if not path.is_dir()})
+    raise_for(missing, f"{folder}: the split {split!r} of the layout {layout} is not there")
+    return found[0], found[1]
+
+
+def _by_stem(folder: Path, types: tuple[str, ...], problems: list[str]) -> dict[str, Path]:
+    """Map file names without ending to the files of these types; note two files of one name."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in types or path.name.startswith(".") or not path.is_file():
+            continue
+        if path.stem in found:
+            problems.append(f"{path}: has the same name as {found[path.stem].name}; keep one")
+        else:
+            found[path.stem] = path
+    return found
+
+
+def _endings(types: tuple[str, ...]) -> str:
+    """Write the expected endings after a file's stem."""
+    return types[0] if len(types) == 1 else f" with one of {' '.join(types)}"

@@ -1,0 +1,201 @@
+"""Read one photo or one mask from disk, and stretch the two to a square. Chapter: the data.
+
+Every problem of a file raises `UserError`, also the one that OpenCV hides: it decodes a cut-off
+JPEG without a word and fills the missing part with gray.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from upcrack_lite.errors import UserError
+
+IMAGE_TYPES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
+"""File name endings that are read as images, in small or capital letters."""
+
+CFD_CRACK_LABELS = (2, 4)
+"""Labels that mean crack in a CFD `.mat` file; 1 is road, 3 intact road enclosed by cracks."""
+
+_ORIENTATION_TAG = 0x0112
+_JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # not a stuffed byte, restart or fill byte
+
+
+def is_image(path: Path) -> bool:
+    """Return True if the file name ends like an image and is not a hidden file."""
+    return path.suffix.lower() in IMAGE_TYPES and not path.name.startswith(".")
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Read a photo as uint8 RGB `(H, W, 3)`.
+
+    The photo is turned as its EXIF orientation tag says, so that it stands as a viewer shows it.
+    Gray becomes three equal channels, transparency is dropped, 16-bit values are divided by 257.
+
+    Raises:
+        UserError: the file is missing, cut off, no image, or neither 8 nor 16 bits deep.
+    """
+    image = _decode(Path(path), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH)
+    if image.dtype == np.uint16:
+        image = ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return image
+
+
+def read_mask(path: str | Path) -> np.ndarray:
+    """Read a crack mask as bool `(H, W)`, True = crack.
+
+    An image file is crack where its brightest channel is above half of its range (> 127 of 255), so
+    a colored label counts too; a file that holds only 0 and 1 is crack where it is 1. It is turned by
+    its EXIF tag like a photo. A `.mat` file is a CFD label: 2 and 4 are crack (1 is road, 3 intact road
+    enclosed by cracks).
+
+    Raises:
+        UserError: the file is missing, cut off or no mask.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".mat":
+        return np.isin(_read_segmentation(path), CFD_CRACK_LABELS)
+    values = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH).max(axis=2)
+    if values.max() <= 1:
+        return values == 1
+    return values > np.iinfo(values.dtype).max // 2
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Return (height, width) of a photo as `read_image` would give it, from the file's header alone.
+
+    Raises:
+        UserError: the file is missing or its header cannot be read.
+    """
+    path = Path(path)
+    try:
+        with Image.open(path) as picture:
+            width, height = picture.size
+            turned = picture.getexif().get(_ORIENTATION_TAG, 1) in (5, 6, 7, 8)
+    except (OSError, SyntaxError, ValueError):
+        # Pillow knows fewer kinds of TIFF than OpenCV: a file is only bad if both refuse it.
+        height, width = read_image(path).shape[:2]
+        return height, width
+    return (width, height) if turned else (height, width)
+
+
+def resize(
+    image: np.ndarray, crack_mask: np.ndarray | None, size: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Stretch a photo and its mask to `size` × `size` pixels; the aspect ratio is not kept.
+
+    The photo is averaged over areas where no side grows, else interpolated (cubic). The mask is
+    interpolated (bilinear) and cut at > 127 of 255, the rule behind the kit's tables.
+
+    Args:
+        image: uint8 `(H, W, 3)`.
+        crack_mask: bool `(H, W)`, or None.
+        size: side of the result in pixels, at least 1.
+
+    Returns:
+        uint8 `(size, size, 3)` and bool `(size, size)`, or None without a mask.
+
+    Raises:
+        UserError: the size is not positive, or photo and mask differ in size.
+    """
+    if size < 1:
+        raise UserError(f"size must be at least 1 pixel, not {size}")
+    height, width = image.shape[:2]
+    if crack_mask is not None and crack_mask.shape != (height, width):
+        raise UserError(
+            f"the mask is {_wh(crack_mask.shape)} but the photo is {_wh((height, width))}: "
+            "give both at the same size"
+        )
+    how = cv2.INTER_AREA if size <= min(height, width) else cv2.INTER_CUBIC
+    resized = (
+        image.copy()
+        if (height, width) == (size, size)
+        else cv2.resize(image, (size, size), interpolation=how)
+    )
+    if crack_mask is None:
+        return resized, None
+    gray = crack_mask.astype(np.uint8) * 255
+    return resized, cv2.resize(gray, (size, size), interpolation=cv2.INTER_LINEAR) > 127
+
+
+def _wh(shape: tuple[int, ...]) -> str:
+    """Write a (height, width) as width×height, the way image viewers do."""
+    return f"{shape[1]}×{shape[0]}"
+
+
+def _decode(path: Path, flags: int) -> np.ndarray:
+    """Decode an image file that is whole, with 8 or 16 bits a channel, to `(H, W, 3)`."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    if not data:
+        raise UserError(f"{path}: is empty (0 bytes); copy it again")
+    if not _is_whole(data):
+        raise UserError(f"{path}: is cut off or damaged; copy or download it again")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:  # a picture larger than OpenCV's limit
+        image = None
+    if image is None:
+        raise UserError(f"{path}: is not an image that can be read; save it again as PNG or JPEG")
+    if image.dtype not in (np.uint8, np.uint16):
+        raise UserError(f"{path}: has {image.dtype} values; save it with 8 or 16 bits a channel")
+    return image
+
+
+def _is_whole(data: bytes) -> bool:
+    """Return False if the bytes are an image file that ends too early."""
+    if data.startswith(b"\xff\xd8"):
+        return _jpeg_ends(data)
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            if picture.format == "PNG":
+                picture.verify()  # reads every chunk's checksum, quicker than decoding
+            else:
+                picture.load()
+    except Image.UnidentifiedImageError:
+        return True  # of a kind only OpenCV may know: it decides
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _jpeg_ends(data: bytes) -> bool:
+    """Walk a JPEG's segments up to its end-of-image marker.
+
+    Looking at the last two bytes is not enough: phones append their own data after the end, and the
+    small preview inside a cut-off file has an end marker too. Segments before the pixels carry their
+    length and are skipped; the coded pixels are searched for the next real marker.
+    """
+    position = 2
+    while match := _JPEG_MARKER.search(data, position):
+        marker, position = data[match.start() + 1], match.end()
+        if marker == 0xD9:
+            return True
+        position += int.from_bytes(data[position : position + 2], "big")
+    return False
+
+
+def _read_segmentation(path: Path) -> np.ndarray:
+    """Read the label image `groundTruth.Segmentation` of a CFD `.mat` file."""
+    from scipy.io import loadmat  # here, because only CFD needs SciPy
+
+    if not path.exists():
+        raise UserError(f"{path}: there is no such file")
+    try:
+        labels = np.asarray(loadmat(path)["groundTruth"]["Segmentation"][0, 0])
+    except Exception as error:  # a broken file fails in SciPy in a dozen ways
+        raise UserError(
+            f"{path}: is no CFD label with groundTruth.Segmentation ({type(error).__name__}); copy it again"
+        ) from None
+    if labels.ndim != 2 or labels.dtype.kind not in "ui" or labels.size == 0:
+        raise UserError(f"{path}: groundTruth.Segmentation is no label image; copy the file again")
+    return labels
