@@ -1,0 +1,103 @@
+# make book, make test: everything else is in `make help`. Each target is a line or two that work without make too;
+# README.md shows them.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The first Python that fits; another one: make PYTHON=/path/to/python3.12
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
+
+# Which PyTorch: default (CUDA build on Linux, runs on CPUs too), cpu (smaller), system (the one that Python has).
+TORCH ?= $(shell cat .venv/torch-choice 2>/dev/null || echo default)
+
+BIN := .venv/bin
+CORES ?= $(shell getconf _NPROCESSORS_ONLN)
+INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
+OFFLINE_HINT := echo "The installation failed. It needs the network once; see the message above."; exit 1
+
+# make book REAL=1 [DATA=FOLDER]: real photos where a chapter gains from them, in build/real, not for publishing
+BUILD := $(if $(REAL),build/real,build/book)
+# Snakemake keeps a cache of downloaded sources; there are none, and its empty folder belongs in here.
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --keep-going --quiet all \
+  --runtime-source-cache-path .snakemake/source-cache --config real=$(if $(REAL),1,0) data='$(DATA)' --
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
+
+##@ Read, test, work
+.PHONY: book
+book: .venv/installed ## run the chapters that changed, build the site (ONLY=03_data: that chapter; REAL=1 [DATA=FOLDER]: real photos)
+ifdef ONLY
+	@$(SNAKEMAKE) $(BUILD)/run/$(ONLY).ipynb
+	@echo "The chapter as executed: $(BUILD)/run/$(ONLY).ipynb. The site: make book"
+else
+	@echo "Running what changed, on $(CORES) cores."
+	@$(SNAKEMAKE) site
+	@$(BIN)/python workflow/report.py $(BUILD)
+endif
+
+.PHONY: test
+test: .venv/installed ## lint, unit tests (fast ones first), a short run of every chapter
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/nbstripout --verify notebooks/*.ipynb
+	$(PYTEST) -n $(CORES) -m "not slow and not notebook and not site"
+	$(PYTEST) -n $(CORES) -m "slow and not notebook and not site"
+	$(PYTEST) -n $(CORES) -m "notebook"
+
+.PHONY: site-test
+site-test: .venv/installed ## open the built book in a browser (after make book)
+	$(BIN)/python -m pytest -q -m site
+
+.PHONY: lab
+lab: .venv/installed ## open the chapters in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+.PHONY: install
+install: .venv/installed ## install into .venv (TORCH=cpu: smaller; TORCH=system: use the PyTorch that is there)
+
+.PHONY: clean
+clean: ## remove what was built; keep .venv and runs
+	rm -rf build .snakemake .pytest_cache .ruff_cache .hypothesis
+
+##@ For maintainers
+# torch and what only it needs stay out of the lock: that choice is the user's.
+UNLOCKED := torch torchvision triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti \
+  nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver \
+  nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
+  --custom-compile-command "make lock"
+
+.PHONY: lock
+lock: .venv/installed ## resolve requirements/lock.txt anew (UPGRADE=1: to the newest versions allowed)
+	$(COMPILE) pyproject.toml --all-extras $(if $(UPGRADE),--upgrade) -c requirements/constraints.txt \
+	  -c requirements/torch.txt $(addprefix --no-emit-package ,$(UNLOCKED)) -o requirements/lock.txt
+	$(COMPILE) requirements/uv.in $(if $(UPGRADE),--upgrade) -o requirements/uv.txt
+
+.PHONY: vendor
+vendor: ## fetch the site's JavaScript again, as pinned in book/_static/vendor (needs npm)
+	bash workflow/vendor.sh
+
+.PHONY: help
+help: ## show this
+	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+##@
+# The stamp makes this a no-op once it is done; nothing here needs the network then.
+.venv/installed: requirements/lock.txt requirements/torch.txt requirements/uv.txt pyproject.toml
+	@[ -n "$(PYTHON)" ] || { echo "No Python 3.11, 3.12 or 3.13 found. Install one, or: make PYTHON=/path/to/it"; exit 1; }
+	@$(PYTHON) workflow/preflight.py $(TORCH)
+	@echo "Installing into .venv with $$($(PYTHON) --version), PyTorch: $(TORCH). The first time takes some minutes."
+	@[ "$$(cat .venv/torch-choice 2>/dev/null || echo $(TORCH))" = "$(TORCH)" ] || rm -rf .venv
+	$(PYTHON) -m venv $(if $(filter system,$(TORCH)),--system-site-packages) .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt || { $(OFFLINE_HINT); }
+	$(INSTALL) --no-deps --require-hashes -r requirements/lock.txt || { $(OFFLINE_HINT); }
+ifeq ($(TORCH),system)
+	@$(BIN)/python -c "import torch, torchvision" || { echo "TORCH=system: $(PYTHON) has no torch and torchvision."; exit 1; }
+else
+	$(INSTALL) -r requirements/torch.txt $(if $(filter cpu,$(TORCH)),--torch-backend cpu) || { $(OFFLINE_HINT); }
+endif
+	$(INSTALL) --no-deps --no-build-isolation -e .
+	@echo $(TORCH) > .venv/torch-choice
+	@touch $@
+	@echo "Installed."

@@ -1,0 +1,150 @@
+"""Build the site: stage pages and executed chapters, call Jupyter Book, and put the result in place when it is whole.
+
+    python workflow/build_site.py --build build/book [--real]
+
+`--build` holds `run/` (executed chapters); this adds `stage/` (what Jupyter Book reads) and `html/` (the site).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+BANNER = "Built with real photos: for reading, not for publishing. The photos' terms do not allow it."
+
+
+def toc_files(toc: Path) -> list[str]:
+    """Return the pages that `_toc.yml` lists, in reading order, without suffix, such as `notebooks/03_data`."""
+
+    def walk(node: Any) -> list[str]:
+        if isinstance(node, list):
+            return [name for item in node for name in walk(item)]
+        if not isinstance(node, dict):
+            return []
+        own = [node[key] for key in ("root", "file") if key in node]
+        return own + [name for value in node.values() for name in walk(value)]
+
+    return walk(yaml.safe_load(toc.read_text(encoding="utf-8")))
+
+
+def staged_config(config: dict[str, Any], project: dict[str, Any], real: bool = False) -> dict[str, Any]:
+    """Return Jupyter Book's settings: `_config.yml`, completed from the `[project]` table of pyproject.toml.
+
+    Without a Repository address there are no launch buttons. Their links are made from the page's path inside the
+    book, which is its path inside the repository too, so that they open the real notebook.
+    """
+    config = dict(config)
+    config["author"] = ", ".join(author["name"] for author in project["authors"])
+    html = config["html"] = dict(config.get("html", {}))
+    html["extra_footer"] = f"<p>Version {project['version']}, {project['license']} license.</p>"
+    address = project.get("urls", {}).get("Repository", "")
+    config["repository"] = {"url": address, "path_to_book": "", "branch": "main"}
+    if address:
+        html["use_repository_button"] = True
+    else:
+        config.pop("launch_buttons", None)
+    if real:
+        html["announcement"] = BANNER
+    return config
+
+
+def copy_changed(source: Path, target: Path) -> None:
+    """Copy a file unless an equal one is there: Sphinx looks at times."""
+    if not target.exists() or target.read_bytes() != source.read_bytes():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+
+
+def stage(build: Path, root: Path = ROOT, real: bool = False) -> Path:
+    """Fill `build/stage` with settings, pages, static files and executed chapters; return that folder.
+
+    Raises `FileNotFoundError`, naming all of them, when the table of contents lists pages that are not there.
+    """
+    folder = build / "stage"
+    pairs = {root / "_toc.yml": folder / "_toc.yml"}
+    missing = []
+    for name in toc_files(root / "_toc.yml"):
+        page = root / f"{name}.md"
+        if name.startswith("notebooks/"):
+            page = build / "run" / f"{Path(name).name}.ipynb"
+        pairs[page] = folder / f"{name}{page.suffix}"
+        if not page.exists():
+            missing.append(str(page))
+    if missing:
+        raise FileNotFoundError(f"_toc.yml lists pages that do not exist: {', '.join(missing)}")
+    pairs |= {p: folder / p.relative_to(root) for p in (root / "book").rglob("*.bib")}
+    pairs |= {p: folder / p.relative_to(root) for p in (root / "book/_static").rglob("*") if p.is_file()}
+    for source, target in pairs.items():
+        copy_changed(source, target)
+    wanted = {*pairs.values(), folder / "_config.yml"}
+    for path in folder.rglob("*"):  # a page that was renamed must not stay
+        if path.is_file() and path not in wanted:
+            path.unlink()
+    config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = yaml.safe_dump(staged_config(config, project, real), sort_keys=False, allow_unicode=True)
+    (folder / "_config.yml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def build_site(build: Path, real: bool = False, root: Path = ROOT) -> Path:
+    """Build the site with warnings as errors; return its index page.
+
+    Every page is read again each time: a page that is not read does not warn, and a second try would look clean.
+    The site of the last good build stays until the new one is whole.
+
+    Raises `RuntimeError` with Jupyter Book's warnings if there are any.
+    """
+    folder = stage(build, root, real)
+    new = build / "new"
+    shutil.rmtree(new, ignore_errors=True)
+    command = [sys.executable, "-m", "jupyter_book", "build", str(folder), "--path-output", str(new)]
+    command += ["-W", "--keep-going", "--all"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    log = build / "site.log"
+    log.write_text(run.stdout + run.stderr, encoding="utf-8")
+    if run.returncode:
+        lines = [x for x in log.read_text(encoding="utf-8").splitlines() if "WARNING" in x or "ERROR" in x]
+        shown = "\n".join(dict.fromkeys(lines)) or run.stderr[-3000:]
+        raise RuntimeError(f"Jupyter Book reported problems (all of its output: {log}):\n{shown}")
+    html, old = build / "html", build / "old"
+    if html.exists():
+        html.replace(old)
+    (new / "_build" / "html").replace(html)
+    shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(new)
+    return html / "index.html"
+
+
+def main() -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--build", type=Path, required=True)
+    parser.add_argument("--real", action="store_true")
+    args = parser.parse_args()
+    print("  site                         started", flush=True)
+    start = time.perf_counter()
+    try:
+        index = build_site(args.build.absolute(), args.real)
+    except (RuntimeError, FileNotFoundError) as error:
+        print(f"\nThe site was not built. {error}\n", file=sys.stderr)
+        return 1
+    seconds = time.perf_counter() - start
+    record = {"index": str(index.relative_to(ROOT)), "seconds": round(seconds, 1), "real": args.real}
+    (args.build / "site.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(f"  site                         done in {seconds:.0f} s", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""Look, before anything is installed, whether it can be: Python's version, `venv`, free disk space.
+
+Uses the standard library alone and runs on old Pythons too, so that they get a clear message.
+"""
+
+import os
+import shutil
+import sys
+
+# Measured: the default PyTorch with its CUDA libraries, and everything else.
+GIGABYTES = {"default": 7, "cpu": 3, "system": 2}
+
+
+def problems(torch, folder, version, free_gb, has_pip):
+    """Return what stands in the way, as sentences; an empty list if nothing does."""
+    found = []
+    if not (3, 11) <= tuple(version) <= (3, 13):
+        found.append(
+            "Python 3.11, 3.12 or 3.13 is needed; this one is %d.%d (%s). "
+            "Name another: make PYTHON=/path/to/python3.12" % (version[0], version[1], sys.executable)
+        )
+    if torch not in GIGABYTES:
+        found.append("TORCH=%s is unknown; choose one of: %s." % (torch, ", ".join(GIGABYTES)))
+    elif free_gb < GIGABYTES[torch] and not os.environ.get("SKIP_DISK_CHECK"):
+        found.append(
+            "The installation needs about %d GB, and %s has %.1f GB free. Free some, or take the smaller "
+            "PyTorch without CUDA (make TORCH=cpu, %d GB). SKIP_DISK_CHECK=1 tries it all the same, which can work "
+            "where uv's cache is on the same disk." % (GIGABYTES[torch], folder, free_gb, GIGABYTES["cpu"])
+        )
+    if not has_pip:
+        found.append("Python's venv cannot make environments here. On Debian: apt-get install python3-venv")
+    return found
+
+
+def main(torch):
+    """Print the problems; return the exit code."""
+    try:
+        import ensurepip  # noqa: F401  # Debian takes it out of python3 and into python3-venv
+
+        has_pip = True
+    except ImportError:
+        has_pip = False
+    folder = os.getcwd()
+    free_gb = shutil.disk_usage(folder).free / 1e9
+    found = problems(torch, folder, sys.version_info[:2], free_gb, has_pip)
+    for text in found:
+        sys.stderr.write("\nCannot install: %s\n" % text)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "default"))

@@ -1,0 +1,187 @@
+"""Run one chapter with papermill: parameters checked, errors named, the result written aside and then renamed.
+
+papermill itself only logs an unknown parameter, keeps half-run notebooks under the final name and stores machine
+paths and times in them. Here an unknown parameter is an error, and only a chapter that ran to its end gets its name.
+
+    python workflow/run_notebook.py notebooks/03_data.ipynb out.ipynb -p data_root /data
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+# Read by NumPy, PyTorch and OpenCV when the kernel imports them.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+class NotebookError(RuntimeError):
+    """A chapter that cannot be run, or that failed; the message names it."""
+
+
+def upcrack_metadata(notebook: Path) -> dict[str, Any]:
+    """Return the notebook's own settings: `smoke` (parameters of a tiny run), `real` (bool), `minutes` (to read)."""
+    return json.loads(notebook.read_text(encoding="utf-8"))["metadata"].get("upcrack", {})
+
+
+def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
+    """Raise `NotebookError` if a name in `parameters` is not set in the notebook's cell tagged `parameters`."""
+    import papermill
+
+    known = papermill.inspect_notebook(str(notebook))
+    unknown = sorted(set(parameters) - set(known))
+    if unknown:
+        raise NotebookError(
+            f"{notebook.name}: no parameter named {', '.join(unknown)}. Its parameters are: {', '.join(known)}."
+        )
+
+
+def promote_figure_texts(notebook: Any) -> None:
+    """Move alt text that a cell computed (metadata of its image) to where the book looks for it (the cell)."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            for kind, values in output.get("metadata", {}).items():
+                if kind.startswith("image/") and "alt" in values:
+                    options = cell.metadata.setdefault("mystnb", {})
+                    options.setdefault("image", {})["alt"] = values.pop("alt")
+
+
+def clean(notebook: Any) -> None:
+    """Drop what papermill recorded (times, machine paths), and keep the injected cell off the page."""
+    notebook.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata["tags"].append("remove-cell")
+    promote_figure_texts(notebook)
+
+
+def printed(notebook: Any) -> str:
+    """Return all that the chapter printed, warnings included, cell by cell: the log."""
+    parts = []
+    for number, cell in enumerate(notebook.cells, 1):
+        texts = [o["text"] for o in cell.get("outputs", []) if o["output_type"] == "stream"]
+        if texts:
+            parts.append(f"--- cell {number}\n" + "".join(texts))
+    return "\n".join(parts)
+
+
+def write_aside(path: Path, text: str) -> None:
+    """Write `text` under a temporary name in the same folder, then rename: never half a file at `path`."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def execute(notebook: Path, raw: Path, parameters: Mapping[str, Any], cell_timeout: int) -> None:
+    """Let papermill run `notebook` and write it to `raw`; raise `NotebookError` with cell and reason if it fails."""
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from traitlets.config import Config
+
+    try:
+        papermill.execute_notebook(
+            str(notebook),
+            str(raw),
+            parameters=dict(parameters),
+            kernel_name="python3",
+            cwd=str(notebook.parent),
+            progress_bar=False,
+            execution_timeout=cell_timeout,
+            config=Config(KernelManager={"transport": "ipc"}),
+        )
+    except papermill.PapermillExecutionError as error:
+        raise NotebookError(f"{error.ename}: {error.evalue}\n\nin this cell:\n\n{error.source}") from None
+    except CellTimeoutError as error:
+        raise NotebookError(f"a cell took longer than {cell_timeout} s: {error}") from None
+    except DeadKernelError:
+        raise NotebookError("the kernel died; most often the memory was too small") from None
+
+
+def run_notebook(
+    notebook: Path,
+    output: Path,
+    parameters: Mapping[str, Any] | None = None,
+    threads: int = 1,
+    cell_timeout: int = 1800,
+) -> float:
+    """Run `notebook` from a fresh kernel and write it, with outputs, to `output`; return the seconds it took.
+
+    The kernel works in the notebook's folder and talks over local sockets, so no network is needed. What it printed
+    goes to `output` with the suffix `.log`. After an error the notebook as far as it got lies beside `output`, its
+    name ending in `.failed.ipynb`.
+
+    Raises `NotebookError` on an unknown parameter, and when a cell fails.
+    """
+    import nbformat
+
+    notebook, output = notebook.resolve(), output.absolute()
+    parameters = dict(parameters or {})
+    check_parameters(notebook, parameters)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    failed = output.with_suffix(".failed.ipynb")
+    start = time.perf_counter()
+    # The sockets' paths must stay short, and no user's IPython history or start-up file may take part.
+    with tempfile.TemporaryDirectory(prefix="upcrack-") as scratch:
+        os.environ.update({name: str(threads) for name in THREAD_VARIABLES})
+        os.environ["IPYTHONDIR"] = f"{scratch}/ipython"
+        os.environ["JUPYTER_RUNTIME_DIR"] = f"{scratch}/r"
+        os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # this environment's kernel, not another of the user's
+        raw = Path(scratch) / output.name
+        try:
+            execute(notebook, raw, parameters, cell_timeout)
+        except NotebookError as error:
+            hint = ""
+            if raw.exists():
+                write_aside(failed, raw.read_text(encoding="utf-8"))
+                hint = f"\n\nThe chapter as far as it got, with the traceback: {failed}"
+            raise NotebookError(f"{notebook.name} failed: {error}{hint}") from None
+        result = nbformat.read(raw, as_version=4)
+    seconds = time.perf_counter() - start
+    write_aside(output.with_suffix(".log"), printed(result))
+    clean(result)
+    write_aside(output, nbformat.writes(result))
+    failed.unlink(missing_ok=True)
+    return seconds
+
+
+def main() -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("notebook", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    parser.add_argument("--smoke", action="store_true", help="with the tiny parameters of its own metadata")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--timing", type=Path, help="JSON file for the time it took")
+    args = parser.parse_args()
+    parameters = upcrack_metadata(args.notebook).get("smoke", {}) if args.smoke else {}
+    for name, value in args.parameter:
+        try:
+            parameters[name] = json.loads(value)  # 3, 0.5, true, "text", [1, 2]
+        except json.JSONDecodeError:
+            parameters[name] = value
+    name = args.notebook.stem
+    print(f"  {name:<28} started", flush=True)
+    try:
+        seconds = run_notebook(args.notebook, args.output, parameters, args.threads)
+    except NotebookError as error:
+        print(f"\nChapter {error}\n", file=sys.stderr, flush=True)
+        return 1
+    print(f"  {name:<28} done in {seconds:.0f} s", flush=True)
+    if args.timing:
+        record = {"chapter": name, "seconds": round(seconds, 1), "threads": args.threads, "parameters": parameters}
+        write_aside(args.timing, json.dumps(record, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
