@@ -67,7 +67,8 @@ def read_mask(path: str | Path) -> np.ndarray:
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """Return (height, width) of a photo as `read_image` would give it, from the file's header alone.
+    """Return (height, width) of a photo as `read_image` would give it, from the file's header where
+    that is enough.
 
     Raises:
         UserError: the file is missing or its header cannot be read.
@@ -75,13 +76,16 @@ def image_size(path: str | Path) -> tuple[int, int]:
     path = Path(path)
     try:
         with Image.open(path) as picture:
-            width, height = picture.size
-            turned = picture.getexif().get(_ORIENTATION_TAG, 1) in (5, 6, 7, 8)
+            if picture.format != "TIFF":
+                width, height = picture.size
+                turned = picture.getexif().get(_ORIENTATION_TAG, 1) in (5, 6, 7, 8)
+                return (width, height) if turned else (height, width)
     except (OSError, SyntaxError, ValueError):
-        # Pillow knows fewer kinds of TIFF than OpenCV: a file is only bad if both refuse it.
-        height, width = read_image(path).shape[:2]
-        return height, width
-    return (width, height) if turned else (height, width)
+        pass  # a file is only bad if `read_image` refuses it too
+    # Pillow knows fewer kinds of TIFF than OpenCV, and its versions differ on whether a turned TIFF's size
+    # is turned too.
+    height, width = read_image(path).shape[:2]
+    return height, width
 
 
 def resize(
@@ -145,7 +149,7 @@ def _decode(path: Path, flags: int) -> np.ndarray:
     except cv2.error:  # a picture larger than OpenCV's limit
         image = None
     if image is None:
-        raise UserError(f"{path}: is not an image that can be read; save it again as PNG or JPEG")
+        raise UserError(f"{path}: is not an image that can be read; save it as 8-bit PNG or JPEG")
     if image.dtype not in (np.uint8, np.uint16):
         raise UserError(f"{path}: has {image.dtype} values; save it with 8 or 16 bits a channel")
     return image

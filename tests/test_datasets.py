@@ -1,0 +1,410 @@
+"""Folders of photos and masks: every layout, every kind of bad file, and the real sets where they are."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+from scipy.io import savemat
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.roads import datasets
+from upcrack_lite.roads.datasets import Pair, RoadSet, load, pairs, photos, read_image, read_mask, resize
+from upcrack_lite.roads.reading import image_size
+
+RNG = np.random.default_rng(7)
+
+
+@pytest.fixture
+def mirror() -> Path:
+    folder = os.environ.get("UPCRACK_MIRROR")
+    if not folder:
+        pytest.skip(
+            "NOT TESTED on real photos: set UPCRACK_MIRROR to the folder that holds deepcrack/ and cfd/"
+        )
+    return Path(folder)
+
+
+def write_image(path: Path, size: tuple[int, int] = (40, 30), **save) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    width, height = size
+    Image.fromarray(RNG.integers(0, 256, (height, width, 3), dtype=np.uint8)).save(path, **save)
+
+
+def write_mask(path: Path, size: tuple[int, int] = (40, 30)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = np.zeros((size[1], size[0]), np.uint8)
+    values[10:14] = 255
+    if path.suffix == ".mat":
+        labels = np.where(values, 2, 1).astype(np.uint8)
+        savemat(path, {"groundTruth": {"Segmentation": labels}})
+    else:
+        Image.fromarray(values).save(path)
+
+
+def make_set(folder: Path, layout: str) -> Path:
+    plan = {
+        "deepcrack": [("train_img", "train_lab", ".png"), ("test_img", "test_lab", ".png")],
+        "cfd": [("image", "groundTruth", ".mat")],
+        "crack500": [(f"{s}crop", f"{s}crop", ".png") for s in ("train", "val", "test")],
+        "plain": [("image", "mask", ".png")],
+    }[layout]
+    for image_dir, mask_dir, ending in plan:
+        for name in ("001", "002"):
+            write_image(folder / image_dir / f"{name}.jpg")
+            write_mask(folder / mask_dir / f"{name}{ending}")
+    return folder
+
+
+def cut(path: Path, share: float = 0.6) -> None:
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+
+
+@pytest.mark.parametrize("layout", ["deepcrack", "cfd", "crack500", "plain"])
+def test_each_layout_is_recognized_and_read(tmp_path, layout):
+    folder = make_set(tmp_path / layout, layout)
+    assert datasets.layout_of(folder) == layout
+    found = pairs(folder, split="test")
+    assert [pair.name for pair in found] == ["001", "002"]
+    roads = load(folder, "test", 16)
+    assert roads.images.shape == (2, 16, 16, 3)
+    assert roads.images.dtype == np.uint8
+    assert roads.crack_masks.shape == (2, 16, 16)
+    assert 0 < roads.crack_masks.mean() < 0.5
+    assert (roads.name, roads.names, len(roads)) == (layout, ["001", "002"], 2)
+
+
+def test_splits_are_kept_apart(tmp_path):
+    folder = make_set(tmp_path, "deepcrack")
+    assert pairs(folder, split="train")[0].image.parent.name == "train_img"
+    assert pairs(folder, split="test")[0].mask.parent.name == "test_lab"
+    with pytest.raises(UserError, match=r"no split 'val'; choose train, test"):
+        pairs(folder, split="val")
+    plain = make_set(tmp_path / "plain", "plain")
+    assert pairs(plain, split="train") == pairs(plain, split="test")
+
+
+def test_images_masks_folders_and_nested_crack500_archive(tmp_path):
+    plain = make_set(tmp_path / "a", "plain")
+    (plain / "image").rename(plain / "images")
+    (plain / "mask").rename(plain / "masks")
+    assert len(pairs(plain)) == 2
+    nested = tmp_path / "b"
+    for name in ("1", "2"):
+        write_image(nested / "traincrop" / "traincrop" / f"{name}.jpg")
+        write_mask(nested / "traincrop" / "traincrop" / f"{name}.png")
+    assert len(pairs(nested, split="train")) == 2
+    with pytest.raises(UserError, match=r"testcrop: there is no such folder"):
+        pairs(nested, split="test")
+
+
+def test_unknown_layouts_name_what_was_looked_for(tmp_path):
+    (tmp_path / "holiday").mkdir()
+    with pytest.raises(UserError, match=r"train_img/ train_lab/.*groundTruth/.*traincrop/.*mask/"):
+        pairs(tmp_path / "holiday")
+    make_set(tmp_path / "deepcrack", "deepcrack")
+    make_set(tmp_path / "cfd", "cfd")
+    with pytest.raises(UserError, match=r"give one of the sets inside it: cfd, deepcrack \("):
+        pairs(tmp_path)
+    make_set(tmp_path / "both", "deepcrack")
+    make_set(tmp_path / "both", "plain")
+    with pytest.raises(UserError, match=r"fits the layouts deepcrack and plain"):
+        pairs(tmp_path / "both")
+    assert len(pairs(tmp_path / "both", layout="plain")) == 2
+    for folder, kind in ((tmp_path / "nowhere", "no such folder"), (Path(__file__), "is a file")):
+        with pytest.raises(UserError, match=kind):
+            pairs(folder)
+    for bad in ({"layout": "coco"}, {"split": "dev"}):
+        with pytest.raises(UserError, match="choose"):
+            pairs(tmp_path / "cfd", **bad)
+
+
+def test_all_unpaired_files_are_listed(tmp_path):
+    folder = make_set(tmp_path, "plain")
+    write_image(folder / "image" / "lonely.JPEG")
+    write_mask(folder / "mask" / "orphan.png")
+    write_image(folder / "image" / "001.png")  # beside 001.jpg
+    (folder / "image" / "._001.jpg").write_bytes(b"desktop litter")
+    with pytest.raises(UserError) as caught:
+        pairs(folder)
+    message = str(caught.value)
+    assert "(3):" in message
+    assert "lonely.JPEG: has no mask" in message
+    assert "orphan.png: has no photo" in message
+    assert "has the same name as 001.jpg" in message
+
+
+def test_long_lists_are_capped(tmp_path):
+    folder = make_set(tmp_path, "plain")
+    for index in range(25):
+        write_image(folder / "image" / f"x{index:02d}.png", (4, 4))
+    with pytest.raises(UserError) as caught:
+        pairs(folder)
+    lines = str(caught.value).splitlines()
+    assert lines[-1].strip() == "and 5 more"
+    assert len(lines) == 22
+
+
+def test_cfd_leaves_out_only_the_photos_that_were_never_labeled(tmp_path):
+    folder = make_set(tmp_path, "cfd")
+    for name in ("201", "208", "301", "329"):
+        write_image(folder / "image" / f"{name}.jpg")
+    assert [pair.name for pair in pairs(folder)] == ["001", "002"]
+    write_image(folder / "image" / "003.jpg")  # a labeled photo whose label is gone
+    with pytest.raises(UserError, match=r"003.jpg: has no mask"):
+        pairs(folder)
+    plain = make_set(tmp_path / "plain", "plain")
+    write_image(plain / "image" / "201.jpg")
+    with pytest.raises(UserError, match=r"201.jpg: has no mask"):
+        pairs(plain)
+
+
+def test_every_bad_file_of_a_set_is_listed(tmp_path):
+    folder = make_set(tmp_path, "plain")
+    for name in ("cut", "cutmask", "empty", "text", "size", "turned"):
+        write_image(folder / "image" / f"{name}.jpg", (80, 60))
+        write_mask(folder / "mask" / f"{name}.png", (80, 60))
+    cut(folder / "image" / "cut.jpg")
+    cut(folder / "mask" / "cutmask.png")
+    (folder / "image" / "empty.jpg").write_bytes(b"")
+    (folder / "image" / "text.jpg").write_text("not an image")
+    write_mask(folder / "mask" / "size.png", (79, 60))
+    write_mask(folder / "mask" / "turned.png", (60, 80))
+    with pytest.raises(UserError) as caught:
+        load(folder, "train", 16)
+    message = str(caught.value)
+    assert "(6):" in message
+    for part in (
+        "cut.jpg: is cut off",
+        "cutmask.png: is cut off",
+        "empty.jpg: is empty",
+        "text.jpg: is not an",
+    ):
+        assert part in message
+    assert "size.png: is 79×60, its photo size.jpg 80×60" in message
+    assert "one is turned" in message
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "bmp", "tif"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.97])
+def test_cut_off_files_are_refused_at_every_length(tmp_path, ending, share):
+    path = tmp_path / f"a.{ending}"
+    write_image(path, (120, 90))
+    assert read_image(path).shape == (90, 120, 3)
+    cut(path, share)
+    with pytest.raises(UserError, match=r"cut off|not an image"):
+        read_image(path)
+
+
+def test_jpeg_end_is_found_behind_a_preview_and_before_a_trailer(tmp_path):
+    preview = io.BytesIO()
+    Image.fromarray(np.full((8, 8, 3), 99, np.uint8)).save(preview, "JPEG")
+    payload = b"Exif\x00\x00" + preview.getvalue()  # a segment that holds an end marker of its own
+    buffer = io.BytesIO()
+    Image.fromarray(RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(buffer, "JPEG", progressive=True)
+    data = buffer.getvalue()
+    segment = b"\xff\xe1" + (len(payload) + 2).to_bytes(2, "big") + payload
+    whole = data[:2] + segment + data[2:]
+    path = tmp_path / "phone.jpg"
+    path.write_bytes(whole + b"\x00" * 500 + b"vendor data")
+    assert read_image(path).shape == (64, 64, 3)
+    path.write_bytes(whole[: len(whole) // 2] + b"\x00" * 5000)  # what a broken download leaves
+    with pytest.raises(UserError, match="cut off"):
+        read_image(path)
+
+
+def test_images_of_every_kind(tmp_path):
+    colors = np.zeros((6, 9, 3), np.uint8)
+    colors[..., 0], colors[..., 2] = 200, 30  # red above blue: RGB order shows
+    Image.fromarray(colors).save(tmp_path / "RGB.PNG")
+    assert (read_image(tmp_path / "RGB.PNG") == colors).all()
+    gray = np.arange(54, dtype=np.uint8).reshape(6, 9)
+    Image.fromarray(gray).save(tmp_path / "gray.bmp")
+    assert (read_image(tmp_path / "gray.bmp") == gray[..., None]).all()
+    rgba = np.dstack([colors, np.zeros((6, 9), np.uint8)])
+    Image.fromarray(rgba).save(tmp_path / "rgba.png")
+    assert (read_image(tmp_path / "rgba.png") == colors).all()
+    for ending in ("png", "tif"):
+        deep = colors[..., ::-1].astype(np.uint16) * 257
+        cv2.imwrite(str(tmp_path / f"deep.{ending}"), deep)
+        assert (read_image(tmp_path / f"deep.{ending}") == colors).all()
+    for values in (gray, colors):
+        cv2.imwrite(str(tmp_path / "float.tif"), values.astype(np.float32) / 255)
+        with pytest.raises(
+            UserError, match="float.tif: (has float32 values|is not an image that can be read)"
+        ):
+            read_image(tmp_path / "float.tif")
+    with pytest.raises(UserError, match="no such file"):
+        read_image(tmp_path / "gone.png")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photos_stand_as_their_exif_tag_says(tmp_path, orientation):
+    picture = Image.fromarray(RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8))
+    exif = picture.getexif()
+    exif[0x0112] = orientation
+    for ending in ("png", "tif"):
+        path = tmp_path / f"a.{ending}"
+        picture.save(path, exif=exif)
+        expected = np.asarray(ImageOps.exif_transpose(Image.open(path)))
+        assert (read_image(path) == expected).all()
+        assert image_size(path) == expected.shape[:2]
+    path = tmp_path / "a.jpg"
+    picture.save(path, exif=exif, quality=95)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(path))).astype(int)
+    assert np.abs(read_image(path) - expected).mean() < 1
+    assert image_size(path) == expected.shape[:2]
+
+
+def test_masks_of_every_kind(tmp_path):
+    crack = np.zeros((5, 7), bool)
+    crack[2, 1:6] = True
+    Image.fromarray(crack).save(tmp_path / "bits.png")
+    Image.fromarray(crack.astype(np.uint8)).save(tmp_path / "zeros_and_ones.png")
+    Image.fromarray(np.where(crack, 128, 127).astype(np.uint8)).save(tmp_path / "gray.png")
+    Image.fromarray(np.where(crack, 65535, 32767).astype(np.uint16)).save(tmp_path / "deep.png")
+    red = np.zeros((5, 7, 3), np.uint8)
+    red[crack, 0] = 255
+    Image.fromarray(red).save(tmp_path / "red.png")
+    palette = Image.fromarray(crack.astype(np.uint8), "P")
+    palette.putpalette([0, 0, 0, 128, 0, 0])
+    palette.save(tmp_path / "palette.png")
+    for path in sorted(tmp_path.glob("*.png")):
+        assert (read_mask(path) == crack).all(), path.name
+    Image.fromarray(np.zeros((5, 7), np.uint8)).save(tmp_path / "empty.png")
+    assert not read_mask(tmp_path / "empty.png").any()
+
+
+def test_cfd_labels_2_and_4_are_crack(tmp_path):
+    labels = np.array([[1, 2, 3], [4, 1, 2]], np.uint8)
+    savemat(tmp_path / "a.mat", {"groundTruth": {"Segmentation": labels, "Boundaries": labels}})
+    assert read_mask(tmp_path / "a.mat").tolist() == [[False, True, False], [True, False, True]]
+    savemat(tmp_path / "other.mat", {"labels": labels})
+    (tmp_path / "text.mat").write_text("not a label")
+    savemat(tmp_path / "cut.mat", {"groundTruth": {"Segmentation": RNG.integers(1, 5, (90, 90), np.uint8)}})
+    cut(tmp_path / "cut.mat", 0.4)
+    for name in ("other", "text", "cut"):
+        with pytest.raises(UserError, match=f"{name}.mat: is no CFD label"):
+            read_mask(tmp_path / f"{name}.mat")
+    with pytest.raises(UserError, match="no such file"):
+        read_mask(tmp_path / "gone.mat")
+
+
+def test_resize_averages_photos_and_keeps_mask_and_photo_aligned():
+    checker = np.indices((64, 64)).sum(axis=0) % 2 * np.uint8(255)
+    small, none = resize(np.dstack([checker] * 3).astype(np.uint8), None, 16)
+    assert none is None
+    assert np.abs(small.astype(int) - 127).max() <= 1
+    mask = np.zeros((60, 100), bool)
+    mask[:, 50:] = True
+    image = np.repeat(mask[..., None], 3, axis=2).astype(np.uint8) * 255
+    for size in (20, 128):
+        stretched, stretched_mask = resize(image, mask, size)
+        assert stretched.shape == (size, size, 3)
+        assert ((stretched[..., 0] > 127) == stretched_mask).all()
+    same, _ = resize(image[:60, :60], None, 60)
+    assert (same == image[:60, :60]).all()
+    with pytest.raises(UserError, match="mask is 60×60 but the photo is 100×60"):
+        resize(image, mask[:, :60], 16)
+    with pytest.raises(UserError, match="at least 1"):
+        resize(image, mask, 0)
+
+
+def test_memory_mapped_sets_equal_and_are_used_again_until_a_file_changes(tmp_path, monkeypatch):
+    folder, store = make_set(tmp_path / "set", "plain"), tmp_path / "store"
+    plain = load(folder, "train", 16)
+    mapped = load(folder, "train", 16, memmap_dir=store)
+    assert isinstance(mapped.images, np.memmap)
+    assert (mapped.images == plain.images).all()
+    assert (mapped.crack_masks == plain.crack_masks).all()
+    (stored,) = store.iterdir()
+    index = json.loads((stored / "index.json").read_text())
+    assert (index["count"], index["size"], index["source"]) == (2, 16, str(folder.resolve()))
+    with monkeypatch.context() as patch:
+        patch.setattr(datasets, "read_pair", lambda pair: pytest.fail("read again"))
+        assert (load(folder, "train", 16, memmap_dir=store).images == plain.images).all()
+    write_image(folder / "image" / "002.jpg")  # other pixels under the same name
+    os.utime(folder / "image" / "002.jpg", ns=(1, 1))
+    changed = load(folder, "train", 16, memmap_dir=store)
+    assert (changed.images[0] == plain.images[0]).all()
+    assert (changed.images[1] != plain.images[1]).any()
+    limited = load(folder, "train", 16, limit=1, memmap_dir=store)
+    assert limited.names == ["001"]
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path):
+    folder, store = make_set(tmp_path / "set", "plain"), tmp_path / "store"
+    cut(folder / "image" / "002.jpg")
+    with pytest.raises(UserError, match=r"002.jpg: is cut off"):
+        load(folder, "train", 16, memmap_dir=store)
+    assert list(store.iterdir()) == []
+
+
+def test_photos_lists_images_only(tmp_path):
+    for name in ("b.JPG", "a.png", "c.tiff"):
+        write_image(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / ".hidden.png").write_bytes(b"x")
+    (tmp_path / "folder.png").mkdir()
+    assert [path.name for path in photos(tmp_path)] == ["a.png", "b.JPG", "c.tiff"]
+    assert datasets.unlabeled(tmp_path)[0] == Pair("a", tmp_path / "a.png", None)
+    (tmp_path / "phone").mkdir()
+    (tmp_path / "phone" / "1.heic").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"no image in it \(it holds .heic files\)"):
+        photos(tmp_path / "phone")
+
+
+def test_road_sets_and_arguments_are_checked(tmp_path):
+    images = np.zeros((2, 4, 4, 3), np.uint8)
+    masks = np.zeros((2, 4, 4), bool)
+    assert len(RoadSet("x", images, None, ["a", "b"])) == 2
+    for bad in (
+        (images.astype(float), masks, ["a", "b"]),
+        (images[0], masks, ["a", "b"]),
+        (images, masks.astype(np.uint8), ["a", "b"]),
+        (images, masks[:1], ["a", "b"]),
+        (images, masks, ["a"]),
+    ):
+        with pytest.raises(UserError):
+            RoadSet("x", *bad)
+    folder = make_set(tmp_path, "plain")
+    for bad in ({"limit": 0}, {"size": 0}):
+        with pytest.raises(UserError, match="at least 1"):
+            load(folder, "train", **({"size": 8} | bad))
+
+
+@pytest.mark.mirror
+@pytest.mark.parametrize(
+    ("name", "split", "count", "share"),
+    [
+        ("deepcrack", "train", 300, 2.91),
+        ("deepcrack", "test", 237, 4.33),
+        ("cfd", "test", 118, 1.62),
+        ("crack500_crops360", "train", 1754, 8.57),
+    ],
+)
+def test_real_sets_have_their_counts_and_crack_shares(mirror, name, split, count, share):
+    found = pairs(mirror / name, split=split)
+    assert len(found) == count
+    cracks = pixels = 0
+    for pair in found:
+        mask = read_mask(pair.mask)
+        cracks, pixels = cracks + int(mask.sum()), pixels + mask.size
+    assert 100 * cracks / pixels == pytest.approx(share, abs=0.005)
+
+
+@pytest.mark.mirror
+def test_real_photos_and_official_samples_load(mirror):
+    for split in ("train", "val", "test"):
+        assert len(load(mirror / "crack500_official_samples", split, 64)) == 6
+    roads = load(mirror / "deepcrack", "test", 256, limit=20)
+    on_crack = roads.images[roads.crack_masks].mean()
+    assert on_crack + 20 < roads.images[~roads.crack_masks].mean()  # cracks are dark: photo and mask align
+    with pytest.raises(UserError, match=r"sets inside it: .*deepcrack"):
+        pairs(mirror)
