@@ -237,7 +237,7 @@ def test_images_of_every_kind(tmp_path):
     for values in (gray, colors):
         cv2.imwrite(str(tmp_path / "float.tif"), values.astype(np.float32) / 255)
         with pytest.raises(
-            UserError, match="float.tif: (has float32 values|is not an image that can be read)"
+            UserError, match=r"float.tif: (has float32 values|is not an image that can be read)"
         ):
             read_image(tmp_path / "float.tif")
     with pytest.raises(UserError, match="no such file"):
