@@ -1,0 +1,277 @@
+"""Every choice in one place: recipe (`paper`, `released`) x scale (`full`, `lite`), each value with its why.
+
+Where the paper and the released program differ, the difference is a value here and not an `if` elsewhere.
+The reason of a value begins with where it comes from: a section of the paper, "released" for the authors'
+program, "silent" where the paper says nothing and the kit had to choose, "lite" for a laptop's sake.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from upcrack_lite.errors import UserError
+
+
+@dataclass(frozen=True)
+class Preset:
+    """All values of one way to train and test UP-CrackNet; made by `preset`, never changed afterwards."""
+
+    recipe: str
+    scale: str
+    # networks
+    size: int  # side of the square input, px
+    width: int  # channels of G's first level
+    depth: int  # levels of G; size = 2**depth
+    disc_width: int  # channels of D's first layer
+    dropout: float  # share of values dropped in three decoder levels
+    # masks and augmentation
+    mask_family: str
+    mask_cells: tuple[
+        int, ...
+    ]  # cell sides of the multi-scale squares, px; the other families have their own
+    hole_fill: float  # value of a removed pixel, -1 (black) to 1 (white)
+    load_size: int  # side before the random crop to `size`, px
+    flip: bool  # random horizontal flip
+    mask_before_resize: bool  # mask first, then enlarge and crop
+    # losses
+    lambda_mae: float
+    lambda_ssim: float
+    lambda_gms: float
+    lambda_style: float
+    lambda_res: float
+    lambda_adv: float
+    ssim_data_range: float
+    ssim_padding: str
+    gms_median: bool
+    style_network: str
+    style_normalize: bool  # ImageNet mean and standard deviation before VGG
+    style_channels: str
+    disc_loss_factor: float
+    # training
+    batch_size: int
+    epochs: int
+    lr_g: float
+    lr_d: float
+    lr_decay: float  # factor per epoch
+    beta1: float
+    beta2: float
+    validation_share: float  # share of photos held out
+    validate_every: int  # epochs
+    patience: int  # epochs without improvement before stopping; 0 never stops early
+    # detection
+    input_stretch: bool  # stretch each test photo to 0-255 before G
+    test_statistics: str
+    test_dropout: bool
+    error_variant: str
+    bilateral_d: int  # px
+    bilateral_sigma_color: float  # gray levels of one channel, 0-255
+    bilateral_sigma_space: float  # px
+    threshold_rule: str
+    threshold_value: float  # what the rule needs: a factor, a level in [0, 1] or a percentile in [0, 100]
+    threshold_floor: float  # a guard: no pixel whose smoothed error is below it counts as crack
+
+    def why(self, name: str) -> str:
+        """Where the value of a field comes from, in a sentence. Raises UserError for an unknown field."""
+        _known(name)
+        if name in ("recipe", "scale"):
+            return "the name of the preset"
+        chosen = _choices(self.recipe, self.scale)[name]
+        value = getattr(self, name)
+        if value != chosen[0]:
+            return f"set by the user; the preset has {chosen[0]!r}"
+        return chosen[1]
+
+    def overrides(self) -> dict[str, Any]:
+        """The fields that differ from the preset, sorted by name: they are part of a run's identity."""
+        chosen = _choices(self.recipe, self.scale)
+        return {k: getattr(self, k) for k in sorted(chosen) if getattr(self, k) != chosen[k][0]}
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values that JSON can hold (tuples become lists)."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+
+# What the paper says, and, where it is silent, what the kit chose. Full scale.
+PAPER: dict[str, tuple[Any, str]] = {
+    "size": (256, "section IV-B: images are resized to 256 x 256"),
+    "width": (64, "section IV-B refers to Pix2Pix, whose U-Net has width 64"),
+    "depth": (8, "Pix2Pix: eight levels take 256 px down to one pixel"),
+    "disc_width": (64, "Pix2Pix: the 70 x 70 PatchGAN has width 64"),
+    "dropout": (0.5, "section III-C: dropout deactivates half of the units"),
+    "mask_family": ("multi_scale_square", "section III-B and Table II"),
+    "mask_cells": ((128, 64, 32), "section IV-B: k is 128, 64 and 32"),
+    "hole_fill": (-1.0, "section III-B: the product with 0 makes a removed pixel black"),
+    "load_size": (286, "section IV-B: scaling and cropping; silent on the size, so Pix2Pix's 286"),
+    "flip": (True, "section IV-B: flipping; silent on the direction, so horizontal"),
+    "mask_before_resize": (False, "silent: the grid stays sharp and in place when the mask comes last"),
+    "lambda_mae": (1.0, "section IV-B"),
+    "lambda_ssim": (1.0, "section IV-B"),
+    "lambda_gms": (1.0, "section IV-B"),
+    "lambda_style": (10.0, "section IV-B"),
+    "lambda_res": (100.0, "section IV-B"),
+    "lambda_adv": (1.0, "section IV-B"),
+    "ssim_data_range": (2.0, "Eq. 4 with its definition: images in [-1, 1] span 2"),
+    "ssim_padding": ("reflect", "silent: reflection adds no dark frame"),
+    "gms_median": (False, "Eq. 5 has no median filter"),
+    "style_network": ("vgg19", "silent on the network: as released"),
+    "style_normalize": (True, "silent: the normalization that VGG was trained with"),
+    "style_channels": ("rgb", "silent: the order that VGG was trained with"),
+    "disc_loss_factor": (1.0, "Eq. 8 has no factor"),
+    "batch_size": (8, "silent: as released"),
+    "epochs": (200, "section IV-B"),
+    "lr_g": (1e-4, "section IV-B"),
+    "lr_d": (4e-4, "section IV-B"),
+    "lr_decay": (0.99, "section IV-B: exponential decay; silent on the rate, so as released"),
+    "beta1": (0.5, "section IV-B"),
+    "beta2": (0.999, "section IV-B"),
+    "validation_share": (0.1, "silent: a tenth of the undamaged crops, split by photo"),
+    "validate_every": (1, "silent: every epoch, so that 20 epochs of patience mean 20 looks"),
+    "patience": (20, "section IV-B: stop after 20 epochs without improvement"),
+    "input_stretch": (False, "silent: the photo as it is"),
+    "test_statistics": ("batch", "silent: as released, G stays in training mode at test time"),
+    "test_dropout": (True, "silent: as released; the kit seeds it"),
+    "error_variant": ("absolute", "Eq. 1: the absolute difference, here the mean over the channels"),
+    "bilateral_d": (25, "silent: as released"),
+    "bilateral_sigma_color": (150.0, "silent: as released, where 450 on three equal channels is 150 on one"),
+    "bilateral_sigma_space": (15.0, "silent: as released"),
+    "threshold_rule": ("otsu", "Eq. 1: Otsu's threshold"),
+    "threshold_value": (1.0, "not used by Otsu's rule"),
+    "threshold_floor": (0.0, "silent: no guard for crack-free photos; 0 switches it off"),
+}
+
+# What the authors' program does otherwise.
+RELEASED: dict[str, tuple[Any, str]] = {
+    "mask_before_resize": (
+        True,
+        "released: the mask is multiplied in before resize and crop, so its grid shifts",
+    ),
+    "ssim_data_range": (1.0, "released: constants for a range of 1 on images that span 2"),
+    "ssim_padding": ("zero", "released: zero padding at the borders"),
+    "gms_median": (True, "released: a 3 x 3 median filter before the gradient, following RIAD"),
+    "style_network": ("vgg19", "released: VGG-19, relu2_2, relu3_4, relu4_4, relu5_2"),
+    "style_normalize": (False, "released: images in [-1, 1] go into VGG as they are"),
+    "style_channels": ("bgr", "released: OpenCV reads BGR and nothing turns it round"),
+    "disc_loss_factor": (0.5, "released: D's loss is halved"),
+    "batch_size": (8, "released"),
+    "epochs": (300, "released: 300, the paper says 200"),
+    "lr_g": (1e-3, "released: ten times the paper's"),
+    "lr_d": (4e-3, "released: ten times the paper's"),
+    "lr_decay": (0.99, "released"),
+    "validate_every": (10, "released: the best of every tenth epoch is kept"),
+    "patience": (0, "released: it runs to the end"),
+    "input_stretch": (True, "released: each test photo is stretched to 0-255 by its own minimum and maximum"),
+    "test_statistics": ("batch", "released: G stays in training mode with one image at a time"),
+    "test_dropout": (True, "released: G stays in training mode"),
+    "error_variant": ("released", "released: gray, each image stretched by its own minimum and maximum"),
+    "bilateral_d": (25, "released"),
+    "bilateral_sigma_color": (150.0, "released: 450 on three equal channels, bit-identical to 150 on one"),
+    "bilateral_sigma_space": (15.0, "released"),
+}
+
+# What a laptop needs otherwise, for either recipe.
+LITE: dict[str, tuple[Any, str]] = {
+    "size": (128, "lite: a quarter of the pixels"),
+    "width": (16, "lite: a sixteenth of the arithmetic"),
+    "depth": (7, "lite: seven levels take 128 px down to one pixel"),
+    "disc_width": (16, "lite: in step with G"),
+    "mask_cells": ((64, 32, 16), "lite: the same grids at half the size"),
+    "load_size": (143, "lite: 286 at half the size"),
+    "lambda_style": (
+        0.0,
+        "lite: VGG would take most of the time and needs weights; `lambda_style=10` adds it",
+    ),
+    "epochs": (60, "lite: about five minutes on two cores for 300 crops"),
+}
+
+RECIPES = {"paper": PAPER, "released": PAPER | RELEASED}
+SCALES: dict[str, dict[str, tuple[Any, str]]] = {"full": {}, "lite": LITE}
+
+VALUES: dict[str, tuple[str, ...]] = {
+    "mask_family": ("multi_scale_square", "striped", "jumbled"),
+    "ssim_padding": ("reflect", "zero"),
+    "style_network": ("vgg19", "vgg16"),
+    "style_channels": ("rgb", "bgr"),
+    "test_statistics": ("batch", "running"),
+    "error_variant": ("absolute", "gray", "signed", "released"),
+    "threshold_rule": ("otsu", "otsu_factor", "fixed", "percentile"),
+}
+
+
+def preset(recipe: str = "paper", scale: str = "lite", **overrides: Any) -> Preset:
+    """Make a preset by name, with any field set otherwise by keyword.
+
+    Raises UserError for an unknown recipe, scale or field (it lists the known ones), a value of the wrong
+    type, or values that do not fit together, before any long work starts.
+    """
+    if recipe not in RECIPES:
+        raise UserError(f"unknown recipe {recipe!r}; choose one of {', '.join(RECIPES)}")
+    if scale not in SCALES:
+        raise UserError(f"unknown scale {scale!r}; choose one of {', '.join(SCALES)}")
+    values = {name: value for name, (value, _) in _choices(recipe, scale).items()}
+    for name, value in overrides.items():
+        _known(name)
+        if name in ("recipe", "scale"):
+            raise UserError(f"{name} cannot be overridden: name it when the preset is made")
+        values[name] = _typed(name, value)
+    made = Preset(recipe=recipe, scale=scale, **values)
+    _check(made)
+    return made
+
+
+def from_dict(values: dict[str, Any]) -> Preset:
+    """Make the preset that `Preset.to_dict` wrote. Raises UserError for missing or unknown fields."""
+    missing = sorted(set(get_type_hints(Preset)) - set(values))
+    if missing:
+        raise UserError(f"preset lacks {', '.join(missing)}: it was written by another version of the kit")
+    rest = {k: v for k, v in values.items() if k not in ("recipe", "scale")}
+    return preset(values["recipe"], values["scale"], **rest)
+
+
+def _choices(recipe: str, scale: str) -> dict[str, tuple[Any, str]]:
+    return RECIPES[recipe] | SCALES[scale]
+
+
+def _known(name: str) -> None:
+    if name not in get_type_hints(Preset):
+        raise UserError(
+            f"unknown preset value {name!r}; choose one of {', '.join(sorted(get_type_hints(Preset)))}"
+        )
+
+
+def _typed(name: str, value: Any) -> Any:
+    """Check the type of one value; an int is welcome where a float is wanted, and a list for a tuple."""
+    wanted = get_type_hints(Preset)[name]
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if wanted == tuple[int, ...] and isinstance(value, list | tuple) and all(type(v) is int for v in value):
+        return tuple(value)
+    if wanted in (int, float, bool, str) and type(value) is wanted:
+        return value
+    kind = getattr(wanted, "__name__", str(wanted))
+    raise UserError(f"{name} must be of type {kind}, got {value!r} ({type(value).__name__})")
+
+
+def _check(made: Preset) -> None:
+    for name, allowed in VALUES.items():
+        if getattr(made, name) not in allowed:
+            raise UserError(f"{name} is {getattr(made, name)!r}; choose one of {', '.join(allowed)}")
+    if made.size != 2**made.depth:
+        raise UserError(
+            f"size {made.size} and depth {made.depth} do not fit: size must be 2**depth = {2**made.depth}"
+        )
+    if made.load_size < made.size:
+        raise UserError(f"load_size {made.load_size} is below size {made.size}: nothing is left to crop")
+    positive = ("width", "disc_width", "batch_size", "epochs", "validate_every", "lr_g", "lr_d", "lr_decay")
+    for name in positive:
+        if getattr(made, name) <= 0:
+            raise UserError(f"{name} must be above 0, got {getattr(made, name)}")
+    if not 0 <= made.validation_share < 1:
+        raise UserError(f"validation_share must be in [0, 1), got {made.validation_share}")
+    if not -1 <= made.hole_fill <= 1:
+        raise UserError(f"hole_fill must be in [-1, 1], got {made.hole_fill}")
+    if made.mask_family == "multi_scale_square" and any(
+        made.size % (2 * c) for c in made.mask_cells if c > 0
+    ):
+        raise UserError(f"mask_cells {made.mask_cells} do not tile {made.size} px in equal halves")

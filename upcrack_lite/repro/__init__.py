@@ -1,0 +1,1 @@
+"""What makes a result traceable: a run on disk, its manifest and its records."""

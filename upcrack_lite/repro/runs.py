@@ -1,0 +1,227 @@
+"""A run on disk: a folder that says what was done, with what, and how far it got.
+
+    manifest.json           what, with which values, on which machine, when; "format": 1
+    checkpoint.safetensors  the generator to test with (the best one so far)
+    resume.pt               everything needed to go on after a kill; removed when the run is finished
+    log.csv                 one row an epoch
+    progress/               the same masked crops restored after some epochs
+
+Every file is written aside and renamed, so a killed process leaves the last complete one.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from upcrack_lite import __version__
+from upcrack_lite.errors import UserError
+
+FORMAT = 1
+
+
+def write_aside(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` make a temporary file in the same folder, then rename it to `path` in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(aside)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, values: dict[str, Any] | list[Any]) -> None:
+    """Write JSON aside, then rename."""
+    write_aside(path, lambda p: p.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8"))
+
+
+class RunFolder:
+    """One run: its manifest in memory, and methods that keep the folder whole."""
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @property
+    def finished(self) -> bool:
+        """True once training came to its end (the last epoch, early stopping or a step limit)."""
+        return self.manifest.get("status") == "finished"
+
+    @classmethod
+    def create(cls, path: Path | str, manifest: dict[str, Any]) -> RunFolder:
+        """Start a run in a new or empty folder. Raises UserError when something else is in it."""
+        path = Path(path)
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path} is a file: name a folder for the run")
+        if path.exists() and any(path.iterdir()):
+            raise UserError(
+                f"{path} is not empty and is no run: name a new folder; nothing in it was touched"
+            )
+        path.mkdir(parents=True, exist_ok=True)
+        run = cls(path, {"format": FORMAT, "status": "running"} | manifest)
+        run.save_manifest()
+        return run
+
+    @classmethod
+    def open(cls, path: Path | str) -> RunFolder:
+        """Open a run. Raises UserError when the folder is missing, is no run, or is of another format."""
+        path = Path(path)
+        file = path / "manifest.json"
+        if not file.is_file():
+            raise UserError(f"{path} is not a run folder (no manifest.json): make one with `upcrack train`")
+        try:
+            manifest = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(
+                f"{file} is not valid JSON ({error}): the run cannot be trusted, train anew"
+            ) from error
+        found = manifest.get("format") if isinstance(manifest, dict) else None
+        if found != FORMAT:
+            raise UserError(
+                f"{path} has run format {found!r}, this version reads {FORMAT}: use the version that wrote "
+                "it, or train into a new folder; nothing was touched"
+            )
+        return cls(path, manifest)
+
+    @classmethod
+    def is_run(cls, path: Path | str) -> bool:
+        """True when the folder holds a manifest of any format."""
+        return (Path(path) / "manifest.json").is_file()
+
+    def save_manifest(self) -> None:
+        """Write the manifest as it is in memory."""
+        write_json(self.path / "manifest.json", self.manifest)
+
+    def save_weights(self, state: dict[str, torch.Tensor]) -> None:
+        """Write the generator's weights."""
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+        write_aside(self.path / "checkpoint.safetensors", lambda p: p.write_bytes(save(tensors)))
+
+    def load_weights(self) -> dict[str, torch.Tensor]:
+        """Read the generator's weights. Raises UserError when there are none or the file is damaged."""
+        return load_weights(self.path / "checkpoint.safetensors")
+
+    def save_resume(self, state: dict[str, Any]) -> None:
+        """Write everything that training needs to go on: one file, so that its parts belong together."""
+        write_aside(self.path / "resume.pt", lambda p: torch.save(state, p))
+
+    def load_resume(self) -> dict[str, Any] | None:
+        """Read that state; None when there is none. Raises UserError when the file is damaged."""
+        file = self.path / "resume.pt"
+        if not file.is_file():
+            return None
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises many kinds for a damaged file
+            raise UserError(f"{file} is damaged ({error}): remove it and train anew") from error
+
+    def save_log(self, rows: list[dict[str, Any]]) -> None:
+        """Write all rows of the log (one an epoch); the columns are the union of the rows' keys."""
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+
+        def write(path: Path) -> None:
+            with path.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, columns, restval="")
+                writer.writeheader()
+                writer.writerows(rows)
+
+        write_aside(self.path / "log.csv", write)
+
+    def log(self) -> list[dict[str, float]]:
+        """Read the log back: a dict of numbers per epoch; empty cells are left out."""
+        file = self.path / "log.csv"
+        if not file.is_file():
+            return []
+        with file.open(newline="", encoding="utf-8") as lines:
+            return [
+                {k: float(v) for k, v in row.items() if v not in ("", None)} for row in csv.DictReader(lines)
+            ]
+
+
+def load_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Read a safetensors file. Raises UserError when it is missing or damaged."""
+    if not path.is_file():
+        raise UserError(f"no checkpoint at {path}: the run has not finished an epoch, or the file was moved")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is damaged ({error}): copy it again or train anew") from error
+
+
+def data_hash(images: np.ndarray) -> str:
+    """SHA-256 over the shape and bytes of an array: which data a run has seen."""
+    digest = hashlib.sha256(repr((images.shape, str(images.dtype))).encode())
+    for image in images:  # one at a time, so that a memory-mapped set need not fit into memory
+        digest.update(np.ascontiguousarray(image).tobytes())
+    return digest.hexdigest()
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def peak_memory_mib() -> int:
+    """The most memory this process has held so far, in MiB."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / 2**20 if sys.platform == "darwin" else peak / 2**10)  # bytes there, KiB here
+
+
+def environment() -> dict[str, Any]:
+    """Commit, versions, device and determinism flags, as read back from where they live."""
+    return {
+        "kit": __version__,
+        "commit": _commit(),
+        "lock_sha256": _lock_hash(),
+        "python": sys.version.split()[0],
+        "torch": torch.__version__,
+        "platform": platform.platform(terse=True),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+    }
+
+
+def _root() -> Path:
+    return Path(__file__).resolve().parents[2]
+
+
+def _lock_hash() -> str | None:
+    lock = _root() / "requirements" / "lock.txt"
+    return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None
+
+
+def _commit() -> dict[str, Any]:
+    """The commit of the code and whether the tree differs from it; UPCRACK_COMMIT where there is no git."""
+    try:
+        call = ["git", "-C", str(_root())]
+        head = subprocess.run(
+            [*call, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10
+        )
+        status = subprocess.run(
+            [*call, "status", "--porcelain", "--untracked-files=no"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+        return {"id": head.stdout.strip(), "dirty": bool(status.stdout.strip())}
+    except (OSError, subprocess.SubprocessError):
+        return {"id": os.environ.get("UPCRACK_COMMIT"), "dirty": None}
