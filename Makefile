@@ -18,9 +18,9 @@ OFFLINE_HINT := echo "The installation failed. It needs the network once; see th
 
 # make book REAL=1 [DATA=FOLDER]: real photos where a chapter gains from them, in build/real, not for publishing
 BUILD := $(if $(REAL),build/real,build/book)
-# Snakemake keeps a cache of downloaded sources; there are none, and its empty folder belongs in here.
-SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --keep-going --quiet all \
-  --runtime-source-cache-path .snakemake/source-cache --config real=$(if $(REAL),1,0) data='$(DATA)' --
+# Snakemake's own cache stays in this folder; the chapters get the user's back (Snakefile).
+SNAKEMAKE := USER_CACHE_HOME="$${XDG_CACHE_HOME:-$$HOME/.cache}" XDG_CACHE_HOME="$(CURDIR)/.snakemake/cache" \
+  $(BIN)/snakemake --cores $(CORES) --keep-going --quiet all --config real=$(if $(REAL),1,0) data='$(DATA)' --
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
 
 ##@ Read, test, work

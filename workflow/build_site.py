@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -108,9 +109,10 @@ def build_site(build: Path, real: bool = False, root: Path = ROOT) -> Path:
     folder = stage(build, root, real)
     new = build / "new"
     shutil.rmtree(new, ignore_errors=True)
-    command = [sys.executable, "-m", "jupyter_book", "build", str(folder), "--path-output", str(new)]
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")
+    command = [str(jupyter_book), "build", str(folder), "--path-output", str(new)]
     command += ["-W", "--keep-going", "--all"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    run = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"NO_COLOR": "1"})
     log = build / "site.log"
     log.write_text(run.stdout + run.stderr, encoding="utf-8")
     if run.returncode:

@@ -96,7 +96,8 @@ def execute(notebook: Path, raw: Path, parameters: Mapping[str, Any], cell_timeo
             cwd=str(notebook.parent),
             progress_bar=False,
             execution_timeout=cell_timeout,
-            config=Config(KernelManager={"transport": "ipc"}),
+            extra_arguments=["--IPKernelApp.log_level=50"],  # it calls a normal end an interrupt
+            config=Config(KernelManager={"transport": "ipc", "ip": f"{raw.parent}/kernel"}),  # not TCP ports
         )
     except papermill.PapermillExecutionError as error:
         raise NotebookError(f"{error.ename}: {error.evalue}\n\nin this cell:\n\n{error.source}") from None

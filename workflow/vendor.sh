@@ -18,5 +18,5 @@ cp -r "$mathjax/es5/input/tex/extensions" mathjax/input/tex/
 rm mathjax/input/tex/extensions/all-packages.js # all of the others once more
 
 widgets="$work/node_modules/@jupyter-widgets/html-manager"
-cp "$widgets/LICENSE" "$widgets/dist/embed.js" "$widgets/dist/embed.js.LICENSE.txt" html-manager/
+cp "$widgets/LICENSE" "$widgets/dist/embed.js" "$widgets/dist/embed.js.LICENSE.txt" "$widgets"/dist/*.woff2 html-manager/
 du -sh .
