@@ -1,0 +1,1 @@
+"""What the chapters show: figures, damages to look at, checks of exercises, and widgets."""

@@ -1,0 +1,170 @@
+"""Charts of the chapters: curves, bars, histograms and training logs. Import them from `figures`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.show.style import DASHES, LINES, MARKERS, PALETTE, WIDTH, styled
+
+# What a panel of `training_curves` shows: title, then (key of the log, label) pairs.
+PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
+    ("restoration loss", (("res", "training"), ("valid", "validation"))),
+    ("MAE", (("mae", "training"),)),
+    ("1 − SSIM", (("ssim", "training"),)),
+    ("MSGMS", (("gms", "training"),)),
+    ("style", (("style", "training"),)),
+    ("adversarial", (("d", "D"), ("adv", "G"))),
+)
+
+
+@styled
+def curves(
+    x: Sequence[float],
+    lines: Mapping[str, Sequence[float]],
+    xlabel: str,
+    ylabel: str,
+    logx: bool = False,
+    logy: bool = False,
+) -> Figure:
+    """Draw lines over a common x; each has its own color, dash and marker.
+
+    x: n numbers; lines: label to n numbers (nan leaves a gap). Raises UserError when a line has another length.
+    """
+    x = np.asarray(x, float)
+    short = [f"{name} ({len(y)})" for name, y in lines.items() if len(y) != len(x)]
+    if short or not lines:
+        raise UserError(
+            f"each line needs {len(x)} values, one for each x; wrong: {', '.join(short) or 'none'}"
+        )
+    fig, axis = plt.subplots()
+    for i, (name, y) in enumerate(lines.items()):
+        kind = i % len(LINES)
+        axis.plot(
+            x,
+            np.asarray(y, float),
+            color=LINES[kind],
+            linestyle=DASHES[kind],
+            marker=MARKERS[kind],
+            markersize=5,
+            markevery=max(1, len(x) // 12),  # a marker on each of 200 points would hide the line
+            label=name,
+        )
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    if logx:
+        axis.set_xscale("log")
+    if logy:
+        axis.set_yscale("log")
+    if len(lines) > 1:
+        longest = max(map(len, lines))
+        ncols = max(1, min(4, len(lines), 56 // (longest + 6)))
+        fig.legend(loc="outside upper center", ncols=ncols, handlelength=2.6, columnspacing=1.4)
+    return fig
+
+
+@styled
+def bars(values: Mapping[str, float], ylabel: str) -> Figure:
+    """Draw one horizontal bar for each label, with its number; `ylabel` says what is measured and its unit.
+
+    An undefined value (nan) gets no bar and the word "undefined". Raises UserError when there is none.
+    """
+    if not values:
+        raise UserError("there is nothing to draw: values is empty")
+    names, numbers = list(values), np.array([float(v) for v in values.values()])
+    drawn = np.nan_to_num(numbers)
+    fig, axis = plt.subplots(figsize=(WIDTH, 0.34 * len(names) + 0.9))
+    found = axis.barh(names, drawn, color=LINES[0], height=0.68)
+    words = [f"{number:.3g}" if math.isfinite(number) else "undefined" for number in numbers]
+    axis.bar_label(found, words, padding=4)
+    axis.invert_yaxis()  # the first label on top, as in the mapping
+    axis.set_xlabel(ylabel)
+    axis.grid(axis="y", visible=False)
+    axis.margins(x=0.12)
+    if (drawn < 0).any():
+        axis.axvline(0, color="#111111", linewidth=0.8)
+    return fig
+
+
+@styled
+def histogram_with_cut(
+    error_map: Any, threshold: float, crack_mask: Any = None, bins: int = 64, xlabel: str = "error"
+) -> Figure:
+    """Draw how often each error occurs, on a logarithmic scale, and where the cut lies.
+
+    error_map: float in [0, 1], any shape; threshold: the cut; crack_mask: bool of the same shape; with it, crack
+    and background are drawn apart. Raises UserError when the shapes differ.
+    """
+    values = np.asarray(error_map, float).ravel()
+    edges = np.linspace(0, max(float(values.max()), float(threshold), 1e-6) * 1.02, bins + 1)
+    fig, axis = plt.subplots()
+    if crack_mask is None:
+        axis.hist(values, edges, color=PALETTE["background"])
+    else:
+        truth = np.asarray(crack_mask).astype(bool).ravel()
+        if truth.shape != values.shape:
+            raise UserError(
+                f"error_map has {values.size} pixels and crack_mask {truth.size}: they must match"
+            )
+        axis.hist(values[~truth], edges, color=PALETTE["background"], label="background")
+        if truth.any():
+            look = {"histtype": "step", "color": PALETTE["crack"], "linewidth": 2, "hatch": "///"}
+            axis.hist(values[truth], edges, label="crack", **look)
+        fig.legend(loc="outside upper center", ncols=2)
+    axis.axvline(threshold, color=PALETTE["cut"], linestyle="--")
+    right = threshold > edges[-1] * 0.6  # write where there is room
+    axis.annotate(
+        f"cut {threshold:.3f}",
+        (threshold, 0.97),
+        xycoords=("data", "axes fraction"),
+        xytext=(-5 if right else 5, 0),
+        textcoords="offset points",
+        ha="right" if right else "left",
+        va="top",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
+    )
+    axis.set_yscale("log")
+    axis.set(xlabel=xlabel, ylabel="pixels", xlim=(0, edges[-1]))
+    return fig
+
+
+@styled
+def training_curves(log_rows: Sequence[Mapping[str, float]]) -> Figure:
+    """Draw the log of a run as small multiples, one panel for each kind of loss that the log has.
+
+    log_rows: what `RunFolder.log()` returns, one dict an epoch. The adversarial panel marks ln 2 (G) and 2·ln 2
+    (D): what both pay while D has no idea. Raises UserError when there is no row or no known term.
+    """
+    present = {key for row in log_rows for key in row}
+    panels = [p for p in ((t, [k for k in keys if k[0] in present]) for t, keys in PANELS) if p[1]]
+    if not panels:
+        raise UserError("the log holds no loss: train for an epoch first")
+    ncols = min(3, len(panels))
+    nrows = -(-len(panels) // ncols)
+    fig, grid = plt.subplots(nrows, ncols, figsize=(WIDTH, 1.75 * nrows + 0.3), squeeze=False, sharex=True)
+    for axis in grid.ravel()[len(panels) :]:
+        axis.axis("off")
+    for axis, (title, keys) in zip(grid.ravel(), panels, strict=False):
+        for i, (key, label) in enumerate(keys):
+            points = [(row["epoch"], row[key]) for row in log_rows if key in row]
+            epochs, values = zip(*points, strict=True)
+            alone = {"marker": "o"} if len(points) == 1 else {}
+            axis.plot(epochs, values, color=LINES[i], linestyle=DASHES[i], label=label, **alone)
+        if title == "adversarial":
+            for i, level in enumerate((2 * math.log(2), math.log(2))[: len(keys)]):
+                axis.axhline(level, color=LINES[i], linewidth=0.8, alpha=0.7)
+        axis.set_title(title)
+        axis.yaxis.set_major_locator(MaxNLocator(4))
+        axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axis.set_ylim(bottom=0)
+        if len(keys) > 1:
+            axis.legend(handlelength=1.6, borderaxespad=0.1, labelspacing=0.2)
+    for axis in grid[-1]:
+        axis.set_xlabel("epoch")
+    return fig

@@ -1,0 +1,185 @@
+"""Figures of the chapters: numbers go in, a figure comes out, and nothing is learned or measured on the way.
+
+Here are the pictures and `show`, which displays a figure; charts come from `charts` and colors from `style`, and
+can be imported from here.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.show.charts import bars, curves, histogram_with_cut, training_curves
+from upcrack_lite.show.style import HATCHES, NAMES, PALETTE, WIDTH, styled, use_style
+
+__all__ = [
+    "PALETTE",
+    "bars",
+    "contact_sheet",
+    "curves",
+    "histogram_with_cut",
+    "images",
+    "overlay",
+    "show",
+    "training_curves",
+    "use_style",
+]
+
+
+def show(fig: Figure, alt: str) -> None:
+    """Display a figure with its alternative text, then close it, so that it does not appear a second time.
+
+    alt: what the figure says, numbers included, for readers who do not see it. Raises UserError when empty.
+    """
+    if not isinstance(alt, str) or not alt.strip():
+        raise UserError("a figure needs alternative text: say in `alt` what it shows, with its numbers")
+    from IPython.display import display  # only notebooks have it; the overlays of `upcrack detect` do without
+
+    try:
+        display(fig, metadata={"image/png": {"alt": " ".join(alt.split())}})
+    finally:
+        plt.close(fig)
+
+
+def overlay(image: np.ndarray, predicted: np.ndarray, crack_mask: np.ndarray | None = None) -> np.ndarray:
+    """Paint a prediction over the photo in gray: TP green, FP blue, FN red (colors of the paper's figures).
+
+    image: uint8 ``(H, W, 3)``; predicted, crack_mask: bool ``(H, W)``, True = crack.
+    Without a crack_mask nobody knows what is right, and what was predicted is orange.
+    Returns uint8 ``(H, W, 3)``. Raises UserError for other types or shapes that differ.
+    """
+    image, predicted = np.asarray(image), np.asarray(predicted)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise UserError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
+    masks = {"predicted": predicted} | ({} if crack_mask is None else {"crack_mask": np.asarray(crack_mask)})
+    for name, mask in masks.items():
+        if mask.dtype != np.bool_ or mask.shape != image.shape[:2]:
+            raise UserError(f"{name} must be bool {image.shape[:2]}, got {mask.dtype} {mask.shape}")
+    gray = (image @ np.array([0.299, 0.587, 0.114])).round().astype(np.uint8)  # (H, W)
+    painted = np.repeat(gray[..., None], 3, axis=2)  # (H, W, 3)
+    if crack_mask is None:
+        painted[predicted] = _rgb("detected")
+        return painted
+    truth = masks["crack_mask"]
+    painted[predicted & truth] = _rgb("tp")
+    painted[predicted & ~truth] = _rgb("fp")
+    painted[~predicted & truth] = _rgb("fn")
+    return painted
+
+
+@styled
+def images(
+    panels: Sequence[tuple[str, np.ndarray]],
+    ncols: int = 4,
+    heat_max: float | None = None,
+    heat_label: str = "error",
+    key: bool = False,
+) -> Figure:
+    """Show pictures side by side, each under its title.
+
+    panels: (title, array) pairs. An array is a photo, uint8 ``(H, W, 3)`` or gray ``(H, W)``; a mask, bool
+    ``(H, W)``, shown black and white; or a map, float ``(H, W)``, shown in heat colors. Tensors will do.
+    ncols: pictures a row, at most 4. heat_max: top of the color scale that all maps share; None takes the
+    largest value. heat_label: what the scale counts. key: add the key to the colors of `overlay`.
+    Raises UserError for an array that is none of these.
+    """
+    panels = [(title, _picture(title, array)) for title, array in panels]
+    if not panels or not 1 <= ncols <= 4:
+        raise UserError(f"need at least one panel and 1 to 4 columns, got {len(panels)} and {ncols}")
+    ncols = min(ncols, len(panels))
+    nrows = -(-len(panels) // ncols)
+    maps = [array for _, array in panels if array.dtype.kind == "f"]
+    top = heat_max if heat_max is not None else max((float(np.nanmax(m)) for m in maps), default=1.0)
+    low = min((float(np.nanmin(m)) for m in maps), default=0.0)
+    scale = {"cmap": "magma", "vmin": min(low, 0.0), "vmax": top if top > min(low, 0.0) else 1.0}
+
+    letters = int(24 * 4 / max(ncols, 2)) - 4  # a title wraps where the next picture begins
+    titles = [textwrap.fill(title, letters) for title, _ in panels]
+    tall = max(array.shape[0] / array.shape[1] for _, array in panels)
+    lines = max((title.count("\n") + 1 for title in titles if title), default=0)
+    width = WIDTH if ncols > 1 else WIDTH * 0.62
+    side = (width - 0.7 * bool(maps)) / ncols
+    height = nrows * (side * tall + 0.19 * lines + 0.1) + 0.62 * key
+    fig, grid = plt.subplots(nrows, ncols, figsize=(width, height), squeeze=False)
+    axes = grid.ravel()
+    shown = None
+    for axis in axes:
+        axis.axis("off")
+    for axis, title, (_, array) in zip(axes, titles, panels, strict=False):
+        axis.set_title(title, pad=3)
+        if array.dtype == np.bool_:
+            axis.imshow(array, cmap="gray", vmin=0, vmax=1)
+            _frame(axis)  # a white mask would melt into the page
+        elif array.dtype == np.uint8:
+            axis.imshow(array, cmap="gray", vmin=0, vmax=255)
+        else:
+            shown = axis.imshow(array, **scale)
+    if shown is not None:
+        bar = fig.colorbar(shown, ax=grid, shrink=0.8, aspect=20, pad=0.015, extend="neither")
+        bar.set_label(heat_label)
+        bar.locator = MaxNLocator(4)
+        bar.update_ticks()
+    if key:
+        handles = [Patch(facecolor=PALETTE[k], hatch=HATCHES[k], label=NAMES[k], ec="white") for k in NAMES]
+        fig.legend(handles=handles, loc="outside lower center", ncols=2, handlelength=1.6, columnspacing=1.2)
+    return fig
+
+
+@styled
+def contact_sheet(images: Sequence[np.ndarray] | np.ndarray, ncols: int = 4) -> Figure:
+    """Show many photos of one size without titles, as a photographer's contact sheet.
+
+    images: uint8 ``(N, H, W, 3)`` or a list of uint8 ``(H, W, 3)``. Raises UserError for none, or sizes that
+    differ.
+    """
+    photos = [np.asarray(image) for image in images]
+    if not photos or len({photo.shape for photo in photos}) != 1 or photos[0].ndim != 3:
+        raise UserError(
+            f"need photos (H, W, 3) of one size, got {sorted({p.shape for p in photos}) or 'none'}"
+        )
+    ncols = min(ncols, len(photos))
+    nrows = -(-len(photos) // ncols)
+    h, w = photos[0].shape[:2]
+    gap = max(2, w // 32)
+    sheet = np.full((nrows * (h + gap) - gap, ncols * (w + gap) - gap, 3), 255, np.uint8)
+    for i, photo in enumerate(photos):
+        y, x = i // ncols * (h + gap), i % ncols * (w + gap)
+        sheet[y : y + h, x : x + w] = photo
+    fig, axis = plt.subplots(figsize=(WIDTH, WIDTH * sheet.shape[0] / sheet.shape[1]))
+    axis.imshow(sheet)
+    axis.axis("off")
+    return fig
+
+
+def _picture(title: str, array: Any) -> np.ndarray:
+    """Bring one panel to a NumPy array that `images` can show; UserError names the panel that cannot be."""
+    array = np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
+    while array.ndim > 2 and array.shape[0] == 1:  # (1, 1, H, W) is welcome as a map or mask
+        array = array[0]
+    if array.ndim == 2 and (array.dtype in (np.bool_, np.uint8) or array.dtype.kind == "f"):
+        return array
+    if array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8:
+        return array
+    raise UserError(
+        f"panel {title!r} is {array.dtype} {array.shape}: give a photo uint8 (H, W, 3), a mask bool (H, W) or "
+        "a map float (H, W); `tensors.to_uint8(image)[0]` turns a tensor into a photo"
+    )
+
+
+def _frame(axis: plt.Axes) -> None:
+    axis.axis("on")
+    axis.grid(False)
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set(visible=True, color="#666666", linewidth=0.8)
+
+
+def _rgb(name: str) -> np.ndarray:
+    return np.array([int(PALETTE[name][i : i + 2], 16) for i in (1, 3, 5)], np.uint8)
