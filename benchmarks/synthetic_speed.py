@@ -1,0 +1,35 @@
+"""Time synthetic roads: how many images a second, by size and number of threads.
+
+    python benchmarks/synthetic_speed.py [--images 200]
+
+The aim is a thousand 256 px images in under a minute on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import cv2
+
+from upcrack_lite.roads.synthetic import synthetic_set
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=200, help="images per measurement")
+    images = parser.parse_args().images
+    cv2.setNumThreads(1)  # so that `workers` alone says how many cores are used
+    print("size  workers  ms an image  thousand images")
+    for size in (128, 256, 512):
+        for workers in (1, 2):
+            count = images if size < 512 else max(1, images // 4)
+            synthetic_set(2, size=size)  # first calls load libraries
+            start = time.perf_counter()
+            synthetic_set(count, size=size, seed=1, workers=workers)
+            each = (time.perf_counter() - start) / count
+            print(f"{size:4d}  {workers:7d}  {each * 1e3:11.1f}  {each * 1e3:13.1f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,295 @@
+"""Synthetic roads: reproducible to the byte, labeled exactly, and as varied as they claim to be."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.roads.coverage import coverage, label, share_tolerance
+from upcrack_lite.roads.cracks import Crack
+from upcrack_lite.roads.datasets import RoadSet
+from upcrack_lite.roads.synthetic import synthetic_road, synthetic_set
+
+
+@pytest.fixture(scope="module")
+def roads() -> RoadSet:
+    return synthetic_set(40, size=128, seed=7)
+
+
+def _ring(crack_mask: np.ndarray, inner: int, outer: int) -> np.ndarray:
+    """Background between `inner` and `outer` px from the nearest crack pixel."""
+    away = ndimage.distance_transform_edt(~crack_mask)
+    return (away > inner) & (away <= outer)
+
+
+@pytest.mark.parametrize("size", [64, 100, 256, 300])
+def test_shapes_and_types_at_any_size(size):
+    image, crack_mask = synthetic_road(size, seed=1)
+    assert image.shape == (size, size, 3)
+    assert image.dtype == np.uint8
+    assert crack_mask.shape == (size, size)
+    assert crack_mask.dtype == np.bool_
+    assert 0 < crack_mask.mean() < 0.15
+
+
+def test_largest_size_fills_the_whole_image():
+    image, crack_mask = synthetic_road(1024, seed=2, crack_share=0.05)
+    assert image.shape == (1024, 1024, 3)
+    assert abs(crack_mask.mean() - 0.05) <= share_tolerance(0.05, 1024)
+    corners = [image[:64, :64], image[:64, -64:], image[-64:, :64], image[-64:, -64:]]
+    assert all(corner.std() > 2 for corner in corners)
+
+
+def test_same_seed_same_bytes_and_other_seed_other_road():
+    first = synthetic_road(128, seed=5)
+    again = synthetic_road(128, seed=5)
+    other = synthetic_road(128, seed=6)
+    assert first[0].tobytes() == again[0].tobytes()
+    assert first[1].tobytes() == again[1].tobytes()
+    assert not np.array_equal(first[0], other[0])
+    assert not np.array_equal(first[1], other[1])
+
+
+def test_the_number_of_opencv_threads_does_not_matter():
+    threads = cv2.getNumThreads()
+    try:
+        cv2.setNumThreads(1)
+        one = synthetic_road(256, seed=9)
+        cv2.setNumThreads(4)
+        four = synthetic_road(256, seed=9)
+    finally:
+        cv2.setNumThreads(threads)
+    assert np.array_equal(one[0], four[0])
+    assert np.array_equal(one[1], four[1])
+
+
+def test_image_i_does_not_depend_on_n_or_on_workers():
+    few = synthetic_set(3, size=64, seed=4, crack_free=0.5)
+    many = synthetic_set(6, size=64, seed=4, crack_free=0.5, workers=2)
+    assert np.array_equal(few.images, many.images[:3])
+    assert np.array_equal(few.crack_masks, many.crack_masks[:3])
+    assert few.names == many.names[:3]
+    image, crack_mask = synthetic_road(64, seed=[4, 2])
+    assert np.array_equal(image, many.images[2])
+    assert np.array_equal(crack_mask, many.crack_masks[2])
+
+
+def test_set_is_a_road_set(roads):
+    assert isinstance(roads, RoadSet)
+    assert roads.name == "synthetic"
+    assert roads.images.shape == (40, 128, 128, 3)
+    assert roads.crack_masks.shape == (40, 128, 128)
+    assert len(set(roads.names)) == 40
+
+
+@pytest.mark.parametrize(
+    ("n", "crack_free", "expected"), [(9, 0, 0), (100, 0.29, 29), (9, 0.5, 4), (9, 1, 9)]
+)
+def test_share_of_crack_free_images_is_exact(n, crack_free, expected):
+    whole = ~synthetic_set(n, size=64, seed=3, crack_free=crack_free).crack_masks.any(axis=(1, 2))
+    assert whole.sum() == expected
+
+
+def test_crack_free_has_an_empty_mask_and_still_looks_like_a_road():
+    for image, crack_mask in (synthetic_road(128, 8, crack=False), synthetic_road(128, 8, crack_share=0)):
+        assert not crack_mask.any()
+        assert image.std() > 3
+
+
+def test_crack_is_all_that_differs_from_the_whole_road():
+    for seed in range(6):
+        cracked, crack_mask = synthetic_road(256, seed)
+        whole, _ = synthetic_road(256, seed, crack=False)
+        far = _ring(crack_mask, 20, 400)
+        assert far.any()
+        # A hairline too thin to be labeled may leave a trace: hence not all of them, but nearly.
+        assert (cracked == whole).all(axis=2)[far].mean() > 0.99
+        assert whole[crack_mask].mean() > cracked[crack_mask].mean() + 8
+
+
+@pytest.mark.parametrize("surface", ["asphalt", "concrete"])
+def test_cracks_are_darker_than_what_surrounds_them(surface):
+    differences = []
+    for seed in range(16):
+        image, crack_mask = synthetic_road(192, seed, surface)
+        gray = image.mean(axis=2)
+        differences.append(gray[_ring(crack_mask, 4, 12)].mean() - gray[crack_mask].mean())
+    assert min(differences) > 0
+    assert np.mean(differences) > 25
+    assert np.std(differences) > 5  # some cracks are faint, some are black
+
+
+def test_label_edge_lies_where_brightness_falls():
+    # Averaged over roads, the drop from road to crack floor happens at the label's edge, not a pixel off.
+    profile = []
+    for seed in range(24):
+        cracked, crack_mask = synthetic_road(256, seed, crack_share=0.08)
+        whole, _ = synthetic_road(256, seed, crack=False)
+        drop = (whole.astype(float) - cracked).mean(axis=2)
+        outside = np.rint(ndimage.distance_transform_edt(~crack_mask))
+        inside = np.rint(ndimage.distance_transform_edt(crack_mask))
+        zones = (outside == 3, outside == 2, outside == 1, inside == 1, inside >= 2)
+        profile.append([drop[zone].mean() for zone in zones])
+    far, near, touching, rim, floor = np.mean(profile, axis=0)
+    assert far < near < touching < rim < floor
+    steps = np.diff([far, near, touching, rim, floor])
+    assert steps.argmax() == 2  # from the last pixel outside to the first inside
+
+
+@pytest.mark.parametrize("crack_share", [0.002, 0.01, 0.03, 0.08, 0.15])
+@pytest.mark.parametrize("size", [64, 256])
+def test_crack_share_is_met(crack_share, size):
+    for seed in range(8):
+        found = synthetic_road(size, seed, crack_share=crack_share)[1].mean()
+        assert abs(found - crack_share) <= share_tolerance(crack_share, size)
+
+
+def test_free_crack_share_varies(roads):
+    shares = roads.crack_masks.mean(axis=(1, 2))
+    assert shares.min() > 0.003
+    assert shares.max() < 0.1
+    assert shares.max() > 3 * shares.min()
+
+
+def test_cracks_cross_the_border_and_branch(roads):
+    masks = roads.crack_masks
+    border = np.concatenate([masks[:, 0], masks[:, -1], masks[:, :, 0], masks[:, :, -1]], axis=1)
+    assert border.any(axis=1).mean() > 0.8
+    branched = 0
+    for crack_mask in masks:
+        grown = cv2.dilate(crack_mask.astype(np.uint8), np.ones((3, 3), np.uint8))
+        largest = ndimage.label(grown)[0]
+        largest = largest == np.bincount(largest.ravel())[1:].argmax() + 1
+        # Three or more separate crossings of a ring around some crack pixel mean a junction.
+        ys, xs = np.nonzero(largest)
+        for y, x in zip(ys[::7], xs[::7], strict=True):
+            if 14 <= y < 114 and 14 <= x < 114:
+                ring = cv2.ellipse(
+                    np.zeros((128, 128), np.uint8), (int(x), int(y)), (12, 12), 0, 0, 360, 1, 1
+                )
+                if ndimage.label((ring > 0) & largest, np.ones((3, 3)))[1] >= 3:
+                    branched += 1
+                    break
+    assert branched / len(masks) > 0.25
+
+
+def test_width_and_contrast_vary_along_a_crack():
+    widths, contrasts = [], []
+    for seed in range(8):
+        cracked, crack_mask = synthetic_road(512, seed, crack_share=0.04)
+        whole, _ = synthetic_road(512, seed, crack=False)
+        drop = (whole.astype(float) - cracked).mean(axis=2)
+        depth = ndimage.distance_transform_edt(crack_mask)
+        ridge = crack_mask & (depth == ndimage.maximum_filter(depth, 5)) & (depth > 1)
+        widths.append(np.percentile(depth[ridge], 90) / np.percentile(depth[ridge], 10))
+        contrasts.append(drop[ridge].std() / drop[ridge].mean())
+    assert np.median(widths) > 1.5
+    assert np.median(contrasts) > 0.1
+
+
+def test_coverage_of_a_straight_bar_is_its_exact_area():
+    points = np.stack([np.linspace(-10, 74, 43), np.full(43, 32.0)], axis=1)
+    bar = Crack(points, np.full(43, 0.5), np.full(43, 0.5))
+    covered = coverage([bar], 64, 6.0)
+    # The bar reaches from y = 29 to y = 35: six full rows, and nothing of any other.
+    assert (covered[29:35] == 1).all()
+    assert (covered[:29] == 0).all()
+    assert (covered[35:] == 0).all()
+    # A bar half a pixel lower covers half of a row at either end; half is enough to be crack.
+    bar.points[:, 1] += 0.5
+    covered = coverage([bar], 64, 6.0)
+    assert np.allclose(covered[[29, 35]], 0.5, atol=0.01)
+    assert (covered[30:35] == 1).all()
+    assert label(covered, 64)[1].sum() == 7 * 64
+
+
+def test_both_surfaces_are_drawn_and_differ():
+    asphalt, concrete = (
+        np.array([synthetic_road(64, seed, kind, crack=False)[0].mean() for seed in range(20)])
+        for kind in ("asphalt", "concrete")
+    )
+    assert concrete.mean() > asphalt.mean() + 15
+    free = np.array([synthetic_road(64, seed, crack=False)[0].mean() for seed in range(20)])
+    assert 0 < (free == concrete).sum() < 20  # None picks one of the two, by the seed
+    assert ((free == concrete) | (free == asphalt)).all()
+
+
+def test_confounders_make_crack_free_roads_darker_in_places():
+    def dark(confounders: float) -> float:
+        clean = synthetic_set(30, size=64, seed=1, crack_free=1, confounders=confounders).images.mean(axis=3)
+        middle = np.median(clean, axis=(1, 2))[:, None, None]
+        return float((clean < 0.7 * middle).mean())
+
+    assert dark(2) > 1.5 * dark(0)
+    # And they are not labeled.
+    assert not synthetic_set(5, size=64, crack_free=1, confounders=3).crack_masks.any()
+
+
+def test_darkness_alone_does_not_find_the_cracks(roads):
+    gray = cv2.GaussianBlur(roads.images.mean(axis=3).transpose(1, 2, 0), (0, 0), 0.7).transpose(2, 0, 1)
+    f1 = []
+    for cut in range(20, 160, 4):
+        predicted = gray < cut
+        hit = (predicted & roads.crack_masks).sum()
+        f1.append(2 * hit / (predicted.sum() + roads.crack_masks.sum()))
+    assert 0.2 < max(f1) < 0.75
+
+
+def test_brightness_uses_the_range_of_a_photo(roads):
+    means = roads.images.mean(axis=(1, 2, 3))
+    assert means.min() > 70
+    assert means.max() < 215
+    assert means.std() > 10
+    assert np.percentile(roads.images, 0.1) < 40
+    assert np.percentile(roads.images, 99.9) > 190
+    assert (roads.images == 0).mean() < 0.01
+    assert (roads.images == 255).mean() < 0.01
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"size": 63},
+        {"size": 1025},
+        {"size": 128.0},
+        {"size": True},
+        {"seed": -1},
+        {"seed": "5"},
+        {"seed": 1.5},
+        {"seed": []},
+        {"surface": "gravel"},
+        {"crack_share": -0.01},
+        {"crack_share": 0.16},
+        {"crack_share": float("nan")},
+        {"crack_share": "much"},
+        {"crack": False, "crack_share": 0.02},
+        {"confounders": -1},
+        {"confounders": 4},
+    ],
+    ids=str,
+)
+def test_bad_arguments_of_a_road_are_refused(arguments):
+    with pytest.raises(UserError, match=next(reversed(arguments))):
+        synthetic_road(**arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"n": 0},
+        {"n": 2.5},
+        {"size": 10},
+        {"seed": -3},
+        {"crack_free": 1.2},
+        {"crack_share": 0.5},
+        {"workers": 0},
+    ],
+    ids=str,
+)
+def test_bad_arguments_of_a_set_are_refused(arguments):
+    # Refused before anything is drawn, so also where no image would have used it.
+    with pytest.raises(UserError, match=next(iter(arguments))):
+        synthetic_set(**{"n": 1, "crack_free": 1, **arguments})
