@@ -6,6 +6,7 @@ Uses the standard library alone and runs on old Pythons too, so that they get a 
 import os
 import shutil
 import sys
+from pathlib import Path
 
 # Measured: the default PyTorch with its CUDA libraries, and everything else.
 GIGABYTES = {"default": 7, "cpu": 3, "system": 2}
@@ -16,16 +17,16 @@ def problems(torch, folder, version, free_gb, has_pip):
     found = []
     if not (3, 11) <= tuple(version) <= (3, 13):
         found.append(
-            "Python 3.11, 3.12 or 3.13 is needed; this one is %d.%d (%s). "
-            "Name another: make PYTHON=/path/to/python3.12" % (version[0], version[1], sys.executable)
+            f"Python 3.11, 3.12 or 3.13 is needed; this one is {version[0]}.{version[1]} ({sys.executable}). "
+            "Name another: make PYTHON=/path/to/python3.12"
         )
     if torch not in GIGABYTES:
-        found.append("TORCH=%s is unknown; choose one of: %s." % (torch, ", ".join(GIGABYTES)))
+        found.append(f"TORCH={torch} is unknown; choose one of: {', '.join(GIGABYTES)}.")
     elif free_gb < GIGABYTES[torch] and not os.environ.get("SKIP_DISK_CHECK"):
         found.append(
-            "The installation needs about %d GB, and %s has %.1f GB free. Free some, or take the smaller "
-            "PyTorch without CUDA (make TORCH=cpu, %d GB). SKIP_DISK_CHECK=1 tries it all the same, which can work "
-            "where uv's cache is on the same disk." % (GIGABYTES[torch], folder, free_gb, GIGABYTES["cpu"])
+            f"The installation needs about {GIGABYTES[torch]} GB, and {folder} has {free_gb:.1f} GB free. Free some, "
+            f"or take the smaller PyTorch without CUDA (make TORCH=cpu, {GIGABYTES['cpu']} GB). SKIP_DISK_CHECK=1 "
+            "tries it all the same, which can work where uv has the files in its cache on the same disk."
         )
     if not has_pip:
         found.append("Python's venv cannot make environments here. On Debian: apt-get install python3-venv")
@@ -40,11 +41,11 @@ def main(torch):
         has_pip = True
     except ImportError:
         has_pip = False
-    folder = os.getcwd()
+    folder = Path.cwd()
     free_gb = shutil.disk_usage(folder).free / 1e9
     found = problems(torch, folder, sys.version_info[:2], free_gb, has_pip)
     for text in found:
-        sys.stderr.write("\nCannot install: %s\n" % text)
+        sys.stderr.write(f"\nCannot install: {text}\n")
     return 1 if found else 0
 
 

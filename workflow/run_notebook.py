@@ -179,7 +179,12 @@ def main() -> int:
         return 1
     print(f"  {name:<28} done in {seconds:.0f} s", flush=True)
     if args.timing:
-        record = {"chapter": name, "seconds": round(seconds, 1), "threads": args.threads, "parameters": parameters}
+        record = {
+            "chapter": name,
+            "seconds": round(seconds, 1),
+            "threads": args.threads,
+            "parameters": parameters,
+        }
         write_aside(args.timing, json.dumps(record, indent=1) + "\n")
     return 0
 

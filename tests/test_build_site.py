@@ -1,0 +1,103 @@
+"""The step from pages and executed chapters to a site: links, banner, warnings as errors, nothing half done."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+from build_site import BANNER, build_site, stage, toc_files
+
+ROOT = Path(__file__).resolve().parents[1]
+ADDRESS = 'urls = { Repository = "https://github.com/someone/some-name" }\n'
+
+
+@pytest.fixture
+def small_book(tmp_path):
+    """A repository with one page and one chapter, settings as in this one."""
+    root, build = tmp_path / "repository", tmp_path / "build"
+    (root / "book").mkdir(parents=True)
+    (build / "run").mkdir(parents=True)
+    shutil.copyfile(ROOT / "_config.yml", root / "_config.yml")
+    shutil.copytree(ROOT / "book/_static", root / "book/_static", ignore=shutil.ignore_patterns("vendor"))
+    (root / "_toc.yml").write_text(
+        "format: jb-book\nroot: book/intro\nchapters:\n- file: notebooks/01_one\n", encoding="utf-8"
+    )
+    (root / "pyproject.toml").write_text(
+        '[project]\nversion = "7.8.9"\nlicense = "MIT"\nauthors = [{ name = "A. Name" }]\n', encoding="utf-8"
+    )
+    (root / "book/intro.md").write_text("# Hello\n", encoding="utf-8")
+    (root / "book/references.bib").write_text("", encoding="utf-8")
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# One")], metadata=metadata)
+    nbformat.write(notebook, build / "run/01_one.ipynb")
+    return root, build
+
+
+def test_toc_files_in_reading_order(small_book):
+    assert toc_files(small_book[0] / "_toc.yml") == ["book/intro", "notebooks/01_one"]
+    assert toc_files(ROOT / "_toc.yml")[0] == "book/intro"
+
+
+def test_a_missing_page_is_named(small_book):
+    root, build = small_book
+    (build / "run/01_one.ipynb").unlink()
+    with pytest.raises(FileNotFoundError, match="01_one"):
+        stage(build, root)
+
+
+def test_staging_removes_what_is_no_longer_listed(small_book):
+    root, build = small_book
+    folder = stage(build, root)
+    (folder / "book/renamed.md").write_text("# Old", encoding="utf-8")
+    stage(build, root)
+    assert not (folder / "book/renamed.md").exists()
+    assert (folder / "book/intro.md").exists()
+
+
+@pytest.mark.slow
+def test_launch_buttons_open_the_real_notebook(small_book):
+    root, build = small_book
+    with (root / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write(ADDRESS)
+    page = (build_site(build, root=root).parent / "notebooks/01_one.html").read_text(encoding="utf-8")
+    links = set(re.findall(r'href="(https://[^"]+)"', page))
+    assert (
+        "https://mybinder.org/v2/gh/someone/some-name/main?urlpath=lab/tree/notebooks/01_one.ipynb" in links
+    )
+    colab = "https://colab.research.google.com/github/someone/some-name/blob/main/notebooks/01_one.ipynb"
+    assert colab in links
+    assert "https://github.com/someone/some-name" in links
+
+
+@pytest.mark.slow
+def test_without_an_address_nothing_points_elsewhere(small_book):
+    root, build = small_book
+    page = (build_site(build, root=root).parent / "notebooks/01_one.html").read_text(encoding="utf-8")
+    assert not re.findall(r'(?:href|src|action)="(?:https?:)?//[^"]+"', page)
+    assert "launch-buttons" not in page
+    assert "Version 7.8.9" in page
+    assert "A. Name" in page
+    assert BANNER not in page
+
+
+@pytest.mark.slow
+def test_real_photos_show_the_banner(small_book):
+    root, build = small_book
+    assert BANNER in build_site(build, real=True, root=root).parent.joinpath("book/intro.html").read_text(
+        "utf-8"
+    )
+
+
+@pytest.mark.slow
+def test_a_warning_is_an_error_each_time_and_the_old_site_stays(small_book):
+    root, build = small_book
+    index = build_site(build, root=root)
+    (root / "book/intro.md").write_text("# Hello\n\n{term}`nowhere`\n", encoding="utf-8")
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="term not in glossary: 'nowhere'"):
+            build_site(build, root=root)
+    assert index.exists()
+    assert "nowhere" not in (index.parent / "book/intro.html").read_text(encoding="utf-8")

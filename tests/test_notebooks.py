@@ -1,0 +1,160 @@
+"""The chapters: how they are stored, and that each runs from top to bottom with its smallest parameters."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import nbformat
+import papermill
+import pytest
+from build_site import toc_files
+from run_notebook import NotebookError, check_parameters, clean, run_notebook, upcrack_metadata
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+LONGEST_CELL = 40  # lines; a longer one belongs into the package
+
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def small_notebook(folder: Path, *code: str) -> Path:
+    """Write a notebook with `seed = 0` as parameters and the given code cells."""
+    cells = [nbformat.v4.new_code_cell(text) for text in ("seed = 0", *code)]
+    cells[0].metadata["tags"] = ["parameters"]
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    path = folder / "small.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), path)
+    return path
+
+
+def test_the_table_of_contents_lists_every_chapter():
+    listed = [name for name in toc_files(ROOT / "_toc.yml") if name.startswith("notebooks/")]
+    assert listed == [f"notebooks/{path.stem}" for path in NOTEBOOKS]
+
+
+@every_notebook
+def test_stored_clean(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    for cell in notebook.cells:
+        assert not cell.get("outputs"), "stored with outputs: run nbstripout on it"
+        assert cell.get("execution_count") is None
+    assert notebook.metadata.kernelspec.name == "python3"
+
+
+@every_notebook
+def test_begins_with_its_heading(path):
+    cells = nbformat.read(path, as_version=4).cells
+    assert cells[0].cell_type == "markdown"
+    assert cells[0].source.startswith("# ")
+    later = [line for c in cells[1:] if c.cell_type == "markdown" for line in c.source.splitlines()]
+    assert not [line for line in later if line.startswith("# ")], (
+        "one heading of the first level in a chapter"
+    )
+
+
+@every_notebook
+def test_cells_are_short(path):
+    cells = nbformat.read(path, as_version=4).cells
+    long = {n: len(c.source.splitlines()) for n, c in enumerate(cells, 1) if c.cell_type == "code"}
+    assert not {n: lines for n, lines in long.items() if lines > LONGEST_CELL}
+
+
+@every_notebook
+def test_parameters_cell(path):
+    cells = nbformat.read(path, as_version=4).cells
+    tagged = [cell.source for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1, "exactly one cell has the tag `parameters`"
+    values = {
+        node.targets[0].id: ast.literal_eval(node.value)
+        for node in ast.parse(tagged[0]).body
+        if isinstance(node, ast.Assign)
+    }
+    assert len(values) == len(ast.parse(tagged[0]).body), "the cell holds plain assignments alone"
+    assert values["data_root"] == "", "a chapter runs on synthetic roads unless told otherwise"
+    assert values["seed"] == 0
+    assert set(papermill.inspect_notebook(str(path))) == set(values)
+
+
+@every_notebook
+def test_own_settings(path):
+    settings = upcrack_metadata(path)
+    assert set(settings) == {"smoke", "real", "minutes"}
+    assert isinstance(settings["real"], bool)
+    assert settings["minutes"] > 0
+    check_parameters(path, settings["smoke"])
+
+
+@every_notebook
+def test_figures_have_captions_and_names_of_their_own(path):
+    names = []
+    for cell in nbformat.read(path, as_version=4).cells:
+        figure = cell.metadata.get("mystnb", {}).get("figure")
+        if figure:
+            assert figure["caption"].strip()
+            names.append(figure.get("name"))
+    named = [name for name in names if name]
+    assert len(named) == len(set(named))
+    assert all(name.startswith("fig-") for name in named)
+
+
+def test_an_unknown_parameter_is_an_error(tmp_path):
+    path = small_notebook(tmp_path)
+    with pytest.raises(
+        NotebookError, match=r"small.ipynb: no parameter named sede. Its parameters are: seed"
+    ):
+        run_notebook(path, tmp_path / "out.ipynb", {"sede": 1})
+    assert not (tmp_path / "out.ipynb").exists()
+
+
+def test_computed_alt_text_reaches_the_cell():
+    output = nbformat.v4.new_output(
+        "display_data", {"image/png": ""}, metadata={"image/png": {"alt": "F1 is 0.5.", "width": 30}}
+    )
+    cell = nbformat.v4.new_code_cell("", outputs=[output], metadata={"mystnb": {"figure": {"caption": "C"}}})
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    clean(notebook)
+    assert cell.metadata["mystnb"] == {"figure": {"caption": "C"}, "image": {"alt": "F1 is 0.5."}}
+    assert output.metadata == {"image/png": {"width": 30}}
+
+
+@pytest.mark.notebook
+def test_parameters_arrive_and_stay_off_the_page(tmp_path):
+    path = small_notebook(tmp_path, "print(seed + 1)", "import os\nprint(os.environ['OMP_NUM_THREADS'])")
+    run_notebook(path, tmp_path / "out.ipynb", {"seed": 41}, threads=3)
+    notebook = nbformat.read(tmp_path / "out.ipynb", as_version=4)
+    assert [cell.outputs[0].text for cell in notebook.cells if cell.outputs] == ["42\n", "3\n"]
+    assert notebook.cells[1].metadata["tags"] == ["injected-parameters", "remove-cell"]
+    assert str(tmp_path) not in json.dumps(notebook), "no path of this machine in the result"
+    assert (tmp_path / "out.log").read_text(encoding="utf-8").count("42") == 1
+
+
+@pytest.mark.notebook
+def test_a_failing_chapter_names_itself_and_keeps_its_old_result(tmp_path):
+    path = small_notebook(tmp_path, "1 / 0")
+    (tmp_path / "out.ipynb").write_text("the old result", encoding="utf-8")
+    with pytest.raises(
+        NotebookError, match=r"(?s)small.ipynb failed: ZeroDivisionError.*1 / 0.*out.failed.ipynb"
+    ):
+        run_notebook(path, tmp_path / "out.ipynb")
+    assert (tmp_path / "out.ipynb").read_text(encoding="utf-8") == "the old result"
+    assert "ZeroDivisionError" in (tmp_path / "out.failed.ipynb").read_text(encoding="utf-8")
+
+
+@pytest.mark.notebook
+@every_notebook
+def test_runs_from_top_to_bottom(path, tmp_path):
+    run_notebook(path, tmp_path / path.name, upcrack_metadata(path)["smoke"])
+    cells = nbformat.read(tmp_path / path.name, as_version=4).cells
+    images = [
+        (number, cell)
+        for number, cell in enumerate(cells, 1)
+        if any(kind.startswith("image/") for o in cell.get("outputs", []) for kind in o.get("data", {}))
+        and not {"remove-cell", "remove-output"} & set(cell.metadata.get("tags", []))
+    ]
+    for number, cell in images:
+        options = cell.metadata.get("mystnb", {})
+        assert options.get("figure", {}).get("caption"), f"cell {number} shows a figure without a caption"
+        assert options.get("image", {}).get("alt"), f"cell {number} shows a figure without alt text"
