@@ -318,6 +318,9 @@ def test_resize_averages_photos_and_keeps_mask_and_photo_aligned():
 
 def test_memory_mapped_sets_equal_and_are_used_again_until_a_file_changes(tmp_path, monkeypatch):
     folder, store = make_set(tmp_path / "set", "plain"), tmp_path / "store"
+    changing = folder / "image" / "002.bmp"
+    (folder / "image" / "002.jpg").unlink()
+    write_image(changing)
     plain = load(folder, "train", 16)
     mapped = load(folder, "train", 16, memmap_dir=store)
     assert isinstance(mapped.images, np.memmap)
@@ -329,8 +332,10 @@ def test_memory_mapped_sets_equal_and_are_used_again_until_a_file_changes(tmp_pa
     with monkeypatch.context() as patch:
         patch.setattr(datasets, "read_pair", lambda pair: pytest.fail("read again"))
         assert (load(folder, "train", 16, memmap_dir=store).images == plain.images).all()
-    write_image(folder / "image" / "002.jpg")  # other pixels under the same name
-    os.utime(folder / "image" / "002.jpg", ns=(1, 1))
+    before = changing.stat()
+    write_image(changing)  # other pixels under the same name, in as many bytes
+    os.utime(changing, ns=(before.st_mtime_ns + 1_000_000, before.st_mtime_ns + 1_000_000))
+    assert changing.stat().st_size == before.st_size
     changed = load(folder, "train", 16, memmap_dir=store)
     assert (changed.images[0] == plain.images[0]).all()
     assert (changed.images[1] != plain.images[1]).any()
