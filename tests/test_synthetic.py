@@ -139,6 +139,28 @@ def test_label_edge_lies_where_brightness_falls():
     assert steps.argmax() == 2  # from the last pixel outside to the first inside
 
 
+def test_label_lies_on_the_crack_and_not_beside_it():
+    shifts = [(0, 0), (0, 1), (0, -1), (1, 0), (-1, 0)]
+    found = np.zeros(len(shifts))
+    for seed in range(12):
+        cracked, crack_mask = synthetic_road(256, seed, crack_share=0.05)
+        whole, _ = synthetic_road(256, seed, crack=False)
+        drop = (whole.astype(float) - cracked).mean(axis=2)
+        found += [drop[np.roll(crack_mask, shift, (0, 1))].mean() for shift in shifts]
+    assert found.argmax() == 0
+    # Moving it either way costs the same: the label is off by less than a fraction of a pixel.
+    lost = found[0] - found[1:]
+    assert lost.max() < 1.25 * lost.min()
+
+
+def test_a_pixel_is_crack_from_half_coverage_on():
+    covered = np.array([[0.0, 0.49, 0.5, 1.0]] * 4, np.float32)
+    assert label(covered, 4)[1].tolist() == [[False, False, True, True]] * 4
+    halved, crack_mask = label(covered, 2)  # blocks of 2 × 2 pixels are averaged first
+    assert np.allclose(halved, [[0.245, 0.75]] * 2)
+    assert crack_mask.tolist() == [[False, True]] * 2
+
+
 @pytest.mark.parametrize("crack_share", [0.002, 0.01, 0.03, 0.08, 0.15])
 @pytest.mark.parametrize("size", [64, 256])
 def test_crack_share_is_met(crack_share, size):
