@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import re
 import shutil
 import subprocess
 import sys
@@ -112,12 +112,15 @@ def build_site(build: Path, real: bool = False, root: Path = ROOT) -> Path:
     jupyter_book = Path(sys.executable).with_name("jupyter-book")
     command = [str(jupyter_book), "build", str(folder), "--path-output", str(new)]
     command += ["-W", "--keep-going", "--all"]
-    run = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"NO_COLOR": "1"})
+    run = subprocess.run(command, capture_output=True, text=True)
     log = build / "site.log"
-    log.write_text(run.stdout + run.stderr, encoding="utf-8")
+    output = re.sub(r"\x1b\[[0-9;]*m", "", run.stdout + run.stderr).replace(
+        f"{folder}/", ""
+    )  # no colors, short paths
+    log.write_text(output, encoding="utf-8")
     if run.returncode:
-        lines = [x for x in log.read_text(encoding="utf-8").splitlines() if "WARNING" in x or "ERROR" in x]
-        shown = "\n".join(dict.fromkeys(lines)) or run.stderr[-3000:]
+        lines = [line for line in output.splitlines() if "WARNING" in line or "ERROR" in line]
+        shown = "\n".join(dict.fromkeys(lines)) or output[-3000:]
         raise RuntimeError(f"Jupyter Book reported problems (all of its output: {log}):\n{shown}")
     html, old = build / "html", build / "old"
     if html.exists():

@@ -1,0 +1,214 @@
+"""The built book in a real browser, every other host blocked. Run it after `make book`: `make site-test`.
+
+Screenshots of each page, as on a desk and on a phone, go to build/screenshots.
+"""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import shutil
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from build_site import toc_files
+from playwright.sync_api import Browser, Page, Route, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+SITE = Path(os.environ.get("UPCRACK_SITE", ROOT / "build/book/html"))
+SHOTS = ROOT / "build/screenshots"
+PAGES = toc_files(ROOT / "_toc.yml")
+SCREENS = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+FLAGS += ["--disable-component-update", "--disable-sync", "--disable-quic"]
+
+pytestmark = pytest.mark.site
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves the site, without a line on the screen for each request."""
+
+    def __init__(self, *args):
+        super().__init__(*args, directory=str(SITE))
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="session")
+def address():
+    """The site, served on this machine alone."""
+    if not (SITE / "index.html").exists():
+        pytest.fail(f"There is no built book at {SITE}. Build it first: make book")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium from $CHROMIUM or the system."""
+    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not path or not Path(path).exists():
+        pytest.fail(
+            f"No browser ({path or ', '.join(BROWSERS)}). Debian: apt-get install chromium; or set CHROMIUM."
+        )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Visit:
+    """A page in the browser and everything that went wrong on it."""
+
+    page: Page
+    elsewhere: list[str] = field(default_factory=list)  # requests to any other host
+    errors: list[str] = field(default_factory=list)  # console errors, exceptions
+    failed: list[str] = field(default_factory=list)  # answers other than success
+
+
+def visit(browser: Browser, address: str, screen: str) -> Visit:
+    """Open an empty page that can reach the site only, and notes what it tries."""
+    page = browser.new_context(viewport=SCREENS[screen]).new_page()
+    page.set_default_timeout(60_000)
+    seen = Visit(page)
+
+    def gate(route: Route) -> None:
+        if route.request.url.startswith((address + "/", "data:", "blob:")):
+            route.continue_()
+        else:
+            seen.elsewhere.append(route.request.url)
+            route.abort()
+
+    page.route("**/*", gate)
+    page.on("console", lambda m: seen.errors.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: seen.errors.append(str(error)))
+    page.on("response", lambda r: seen.failed.append(f"{r.status} {r.url}") if r.status >= 400 else None)
+    return seen
+
+
+@pytest.fixture
+def desktop(browser, address):
+    """A page as on a desk; afterwards it must have asked no one else and raised nothing."""
+    seen = visit(browser, address, "desktop")
+    yield seen
+    assert (seen.elsewhere, seen.errors, seen.failed) == ([], [], [])
+    seen.page.context.close()
+
+
+def wait_until_drawn(page: Page) -> None:
+    """Wait for formulas and widgets, which scripts draw after the page has loaded."""
+    page.wait_for_load_state("networkidle")
+    page.wait_for_function(
+        """() => !document.querySelector('.math')
+                 || (window.MathJax?.startup?.promise && document.querySelector('mjx-container'))"""
+    )
+    page.evaluate("async () => { await window.MathJax?.startup?.promise }")
+    page.wait_for_function(
+        """() => document.querySelectorAll('script[type="application/vnd.jupyter.widget-view+json"]').length
+                 <= document.querySelectorAll('.widget-subarea, .jupyter-widgets').length"""
+    )
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("screen", SCREENS)
+def test_page(browser, address, name, screen):
+    seen = visit(browser, address, screen)
+    page = seen.page
+    page.goto(f"{address}/{name}.html")
+    wait_until_drawn(page)
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / f"{name.replace('/', '-')}-{screen}.png", full_page=True)
+
+    assert seen.elsewhere == [], "the page asked another host"
+    assert seen.errors == []
+    assert seen.failed == []
+    assert page.title().strip()
+    assert page.locator("article h1").count() == 1
+
+    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0, f"the page is {overflow} px wider than the screen"
+
+    images = page.locator("article img").evaluate_all(
+        """all => all.filter(i => !i.closest('.jupyter-widgets')).map(i => ({
+             src: i.getAttribute('src'), alt: (i.getAttribute('alt') || '').trim(),
+             broken: i.naturalWidth === 0 && !i.src.endsWith('.svg'),
+             caption: (i.closest('figure')?.querySelector('figcaption')?.innerText || '').trim() }))"""
+    )
+    assert [i for i in images if i["broken"]] == []
+    # Without a text of its own the theme takes the path of the file.
+    assert [i for i in images if not i["alt"] or i["alt"].endswith((".png", ".svg", ".jpeg"))] == []
+    assert [i for i in images if not i["caption"]] == []
+
+    unset = page.locator("article .math").evaluate_all(
+        "all => all.filter(m => !m.querySelector('mjx-container')).length"
+    )
+    assert unset == 0, "formulas stayed source text"
+    assert page.locator("mjx-merror").count() == 0, "a formula has an error"
+    page.context.close()
+
+
+def test_widgets_are_drawn(desktop, address):
+    """Pages with stored widget state show it without a kernel."""
+    stage = SITE.parent / "stage/notebooks"
+    pages = [
+        path.stem
+        for path in sorted(stage.glob("*.ipynb"))
+        if "widgets" in json.loads(path.read_text(encoding="utf-8"))["metadata"]
+    ]
+    assert pages, "no chapter has a widget: this test would test nothing"
+    for name in pages:
+        desktop.page.goto(f"{address}/notebooks/{name}.html")
+        wait_until_drawn(desktop.page)
+        box = desktop.page.locator("article .jupyter-widgets").first.bounding_box()
+        assert box, f"{name}: its widget is not visible"
+        assert box["width"] > 50
+        assert box["height"] > 10
+
+
+def test_the_front_door_leads_to_the_first_page(desktop, address):
+    desktop.page.goto(f"{address}/index.html")
+    desktop.page.wait_for_url(f"**/{PAGES[0]}.html")
+
+
+def test_search_finds_a_word(desktop, address):
+    page = desktop.page
+    page.goto(f"{address}/{PAGES[0]}.html")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("crack mask")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html?q=crack*")
+    page.wait_for_selector("#search-results ul.search li a")
+    found = page.locator("#search-results ul.search li a").evaluate_all(
+        "all => all.map(a => a.getAttribute('href'))"
+    )
+    assert any("glossary" in link for link in found), found
+
+
+def test_light_and_dark(desktop, address):
+    page = desktop.page
+    page.goto(f"{address}/{PAGES[0]}.html")
+    themes = {}
+    for _ in range(3):
+        page.locator(".theme-switch-button:visible").first.click()
+        theme = page.evaluate("document.documentElement.dataset.theme")
+        themes[theme] = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        page.screenshot(path=SHOTS / f"front-{theme}.png")
+    assert set(themes) == {"light", "dark"}
+    assert themes["light"] != themes["dark"]
+
+
+def test_an_outside_request_would_be_noticed(browser, address):
+    """The gate works: a page that asks another host is caught."""
+    seen = visit(browser, address, "desktop")
+    seen.page.goto(f"{address}/{PAGES[0]}.html")
+    seen.page.evaluate("fetch('https://example.org/x.js').catch(() => 0)")
+    assert seen.elsewhere == ["https://example.org/x.js"]
+    seen.page.context.close()
