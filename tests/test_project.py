@@ -1,0 +1,122 @@
+"""One version, one list of packages, and nothing of the machine it was made on in what is published."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import yaml
+
+import upcrack_lite
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+CONDA_NAMES = {"torch": "pytorch"}
+PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
+
+
+def pins(name: str) -> dict[str, str]:
+    """Return the exact versions in a file of `requirements/`."""
+    return dict(PIN.findall((ROOT / "requirements" / name).read_text(encoding="utf-8")))
+
+
+def direct() -> dict[str, str]:
+    """Return every package that pyproject.toml names, with the versions it allows."""
+    lists = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    return {
+        re.match(r"[A-Za-z0-9._-]+", text)[0]: re.sub(r"^[A-Za-z0-9._-]+", "", text)
+        for texts in lists
+        for text in texts
+    }
+
+
+def tracked_texts() -> dict[str, str]:
+    """Return the text of every file under version control, vendored code and pictures left out."""
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    texts = {}
+    for name in filter(None, names.stdout.split("\0")):
+        path = ROOT / name
+        if "_static/vendor/mathjax/" in name or name.endswith(("embed.js", ".woff2")) or not path.is_file():
+            continue
+        content = path.read_bytes()
+        if b"\0" not in content:
+            texts[name] = content.decode("utf-8")
+    return texts
+
+
+def test_one_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert PROJECT["version"] == citation["version"] == upcrack_lite.__version__ == version("upcrack-lite")
+
+
+def test_the_newest_version_is_in_the_change_log():
+    headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert headings[0] == PROJECT["version"]
+
+
+def test_the_citation_names_the_same_authors_and_license():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["license"] == PROJECT["license"]
+    assert [a["name"] for a in citation["authors"]] == [a["name"] for a in PROJECT["authors"]]
+
+
+def test_every_direct_package_is_locked():
+    locked = pins("lock.txt") | pins("torch.txt")
+    assert not [name for name in direct() if name not in locked], "run: make lock"
+
+
+def test_the_chosen_versions_are_the_locked_ones():
+    locked, chosen = pins("lock.txt"), pins("constraints.txt")
+    assert {name: locked.get(name) for name in chosen} == chosen, "run: make lock"
+
+
+def test_the_lock_has_hashes_and_leaves_torch_to_the_user():
+    text = (ROOT / "requirements/lock.txt").read_text(encoding="utf-8")
+    entries = re.split(r"\n(?=[a-z0-9])", text.split("\n", 2)[2])
+    assert len(entries) > 150
+    assert not [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry]
+    unwanted = re.compile(r"torch|torchvision|triton|nvidia-.*|cuda-.*")
+    assert not [name for name in pins("lock.txt") if unwanted.fullmatch(name)], (
+        "add them to UNLOCKED in the Makefile"
+    )
+
+
+def test_environment_yml_lists_the_same_packages_and_versions():
+    conda = [item for item in ENVIRONMENT["dependencies"] if isinstance(item, str)]
+    pip = next(item["pip"] for item in ENVIRONMENT["dependencies"] if isinstance(item, dict))
+    listed = dict(re.split(r"==|=|(?= [<>])", item, maxsplit=1) for item in conda if item != "pip")
+    listed |= dict(item.split("==") for item in pip if item != "-e .")
+    assert listed.pop("python").strip() == PROJECT["requires-python"]
+    locked = pins("lock.txt")
+    # conda-forge chooses the build of these two, from the oldest version that works on.
+    open_ended = {CONDA_NAMES.get(name, name): " " + direct()[name] for name in ("torch", "torchvision")}
+    expected = {name: locked[name] for name in direct() if name in locked} | open_ended
+    assert listed == expected
+
+
+@pytest.mark.parametrize(
+    ("what", "pattern"),
+    [
+        ("a path of one machine", r"(?<![\w.])/(?:home|root|Users|work)/[\w.-]+|[A-Z]:\\Users"),
+        ("a registry's host", r"[p]ythonhosted\.org|[p]ypi\.org|[r]egistry\.npmjs"),
+        ("a merge conflict", r"^(?:<{7}|>{7}) "),
+    ],
+)
+def test_no_tracked_file_holds(what, pattern):
+    found = {
+        name: match[0]
+        for name, text in tracked_texts().items()
+        if (match := re.search(pattern, text, re.MULTILINE))
+    }
+    assert not found, f"{what} in these files"
+
+
+def test_tracked_files_stay_small():
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    sizes = {n: (ROOT / n).stat().st_size for n in names.stdout.split("\0") if n and (ROOT / n).is_file()}
+    assert not {name: size for name, size in sizes.items() if size > 8e6}
