@@ -101,25 +101,21 @@ def test_mode(generator: nn.Module, statistics: Statistics, dropout: bool) -> It
     if statistics not in ("batch", "running"):
         raise UserError(f"unknown statistics {statistics!r}; choose 'batch' or 'running'")
     modes = {module: module.training for module in generator.modules()}
-    norms = [m for m in modes if isinstance(m, nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    counts = [None if n.num_batches_tracked is None else n.num_batches_tracked.clone() for n in norms]
+    tracking = {m: m.track_running_stats for m in modes if isinstance(m, nn.BatchNorm2d)}
     try:
         generator.eval()
         for module in modes:
             if isinstance(module, nn.BatchNorm2d) and statistics == "batch":
                 module.train()
-                module.momentum = 0.0  # a look at test photos must not change the stored averages
+                module.track_running_stats = False  # test photos must not change the stored averages
             elif isinstance(module, nn.Dropout):
                 module.train(dropout)
         yield
     finally:
         for module, mode in modes.items():
             module.training = mode
-        for norm, momentum, count in zip(norms, momenta, counts, strict=True):
-            norm.momentum = momentum
-            if count is not None:
-                norm.num_batches_tracked.copy_(count)
+        for norm, tracked in tracking.items():
+            norm.track_running_stats = tracked
 
 
 test_mode.__test__ = False  # the name begins with "test", but pytest should not collect it

@@ -20,8 +20,10 @@ def all_multi_scale_square(size: int, cells: Sequence[int] = (128, 64, 32)) -> t
 
     size: side S of the image in pixels; each cell size must divide it into an even number of cells.
     Returns ``(2 * len(cells), 1, S, S)``. Masks 2i and 2i + 1 complement each other.
-    Raises UserError when a cell size does not fit.
+    Raises UserError when a cell size does not fit, or there is none.
     """
+    if not cells:
+        raise UserError("multi-scale square masks need at least one cell size")
     for cell in cells:
         if cell < 1 or size % (2 * cell):
             raise UserError(
@@ -90,9 +92,11 @@ def jumbled(
 ) -> torch.Tensor:
     """Draw n jumbled masks, each with its own cell size and deal; one set of n_sets is removed.
 
-    Returns ``(n, 1, S, S)``.
+    Returns ``(n, 1, S, S)``. Raises UserError when a cell size does not fit, or there is none.
     """
-    masks = []
+    if not cells:
+        raise UserError("jumbled masks need at least one cell size")
+    masks = [torch.empty(0, 1, size, size)]
     for _ in range(n):
         cell = cells[int(torch.randint(len(cells), (1,), generator=generator))]
         masks.append(_pick(jumbled_sets(size, cell, generator, n_sets), 1, generator))
@@ -130,7 +134,7 @@ def apply(image: torch.Tensor, mask: torch.Tensor, fill: float | torch.Tensor = 
     fill: -1, black, is the paper's product on [0, 255]. On [-1, 1] a bare product would paint mid-gray.
     Returns the masked image, ``(N, 3, H, W)`` in [-1, 1].
     """
-    return (image - fill) * mask + fill
+    return image * mask + fill * (1 - mask)  # this form is exact where the mask is 0 or 1
 
 
 def _pick(masks: torch.Tensor, n: int, generator: torch.Generator) -> torch.Tensor:

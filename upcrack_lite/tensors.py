@@ -17,7 +17,9 @@ def to_tensor(images: np.ndarray) -> torch.Tensor:
     """
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or images.shape[-1] != 3:
         raise UserError(f"expected uint8 (N, H, W, 3) or (H, W, 3), got {images.dtype} {images.shape}")
-    batch = torch.from_numpy(np.ascontiguousarray(images.reshape(-1, *images.shape[-3:])))  # (N, H, W, 3)
+    # torch takes no read-only memory (a memory-mapped set) and no negative strides: those are copied.
+    writable = np.require(images.reshape(-1, *images.shape[-3:]), requirements=["C", "W"])
+    batch = torch.from_numpy(writable)  # (N, H, W, 3)
     return batch.permute(0, 3, 1, 2).float() / 127.5 - 1  # (N, 3, H, W)
 
 
