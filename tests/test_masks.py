@@ -1,0 +1,167 @@
+"""Masks by their properties: shares, phases, disjoint sets, uniform and repeatable draws."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from upcrack_lite import masks
+from upcrack_lite.errors import UserError
+
+FAMILIES = ["multi_scale_square", "striped", "jumbled"]
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize(("size", "cells"), [(256, (128, 64, 32)), (128, (64, 32, 16)), (64, (8,))])
+def test_square_masks_are_half_kept_and_come_in_complementary_pairs(size, cells):
+    six = masks.all_multi_scale_square(size, cells)
+    assert six.shape == (2 * len(cells), 1, size, size)
+    assert six.dtype == torch.float32
+    assert set(six.unique().tolist()) == {0.0, 1.0}
+    assert torch.equal(six.mean(dim=(1, 2, 3)), torch.full((2 * len(cells),), 0.5))
+    assert torch.equal(six[0::2] + six[1::2], torch.ones(len(cells), 1, size, size))
+
+
+def test_every_pixel_is_removed_by_exactly_half_of_the_six():
+    assert masks.all_multi_scale_square(256).mean(dim=0).eq(0.5).all()
+
+
+@pytest.mark.parametrize("cell", [128, 64, 32])
+def test_a_square_mask_is_a_checkerboard_of_cells(cell):
+    first = masks.all_multi_scale_square(256, (cell,))[0, 0]
+    for row in range(256 // cell):
+        for column in range(256 // cell):
+            block = first[row * cell : (row + 1) * cell, column * cell : (column + 1) * cell]
+            assert block.eq((row + column) % 2).all()
+
+
+def test_striped_masks_are_twelve_different_halves_of_straight_stripes():
+    twelve = masks.all_striped(64)
+    assert twelve.shape == (12, 1, 64, 64)
+    assert len({tuple(mask.flatten().tolist()) for mask in twelve}) == 12
+    assert twelve.mean(dim=(1, 2, 3)).eq(0.5).all()
+    assert (twelve[0::2] + twelve[1::2]).eq(1).all()
+    runs = []
+    for mask in twelve[:, 0]:
+        vertical = bool(mask.eq(mask[:1]).all())  # every row like the first
+        assert vertical != bool(mask.eq(mask[:, :1]).all())
+        line = mask[0] if vertical else mask[:, 0]
+        runs.append((vertical, torch.unique_consecutive(line, return_counts=True)[1].unique().tolist()))
+    widths = [([width]) for width in (16, 8, 4)]
+    assert sorted(map(str, runs)) == sorted(str((v, w)) for w in widths for v in (True, False) for _ in "ab")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from([1, 2, 4, 8, 16]), st.integers(1, 4), st.integers(0, 2**32))
+def test_jumbled_sets_are_disjoint_cover_everything_and_are_even(cell, n_sets, seed):
+    sets = masks.jumbled_sets(32, cell, seeded(seed), n_sets)
+    assert sets.shape == (n_sets, 1, 32, 32)
+    removed = 1 - sets
+    assert removed.sum(dim=0).eq(1).all()  # each pixel belongs to exactly one set
+    cells = removed[:, 0, ::cell, ::cell]
+    assert torch.equal(cells.repeat_interleave(cell, 1).repeat_interleave(cell, 2), removed[:, 0])
+    counts = cells.sum(dim=(1, 2))
+    assert counts.max() - counts.min() <= 1
+
+
+def test_jumbled_deals_differ_between_draws_and_favor_no_cell():
+    generator = seeded()
+    deals = torch.stack([1 - masks.jumbled_sets(16, 4, generator)[0, 0, ::4, ::4] for _ in range(600)])
+    share = deals.mean(dim=0)
+    # Six of 16 cells fall to the first set (16 = 6 + 5 + 5); four standard errors on either side.
+    error = 4 * (6 / 16 * 10 / 16 / 600) ** 0.5
+    assert (share - 6 / 16).abs().max() < error
+
+
+def test_square_draws_take_each_of_the_six_alike_and_remove_every_pixel_half_of_the_time():
+    n = 3000
+    drawn = masks.draw("multi_scale_square", n, 32, seeded(), (16, 8, 4))
+    six = masks.all_multi_scale_square(32, (16, 8, 4))
+    which = (drawn[:, None] == six[None]).flatten(2).all(dim=2)  # (n, 6)
+    assert which.sum(dim=1).eq(1).all()
+    assert (which.float().mean(dim=0) - 1 / 6).abs().max() < 4 * (1 / 6 * 5 / 6 / n) ** 0.5
+    assert (drawn.mean(dim=0) - 0.5).abs().max() < 4 * (0.25 / n) ** 0.5
+
+
+def test_striped_draws_take_all_twelve():
+    drawn = masks.draw("striped", 400, 16, seeded())
+    assert len({tuple(mask.flatten().tolist()) for mask in drawn}) == 12
+
+
+def test_jumbled_draws_use_every_cell_size_and_remove_a_third():
+    drawn = masks.draw("jumbled", 300, 32, seeded(), (2, 4, 8))
+    assert float(drawn.mean()) == pytest.approx(2 / 3, abs=0.01)
+    coarse = [2, 4, 8]
+    found = set()
+    for mask in drawn[:, 0]:
+        fits = [
+            c for c in coarse if mask[::c, ::c].repeat_interleave(c, 0).repeat_interleave(c, 1).equal(mask)
+        ]
+        found.add(max(fits))
+    assert found == set(coarse)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_draws_repeat_with_their_generator_and_leave_the_global_one_alone(family):
+    state = torch.get_rng_state()
+    one, two = (masks.draw(family, 8, 64, seeded(5), None if family != "multi_scale_square" else (8, 4))
+                for _ in range(2))  # fmt: skip
+    other = masks.draw(family, 8, 64, seeded(6), None if family != "multi_scale_square" else (8, 4))
+    assert one.shape == (8, 1, 64, 64)
+    assert torch.equal(one, two)
+    assert not torch.equal(one, other)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_masks_at_all_is_an_empty_batch(family):
+    cells = (8,) if family == "multi_scale_square" else None
+    assert masks.draw(family, 0, 64, seeded(), cells).shape == (0, 1, 64, 64)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_removed_pixels_are_exactly_black_and_kept_ones_bit_identical(family):
+    image = torch.randn(4, 3, 64, 64, generator=seeded()).tanh()  # values of every magnitude
+    mask = masks.draw(family, 4, 64, seeded(), (8, 4) if family != "striped" else None)
+    masked = masks.apply(image, mask)
+    removed = mask.expand_as(image) == 0
+    assert masked[removed].eq(-1).all()
+    assert torch.equal(masked[~removed], image[~removed])
+    assert removed.any()
+    assert (~removed).any()
+
+
+@pytest.mark.parametrize("fill", [-1.0, 0.0, 1.0, torch.full((2, 3, 4, 4), 0.3)])
+def test_any_fill_is_painted_exactly_and_a_soft_edge_mixes(fill):
+    image = torch.randn(2, 3, 4, 4, generator=seeded()).tanh()
+    assert torch.equal(masks.apply(image, torch.zeros(2, 1, 4, 4), fill), torch.zeros_like(image) + fill)
+    assert torch.equal(masks.apply(image, torch.ones(2, 1, 4, 4), fill), image)
+    half = masks.apply(image, torch.full((2, 1, 4, 4), 0.5), fill)
+    assert torch.allclose(half, (image + fill) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("call", "names"),
+    [
+        (lambda: masks.draw("squares", 1, 64, seeded()), "multi_scale_square, striped, jumbled"),
+        (lambda: masks.draw("striped", 1, 64, seeded(), (8,)), "take no cells"),
+        (lambda: masks.draw("multi_scale_square", 1, 64, seeded(), (24,)), "24 px"),
+        (lambda: masks.draw("multi_scale_square", 1, 64, seeded(), (64,)), "64 px"),
+        (lambda: masks.draw("multi_scale_square", 1, 64, seeded(), (0,)), "0 px"),
+        (lambda: masks.draw("multi_scale_square", 1, 64, seeded(), ()), "cell"),
+        (lambda: masks.draw("jumbled", 1, 64, seeded(), (7,)), "7 px"),
+        (lambda: masks.draw("jumbled", 1, 64, seeded(), (-8,)), "-8 px"),
+        (lambda: masks.draw("jumbled", 1, 64, seeded(), ()), "cell"),
+        (lambda: masks.jumbled_sets(8, 8, seeded(), 3), "1 cells cannot be dealt into 3"),
+        (lambda: masks.jumbled_sets(8, 8, seeded(), 0), "0 sets"),
+        (lambda: masks.all_striped(40), "16"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_name(call, names):
+    with pytest.raises(UserError, match=names):
+        call()
