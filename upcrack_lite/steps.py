@@ -8,18 +8,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import cv2
 import lightning
 import numpy as np
 import torch
 
 from upcrack_lite.batches import Batch, draw_masks
 from upcrack_lite.discriminator import Discriminator
+from upcrack_lite.files import write_image
 from upcrack_lite.generator import Generator, test_mode
 from upcrack_lite.losses import adversarial_d, restoration_loss, total_loss
 from upcrack_lite.masks import apply
 from upcrack_lite.presets import Preset
-from upcrack_lite.repro.runs import write_aside
 from upcrack_lite.tensors import to_tensor, to_uint8
 from upcrack_lite.vgg import VGGFeatures
 
@@ -147,5 +146,4 @@ def picture(trainer: Trainer, images: np.ndarray, seed: int, path: Path) -> None
     rows = [
         np.concatenate(list(to_uint8(x)), axis=1) for x in (image, masked, restored)
     ]  # (S, N * S, 3) each
-    _, png = cv2.imencode(".png", cv2.cvtColor(np.concatenate(rows), cv2.COLOR_RGB2BGR))
-    write_aside(path, lambda p: p.write_bytes(png.tobytes()))
+    write_image(path, np.concatenate(rows))

@@ -19,7 +19,6 @@ import platform
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,24 +30,9 @@ from safetensors.torch import load_file, save
 
 from upcrack_lite import __version__
 from upcrack_lite.errors import UserError
+from upcrack_lite.files import write_aside, write_csv, write_json
 
 FORMAT = 1
-
-
-def write_aside(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` make a temporary file in the same folder, then rename it to `path` in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        write(aside)
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def write_json(path: Path, values: dict[str, Any] | list[Any]) -> None:
-    """Write JSON aside, then rename."""
-    write_aside(path, lambda p: p.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8"))
 
 
 class RunFolder:
@@ -133,15 +117,7 @@ class RunFolder:
 
     def save_log(self, rows: list[dict[str, Any]]) -> None:
         """Write all rows of the log (one an epoch); the columns are the union of the rows' keys."""
-        columns = list(dict.fromkeys(key for row in rows for key in row))
-
-        def write(path: Path) -> None:
-            with path.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, columns, restval="")
-                writer.writeheader()
-                writer.writerows(rows)
-
-        write_aside(self.path / "log.csv", write)
+        write_csv(self.path / "log.csv", rows)
 
     def log(self) -> list[dict[str, float]]:
         """Read the log back: a dict of numbers per epoch; empty cells are left out."""
@@ -149,9 +125,8 @@ class RunFolder:
         if not file.is_file():
             return []
         with file.open(newline="", encoding="utf-8") as lines:
-            return [
-                {k: float(v) for k, v in row.items() if v not in ("", None)} for row in csv.DictReader(lines)
-            ]
+            rows = list(csv.DictReader(lines))
+        return [{k: int(v) if v.isdigit() else float(v) for k, v in row.items() if v} for row in rows]
 
 
 def load_weights(path: Path) -> dict[str, torch.Tensor]:

@@ -1,0 +1,216 @@
+"""The command `upcrack`: train, detect, score, store. Every error of the user's is one plain message, status 2."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from upcrack_lite import __version__
+from upcrack_lite.errors import UserError
+
+# The heavy imports (torch, lightning) happen inside the commands, so that --help answers at once.
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+)
+
+Seed = Annotated[int, typer.Option(min=0, help="Seed of all random draws.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Set one value of the preset; may be repeated."),
+]
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    """Find cracks in road photos after training on undamaged roads alone."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command(no_args_is_help=True)
+def train(
+    data: Annotated[str, typer.Option(help="A data set's folder, or 'synthetic' for roads drawn here.")],
+    out: Annotated[Path, typer.Option(help="The run folder; an interrupted run in it goes on.")],
+    recipe: Annotated[str, typer.Option(help="paper or released.")] = "paper",
+    scale: Annotated[str, typer.Option(help="full (256 px, width 64) or lite (128 px, width 16).")] = "lite",
+    layout: Annotated[str, typer.Option(help="auto, deepcrack, cfd, crack500, plain, or photos.")] = "auto",
+    crops: Annotated[int, typer.Option(min=2, help="How many undamaged crops to train on.")] = 300,
+    window: Annotated[int, typer.Option(min=16, help="Side of a crop in the photo, px.")] = 160,
+    margin: Annotated[int, typer.Option(min=0, help="Distance of a crop from any crack, px.")] = 4,
+    seed: Seed = 0,
+    device: Device = "auto",
+    precision: Annotated[str, typer.Option(help="32-true, or bf16-mixed on a GPU.")] = "32-true",
+    max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many batches.")] = None,
+    vgg_weights: Annotated[str | None, typer.Option(help="VGG file for the style loss, or 'random'.")] = None,
+    settings: Settings = None,
+) -> None:
+    """Train on undamaged crops of a data set.
+
+    Layout 'photos' takes a plain folder of photos without any crack.
+    """
+    from upcrack_lite.presets import preset
+
+    chosen = preset(recipe, scale, **parse_settings(settings))
+    images, groups, facts = _crops(data, layout, crops, window, margin, chosen.size, seed)
+    typer.echo(f"{len(images)} undamaged crops of {chosen.size} px from {len(set(groups))} photos")
+    from upcrack_lite.training import train as run_training
+
+    try:
+        run = run_training(
+            images,
+            chosen,
+            out,
+            groups=groups,
+            data=facts,
+            seed=seed,
+            device=device,
+            precision=precision,
+            max_steps=max_steps,
+            vgg_weights=vgg_weights,
+        )
+    except KeyboardInterrupt:
+        typer.echo(f"\nstopped; the same command goes on from the last whole epoch in {out}", err=True)
+        raise typer.Exit(130) from None
+    m = run.manifest
+    typer.echo(
+        f"{out}: {m['epochs_done']} epochs, {m['steps_done']} steps in {m['train_seconds']:.0f} s; "
+        f"best epoch {m['best_epoch']}"
+    )
+
+
+@app.command(no_args_is_help=True)
+def detect(
+    run: Annotated[
+        str, typer.Argument(help="A run folder, or 'stored' for the model that comes with the kit.")
+    ],
+    photos: Annotated[Path, typer.Argument(help="A photo or a folder of photos.")],
+    out: Annotated[Path, typer.Argument(help="A folder for masks, maps, overlays and numbers.")],
+    size: Annotated[
+        int | None, typer.Option(help="Make square results of this side, as the tables do.")
+    ] = None,
+    window: Annotated[int | None, typer.Option(help="Work in overlapping windows of this side, px.")] = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    settings: Settings = None,
+) -> None:
+    """Find the cracks in photos: masks, error maps, overlays, and a table of cracked shares."""
+    from upcrack_lite.photos import detect_folder
+    from upcrack_lite.stored import stored_run
+
+    model = stored_run() if run == "stored" else run
+    rows = detect_folder(
+        model, photos, out, size=size, window=window, seed=seed, device=device, **parse_settings(settings)
+    )
+    shares = sorted(row["crack_share_percent"] for row in rows)
+    typer.echo(
+        f"{len(rows)} photos; cracked share: median {shares[len(shares) // 2]:.2f} %, most {shares[-1]:.2f} %"
+    )
+    typer.echo(f"masks, maps, overlays and summary.csv are in {out}")
+
+
+@app.command(no_args_is_help=True)
+def score(
+    out: Annotated[Path, typer.Argument(help="What `upcrack detect` wrote.")],
+    masks: Annotated[Path, typer.Argument(help="A folder of masks with the photos' names.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Compare detections with hand-made masks: the five metrics of the paper and more."""
+    from upcrack_lite.scoring import score_folder
+
+    result = score_folder(out, masks, progress=sys.stderr.isatty())
+    typer.echo(json.dumps(result, indent=1) if as_json else score_table(result))
+    if not as_json:
+        typer.echo(f"\nscore.json, per_image.csv and overlays are in {out / 'score'}")
+
+
+@app.command(no_args_is_help=True)
+def store(
+    run: Annotated[Path, typer.Argument(help="A finished run folder.")],
+    out: Annotated[Path, typer.Argument(help="A new folder.")],
+    command: Annotated[str, typer.Option(help="How the run was made, for the manifest.")],
+) -> None:
+    """Copy a run's weights in half precision, with manifest and log: small enough to keep."""
+    from upcrack_lite.repro.runs import RunFolder
+    from upcrack_lite.stored import store as copy
+
+    stored = copy(RunFolder.open(run), out, command)
+    typer.echo(f"{(stored.path / 'checkpoint.safetensors').stat().st_size / 1e6:.1f} MB in {out}")
+
+
+def parse_settings(settings: list[str] | None) -> dict[str, Any]:
+    """Turn NAME=VALUE words into preset values; VALUE is JSON, or plain text where it is none.
+
+    Raises UserError for a word without "=" or a name given twice.
+    """
+    values: dict[str, Any] = {}
+    for word in settings or []:
+        name, equals, text = word.partition("=")
+        if not equals or not name:
+            raise UserError(f"--set takes NAME=VALUE, got {word!r}")
+        if name in values:
+            raise UserError(f"--set {name} is given twice")
+        try:
+            values[name] = json.loads(text)
+        except ValueError:
+            values[name] = text
+    return values
+
+
+def score_table(result: dict[str, Any]) -> str:
+    """The pooled metrics with their 95 % bootstrap intervals, as text."""
+
+    def number(value: float | None) -> str:
+        return "undefined" if value is None else f"{value:9.3f}"
+
+    lines = [
+        f"{result['images']} images, {number(result['crack_share_percent']).strip()} % of the pixels are crack",
+        "",
+    ]
+    lines.append(f"{'pooled, percent':<22}{'value':>9}   95 % interval over images")
+    for name, (low, high) in result["interval_95"].items():
+        between = "" if low is None else f"   {low:.3f} to {high:.3f}"
+        lines.append(f"{name:<22}{number(result['pooled'][name]):>9}{between}")
+    lines.append("")
+    for name in ("ods_f1", "ois_f1", "average_precision", "auroc", "tolerance_2px_f1", "cldice_mean"):
+        lines.append(f"{name:<22}{number(result[name]):>9}")
+    return "\n".join(lines)
+
+
+def _crops(
+    data: str, layout: str, count: int, window: int, margin: int, size: int, seed: int
+) -> tuple[Any, list[str], dict[str, Any]]:
+    """Undamaged crops, the photo of each, and the facts about them for the manifest."""
+    from upcrack_lite.roads.crops import undamaged_crops
+    from upcrack_lite.roads.datasets import pairs, unlabeled
+
+    if data == "synthetic":
+        from upcrack_lite.roads.synthetic import synthetic_set
+
+        roads = synthetic_set(count, size, seed, crack_free=1.0)
+        return roads.images, roads.names, {"name": "synthetic", "seed": seed}
+    folder = Path(data)
+    found = unlabeled(folder) if layout == "photos" else pairs(folder, layout, "train")
+    cut = undamaged_crops(found, window=window, count=count, margin=margin, size=size, seed=seed)
+    facts = {"name": folder.resolve().name, "window": window, "margin": margin, "photos": len(found)}
+    return cut.images, cut.groups, facts
+
+
+def main() -> None:
+    """Run the command line; print a UserError as text and exit with status 2."""
+    try:
+        app()
+    except UserError as error:
+        typer.echo(f"upcrack: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Write files aside, then rename: a killed process leaves the old file or none, never half of a new one."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from upcrack_lite.errors import UserError
+
+
+def write_aside(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` make a temporary file in the same folder, then rename it to `path` in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(aside)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, values: dict[str, Any] | list[Any]) -> None:
+    """Write JSON."""
+    text = json.dumps(values, indent=1, allow_nan=False) + "\n"
+    write_aside(path, lambda p: p.write_text(text, encoding="utf-8"))
+
+
+def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write rows as CSV; the columns are the union of their keys, an absent value is an empty cell."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+
+    def write(aside: Path) -> None:
+        with aside.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+
+    write_aside(path, write)
+
+
+def write_image(path: Path, pixels: np.ndarray) -> None:
+    """Write a picture, uint8 ``(H, W)`` gray or ``(H, W, 3)`` RGB, in the format of the file's ending."""
+    pixels = pixels if pixels.ndim == 2 else cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2BGR)
+    ok, data = cv2.imencode(path.suffix, pixels)
+    if not ok:
+        raise UserError(f"{path} could not be encoded")
+    write_aside(path, lambda p: p.write_bytes(data.tobytes()))

@@ -1,0 +1,206 @@
+"""A folder of photos in, crack masks and numbers out: what `upcrack detect` does.
+
+OUT/masks/NAME.png      crack = 255, at the photo's own size
+OUT/maps/NAME.png       the smoothed error map, 8 bits
+OUT/overlays/NAME.jpg   the photo with the cracks painted over it
+OUT/summary.csv         one row a photo: threshold, share of cracked pixels
+OUT/detection.json      which run, which choices, which photos; written last
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from upcrack_lite.detection import detect, enlarge, error_map, smooth, stretch, threshold_of
+from upcrack_lite.errors import UserError
+from upcrack_lite.files import write_csv, write_image, write_json
+from upcrack_lite.generator import Generator, restore
+from upcrack_lite.presets import Preset, from_dict
+from upcrack_lite.repro.runs import RunFolder, now
+from upcrack_lite.roads.datasets import photos, read_image, resize
+from upcrack_lite.roads.layouts import raise_for
+from upcrack_lite.roads.reading import image_size
+from upcrack_lite.show.figures import overlay
+from upcrack_lite.tensors import to_tensor
+from upcrack_lite.training import load_generator
+
+TABLE_SIZE = 256  # section IV-B; the filter's diameter and sigmas are stated for maps of this size
+
+
+def detect_folder(
+    run: RunFolder | Path | str,
+    source: Path | str,
+    out: Path | str,
+    *,
+    size: int | None = None,
+    window: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: bool = True,
+    **overrides: Any,
+) -> list[dict[str, Any]]:
+    """Detect cracks in a photo or in all photos of a folder; returns the rows of summary.csv.
+
+    size: side of square results, as in the paper's tables (256); None keeps each photo's own size.
+    window: work in overlapping windows of so many pixels instead of shrinking the whole photo; choose the
+    size of the crops that the model was trained on, times how much closer the photos were taken.
+    overrides: fields of the preset, such as `threshold_rule="fixed", threshold_value=0.2`.
+    Raises UserError before any work for a missing run or photo, a file that is no image, or an OUT that
+    holds something else. A photo that turns out damaged is named at the end; the others are done.
+    """
+    source, out = Path(source), Path(out)
+    generator, preset = load_generator(run, device)
+    preset = from_dict(preset.to_dict() | overrides)
+    if size is not None and size < 8:
+        raise UserError(f"size must be at least 8 px, got {size}")
+    if window is not None and window < 16:
+        raise UserError(f"window must be at least 16 px, got {window}")
+    files = _files(source)
+    _claim(out)
+    rows, problems = [], []
+    for path in tqdm(files, disable=not progress, desc="detecting", unit="photo"):
+        try:
+            photo = read_image(path)
+        except UserError as error:
+            problems.append(str(error))
+            continue
+        smoothed, cut = find_cracks(generator, preset, photo, size=size, window=window, seed=seed)
+        crack_mask = smoothed > cut  # (H, W)
+        shown = photo if size is None else resize(photo, None, size)[0]
+        write_image(out / "masks" / f"{path.stem}.png", crack_mask.astype(np.uint8) * 255)
+        write_image(out / "maps" / f"{path.stem}.png", (smoothed * 255).round().astype(np.uint8))
+        write_image(out / "overlays" / f"{path.stem}.jpg", overlay(shown, crack_mask))
+        row = {"name": path.stem, "photo": str(path.resolve()), "height": crack_mask.shape[0]}
+        row |= {"width": crack_mask.shape[1], "threshold": round(float(cut), 5)}
+        rows.append(row | {"crack_share_percent": round(100 * float(crack_mask.mean()), 4)})
+    if rows:
+        write_csv(out / "summary.csv", rows)
+        facts = {
+            "status": "finished",
+            "finished": now(),
+            "run": str(run.path if isinstance(run, RunFolder) else run),
+        }
+        facts |= {"preset": preset.to_dict(), "overrides": preset.overrides(), "size": size, "window": window}
+        write_json(out / "detection.json", facts | {"seed": seed, "photos": rows, "failed": problems})
+    raise_for(problems, f"{len(rows)} photos done; these could not be read")
+    return rows
+
+
+def find_cracks(
+    generator: Generator,
+    preset: Preset,
+    photo: np.ndarray,
+    *,
+    size: int | None = None,
+    window: int | None = None,
+    seed: int = 0,
+) -> tuple[np.ndarray, float]:
+    """Smoothed error map, float ``(H, W)`` in [0, 1], and the cut for one photo, uint8 ``(H, W, 3)``.
+
+    Without a window the photo is stretched to the generator's square, the error map is enlarged to 256 px,
+    smoothed and cut there, and enlarged to the result's size. With one, maps of windows are joined first.
+    """
+    height, width = (size, size) if size is not None else photo.shape[:2]
+    device = next(generator.parameters()).device
+    if window is None:
+        image = to_tensor(resize(photo, None, preset.size)[0]).to(device)
+        found = detect(generator, image, preset, seed, (TABLE_SIZE, TABLE_SIZE))
+        smoothed, cut = found.smoothed, float(found.threshold[0])
+    else:
+        errors = windowed_error(generator, preset, photo, window, seed)
+        smoothed = smooth(
+            errors, preset.bilateral_d, preset.bilateral_sigma_color, preset.bilateral_sigma_space
+        )
+        rule = (preset.threshold_rule, preset.threshold_value, preset.threshold_floor)
+        cut = float(threshold_of(smoothed, *rule)[0])
+    return enlarge(smoothed.cpu(), (height, width))[0, 0].numpy(), cut
+
+
+def windowed_error(
+    generator: Generator, preset: Preset, photo: np.ndarray, window: int, seed: int = 0
+) -> torch.Tensor:
+    """Error map of a photo ``(H, W, 3)`` from windows that overlap by half: ``(1, 1, H, W)`` in [0, 1].
+
+    Where windows overlap their errors are averaged, weighted less toward a window's border. A photo smaller
+    than the window is treated as one window.
+    """
+    height, width = photo.shape[:2]
+    window = min(window, height, width)
+    device = next(generator.parameters()).device
+    bell = np.minimum(np.arange(1, window + 1), np.arange(window, 0, -1)).astype(np.float32)
+    weight = np.outer(bell, bell)
+    total, weights = np.zeros((2, height, width), np.float32)
+    for y, x in _corners(height, width, window):
+        image = to_tensor(resize(photo[y : y + window, x : x + window], None, preset.size)[0]).to(device)
+        if preset.input_stretch:
+            image = stretch(image) * 2 - 1
+        restored = restore(generator, image, preset.test_statistics, preset.test_dropout, seed)
+        errors = (
+            enlarge(error_map(image, restored, preset.error_variant), (window, window))[0, 0].cpu().numpy()
+        )
+        total[y : y + window, x : x + window] += errors * weight
+        weights[y : y + window, x : x + window] += weight
+    return torch.from_numpy(total / weights)[None, None]  # (1, 1, H, W)
+
+
+def read_detection(out: Path | str) -> dict[str, Any]:
+    """Read detection.json. Raises UserError when `upcrack detect` did not finish in that folder."""
+    file = Path(out) / "detection.json"
+    if not file.is_file():
+        raise UserError(f"{out} holds no finished detection: run `upcrack detect RUN PHOTOS {out}` first")
+    try:
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        facts["photos"][0]["name"]
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise UserError(f"{file} is damaged ({error!r}): run `upcrack detect` again") from error
+    return facts
+
+
+def _corners(height: int, width: int, window: int) -> Iterator[tuple[int, int]]:
+    def starts(length: int) -> list[int]:
+        return sorted({*range(0, length - window, max(window // 2, 1)), length - window})
+
+    return ((y, x) for y in starts(height) for x in starts(width))
+
+
+def _files(source: Path) -> list[Path]:
+    """The photos to work on; their headers are read first, so that a wrong file is found at once."""
+    if not source.exists():
+        raise UserError(f"{source}: there is no such photo or folder")
+    files = [source] if source.is_file() else photos(source)
+    problems, seen = [], {}
+    for path in files:
+        try:
+            image_size(path)
+        except UserError as error:
+            problems.append(str(error))
+        if path.stem in seen:
+            problems.append(
+                f"{path}: shares its name with {seen[path.stem].name}; results would overwrite each other"
+            )
+        seen[path.stem] = path
+    raise_for(problems, "some photos cannot be used")
+    return files
+
+
+def _claim(out: Path) -> None:
+    """Make OUT ready: new, empty, or an earlier detection, whose end mark is taken away first."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file: name a folder for the results")
+    known = ("masks", "maps", "overlays")
+    if out.is_dir() and any(out.iterdir()) and not ((out / "detection.json").is_file() or _only(out, known)):
+        raise UserError(f"{out} holds other files: name a new folder; nothing in it was touched")
+    for name in known:
+        (out / name).mkdir(parents=True, exist_ok=True)
+    (out / "detection.json").unlink(missing_ok=True)
+
+
+def _only(out: Path, names: tuple[str, ...]) -> bool:
+    return {path.name for path in out.iterdir()} <= set(names)
