@@ -8,6 +8,8 @@ program, "silent" where the paper says nothing and the kit had to choose, "lite"
 from __future__ import annotations
 
 import dataclasses
+import math
+import sys
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -198,6 +200,30 @@ VALUES: dict[str, tuple[str, ...]] = {
     "threshold_rule": ("otsu", "otsu_factor", "fixed", "percentile"),
 }
 
+# Limits of single values, both ends included; what is listed as positive must be above 0.
+POSITIVE = (
+    *("width", "disc_width", "batch_size", "epochs", "validate_every", "lr_g", "lr_d", "lr_decay"),
+    *("ssim_data_range", "disc_loss_factor", "bilateral_sigma_color", "bilateral_sigma_space"),
+)
+LARGEST = sys.float_info.max  # a weight may be any finite number
+RANGES: dict[str, tuple[float, float]] = {
+    "dropout": (0, 1),
+    "hole_fill": (-1, 1),
+    "validation_share": (0, 1),
+    "beta1": (0, 1),
+    "beta2": (0, 1),
+    "patience": (0, LARGEST),
+    "bilateral_d": (1, LARGEST),
+    "threshold_floor": (0, 1),
+    **{f"lambda_{term}": (0, LARGEST) for term in ("mae", "ssim", "gms", "style", "res", "adv")},
+}
+THRESHOLD_RANGES: dict[str, tuple[float, float]] = {
+    "otsu": (-LARGEST, LARGEST),
+    "otsu_factor": (0, LARGEST),
+    "fixed": (0, 1),
+    "percentile": (0, 100),
+}
+
 
 def preset(recipe: str = "paper", scale: str = "lite", **overrides: Any) -> Preset:
     """Make a preset by name, with any field set otherwise by keyword.
@@ -257,21 +283,40 @@ def _check(made: Preset) -> None:
     for name, allowed in VALUES.items():
         if getattr(made, name) not in allowed:
             raise UserError(f"{name} is {getattr(made, name)!r}; choose one of {', '.join(allowed)}")
+    for name in POSITIVE:
+        if not 0 < getattr(made, name) < math.inf:  # written so that NaN fails too
+            raise UserError(f"{name} must be above 0, got {getattr(made, name)}")
+    ranges = RANGES | {"threshold_value": THRESHOLD_RANGES[made.threshold_rule]}
+    for name, (low, high) in ranges.items():
+        if not low <= getattr(made, name) <= high:
+            raise UserError(f"{name} must be from {low} to {high}, got {getattr(made, name)}")
+    for name in ("validation_share", "beta1", "beta2"):
+        if getattr(made, name) == 1:
+            raise UserError(f"{name} must be below 1")
+    _check_together(made)
+
+
+def _check_together(made: Preset) -> None:
     if made.size != 2**made.depth:
         raise UserError(
             f"size {made.size} and depth {made.depth} do not fit: size must be 2**depth = {2**made.depth}"
         )
+    if made.depth < 5:
+        raise UserError(f"depth {made.depth} is too small: D judges images from 32 px, so from depth 5")
     if made.load_size < made.size:
         raise UserError(f"load_size {made.load_size} is below size {made.size}: nothing is left to crop")
-    positive = ("width", "disc_width", "batch_size", "epochs", "validate_every", "lr_g", "lr_d", "lr_decay")
-    for name in positive:
-        if getattr(made, name) <= 0:
-            raise UserError(f"{name} must be above 0, got {getattr(made, name)}")
-    if not 0 <= made.validation_share < 1:
-        raise UserError(f"validation_share must be in [0, 1), got {made.validation_share}")
-    if not -1 <= made.hole_fill <= 1:
-        raise UserError(f"hole_fill must be in [-1, 1], got {made.hole_fill}")
-    if made.mask_family == "multi_scale_square" and any(
-        made.size % (2 * c) for c in made.mask_cells if c > 0
-    ):
-        raise UserError(f"mask_cells {made.mask_cells} do not tile {made.size} px in equal halves")
+    if 0 < made.patience < made.validate_every:
+        raise UserError(
+            f"patience {made.patience} is below validate_every {made.validate_every}: training would stop "
+            "without another look; raise patience, or set it to 0"
+        )
+    restoring = made.lambda_res and any(
+        (made.lambda_mae, made.lambda_ssim, made.lambda_gms, made.lambda_style)
+    )
+    if not restoring and not made.lambda_adv:
+        raise UserError("every lambda is 0: nothing is left to train on; set lambda_mae and lambda_res")
+    if made.mask_family == "multi_scale_square":
+        if not made.mask_cells:
+            raise UserError("mask_cells is empty: name at least one cell size")
+        if any(cell < 1 or made.size % (2 * cell) for cell in made.mask_cells):
+            raise UserError(f"mask_cells {made.mask_cells} do not tile {made.size} px in equal halves")

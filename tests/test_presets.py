@@ -1,0 +1,229 @@
+"""Presets: two recipes at two scales, each value with its why, and nothing unknown or unfit gets in."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.presets import RECIPES, SCALES, Preset, from_dict, preset
+
+FIELDS = [field.name for field in dataclasses.fields(Preset)]
+BOTH = [(recipe, scale) for recipe in RECIPES for scale in SCALES]
+SOURCES = ("section", "Eq", "Pix2Pix", "silent", "released", "lite", "not used", "the name")
+
+
+def test_the_matrix_is_two_recipes_by_two_scales():
+    assert set(BOTH) == {(r, s) for r in ("paper", "released") for s in ("full", "lite")}
+    assert preset() == preset("paper", "lite")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_sizes_follow_from_the_scale_alone(recipe):
+    names = ("size", "width", "depth", "disc_width", "mask_cells", "load_size")
+    full, lite = (preset(recipe, scale) for scale in ("full", "lite"))
+    assert [getattr(full, n) for n in names] == [256, 64, 8, 64, (128, 64, 32), 286]
+    assert [getattr(lite, n) for n in names] == [128, 16, 7, 16, (64, 32, 16), 143]
+
+
+def test_the_paper_as_printed():
+    p = preset("paper", "full")
+    assert (p.lambda_mae, p.lambda_ssim, p.lambda_gms, p.lambda_style) == (1, 1, 1, 10)
+    assert (p.lambda_res, p.lambda_adv, p.disc_loss_factor) == (100, 1, 1)
+    assert (p.epochs, p.patience, p.validate_every) == (200, 20, 1)
+    assert (p.lr_g, p.lr_d, p.lr_decay, p.beta1, p.beta2) == (1e-4, 4e-4, 0.99, 0.5, 0.999)
+    assert (p.mask_family, p.hole_fill, p.dropout, p.mask_before_resize) == (
+        "multi_scale_square",
+        -1,
+        0.5,
+        False,
+    )
+    assert (p.ssim_data_range, p.ssim_padding, p.gms_median, p.style_normalize) == (2, "reflect", False, True)
+    assert (p.error_variant, p.threshold_rule, p.threshold_floor, p.input_stretch) == (
+        "absolute",
+        "otsu",
+        0,
+        False,
+    )
+    assert (p.bilateral_d, p.bilateral_sigma_color, p.bilateral_sigma_space) == (25, 150, 15)
+
+
+def test_the_released_program_where_it_differs():
+    paper, released = preset("paper", "full"), preset("released", "full")
+    differ = {n: getattr(released, n) for n in FIELDS if getattr(released, n) != getattr(paper, n)}
+    assert differ == {
+        "recipe": "released", "mask_before_resize": True, "ssim_data_range": 1.0, "ssim_padding": "zero",
+        "gms_median": True, "style_normalize": False, "style_channels": "bgr", "disc_loss_factor": 0.5,
+        "epochs": 300, "lr_g": 1e-3, "lr_d": 4e-3, "validate_every": 10, "patience": 0,
+        "input_stretch": True, "error_variant": "released",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("recipe", "scale"), BOTH)
+def test_every_value_says_where_it_comes_from(recipe, scale):
+    p = preset(recipe, scale)
+    for name in FIELDS:
+        why = p.why(name)
+        assert len(why) >= 7, name
+        assert any(source in why for source in SOURCES) or "released" in why, (name, why)
+        assert not why.endswith("."), name  # one style: it continues a table cell
+
+
+@pytest.mark.parametrize(("recipe", "scale"), BOTH)
+def test_a_reason_tells_the_scale_from_the_recipe(recipe, scale):
+    p, full = preset(recipe, scale), preset(recipe, "full")
+    for name in FIELDS:
+        if name != "scale" and getattr(p, name) != getattr(full, name):
+            assert p.why(name).startswith("lite"), name
+
+
+def test_why_names_what_the_user_changed():
+    p = preset("paper", "lite", lr_g=0.5)
+    assert p.why("lr_g") == "set by the user; the preset has 0.0001"
+    assert p.why("lr_d") == preset().why("lr_d")
+    with pytest.raises(UserError, match="unknown preset value 'lr'"):
+        p.why("lr")
+
+
+@pytest.mark.parametrize(("recipe", "scale"), BOTH)
+def test_a_preset_survives_json(recipe, scale):
+    p = preset(recipe, scale, mask_cells=[64, 16], lambda_adv=0, epochs=3, style_network="vgg16")
+    again = from_dict(json.loads(json.dumps(p.to_dict())))
+    assert again == p
+    assert again.overrides() == p.overrides()
+    assert hash(again) == hash(p)
+
+
+def test_overrides_are_only_what_differs_sorted():
+    assert preset("released", "full").overrides() == {}
+    assert preset("paper", "lite", epochs=60, lambda_mae=1).overrides() == {}
+    p = preset("paper", "lite", width=8, epochs=2, batch_size=4, mask_cells=[32])
+    assert list(p.overrides().items()) == [
+        ("batch_size", 4),
+        ("epochs", 2),
+        ("mask_cells", (32,)),
+        ("width", 8),
+    ]
+
+
+def test_a_preset_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        preset().epochs = 1  # type: ignore[misc]
+
+
+def test_ints_become_floats_and_lists_tuples():
+    p = preset(lr_g=1, mask_cells=[64])
+    assert type(p.lr_g) is float
+    assert p.mask_cells == (64,)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("epochs", True, "int"), ("epochs", 3.0, "int"), ("epochs", "3", "int"), ("epochs", None, "int"),
+        ("flip", 1, "bool"), ("flip", "yes", "bool"), ("lr_g", False, "float"), ("lr_g", "1e-4", "float"),
+        ("mask_family", 3, "str"), ("mask_cells", 32, "tuple"), ("mask_cells", (32.0,), "tuple"),
+        ("mask_cells", (True,), "tuple"), ("mask_cells", "32", "tuple"),
+    ],
+)  # fmt: skip
+def test_a_wrong_type_is_refused_with_the_right_one(name, value, kind):
+    with pytest.raises(UserError, match=f"{name} must be of type {kind}"):
+        preset(**{name: value})
+
+
+def test_unknown_names_are_refused_and_the_known_ones_listed():
+    with pytest.raises(UserError, match="unknown preset value 'learning_rate'") as error:
+        preset(learning_rate=1.0)
+    assert all(name in str(error.value) for name in FIELDS)
+    with pytest.raises(UserError, match="paper, released"):
+        preset("mine")
+    with pytest.raises(UserError, match="full, lite"):
+        preset("paper", "huge")
+    with pytest.raises(UserError, match="unknown preset value 'why'"):
+        preset(why="because")
+    for name in ("recipe", "scale"):
+        with pytest.raises((UserError, TypeError)):
+            from_dict(preset().to_dict() | {"extra": 1, name: "paper"})
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        ({"mask_family": "squares"}, "multi_scale_square, striped, jumbled"),
+        ({"ssim_padding": "valid"}, "reflect, zero"),
+        ({"style_network": "resnet"}, "vgg19, vgg16"),
+        ({"style_channels": "BGR"}, "rgb, bgr"),
+        ({"test_statistics": "instance"}, "batch, running"),
+        ({"error_variant": "squared"}, "absolute, gray, signed, released"),
+        ({"threshold_rule": "mean"}, "otsu, otsu_factor, fixed, percentile"),
+        ({"size": 256}, "2\\*\\*depth = 128"),
+        ({"depth": 8}, "2\\*\\*depth = 256"),
+        ({"size": 8, "depth": 3, "mask_cells": (4,)}, "depth"),
+        ({"size": 16, "depth": 4, "mask_cells": (4,)}, "depth"),  # D has no opinion left at 16 px
+        ({"load_size": 100}, "nothing is left to crop"),
+        ({"mask_cells": (48,)}, "tile 128 px"),
+        ({"mask_cells": (128,)}, "tile 128 px"),
+        ({"mask_cells": ()}, "mask_cells"),
+        ({"mask_cells": (32, 0)}, "mask_cells"),
+        ({"mask_cells": (-32,)}, "mask_cells"),
+        ({"hole_fill": -1.5}, "hole_fill"),
+        ({"validation_share": 1.0}, "validation_share"),
+        ({"validation_share": -0.1}, "validation_share"),
+        ({"patience": -1}, "patience"),
+        ({"patience": 5, "validate_every": 10}, "patience"),
+        ({"dropout": 1.5}, "dropout"),
+        ({"dropout": -0.1}, "dropout"),
+        ({"beta1": 1.0}, "beta1"),
+        ({"beta2": -0.5}, "beta2"),
+        ({"lambda_ssim": -1.0}, "lambda_ssim"),
+        ({"lambda_adv": 0.0, "lambda_res": 0.0}, "lambda"),
+        ({"lambda_adv": 0.0, "lambda_mae": 0.0, "lambda_ssim": 0.0, "lambda_gms": 0.0}, "lambda"),
+        ({"ssim_data_range": 0.0}, "ssim_data_range"),
+        ({"disc_loss_factor": 0.0}, "disc_loss_factor"),
+        ({"bilateral_d": 0}, "bilateral_d"),
+        ({"bilateral_sigma_color": 0.0}, "bilateral_sigma_color"),
+        ({"bilateral_sigma_space": -1.0}, "bilateral_sigma_space"),
+        ({"threshold_floor": 1.1}, "threshold_floor"),
+        ({"threshold_rule": "fixed", "threshold_value": 30.0}, "threshold_value"),
+        ({"threshold_rule": "percentile", "threshold_value": 101.0}, "threshold_value"),
+        ({"threshold_rule": "otsu_factor", "threshold_value": -1.0}, "threshold_value"),
+        ({"lr_g": float("nan")}, "lr_g"),
+        ({"lambda_mae": float("inf")}, "lambda_mae"),
+        *[({name: 0}, f"{name} must be above 0") for name in
+          ("width", "disc_width", "batch_size", "epochs", "validate_every", "lr_g", "lr_d", "lr_decay")],
+    ],
+    ids=str,
+)  # fmt: skip
+def test_values_that_do_not_fit_are_refused_before_any_work(overrides, says):
+    with pytest.raises(UserError, match=says):
+        preset(**overrides)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"mask_family": "striped"},
+        {"mask_family": "jumbled", "mask_cells": (48,)},  # the cells of another family are not looked at
+        {"size": 32, "depth": 5, "mask_cells": (16, 8, 4), "load_size": 32},
+        {"patience": 10, "validate_every": 10},
+        {"patience": 0, "validate_every": 10},
+        {"threshold_rule": "fixed", "threshold_value": 0.2},
+        {"threshold_rule": "percentile", "threshold_value": 95},
+        {"lambda_res": 0, "lambda_adv": 1},
+        {"dropout": 0},
+    ],
+    ids=str,
+)
+def test_values_that_fit_are_taken(overrides):
+    assert set(preset(**overrides).overrides()) <= set(overrides)
+
+
+def test_a_stored_preset_of_another_version_is_refused_by_field():
+    values = preset().to_dict()
+    del values["patience"], values["lr_g"]
+    with pytest.raises(UserError, match="lacks lr_g, patience"):
+        from_dict(values)
+    with pytest.raises(UserError, match="'future'"):
+        from_dict(preset().to_dict() | {"future": 1})
