@@ -44,7 +44,10 @@ def curves(
         raise UserError(
             f"each line needs {len(x)} values, one for each x; wrong: {', '.join(short) or 'none'}"
         )
-    fig, axis = plt.subplots()
+    longest = max(map(len, lines))
+    ncols = max(1, min(4, len(lines), 62 // (longest + 8)))
+    key_rows = -(-len(lines) // ncols) if len(lines) > 1 else 0
+    fig, axis = plt.subplots(figsize=(WIDTH, 3.0 + 0.22 * key_rows))
     for i, (name, y) in enumerate(lines.items()):
         kind = i % len(LINES)
         axis.plot(
@@ -63,8 +66,6 @@ def curves(
     if logy:
         axis.set_yscale("log")
     if len(lines) > 1:
-        longest = max(map(len, lines))
-        ncols = max(1, min(4, len(lines), 56 // (longest + 6)))
         fig.legend(loc="outside upper center", ncols=ncols, handlelength=2.6, columnspacing=1.4)
     return fig
 
@@ -81,7 +82,7 @@ def bars(values: Mapping[str, float], ylabel: str) -> Figure:
     drawn = np.nan_to_num(numbers)
     fig, axis = plt.subplots(figsize=(WIDTH, 0.34 * len(names) + 0.9))
     found = axis.barh(names, drawn, color=LINES[0], height=0.68)
-    words = [f"{number:.3g}" if math.isfinite(number) else "undefined" for number in numbers]
+    words = [f"{number:#.3g}".rstrip(".") if math.isfinite(number) else "undefined" for number in numbers]
     axis.bar_label(found, words, padding=4)
     axis.invert_yaxis()  # the first label on top, as in the mapping
     axis.set_xlabel(ylabel)
@@ -158,13 +159,14 @@ def training_curves(log_rows: Sequence[Mapping[str, float]]) -> Figure:
             axis.plot(epochs, values, color=LINES[i], linestyle=DASHES[i], label=label, **alone)
         if title == "adversarial":
             for i, level in enumerate((2 * math.log(2), math.log(2))[: len(keys)]):
-                axis.axhline(level, color=LINES[i], linewidth=0.8, alpha=0.7)
+                axis.axhline(level, color=LINES[i], linewidth=0.9, linestyle=":")
         axis.set_title(title)
         axis.yaxis.set_major_locator(MaxNLocator(4))
         axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axis.set_ylim(bottom=0)
         if len(keys) > 1:
             axis.legend(handlelength=1.6, borderaxespad=0.1, labelspacing=0.2)
-    for axis in grid[-1]:
-        axis.set_xlabel("epoch")
+    for axis in grid.ravel()[max(0, len(panels) - ncols) : len(panels)]:
+        axis.set_xlabel("epoch")  # the lowest panel of each column
+        axis.tick_params(labelbottom=True)
     return fig

@@ -104,10 +104,11 @@ def images(
     letters = int(24 * 4 / max(ncols, 2)) - 4  # a title wraps where the next picture begins
     titles = [textwrap.fill(title, letters) for title, _ in panels]
     tall = max(array.shape[0] / array.shape[1] for _, array in panels)
-    lines = max((title.count("\n") + 1 for title in titles if title), default=0)
+    rows = [titles[i : i + ncols] for i in range(0, len(titles), ncols)]
+    lines = sum(max(title.count("\n") + 1 if title else 0 for title in row) for row in rows)
     width = WIDTH if ncols > 1 else WIDTH * 0.62
     side = (width - 0.7 * bool(maps)) / ncols
-    height = nrows * (side * tall + 0.19 * lines + 0.1) + 0.62 * key
+    height = nrows * (side * tall + 0.06) + 0.19 * lines + 0.55 * key
     fig, grid = plt.subplots(nrows, ncols, figsize=(width, height), squeeze=False)
     axes = grid.ravel()
     shown = None
@@ -129,7 +130,10 @@ def images(
         bar.update_ticks()
     if key:
         handles = [Patch(facecolor=PALETTE[k], hatch=HATCHES[k], label=NAMES[k], ec="white") for k in NAMES]
-        fig.legend(handles=handles, loc="outside lower center", ncols=2, handlelength=1.6, columnspacing=1.2)
+        ncols = 3 if width == WIDTH else 1
+        fig.legend(
+            handles=handles, loc="outside lower center", ncols=ncols, handlelength=1.8, columnspacing=1
+        )
     return fig
 
 

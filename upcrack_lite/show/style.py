@@ -25,8 +25,8 @@ PALETTE: dict[str, str] = {
     "background": "#8a8f98",
     "cut": "#111111",
 }
-HATCHES = {"tp": "", "fp": "///", "fn": "xxx"}
-NAMES = {"tp": "crack, found (TP)", "fp": "road, called crack (FP)", "fn": "crack, missed (FN)"}
+HATCHES = {"tp": "", "fp": "//", "fn": ".."}
+NAMES = {"tp": "found (TP)", "fp": "false alarm (FP)", "fn": "missed (FN)"}
 LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#111111", "#e69f00", "#56b4e9", "#7f7f7f")
 DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)), (0, (4, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
