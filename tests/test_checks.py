@@ -1,0 +1,409 @@
+"""The checks of the exercises accept right answers in several wordings and refuse the usual wrong ones."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from upcrack_lite import detection, losses, masks
+from upcrack_lite.show import checks
+from upcrack_lite.show.checks import CheckFailed
+
+
+def crop_ok(m, x, y, w, margin):
+    return not m[max(0, y - margin) : y + w + margin, max(0, x - margin) : x + w + margin].any()
+
+
+def crop_by_points(m, x, y, w, margin):
+    rows, columns = np.nonzero(m)
+    near_y = (rows >= y - margin) & (rows < y + w + margin)
+    return int((near_y & (columns >= x - margin) & (columns < x + w + margin)).sum()) == 0
+
+
+def checkerboard(size, cell):
+    return masks.all_multi_scale_square(size, (cell,))
+
+
+def board_with_kron(size, cell):
+    small = np.indices((size // cell, size // cell)).sum(0) % 2
+    board = np.kron(small, np.ones((cell, cell)))
+    return np.stack([board, 1 - board])[:, None]
+
+
+def field_backward(layers):
+    seen = 1
+    for kernel, stride in reversed(layers):
+        seen = (seen - 1) * stride + kernel
+    return seen
+
+
+def field_forward(layers):
+    seen, step = 1, 1
+    for kernel, stride in layers:
+        seen, step = seen + (kernel - 1) * step, step * stride
+    return seen
+
+
+def global_ssim(a, b, c1=4e-4, c2=36e-4):
+    dims = (2, 3)
+    ma, mb = a.mean(dims), b.mean(dims)
+    va, vb = a.var(dims, unbiased=False), b.var(dims, unbiased=False)
+    cov = (a * b).mean(dims) - ma * mb
+    return (((2 * ma * mb + c1) * (2 * cov + c2)) / ((ma**2 + mb**2 + c1) * (va + vb + c2))).mean()
+
+
+def sobel(gray):
+    k = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 4
+    x = functional.pad(gray, (1, 1, 1, 1), mode="replicate")
+    gx, gy = (functional.conv2d(x, kernel[None, None]) for kernel in (k, k.T))
+    return torch.hypot(gx, gy)
+
+
+def one_kernel(gray):
+    return functional.conv2d(gray, torch.tensor([[[[-1.0, 0, 1]]]]), padding=(0, 1)).abs()
+
+
+def sobel_gms(a, b, c=0.003):
+    ga, gb = (sobel(x.mean(1, keepdim=True)) for x in (a, b))
+    return (2 * ga * gb + c) / (ga**2 + gb**2 + c)
+
+
+def gram_loop(f):
+    n, c, h, w = f.shape
+    out = torch.zeros(n, c, c)
+    for i in range(c):
+        for j in range(c):
+            out[:, i, j] = (f[:, i] * f[:, j]).sum((1, 2)) / (c * h * w)
+    return out
+
+
+def d_softplus(real, fake):
+    return functional.softplus(-real).mean() + functional.softplus(fake).mean()
+
+
+def d_naive(real, fake):
+    return -torch.log(torch.sigmoid(real)).mean() - torch.log(1 - torch.sigmoid(fake)).mean()
+
+
+def total_loop(terms, weights):
+    out = 0.0
+    for name, value in terms.items():
+        out += weights[name] * value * (1 if name == "adv" else weights["res"])
+    return out
+
+
+def total_dot(t, w):
+    names = ["mae", "ssim", "gms", "style"]
+    return w["res"] * np.dot([w[n] for n in names], [t[n] for n in names]) + w["adv"] * t["adv"]
+
+
+def stop_count(values, patience):
+    best, waited = math.inf, 0
+    for value in values:
+        best, waited = (value, 0) if value < best else (best, waited + 1)
+    return waited >= patience
+
+
+def stop_argmin(values, patience):
+    return len(values) - 1 - int(np.argmin(values)) >= patience
+
+
+def otsu_cv(counts):
+    if counts.sum() > 10**8:
+        counts = counts // 10**7
+    pixels = np.repeat(np.arange(256, dtype=np.uint8), counts)[None]
+    return cv2.threshold(pixels, 0, 255, cv2.THRESH_OTSU)[0]
+
+
+def otsu_within(counts):
+    levels, costs = np.arange(256), []
+    for t in range(1, 256):  # "from t on"
+        cost = 0.0
+        for part in (slice(0, t), slice(t, 256)):
+            if counts[part].sum():
+                mean = np.average(levels[part], weights=counts[part])
+                cost += float((counts[part] * (levels[part] - mean) ** 2).sum())
+        costs.append(cost)
+    return 1 + int(np.argmin(costs))
+
+
+def f1_counts(p, t):
+    tp, fp, fn = (p & t).sum(), (p & ~t).sum(), (~p & t).sum()
+    return 100 * 2 * tp / (2 * tp + fp + fn)
+
+
+def f1_dice(p, t):
+    return 200.0 * float(np.logical_and(p, t).sum()) / float(p.sum() + t.sum())
+
+
+def f1_mean(p, t):
+    values = [f1_counts(a, b) for a, b in zip(p, t, strict=True) if a.any() or b.any()]
+    return np.mean(values)
+
+
+def accuracy(p, t):
+    return 100 * (p == t).mean()
+
+
+def per_image(values):
+    return values.mean((1, 2, 3))
+
+
+def numpy_mean_abs(a, b):
+    return np.mean(np.abs(a.numpy() - b.numpy()))
+
+
+# check: (right answers, wrong answers)
+CASES = {
+    "image_score": (
+        [lambda a, b: per_image((a - b).abs()), lambda a, b: ((a - b) ** 2).flatten(1).amax(1).numpy()],
+        [
+            lambda a, b: (a - b).abs().mean().expand(3),
+            lambda a, b: per_image(a - b),
+            lambda a, b: per_image(b),
+        ],
+    ),
+    "crop_rule": (
+        [crop_ok, crop_by_points],
+        [
+            lambda m, x, y, w, g: not m[y : y + w, x : x + w].any(),
+            lambda m, x, y, w, g: not m[y - g : y + w + g, x - g : x + w + g].any(),
+            lambda m, x, y, w, g: crop_ok(m.T, x, y, w, g),
+            lambda m, x, y, w, g: crop_ok(m, x, y, w - 1, g),
+            lambda m, x, y, w, g: not m.any(),
+        ],
+    ),
+    "crack_share": (
+        [lambda m: 100 * m.mean(), lambda m: 100.0 * np.count_nonzero(m) / m.size],
+        [lambda m: m.mean(), lambda m: m.sum(), lambda m: 100 * m[0].mean()],
+    ),
+    "mask_family": (
+        [checkerboard, board_with_kron, lambda s, c: masks.all_multi_scale_square(s, (c, c))],
+        [
+            lambda s, c: checkerboard(s, c)[:1],
+            lambda s, c: (torch.arange(s * s).reshape(1, 1, s, s) % 2).float(),
+            lambda s, c: checkerboard(s, c)[:, 0],
+            lambda s, c: torch.rand(4, 1, s, s).round(),
+        ],
+    ),
+    "apply": (
+        [masks.apply, lambda i, m: torch.where(m > 0.5, i, -1.0), lambda i, m: i * m - (1 - m)],
+        [lambda i, m: i * m, lambda i, m: masks.apply(i, 1 - m), lambda i, m: i.masked_fill_(m < 1, -1)],
+    ),
+    "skip": (
+        [lambda d, s: torch.cat((d, s), dim=1), lambda d, s: torch.hstack((s, d))],
+        [lambda d, s: d, lambda d, s: torch.cat((d, s * 0), 1), lambda d, s: torch.cat((d[:, :3], s), 2)],
+    ),
+    "parameter_count": (
+        [
+            lambda m: sum(p.numel() for p in m.parameters() if p.requires_grad),
+            lambda m: int(sum(math.prod(p.shape) for p in m.parameters() if p.requires_grad)),
+        ],
+        [
+            lambda m: sum(p.numel() for p in m.parameters()),
+            lambda m: sum(v.numel() for v in m.state_dict().values()),
+            lambda m: len(list(m.parameters())),
+        ],
+    ),
+    "receptive_field": (
+        [field_backward, field_forward],
+        [
+            lambda layers: 1 + sum(k - 1 for k, _ in layers),
+            lambda layers: field_forward(layers[::-1]),
+            lambda layers: math.prod(k for k, _ in layers),
+        ],
+    ),
+    "output_size": (
+        [
+            lambda n, k, s, p: (n + 2 * p - k) // s + 1,
+            lambda n, k, s, p: (
+                nn.MaxPool1d(k, s, p)(torch.zeros(1, 1, n)).shape[-1]
+                if p <= k // 2
+                else len(range(0, n + 2 * p - k + 1, s))
+            ),
+        ],
+        [
+            lambda n, k, s, p: n // s,
+            lambda n, k, s, p: (n + p - k) // s + 1,
+            lambda n, k, s, p: (n + 2 * p - k) / s + 1,
+        ],
+    ),
+    "mae": (
+        [losses.mae, functional.l1_loss, numpy_mean_abs],
+        [
+            functional.mse_loss,
+            lambda a, b: (a - b).mean().abs(),
+            lambda a, b: (a - b).abs().sum(),
+            lambda a, b: (a - b).abs(),
+            lambda a, b: None,
+        ],
+    ),
+    "ssim": (
+        [lambda a, b: losses.ssim_map(a, b).mean(), global_ssim],
+        [
+            losses.ssim_loss,
+            lambda a, b: global_ssim(a, b, 0, 0),
+            lambda a, b: 1 - (a - b).abs().mean(),
+            lambda a, b: global_ssim(a, b).abs(),
+        ],
+    ),
+    "gradient": (
+        [losses.gradient_magnitude, sobel],
+        [
+            one_kernel,
+            lambda g: one_kernel(g) + one_kernel(g.transpose(2, 3)).transpose(2, 3),
+            lambda g: sobel(g) ** 2,
+            lambda g: g,
+        ],
+    ),
+    "gms": (
+        [losses.gms_map, sobel_gms],
+        [
+            lambda a, b: 1 - losses.gms_map(a, b),
+            lambda a, b: sobel_gms(a, b, 0),
+            lambda a, b: losses.ssim_map(a, b).mean(1, keepdim=True).clamp(0, 1),
+            lambda a, b: torch.ones_like(a[:, :1]),
+        ],
+    ),
+    "gram": (
+        [losses.gram, gram_loop, lambda f: torch.einsum("nchw,ndhw->ncd", f, f) / f[0].numel()],
+        [
+            lambda f: torch.einsum("nchw,ndhw->ncd", f, f),
+            lambda f: torch.einsum("nchw,ndhw->ncd", f, f) / f[0, 0].numel(),
+            lambda f: torch.einsum("nchw,ndhw->cd", f, f).expand(len(f), -1, -1) / f.numel(),
+            lambda f: f.flatten(2).mean(2)[:, :, None] * f.flatten(2).amax(2)[:, None],
+        ],
+    ),
+    "adversarial": (
+        [losses.adversarial_d, d_softplus],
+        [
+            d_naive,
+            lambda r, f: losses.adversarial_d(r, f, 0.5),
+            lambda r, f: losses.adversarial_d(f, r),
+            lambda r, f: losses.adversarial_g(r) * 2,
+        ],
+    ),
+    "generator_adversarial": (
+        [losses.adversarial_g, lambda f: functional.softplus(-f).mean()],
+        [
+            lambda f: torch.log(1 - torch.sigmoid(f)).mean(),
+            lambda f: functional.softplus(f).mean(),
+            lambda f: -torch.log(torch.sigmoid(f)).mean(),
+            lambda f: losses.adversarial_g(f).item(),
+        ],
+    ),
+    "total": (
+        [total_loop, total_dot],
+        [
+            lambda t, w: sum(w[n] * t[n] for n in t),
+            lambda t, w: w["res"] * sum(w[n] * t[n] for n in t),
+            lambda t, w: sum(t.values()),
+            lambda t, w: total_loop(t, w | {"style": w["gms"]}),
+        ],
+    ),
+    "learning_rate": (
+        [lambda e, lr, g: lr * g**e, lambda e, lr, g: lr * math.exp(e * math.log(g))],
+        [
+            lambda e, lr, g: lr * g ** (e + 1),
+            lambda e, lr, g: lr * (1 - (1 - g) * e),
+            lambda e, lr, g: lr * g * e,
+        ],
+    ),
+    "early_stop": (
+        [stop_count, stop_argmin],
+        [
+            lambda v, p: len(v) > p,
+            lambda v, p: len(v) > 1 and v[-1] >= v[-2],
+            lambda v, p: stop_argmin(v, p + 1),
+            lambda v, p: len(v) - 1 - int(len(v) - 1 - np.argmin(v[::-1])) >= p,
+            lambda v, p: False,
+        ],
+    ),
+    "error_map": (
+        [detection.error_map, lambda a, b: np.abs(a.numpy() - b.numpy()).mean(1, keepdims=True) / 2],
+        [
+            lambda a, b: (a - b).abs().mean(1, keepdim=True),
+            lambda a, b: (a - b).mean(1, keepdim=True).abs() / 2,
+            lambda a, b: detection.error_map(a, b, "signed"),
+            lambda a, b: detection.error_map(a, b, "released"),
+            lambda a, b: (a - b).abs() / 2,
+        ],
+    ),
+    "otsu": (
+        [detection.otsu, otsu_cv, otsu_within],
+        [
+            lambda h: int(h.argmax()),
+            lambda h: 128,
+            lambda h: int(np.average(np.arange(256), weights=h)),
+            lambda h: int(np.searchsorted(h.cumsum(), h.sum() / 2)),
+            lambda h: detection.otsu(h) / 255,
+        ],
+    ),
+    "f1": (
+        [f1_counts, f1_dice],
+        [accuracy, lambda p, t: f1_dice(p, t) / 100, lambda p, t: 100 * (p & t).sum() / (p | t).sum()],
+    ),
+    "pooled": (
+        [f1_counts, lambda p, t: f1_dice(p.ravel(), t.ravel())],
+        [f1_mean, accuracy, lambda p, t: f1_counts(p[0], t[0])],
+    ),
+    "iou_from_f1": (
+        [lambda f: 100 * f / (200 - f), lambda f: 100 * (f / 100) / (2 - f / 100)],
+        [lambda f: f / 2, lambda f: f / (2 - f), lambda f: f * f / 100],
+    ),
+}
+
+
+def named(index):
+    return [
+        pytest.param(f"check_{name}", answer, id=f"{name}-{i}")
+        for name, answers in CASES.items()
+        for i, answer in enumerate(answers[index])
+    ]
+
+
+def test_every_check_has_two_right_and_two_wrong_answers():
+    assert {f"check_{name}" for name in CASES} == {
+        name for name in checks.__all__ if name.startswith("check_")
+    }
+    assert all(len(right) >= 2 and len(wrong) >= 2 for right, wrong in CASES.values())
+
+
+@pytest.mark.parametrize(("name", "answer"), named(0))
+def test_right_answers_pass(name, answer, capsys):
+    getattr(checks, name)(answer)
+    out = capsys.readouterr().out
+    assert out.startswith("Right: ")
+    assert out.count("\n") == 1
+
+
+@pytest.mark.parametrize(("name", "answer"), named(1))
+def test_wrong_answers_are_refused_with_a_hint(name, answer, capsys):
+    with pytest.raises(CheckFailed) as failed:
+        getattr(checks, name)(answer)
+    assert len(str(failed.value)) > 20
+    assert not str(failed.value).startswith("it stopped with")  # a hint, not merely the crash
+    assert capsys.readouterr().out == ""
+
+
+def test_a_crash_in_the_answer_is_told_with_its_cause():
+    with pytest.raises(CheckFailed, match="ZeroDivisionError") as failed:
+        checks.check_mae(lambda a, b: 1 / 0)
+    assert isinstance(failed.value.__cause__, ZeroDivisionError)
+
+
+def test_a_value_instead_of_a_function_is_told():
+    with pytest.raises(CheckFailed, match=r"check_mae\(name\)"):
+        checks.check_mae(0.5)
+
+
+def test_every_check_says_what_its_function_takes():
+    for name in checks.__all__:
+        if name.startswith("check_"):
+            assert getattr(checks, name).__doc__.startswith("fn(")
