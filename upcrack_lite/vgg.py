@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from pickle import UnpicklingError
 from urllib.error import URLError
 
 import torch
@@ -45,6 +46,8 @@ class VGGFeatures(nn.Module):
         super().__init__()
         if network not in LAYERS:
             raise UserError(f"unknown style network {network!r}; choose one of {', '.join(LAYERS)}")
+        if channels not in ("rgb", "bgr"):
+            raise UserError(f"unknown channel order {channels!r}; choose rgb or bgr")
         weights = weights or os.environ.get(VARIABLE) or None
         pretrained = _download(network) if weights is None else None
         model = pretrained or getattr(torchvision.models, network)(weights=None)
@@ -119,8 +122,10 @@ def _load(features: nn.Sequential, path: Path, network: str) -> None:
         raise UserError(f"no VGG weights at {path}: check {VARIABLE} or the argument")
     try:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
-    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError) as error:
+    except (SafetensorError, UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
         raise UserError(f"{path} cannot be read as VGG weights ({error}): fetch it again") from error
+    if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+        raise UserError(f"{path} holds no table of tensors, so no VGG weights: save model.state_dict()")
     wanted = {f"features.{name}": tensor.shape for name, tensor in features.state_dict().items()}
     wrong = [name for name, shape in wanted.items() if name not in state or state[name].shape != shape]
     if wrong:
