@@ -1,0 +1,293 @@
+"""The run folder: whole or not there, never another's, and true about where it was made."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+
+import numpy as np
+import pytest
+import torch
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.repro import runs
+from upcrack_lite.repro.runs import RunFolder, data_hash, environment, write_aside, write_json
+
+
+def listing(folder) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+
+
+@pytest.fixture
+def run(tmp_path) -> RunFolder:
+    return RunFolder.create(tmp_path / "run", {"seed": 3})
+
+
+# --- Writing aside -------------------------------------------------------------------------------------------
+
+
+def test_a_writer_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path):
+    path = tmp_path / "a.txt"
+    write_aside(path, lambda p: p.write_text("old"))
+
+    def fail(part):
+        part.write_text("half")
+        raise RuntimeError("disk full")
+
+    with pytest.raises(RuntimeError, match="disk full"):
+        write_aside(path, fail)
+    assert listing(tmp_path) == {"a.txt": b"old"}
+    with pytest.raises(RuntimeError, match="disk full"):
+        write_aside(tmp_path / "new.txt", fail)
+    assert listing(tmp_path) == {"a.txt": b"old"}
+
+
+def test_the_file_appears_only_when_it_is_complete(tmp_path):
+    path = tmp_path / "deep" / "a.json"
+
+    def watch(part):
+        assert part.parent == path.parent  # the same folder: a rename is one step there
+        part.write_text("{")
+        assert not path.exists()
+        part.write_text("{}")
+
+    write_aside(path, watch)
+    assert listing(path.parent) == {"a.json": b"{}"}
+
+
+def test_what_json_cannot_hold_does_not_replace_what_it_could(tmp_path):
+    write_json(tmp_path / "a.json", {"x": 1})
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"x": object()})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"x": 1}
+    assert len(listing(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("save", ["weights", "resume", "log", "manifest"])
+def test_every_file_of_a_run_survives_a_failing_rewrite(run, save, monkeypatch):
+    run.save_weights({"w": torch.ones(2)})
+    run.save_resume({"epoch": 1})
+    run.save_log([{"epoch": 0}])
+    before = listing(run.path)
+
+    def crash(self, target):
+        raise OSError("killed just before the rename")
+
+    monkeypatch.setattr("pathlib.Path.replace", crash)
+    run.manifest["seed"] = 4
+    calls = {
+        "weights": lambda: run.save_weights({"w": torch.zeros(2)}),
+        "resume": lambda: run.save_resume({"epoch": 2}),
+        "log": lambda: run.save_log([{"epoch": 0}, {"epoch": 1}]),
+        "manifest": run.save_manifest,
+    }
+    with pytest.raises(OSError, match="killed"):
+        calls[save]()
+    assert listing(run.path) == before
+
+
+# --- Making and opening --------------------------------------------------------------------------------------
+
+
+def test_a_new_run_says_its_format_and_that_it_is_running(run):
+    assert json.loads((run.path / "manifest.json").read_text()) == {
+        "format": 1,
+        "status": "running",
+        "seed": 3,
+    }
+    assert not run.finished
+    assert RunFolder.is_run(run.path)
+    opened = RunFolder.open(str(run.path))
+    assert opened.manifest == run.manifest
+    opened.manifest["status"] = "finished"
+    opened.save_manifest()
+    assert RunFolder.open(run.path).finished
+
+
+def test_an_empty_folder_will_do_and_anything_else_is_refused_untouched(tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert RunFolder.create(tmp_path / "empty", {}).path.is_dir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("mine")
+    with pytest.raises(UserError, match="not empty"):
+        RunFolder.create(tmp_path / "full", {})
+    assert listing(tmp_path / "full") == {"thesis.tex": b"mine"}
+    with pytest.raises(UserError, match="is a file"):
+        RunFolder.create(tmp_path / "full" / "thesis.tex", {})
+    with pytest.raises(UserError, match="not empty"):
+        RunFolder.create(tmp_path / "empty", {})
+
+
+def test_what_is_no_run_is_not_opened(tmp_path):
+    for path in (tmp_path, tmp_path / "nowhere"):
+        assert not RunFolder.is_run(path)
+        with pytest.raises(UserError, match=r"no manifest\.json"):
+            RunFolder.open(path)
+
+
+@pytest.mark.parametrize("manifest", ['{"format": 2}', '{"format": "1"}', "{}", "[1]", "null"])
+def test_another_format_is_refused_and_left_alone(tmp_path, manifest):
+    (tmp_path / "manifest.json").write_text(manifest)
+    with pytest.raises(UserError, match=r"run format .* reads 1"):
+        RunFolder.open(tmp_path)
+    assert listing(tmp_path) == {"manifest.json": manifest.encode()}
+
+
+@pytest.mark.parametrize("content", [b"", b'{"format": 1', b"\xff\xfe\x00"])
+def test_a_corrupted_manifest_is_named(tmp_path, content):
+    (tmp_path / "manifest.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"manifest\.json is not valid JSON"):
+        RunFolder.open(tmp_path)
+
+
+# --- What a run holds ----------------------------------------------------------------------------------------
+
+
+def test_weights_come_back_bit_by_bit_whatever_their_layout(run):
+    state = {"a": torch.randn(3, 4).T, "b": torch.tensor(5), "c": torch.randn(2, requires_grad=True)}
+    run.save_weights(state)
+    loaded = run.load_weights()
+    assert loaded.keys() == state.keys()
+    assert all(torch.equal(loaded[name], state[name]) for name in state)
+
+
+def test_missing_and_damaged_weights_are_named(run):
+    with pytest.raises(UserError, match=r"no checkpoint at .*checkpoint\.safetensors"):
+        run.load_weights()
+    run.save_weights({"a": torch.zeros(100)})
+    file = run.path / "checkpoint.safetensors"
+    for content in (file.read_bytes()[:-50], b"", b"garbage" * 20):
+        file.write_bytes(content)
+        with pytest.raises(UserError, match="is damaged"):
+            run.load_weights()
+
+
+def test_the_resume_state_comes_back_and_damage_is_named(run):
+    assert run.load_resume() is None
+    state = {"tensor": torch.randn(3), "position": {"epoch": 2, "best": float("inf")}, "none": None}
+    run.save_resume(state)
+    loaded = run.load_resume()
+    assert torch.equal(loaded.pop("tensor"), state.pop("tensor"))
+    assert loaded == state
+    file = run.path / "resume.pt"
+    for content in (file.read_bytes()[:-200], b"", b"garbage" * 20):
+        file.write_bytes(content)
+        with pytest.raises(UserError, match="is damaged"):
+            run.load_resume()
+
+
+def test_a_resume_file_runs_no_code(run):
+    class Trap:
+        def __reduce__(self):
+            return os.mkdir, (str(run.path / "executed"),)
+
+    torch.save({"x": Trap()}, run.path / "resume.pt")
+    with pytest.raises(UserError, match="is damaged"):
+        run.load_resume()
+    assert not (run.path / "executed").exists()
+
+
+def test_the_log_comes_back_exactly_with_gaps_where_nothing_was_measured(run):
+    assert run.log() == []
+    rows = [
+        {"epoch": 0, "mae": 0.1 + 0.2},
+        {"epoch": 1, "mae": 1e-17, "valid": 1 / 3},
+        {"epoch": 10, "mae": -2.5},
+    ]
+    run.save_log(rows)
+    assert run.log() == rows
+    text = (run.path / "log.csv").read_text()
+    assert text.splitlines()[0] == "epoch,mae,valid"
+    run.save_log(run.log())  # as after a resume
+    assert (run.path / "log.csv").read_text() == text
+
+
+def test_an_empty_log_is_a_log(run):
+    run.save_log([])
+    assert run.log() == []
+
+
+# --- Which data, which machine -------------------------------------------------------------------------------
+
+
+def test_the_data_hash_feels_every_byte_order_shape_and_type(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (4, 6, 8, 3), dtype=np.uint8)
+    base = data_hash(images)
+    assert base == data_hash(images.copy())
+    assert base == data_hash(np.asfortranarray(images))
+    np.save(tmp_path / "a.npy", images)
+    assert base == data_hash(np.load(tmp_path / "a.npy", mmap_mode="r"))
+    pixel = images.copy()
+    pixel[3, 5, 7, 2] ^= 1
+    others = [
+        pixel, images[::-1], images[:3], images.reshape(4, 8, 6, 3), images.reshape(2, 2 * 6, 8, 3),
+        images.view(np.int8), images[:0], np.zeros((0, 1, 1, 3), np.uint8),
+    ]  # fmt: skip
+    hashes = {base, *map(data_hash, others)}
+    assert len(hashes) == len(others) + 1
+
+
+def test_the_environment_reads_flags_back_from_where_they_live():
+    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    benchmark = torch.backends.cudnn.benchmark
+    try:
+        for flag, count in ((True, 1), (False, 2)):
+            torch._C._set_deterministic_algorithms(flag)  # the public setter first imports the compiler
+            torch.backends.cudnn.benchmark = flag
+            torch.set_num_threads(count)
+            found = environment()
+            assert found["deterministic_algorithms"] is flag
+            assert found["cudnn_benchmark"] is flag
+            assert found["threads"] == count
+    finally:
+        torch._C._set_deterministic_algorithms(deterministic)
+        torch.backends.cudnn.benchmark = benchmark
+        torch.set_num_threads(threads)
+
+
+def test_the_environment_is_plain_json_and_names_versions():
+    found = environment()
+    assert json.loads(json.dumps(found)) == found
+    assert found["torch"] == torch.__version__
+    assert found["device"] == ("cpu" if not torch.cuda.is_available() else torch.cuda.get_device_name())
+    assert found["lock_sha256"] is None or len(found["lock_sha256"]) == 64
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    """A repository of its own with one commit, which the kit takes for its root."""
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@example.org"]
+    (tmp_path / "code.py").write_text("one")
+    for call in (["init", "-q"], ["add", "code.py"], ["commit", "-q", "-m", "one"]):
+        subprocess.run(git + call, check=True, capture_output=True)
+    monkeypatch.setattr(runs, "_root", lambda: tmp_path)
+    return tmp_path
+
+
+def test_the_commit_and_whether_the_code_differs_from_it(repository):
+    clean = environment()["commit"]
+    head = subprocess.run(["git", "-C", str(repository), "rev-parse", "HEAD"], capture_output=True, text=True)
+    assert clean == {"id": head.stdout.strip(), "dirty": False}
+    assert environment()["lock_sha256"] is None
+    (repository / "notes.txt").write_text("untracked files are not the code")
+    assert environment()["commit"] == clean
+    (repository / "code.py").write_text("two")
+    assert environment()["commit"] == {"id": clean["id"], "dirty": True}
+
+
+def test_without_git_the_variable_tells_the_commit(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "_root", lambda: tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.setenv("UPCRACK_COMMIT", "abc123")
+    assert environment()["commit"] == {"id": "abc123", "dirty": None}
+    monkeypatch.delenv("UPCRACK_COMMIT")
+    assert environment()["commit"] == {"id": None, "dirty": None}
+
+
+def test_peak_memory_is_in_mib_and_never_falls():
+    before = runs.peak_memory_mib()
+    assert 50 < before < 1_000_000
+    block = np.ones(40_000_000, np.uint8)  # 38 MiB, touched
+    assert block.sum() == 40_000_000
+    assert runs.peak_memory_mib() >= before
