@@ -7,6 +7,7 @@ device and precision. Chapter 13 reads the curves.
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import time
 from pathlib import Path
@@ -57,6 +58,8 @@ def train(
     if not len(images):
         raise UserError("there is no crop to train on")
     groups = groups if groups is not None else [str(i) for i in range(len(images))]
+    if len(groups) != len(images):
+        raise UserError(f"{len(groups)} groups for {len(images)} crops: give the photo of each crop")
     training, validation = split_by_photo(groups, preset.validation_share, seed)
     what = {
         "method": "upcracknet",
@@ -66,15 +69,23 @@ def train(
         "max_steps": max_steps,
         "data": {"crops": len(images), "sha256": data_hash(images)} | (data or {}),
     }
-    run = _open_or_create(Path(out), what)
-    if run.finished:
+    what = json.loads(json.dumps(what))  # as a manifest gives it back, where tuples have become lists
+    run = _open(Path(out), what)
+    if run is not None and run.finished:
         return run
     fabric = lightning.Fabric(
         accelerator="auto" if device == "auto" else device, devices=1, precision=precision
     )
     trainer = Trainer(preset, fabric, seed, vgg_weights)
     if start is not None:
-        trainer.g.load_state_dict(start)
+        try:
+            trainer.g.load_state_dict(start)
+        except RuntimeError as error:
+            raise UserError(
+                f"the start weights do not fit width {preset.width}, depth {preset.depth}"
+            ) from error
+    if run is None:  # made last, so that weights that cannot be had leave no folder behind
+        run = RunFolder.create(out, what | {"started": now()})
     run.manifest["environment"] = environment() | {"used_device": str(fabric.device), "precision": precision}
     run.manifest["style_weights"] = trainer.vgg.source if trainer.vgg else None
     run.save_manifest()
@@ -173,6 +184,7 @@ class _Loop:
         value = -float(self.at.epoch)
         if len(self.valid_images):
             value = row["valid"] = self.trainer.validate(self.valid_images, self.seed)
+            self._check_finite({"valid": value})
         if value < self.at.best:
             self.at.best, self.at.best_epoch = value, self.at.epoch
             self.run.save_weights(self.trainer.g.state_dict())
@@ -216,16 +228,24 @@ class _Loop:
 def load_generator(run: RunFolder | Path | str, device: str = "cpu") -> tuple[Generator, Preset]:
     """Load the generator and the preset of a run. Raises UserError when the folder does not hold them."""
     run = run if isinstance(run, RunFolder) else RunFolder.open(run)
+    if not isinstance(run.manifest.get("preset"), dict):
+        raise UserError(f"{run.path}: its manifest holds no preset, so its network is unknown: train anew")
     preset = from_dict(run.manifest["preset"])
     generator = Generator(preset.width, preset.depth, preset.dropout)
-    generator.load_state_dict({k: v.float() for k, v in run.load_weights().items()})
+    try:
+        generator.load_state_dict({k: v.float() for k, v in run.load_weights().items()})
+    except RuntimeError as error:
+        raise UserError(
+            f"the checkpoint in {run.path} does not fit its manifest (width {preset.width}, depth "
+            f"{preset.depth}): one of the two files was replaced; copy the run again"
+        ) from error
     return generator.to(device).eval(), preset
 
 
-def _open_or_create(path: Path, what: dict[str, Any]) -> RunFolder:
-    """Open the folder when it holds this very run, create it when it is new, refuse anything else."""
+def _open(path: Path, what: dict[str, Any]) -> RunFolder | None:
+    """Open the folder when it holds this very run, refuse another run, return None when it holds no run."""
     if not RunFolder.is_run(path):
-        return RunFolder.create(path, what | {"started": now()})
+        return None
     run = RunFolder.open(path)
     differ = [key for key in what if run.manifest.get(key) != what[key]]
     if differ:

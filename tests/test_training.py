@@ -1,0 +1,565 @@
+"""Training on a tiny scale: it learns, it resumes bit by bit, and it refuses what is not its own."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import lightning
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from upcrack_lite import steps, training
+from upcrack_lite.batches import make_batch
+from upcrack_lite.errors import UserError
+from upcrack_lite.presets import Preset, preset
+from upcrack_lite.repro.runs import RunFolder
+from upcrack_lite.steps import Trainer
+from upcrack_lite.tensors import to_tensor
+from upcrack_lite.training import load_generator, train
+
+SMALL = {
+    "size": 32, "depth": 5, "width": 4, "disc_width": 4, "mask_cells": (16, 8, 4), "load_size": 36, "epochs": 3,
+}  # fmt: skip
+
+
+def tiny(recipe: str = "paper", **overrides) -> Preset:
+    return preset(recipe, "lite", **SMALL | overrides)
+
+
+def crops(n: int = 20, seed: int = 0) -> np.ndarray:
+    """Smooth, dim roads with a little noise: easy to restore."""
+    rng = np.random.default_rng(seed)
+    shade = rng.uniform(80, 150, (n, 1, 1, 1)) + np.linspace(-10, 10, 32)[:, None, None]
+    return np.clip(shade + rng.normal(0, 4, (n, 32, 32, 3)), 0, 255).astype(np.uint8)
+
+
+def run(out: Path, chosen: Preset | None = None, images: np.ndarray | None = None, **options) -> RunFolder:
+    options = {"device": "cpu", "progress": False} | options
+    return train(crops() if images is None else images, chosen or tiny(), out, **options)
+
+
+def listing(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def without_time(found: RunFolder) -> list[str]:
+    """The lines of the log as they stand in the file, without the column of seconds."""
+    lines = (found.path / "log.csv").read_text().splitlines()
+    column = lines[0].split(",").index("seconds")
+    return [",".join(cell for i, cell in enumerate(line.split(",")) if i != column) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> RunFolder:
+    """One uninterrupted run that several tests look at."""
+    return run(tmp_path_factory.mktemp("finished") / "run")
+
+
+def trainer_for(chosen: Preset, precision: str = "32-true") -> Trainer:
+    return Trainer(chosen, lightning.Fabric(accelerator="cpu", devices=1, precision=precision), seed=0)
+
+
+def batch_for(chosen: Preset):
+    return make_batch(to_tensor(crops(4)), chosen, torch.Generator().manual_seed(0))
+
+
+# --- A run and its folder ------------------------------------------------------------------------------------
+
+
+def test_a_run_ends_with_everything_in_its_folder(finished):
+    manifest = json.loads((finished.path / "manifest.json").read_text())
+    assert finished.finished
+    assert manifest["status"] == "finished"
+    assert manifest["preset"] == tiny().to_dict()
+    assert manifest["overrides"]["width"] == 4
+    assert (manifest["epochs_done"], manifest["steps_done"]) == (3, 9)  # 18 crops in batches of 8
+    assert (manifest["crops_trained"], manifest["crops_validated"]) == (18, 2)
+    assert manifest["environment"]["used_device"] == "cpu"
+    assert manifest["environment"]["precision"] == "32-true"
+    assert manifest["style_weights"] is None
+    assert manifest["peak_memory_mib"] > 50
+    names = {p.name for p in finished.path.iterdir()}
+    assert names == {"manifest.json", "checkpoint.safetensors", "log.csv", "progress", "tensorboard"}
+    assert any((finished.path / "tensorboard").iterdir())
+
+
+def test_the_log_has_a_row_an_epoch_and_the_learning_rate_decays(finished):
+    rows = finished.log()
+    columns = ["epoch", "steps", "d", "mae", "ssim", "gms", "res", "adv", "total", "lr_g", "valid", "seconds"]
+    assert all(list(row) == columns for row in rows)
+    assert [row["epoch"] for row in rows] == [0, 1, 2]
+    assert [row["steps"] for row in rows] == [3, 6, 9]
+    assert [row["lr_g"] for row in rows] == pytest.approx([1e-4 * 0.99**e for e in range(3)])
+    for row in rows:
+        assert row["res"] == pytest.approx(row["mae"] + row["ssim"] + row["gms"], rel=1e-5)
+        assert row["total"] == pytest.approx(100 * row["res"] + row["adv"], rel=1e-5)
+    assert rows[0]["seconds"] <= rows[1]["seconds"] <= rows[2]["seconds"]
+
+
+def test_progress_pictures_show_photo_masked_and_restored(finished):
+    pictures = sorted((finished.path / "progress").iterdir())
+    assert [p.name for p in pictures] == ["0000.png", "0001.png", "0002.png"]
+    first, last = (cv2.imread(str(p))[..., ::-1] for p in (pictures[0], pictures[-1]))
+    assert first.shape == (3 * 32, 4 * 32, 3)
+    assert np.array_equal(first[:64], last[:64])  # the same crops under the same masks every time
+    assert not np.array_equal(first[64:], last[64:])
+    black = (first[32:64] == 0).all(axis=2)
+    assert black.mean() == pytest.approx(0.5)  # four masks that each remove half
+    assert np.array_equal(first[32:64][~black], first[:32][~black])
+
+
+def test_the_checkpoint_is_the_generator_of_the_best_epoch(finished):
+    generator, chosen = load_generator(finished.path)
+    assert chosen == tiny()
+    assert not generator.training
+    validation = [row["valid"] for row in finished.log()]
+    assert finished.manifest["best_epoch"] == int(np.argmin(validation))
+    trainer = trainer_for(chosen)
+    trainer.g.load_state_dict(generator.state_dict())
+    _, held_out = training.split_by_photo([str(i) for i in range(20)], 0.1, 0)
+    assert trainer.validate(crops()[held_out], seed=0) == pytest.approx(min(validation), rel=1e-6)
+
+
+@pytest.mark.slow
+def test_the_loss_falls_on_easy_roads(tmp_path):
+    found = run(tmp_path / "run", tiny(epochs=30, lr_g=2e-3, lr_d=2e-3, patience=0, width=8))
+    rows = found.log()
+    assert rows[-1]["mae"] < 0.6 * rows[0]["mae"]
+    assert rows[-1]["valid"] < 0.8 * rows[0]["valid"]
+
+
+def test_the_same_seed_gives_the_same_run_and_another_another(finished, tmp_path):
+    again, other = run(tmp_path / "again"), run(tmp_path / "other", seed=1)
+    weights = [(f.path / "checkpoint.safetensors").read_bytes() for f in (finished, again, other)]
+    assert weights[0] == weights[1] != weights[2]
+    assert without_time(again) == without_time(finished)
+
+
+# --- Interrupted and resumed ---------------------------------------------------------------------------------
+
+
+def same_run(resumed: RunFolder, whole: RunFolder) -> None:
+    assert resumed.finished
+    for name in ("checkpoint.safetensors", *(f"progress/{e:04d}.png" for e in range(3))):
+        assert (resumed.path / name).read_bytes() == (whole.path / name).read_bytes(), name
+    assert without_time(resumed) == without_time(whole)
+    for key in ("best_epoch", "steps_done", "epochs_done", "preset", "data"):
+        assert resumed.manifest[key] == whole.manifest[key]
+
+
+@pytest.mark.parametrize("step", [1, 5, 8])
+def test_a_run_that_crashed_in_any_epoch_resumes_bit_by_bit(finished, tmp_path, monkeypatch, step):
+    real, count = Trainer.step, iter(range(100))
+
+    def crash(self, batch):
+        if next(count) == step:
+            raise KeyboardInterrupt
+        return real(self, batch)
+
+    monkeypatch.setattr(Trainer, "step", crash)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run")
+    monkeypatch.undo()
+    assert not RunFolder.open(tmp_path / "run").finished
+    torch.rand(11)  # whatever happens in between does not matter
+    same_run(run(tmp_path / "run"), finished)
+
+
+@pytest.mark.parametrize("method", ["save_weights", "save_log", "save_resume"])
+def test_a_run_that_crashed_while_saving_resumes_bit_by_bit(finished, tmp_path, monkeypatch, method):
+    real, count = getattr(RunFolder, method), iter(range(100))
+
+    def crash(self, *args):
+        if next(count) == 1:  # the second save
+            raise KeyboardInterrupt
+        real(self, *args)
+
+    monkeypatch.setattr(RunFolder, method, crash)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run")
+    monkeypatch.undo()
+    same_run(run(tmp_path / "run"), finished)
+
+
+@pytest.mark.slow
+def test_a_killed_process_resumes_bit_by_bit(finished, tmp_path):
+    out, file = tmp_path / "run", tmp_path / "crops.npy"
+    np.save(file, crops())
+    # The steps are slowed down so that the signal finds the process inside an epoch.
+    program = (
+        "import sys, time, json, numpy as np\n"
+        "from upcrack_lite.presets import from_dict\n"
+        "from upcrack_lite import steps, training\n"
+        "real = steps.Trainer.step\n"
+        "def slow(self, batch):\n"
+        "    time.sleep(0.3)\n"
+        "    return real(self, batch)\n"
+        "steps.Trainer.step = slow\n"
+        "chosen = from_dict(json.loads(sys.argv[3]))\n"
+        "training.train(np.load(sys.argv[1]), chosen, sys.argv[2], device='cpu', progress=False)\n"
+    )
+    call = [sys.executable, "-c", program, str(file), str(out), json.dumps(tiny().to_dict())]
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    with subprocess.Popen(call, env=environment, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 120
+        while not (out / "resume.pt").is_file():
+            assert process.poll() is None, process.stderr.read().decode()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        time.sleep(0.35)
+        process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    left = RunFolder.open(out)
+    assert not left.finished
+    assert 1 <= len(left.log()) < 3
+    same_run(run(out), finished)
+
+
+def test_a_finished_run_comes_back_untouched(finished, monkeypatch):
+    before = listing(finished.path)
+    monkeypatch.setattr(training, "Trainer", None)  # it must not even be built
+    again = run(finished.path)
+    assert again.finished
+    assert again.manifest == finished.manifest
+    assert listing(finished.path) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"chosen": tiny(lr_g=2e-4)}, "preset"),
+        ({"images": crops(seed=1)}, "data"),
+        ({"seed": 1}, "seed"),
+        ({"max_steps": 2}, "max_steps"),
+        ({"data": {"name": "elsewhere"}}, "data"),
+    ],
+    ids=["preset", "images", "seed", "max_steps", "facts"],
+)
+def test_another_run_in_the_folder_is_refused_and_nothing_touched(finished, options, named):
+    before = listing(finished.path)
+    with pytest.raises(UserError, match=f"another .*{named}.*nothing was touched"):
+        run(finished.path, **options)
+    assert listing(finished.path) == before
+
+
+def test_a_folder_with_other_things_is_refused_and_nothing_touched(tmp_path):
+    (tmp_path / "thesis.tex").write_text("mine")
+    with pytest.raises(UserError, match="not empty"):
+        run(tmp_path)
+    assert listing(tmp_path) == {"thesis.tex": b"mine"}
+
+
+def test_a_run_of_another_format_is_refused_and_nothing_touched(tmp_path):
+    (tmp_path / "manifest.json").write_text('{"format": 99}')
+    with pytest.raises(UserError, match="run format 99"):
+        run(tmp_path)
+    assert listing(tmp_path) == {"manifest.json": b'{"format": 99}'}
+
+
+def test_a_damaged_resume_file_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(training._Loop, "_finish", lambda self: self.run)
+    run(tmp_path / "run", max_steps=3)
+    monkeypatch.undo()
+    file = tmp_path / "run" / "resume.pt"
+    file.write_bytes(file.read_bytes()[:-1000])
+    with pytest.raises(UserError, match=r"resume\.pt is damaged"):
+        run(tmp_path / "run", max_steps=3)
+
+
+# --- Ways to stop --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("term", ["mae", "gms", "d"])
+def test_a_loss_that_is_not_finite_stops_the_run_and_is_named(tmp_path, monkeypatch, term):
+    real, count = Trainer.step, iter(range(100))
+
+    def poison(self, batch):
+        terms = real(self, batch)
+        return terms | {term: terms[term] * float("nan")} if next(count) == 4 else terms
+
+    monkeypatch.setattr(Trainer, "step", poison)
+    with pytest.raises(UserError, match=rf"epoch 1, step 4: {term} is not finite.*lr_g"):
+        run(tmp_path / "run")
+    failed = RunFolder.open(tmp_path / "run")
+    assert failed.manifest["status"] == "failed"
+    assert term in failed.manifest["error"]
+    assert all(torch.isfinite(t).all() for t in failed.load_weights().values())  # of the epoch before
+    monkeypatch.undo()
+    with pytest.raises(UserError, match=f"failed .*{term}"):
+        run(tmp_path / "run")
+
+
+def test_a_real_explosion_is_caught(tmp_path):
+    with pytest.raises(UserError, match="not finite"):
+        run(tmp_path / "run", tiny(lr_g=1e30, lr_d=1e30))
+
+
+def test_a_validation_that_is_not_finite_stops_the_run_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(Trainer, "validate", lambda self, images, seed: math.nan)
+    with pytest.raises(UserError, match="valid is not finite"):
+        run(tmp_path / "run")
+    assert RunFolder.open(tmp_path / "run").manifest["status"] == "failed"
+
+
+@pytest.mark.parametrize(("patience", "every", "stops_after"), [(2, 1, 5), (4, 2, 8), (0, 1, 12)])
+def test_patience_counts_epochs_since_the_best_look(tmp_path, monkeypatch, patience, every, stops_after):
+    values = iter([5.0, 4.0, 3.0, *[3.5] * 20] if every == 1 else [5.0, 4.0, *[4.5] * 20])
+    monkeypatch.setattr(Trainer, "validate", lambda self, images, seed: next(values))
+    chosen = tiny(epochs=12, patience=patience, validate_every=every)
+    found = run(tmp_path / "run", chosen, crops(10))
+    assert len(found.log()) == stops_after
+    assert found.manifest["best_epoch"] == (2 if every == 1 else 3)
+    assert found.finished
+
+
+def test_max_steps_ends_inside_an_epoch_with_a_checkpoint(tmp_path):
+    found = run(tmp_path / "run", max_steps=4)
+    assert found.finished
+    assert found.manifest["steps_done"] == 4
+    assert [row["steps"] for row in found.log()] == [3, 4]
+    assert "valid" in found.log()[-1]
+    load_generator(found)
+
+
+def test_without_validation_the_last_epoch_counts(tmp_path):
+    found = run(tmp_path / "run", tiny(validation_share=0.0, patience=1), crops(8))
+    assert found.manifest["best_epoch"] == 2
+    assert found.manifest["crops_validated"] == 0
+    assert all("valid" not in row for row in found.log())
+
+
+def test_validation_looks_every_nth_epoch_and_at_the_last(tmp_path):
+    found = run(tmp_path / "run", tiny(epochs=5, validate_every=2, patience=0))
+    assert ["valid" in row for row in found.log()] == [False, True, False, True, True]
+    assert sorted(p.name for p in (found.path / "progress").iterdir()) == ["0001.png", "0003.png", "0004.png"]
+
+
+# --- One step ------------------------------------------------------------------------------------------------
+
+
+def grads(module) -> list[torch.Tensor | None]:
+    return [None if p.grad is None else p.grad.clone() for p in module.parameters()]
+
+
+def weights(module) -> list[torch.Tensor]:
+    return [p.detach().clone() for p in module.parameters()]
+
+
+def equal(a, b) -> bool:
+    return all((x is None and y is None) or torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_each_step_moves_its_own_network_only():
+    trainer = trainer_for(tiny())
+    batch = batch_for(tiny())
+    g, d = weights(trainer.g), weights(trainer.d)
+    trainer.step_d(batch)
+    assert all(grad is None for grad in grads(trainer.g))
+    assert all(grad is not None for grad in grads(trainer.d))
+    assert equal(weights(trainer.g), g)
+    assert not equal(weights(trainer.d), d)
+    d, d_grads = weights(trainer.d), grads(trainer.d)
+    trainer.step_g(batch)
+    assert equal(grads(trainer.d), d_grads)  # nothing was added by G's backward pass
+    assert equal(weights(trainer.d), d)
+    assert not equal(weights(trainer.g), g)
+    assert all(grad is not None and grad.isfinite().all() for grad in grads(trainer.g))
+    assert all(p.requires_grad for p in trainer.d.parameters())
+
+
+def test_the_adversarial_term_reaches_g():
+    grads_of = []
+    for weight in (1.0, 1000.0):
+        trainer = trainer_for(tiny(lambda_adv=weight))
+        trainer.step_g(batch_for(tiny()))
+        grads_of.append(grads(trainer.g))
+    assert not equal(*grads_of)
+
+
+def test_without_the_adversarial_term_d_is_never_touched(tmp_path, monkeypatch):
+    chosen = tiny(lambda_adv=0)
+    trainer = trainer_for(chosen)
+    before = {name: t.clone() for name, t in trainer.d.state_dict().items()}
+    terms = trainer.step(batch_for(chosen))
+    assert all(torch.equal(t, before[name]) for name, t in trainer.d.state_dict().items())
+    assert not trainer.opt_d.state_dict()["state"]
+    assert set(terms) == {"mae", "ssim", "gms", "res", "total"}
+    monkeypatch.setattr(steps.Discriminator, "forward", None)
+    assert "d" not in run(tmp_path / "run", chosen).log()[0]
+
+
+def test_terms_come_back_without_a_graph_and_add_up():
+    trainer = trainer_for(tiny())
+    terms = trainer.step(batch_for(tiny()))
+    assert set(terms) == {"d", "mae", "ssim", "gms", "res", "adv", "total"}
+    assert not any(term.requires_grad for term in terms.values())
+    assert float(terms["total"]) == pytest.approx(100 * float(terms["res"]) + float(terms["adv"]), rel=1e-5)
+    assert 0.5 < float(terms["d"]) < 3  # about 2 ln 2 at the start
+
+
+def test_the_released_recipe_halves_ds_loss():
+    terms = [trainer_for(tiny(disc_loss_factor=f)).step_d(batch_for(tiny())) for f in (1.0, 0.5)]
+    assert float(terms[1]) == pytest.approx(float(terms[0]) / 2)
+
+
+def test_one_step_in_bf16_is_finite_and_leaves_float32_weights():
+    trainer = trainer_for(tiny(), "bf16-mixed")
+    before = weights(trainer.g)
+    terms = trainer.step(batch_for(tiny()))
+    assert all(term.isfinite() and term.dtype == torch.float32 for term in terms.values())
+    assert all(p.dtype == torch.float32 and p.isfinite().all() for p in trainer.g.parameters())
+    assert not equal(weights(trainer.g), before)
+    single = trainer_for(tiny()).step(batch_for(tiny()))
+    assert float(terms["mae"]) == pytest.approx(float(single["mae"]), rel=0.05)
+
+
+def test_the_style_term_joins_in_and_its_weights_are_named(tmp_path):
+    found = run(tmp_path / "run", tiny(lambda_style=10), crops(4), max_steps=1, vgg_weights="random")
+    assert found.manifest["style_weights"] == "random"
+    assert found.log()[0]["style"] > 0
+
+
+def test_validation_is_the_same_at_every_call_and_leaves_no_trace():
+    trainer = trainer_for(tiny())
+    trainer.step(batch_for(tiny()))
+    state, draws = torch.get_rng_state(), trainer.draws.get_state()
+    before = {name: t.clone() for name, t in trainer.g.state_dict().items()}
+    modes = [m.training for m in trainer.g.modules()]
+    values = [trainer.validate(crops(5), seed=3) for _ in range(2)]
+    assert values[0] == values[1]
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.equal(trainer.draws.get_state(), draws)
+    assert [m.training for m in trainer.g.modules()] == modes
+    assert all(torch.equal(t, before[name]) for name, t in trainer.g.state_dict().items())
+    assert trainer.validate(crops(5), seed=4) != values[0]
+
+
+def test_a_state_taken_up_by_another_trainer_goes_on_exactly():
+    one, two = trainer_for(tiny()), trainer_for(tiny())
+    one.step(batch_for(tiny()))
+    buffer = io.BytesIO()
+    torch.save(one.state(), buffer)
+    buffer.seek(0)
+    expected = one.step(batch_for(tiny()))
+    two.load_state(torch.load(buffer, weights_only=True))
+    found = two.step(batch_for(tiny()))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert equal(weights(one.g), weights(two.g))
+    assert equal(weights(one.d), weights(two.d))
+
+
+# --- Bad input -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((4, 64, 64, 3), np.uint8), np.zeros((4, 32, 32, 3), np.float32),
+        np.zeros((32, 32, 3), np.uint8), np.zeros((0, 32, 32, 3), np.uint8),
+    ],
+    ids=["size", "type", "one photo", "none"],
+)  # fmt: skip
+def test_crops_that_do_not_fit_are_refused_before_a_folder_is_made(tmp_path, images):
+    with pytest.raises(UserError, match="crop"):
+        run(tmp_path / "run", images=images)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("count", [19, 21])
+def test_groups_must_match_the_crops(tmp_path, count):
+    with pytest.raises(UserError, match=f"{count} groups for 20 crops"):
+        run(tmp_path / "run", groups=[str(i) for i in range(count)])
+    assert not (tmp_path / "run").exists()
+
+
+def test_groups_keep_a_photo_on_one_side(tmp_path, monkeypatch):
+    seen = {}
+    real = training._Loop.__init__
+
+    def watch(self, trainer, folder, images, train_at, valid_at, *rest):
+        seen["train"], seen["valid"] = set(train_at), set(valid_at)
+        real(self, trainer, folder, images, train_at, valid_at, *rest)
+
+    monkeypatch.setattr(training._Loop, "__init__", watch)
+    groups = [str(i // 5) for i in range(20)]
+    run(tmp_path / "run", groups=groups, max_steps=1)
+    assert {groups[i] for i in seen["train"]}.isdisjoint(groups[i] for i in seen["valid"])
+    assert len(seen["valid"]) == 5
+
+
+def test_style_weights_that_cannot_be_had_leave_no_folder_behind(tmp_path):
+    with pytest.raises(UserError, match="no VGG weights"):
+        run(tmp_path / "run", tiny(lambda_style=10), vgg_weights=str(tmp_path / "nowhere.pth"))
+    assert not (tmp_path / "run").exists()  # so that the remedy, lambda_style=0, can use the same name
+
+
+def test_training_can_begin_from_given_weights(finished, tmp_path):
+    start = finished.load_weights()
+    found = run(tmp_path / "run", tiny(lr_g=1e-12, lambda_adv=0), start=start, max_steps=1)
+    for name, tensor in load_generator(found)[0].named_parameters():
+        assert torch.allclose(tensor, start[name], atol=1e-6), name
+
+
+def test_weights_of_another_network_are_refused_as_a_start(tmp_path):
+    with pytest.raises(UserError, match="start"):
+        run(tmp_path / "run", start={"encoder.0.0.weight": torch.zeros(1)})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_that_is_damaged_or_of_another_network_is_named(finished, tmp_path):
+    copy = RunFolder.create(tmp_path / "copy", {"preset": tiny(width=8).to_dict()})
+    with pytest.raises(UserError, match="no checkpoint"):
+        load_generator(copy)
+    save_file(finished.load_weights(), copy.path / "checkpoint.safetensors")
+    with pytest.raises(UserError, match=r"checkpoint.*width 8"):
+        load_generator(copy)
+    (copy.path / "checkpoint.safetensors").write_bytes(b"x" * 30)
+    with pytest.raises(UserError, match="is damaged"):
+        load_generator(copy)
+    del copy.manifest["preset"]
+    copy.save_manifest()
+    with pytest.raises(UserError, match="preset"):
+        load_generator(copy.path)
+    with pytest.raises(UserError, match="not a run folder"):
+        load_generator(tmp_path / "nowhere")
+
+
+# --- A GPU, where there is one -------------------------------------------------------------------------------
+
+
+@pytest.mark.gpu
+def test_a_gpu_trains_and_resumes(tmp_path, monkeypatch):
+    if not torch.cuda.is_available():
+        pytest.skip("NOT TESTED on a GPU: this machine has no CUDA device")
+    whole = run(tmp_path / "whole", device="cuda")
+    assert whole.manifest["environment"]["used_device"].startswith("cuda")
+    assert whole.manifest["peak_gpu_memory_mib"] > 0
+    real, count = Trainer.step, iter(range(100))
+
+    def crash(self, batch):
+        if next(count) == 5:
+            raise KeyboardInterrupt
+        return real(self, batch)
+
+    monkeypatch.setattr(Trainer, "step", crash)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run", device="cuda")
+    monkeypatch.undo()
+    resumed = run(tmp_path / "run", device="cuda")
+    for a, b in zip(whole.log(), resumed.log(), strict=True):
+        assert a["mae"] == pytest.approx(b["mae"], rel=1e-3)  # cuDNN may add in another order
+    generator, _ = load_generator(resumed, device="cuda")
+    assert next(generator.parameters()).is_cuda
+    mixed = run(tmp_path / "mixed", device="cuda", precision="bf16-mixed")
+    assert mixed.log()[-1]["mae"] == pytest.approx(whole.log()[-1]["mae"], rel=0.2)
