@@ -133,10 +133,10 @@ def test_the_checkpoint_is_the_generator_of_the_best_epoch(finished):
 
 @pytest.mark.slow
 def test_the_loss_falls_on_easy_roads(tmp_path):
-    found = run(tmp_path / "run", tiny(epochs=30, lr_g=2e-3, lr_d=2e-3, patience=0, width=8))
+    found = run(tmp_path / "run", tiny(epochs=15, lr_g=2e-3, lr_d=2e-3, patience=0, width=8))
     rows = found.log()
     assert rows[-1]["mae"] < 0.6 * rows[0]["mae"]
-    assert rows[-1]["valid"] < 0.8 * rows[0]["valid"]
+    assert rows[-1]["res"] < 0.65 * rows[0]["res"]
 
 
 def test_the_same_seed_gives_the_same_run_and_another_another(finished, tmp_path):
@@ -212,7 +212,7 @@ def test_a_killed_process_resumes_bit_by_bit(finished, tmp_path):
     call = [sys.executable, "-c", program, str(file), str(out), json.dumps(tiny().to_dict())]
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     with subprocess.Popen(call, env=environment, stderr=subprocess.PIPE) as process:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not (out / "resume.pt").is_file():
             assert process.poll() is None, process.stderr.read().decode()
             assert time.monotonic() < deadline
@@ -424,6 +424,7 @@ def test_one_step_in_bf16_is_finite_and_leaves_float32_weights():
     assert float(terms["mae"]) == pytest.approx(float(single["mae"]), rel=0.05)
 
 
+@pytest.mark.slow
 def test_the_style_term_joins_in_and_its_weights_are_named(tmp_path):
     found = run(tmp_path / "run", tiny(lambda_style=10), crops(4), max_steps=1, vgg_weights="random")
     assert found.manifest["style_weights"] == "random"
@@ -498,6 +499,7 @@ def test_groups_keep_a_photo_on_one_side(tmp_path, monkeypatch):
     assert len(seen["valid"]) == 5
 
 
+@pytest.mark.slow
 def test_style_weights_that_cannot_be_had_leave_no_folder_behind(tmp_path):
     with pytest.raises(UserError, match="no VGG weights"):
         run(tmp_path / "run", tiny(lambda_style=10), vgg_weights=str(tmp_path / "nowhere.pth"))
