@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,16 +13,6 @@ from PIL import Image
 from upcrack_lite.errors import UserError
 from upcrack_lite.roads.crops import free_places, photo_of, undamaged_crops
 from upcrack_lite.roads.datasets import Pair, pairs, read_image, read_mask, unlabeled
-
-
-@pytest.fixture
-def mirror() -> Path:
-    folder = os.environ.get("UPCRACK_MIRROR")
-    if not folder:
-        pytest.skip(
-            "NOT TESTED on real photos: set UPCRACK_MIRROR to the folder that holds deepcrack/ and cfd/"
-        )
-    return Path(folder)
 
 
 @pytest.fixture

@@ -21,16 +21,6 @@ from upcrack_lite.roads.reading import image_size
 RNG = np.random.default_rng(7)
 
 
-@pytest.fixture
-def mirror() -> Path:
-    folder = os.environ.get("UPCRACK_MIRROR")
-    if not folder:
-        pytest.skip(
-            "NOT TESTED on real photos: set UPCRACK_MIRROR to the folder that holds deepcrack/ and cfd/"
-        )
-    return Path(folder)
-
-
 def write_image(path: Path, size: tuple[int, int] = (40, 30), **save) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     width, height = size

@@ -157,9 +157,11 @@ def read_detection(out: Path | str) -> dict[str, Any]:
         raise UserError(f"{out} holds no finished detection: run `upcrack detect RUN PHOTOS {out}` first")
     try:
         facts = json.loads(file.read_text(encoding="utf-8"))
-        facts["photos"][0]["name"]
+        finished = facts["status"] == "finished" and facts["photos"][0]["name"]
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise UserError(f"{file} is damaged ({error!r}): run `upcrack detect` again") from error
+    if not finished:
+        raise UserError(f"{out} holds no finished detection: the last one was interrupted, run it again")
     return facts
 
 
@@ -191,16 +193,9 @@ def _files(source: Path) -> list[Path]:
 
 
 def _claim(out: Path) -> None:
-    """Make OUT ready: new, empty, or an earlier detection, whose end mark is taken away first."""
+    """Take a new or empty folder, or one of an earlier detection, and mark it as not finished."""
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file: name a folder for the results")
-    known = ("masks", "maps", "overlays")
-    if out.is_dir() and any(out.iterdir()) and not ((out / "detection.json").is_file() or _only(out, known)):
+    if out.is_dir() and any(out.iterdir()) and not (out / "detection.json").is_file():
         raise UserError(f"{out} holds other files: name a new folder; nothing in it was touched")
-    for name in known:
-        (out / name).mkdir(parents=True, exist_ok=True)
-    (out / "detection.json").unlink(missing_ok=True)
-
-
-def _only(out: Path, names: tuple[str, ...]) -> bool:
-    return {path.name for path in out.iterdir()} <= set(names)
+    write_json(out / "detection.json", {"status": "running", "started": now()})

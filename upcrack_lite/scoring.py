@@ -91,7 +91,7 @@ def score_folder(out: Path | str, masks: Path | str, progress: bool = True) -> d
         "average_precision": average_precision(hist),
         "auroc": auroc(hist),
         f"tolerance_{RADIUS}px_f1": tolerance_f1(np.stack(near)),
-        "cldice_mean": float(np.nanmean([row["cldice"] for row in rows])) if rows else math.nan,
+        "cldice_mean": _mean([row["cldice"] for row in rows]),
         "size": facts["size"] or "each mask's own",
         "window": facts["window"],
         "run": facts["run"],
@@ -141,6 +141,12 @@ def _photo(row: dict[str, Any], shape: tuple[int, int]) -> np.ndarray:
     except UserError:
         return np.full((*shape, 3), 160, np.uint8)
     return photo if photo.shape[:2] == shape else cv2.resize(photo, shape[::-1], interpolation=cv2.INTER_AREA)
+
+
+def _mean(values: list[float]) -> float:
+    """The mean of the values that are defined; nan where none is."""
+    defined = [value for value in values if not math.isnan(value)]
+    return sum(defined) / len(defined) if defined else math.nan
 
 
 def _nulls(value: Any) -> Any:

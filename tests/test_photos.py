@@ -1,0 +1,308 @@
+"""A folder of photos in, masks and numbers out: `detect_folder`, `score_folder` and the command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from upcrack_lite import cli
+from upcrack_lite.detection import detect, error_map, smooth
+from upcrack_lite.errors import UserError
+from upcrack_lite.metrics import Confusion
+from upcrack_lite.photos import detect_folder, find_cracks, windowed_error
+from upcrack_lite.presets import preset
+from upcrack_lite.repro.runs import RunFolder
+from upcrack_lite.roads.datasets import read_image, resize
+from upcrack_lite.roads.synthetic import synthetic_road, synthetic_set
+from upcrack_lite.scoring import score_folder
+from upcrack_lite.stored import store
+from upcrack_lite.tensors import to_tensor
+from upcrack_lite.training import load_generator, train
+
+TINY = preset(size=64, depth=6, width=4, disc_width=4, mask_cells=(32, 16, 8), load_size=68)
+SIZES = {"wide": (90, 150), "tall": (131, 67), "small": (40, 40)}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> RunFolder:
+    """A real run, far too short to be any good."""
+    crops = synthetic_set(12, 64, crack_free=1.0)
+    return train(crops.images, TINY, tmp_path_factory.mktemp("run") / "r", max_steps=2, progress=False)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Photos of odd sizes in photos/ and their masks in masks/."""
+    for seed, (name, (height, width)) in enumerate(SIZES.items()):
+        image, crack_mask = synthetic_road(160, seed, crack_share=0.05)
+        for sub, pixels in (("photos", image[..., ::-1]), ("masks", crack_mask.astype(np.uint8) * 255)):
+            (tmp_path / sub).mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / sub / f"{name}.png"), pixels[:height, :width])
+    return tmp_path
+
+
+def mask_of(path: Path) -> np.ndarray:
+    return cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+
+
+def upcrack(monkeypatch, *words: object) -> int:
+    """Run the command line in this process; returns the exit status."""
+    monkeypatch.setattr("sys.argv", ["upcrack", *map(str, words)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return stop.value.code or 0
+
+
+def test_every_photo_gets_a_mask_of_its_own_size(run, folder):
+    rows = detect_folder(run, folder / "photos", folder / "out", progress=False)
+    assert {row["name"] for row in rows} == set(SIZES)
+    for row in rows:
+        mask = mask_of(folder / "out/masks" / f"{row['name']}.png")
+        assert mask.shape == SIZES[row["name"]] == (row["height"], row["width"])
+        assert set(np.unique(mask)) <= {0, 255}
+        assert row["crack_share_percent"] == pytest.approx(100 * (mask > 0).mean(), abs=1e-4)
+        assert (folder / "out/overlays" / f"{row['name']}.jpg").is_file()
+    with (folder / "out/summary.csv").open() as file:
+        assert [line["name"] for line in csv.DictReader(file)] == [row["name"] for row in rows]
+    assert json.loads((folder / "out/detection.json").read_text())["status"] == "finished"
+
+
+def test_the_result_is_that_of_detect(run, folder):
+    detect_folder(run, folder / "photos", folder / "out", size=256, progress=False)
+    generator, made = load_generator(run)
+    photo = resize(read_image(folder / "photos/wide.png"), None, 64)[0]
+    found = detect(generator, to_tensor(photo), made, size=(256, 256))
+    assert np.array_equal(mask_of(folder / "out/masks/wide.png") > 0, found.crack_mask[0, 0].numpy())
+
+
+def test_windows_cover_the_photo_and_agree_with_one_window(run):
+    generator, made = load_generator(run)
+    photo = synthetic_road(160, 3)[0]
+    errors = windowed_error(generator, made, photo, 64)
+    assert errors.shape == (1, 1, 160, 160)
+    assert torch.isfinite(errors).all()
+    corner = photo[:64, :64]
+    alone = detect(generator, to_tensor(corner), made)
+    # A photo as large as one window is that window, at its own scale.
+    single = windowed_error(generator, made, corner, 64)
+    assert torch.allclose(single, alone.error_map, atol=1e-6)
+    smoothed, cut = find_cracks(generator, made, corner, window=64)
+    assert np.allclose(smoothed, smooth(single)[0, 0].numpy())
+    assert cut == pytest.approx(float(alone.threshold[0]))
+
+
+def test_stretched_recipes_stretch_the_photo_first(run, monkeypatch):
+    generator, _ = load_generator(run)
+    photo = (synthetic_road(64, 5)[0] // 2 + 40).astype(np.uint8)
+    seen = []
+    monkeypatch.setattr(
+        "upcrack_lite.photos.error_map",
+        lambda image, restored, v: seen.append(image) or error_map(image, restored, v),
+    )
+    windowed_error(generator, preset("released", **{**TINY.overrides(), "epochs": 1}), photo, 64)
+    assert seen[0].min() == -1
+    assert seen[0].max() == 1
+
+
+def test_settings_reach_the_detection(run, folder):
+    detect_folder(
+        run,
+        folder / "photos",
+        folder / "out",
+        threshold_rule="percentile",
+        threshold_value=90,
+        progress=False,
+    )
+    facts = json.loads((folder / "out/detection.json").read_text())
+    assert facts["overrides"]["threshold_rule"] == "percentile"
+    assert all(row["crack_share_percent"] < 15 for row in facts["photos"])
+
+
+def test_a_damaged_photo_is_named_and_the_others_are_done(run, folder, monkeypatch):
+    (folder / "photos/tall.png").write_bytes(b"no image any more")
+    monkeypatch.setattr(
+        "upcrack_lite.photos.image_size", lambda path: (1, 1)
+    )  # it was whole when it was checked
+    with pytest.raises(UserError, match=r"2 photos done(?s:.*)tall\.png"):
+        detect_folder(run, folder / "photos", folder / "out", progress=False)
+    assert (folder / "out/masks/wide.png").is_file()
+    assert json.loads((folder / "out/detection.json").read_text())["failed"]
+
+
+@pytest.mark.parametrize(
+    "bad", ["missing", "text", "two names", "foreign out", "file as out", "size", "window"]
+)
+def test_wrong_input_is_refused_before_any_work(run, folder, bad):
+    source, out, more = folder / "photos", folder / "out", {}
+    if bad == "missing":
+        source = folder / "nowhere"
+    elif bad == "text":
+        (source / "notes.png").write_text("no image")
+    elif bad == "two names":
+        shutil.copy(source / "wide.png", source / "wide.bmp")
+        cv2.imwrite(str(source / "wide.bmp"), np.zeros((8, 8, 3), np.uint8))
+    elif bad == "foreign out":
+        out.mkdir()
+        (out / "thesis.txt").write_text("mine")
+    elif bad == "file as out":
+        out.write_text("mine")
+    else:
+        more = {bad: 1}
+    with pytest.raises(UserError):
+        detect_folder(run, source, out, progress=False, **more)
+    assert not (out / "masks").exists()
+
+
+def test_an_interrupted_detection_does_not_look_finished(run, folder, monkeypatch):
+    detect_folder(run, folder / "photos", folder / "out", progress=False)
+    monkeypatch.setattr(
+        "upcrack_lite.photos.find_cracks", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
+    with pytest.raises(KeyboardInterrupt):
+        detect_folder(run, folder / "photos", folder / "out", progress=False)
+    with pytest.raises(UserError, match="no finished detection"):
+        score_folder(folder / "out", folder / "masks", progress=False)
+    monkeypatch.undo()
+    detect_folder(run, folder / "photos", folder / "out", progress=False)  # and it can be done again
+    assert score_folder(folder / "out", folder / "masks", progress=False)["images"] == 3
+
+
+def test_scores_are_those_of_the_masks(run, folder):
+    detect_folder(run, folder / "photos", folder / "out", progress=False)
+    result = score_folder(folder / "out", folder / "masks", progress=False)
+    total = Confusion()
+    for name in SIZES:
+        total += Confusion.of(*(mask_of(folder / d / f"{name}.png") > 127 for d in ("out/masks", "masks")))
+    assert result["pooled"] == total.to_dict()
+    assert json.loads((folder / "out/score/score.json").read_text()) == result
+    low, high = result["interval_95"]["f1"]
+    assert low <= result["pooled"]["f1"] <= high
+    colors = cv2.imread(str(folder / "out/score/overlays/wide.jpg"))
+    assert colors.shape == (*SIZES["wide"], 3)
+
+
+def test_perfect_detections_score_one_hundred(run, folder):
+    detect_folder(run, folder / "photos", folder / "out", progress=False)
+    for name in SIZES:
+        for kind in ("masks", "maps"):
+            shutil.copy(folder / "masks" / f"{name}.png", folder / "out" / kind / f"{name}.png")
+    result = score_folder(folder / "out", folder / "masks", progress=False)
+    assert [result["pooled"][m] for m in ("precision", "recall", "accuracy", "f1", "iou")] == [100] * 5
+    assert result["ods_f1"] == result["auroc"] == result["tolerance_2px_f1"] == 100
+
+
+def test_masks_without_any_crack_leave_metrics_undefined_not_wrong(run, folder):
+    detect_folder(run, folder / "photos", folder / "out", threshold_floor=1.0, progress=False)
+    for name, shape in SIZES.items():
+        cv2.imwrite(str(folder / "masks" / f"{name}.png"), np.zeros(shape, np.uint8))
+    result = score_folder(folder / "out", folder / "masks", progress=False)
+    assert result["pooled"]["accuracy"] == 100
+    assert result["pooled"]["f1"] is None
+    assert "undefined" in cli.score_table(result)
+
+
+@pytest.mark.parametrize("bad", ["missing mask", "other size", "truncated", "no folder", "lost result"])
+def test_masks_that_do_not_fit_are_all_named(run, folder, bad):
+    detect_folder(run, folder / "photos", folder / "out", progress=False)
+    masks = folder / "masks"
+    if bad == "missing mask":
+        (masks / "wide.png").unlink()
+        (masks / "small.png").unlink()
+        expected = r"small: no mask(?s:.*)wide: no mask"
+    elif bad == "other size":
+        cv2.imwrite(str(masks / "wide.png"), np.zeros((10, 10), np.uint8))
+        expected = r"wide\.png: is 10×10"
+    elif bad == "truncated":
+        (masks / "tall.png").write_bytes((masks / "tall.png").read_bytes()[:60])
+        expected = r"tall\.png"
+    elif bad == "no folder":
+        masks, expected = folder / "nowhere", "no such folder of masks"
+    else:
+        (folder / "out/maps/wide.png").unlink()
+        expected = r"maps/wide\.png is missing or damaged"
+    with pytest.raises(UserError, match=expected):
+        score_folder(folder / "out", masks, progress=False)
+    assert not (folder / "out/score/score.json").exists()
+
+
+def test_a_stored_run_detects_like_the_run_itself(run, tmp_path):
+    stored = store(run, tmp_path / "stored", "upcrack train …")
+    assert RunFolder.open(tmp_path / "stored").manifest["command"] == "upcrack train …"
+    image = to_tensor(synthetic_road(64, 1)[0])
+    a, b = (detect(*[load_generator(r)[0], image, TINY]).error_map for r in (run, stored))
+    assert (a - b).abs().max() < 0.01  # half precision
+    with pytest.raises(UserError, match="not empty"):
+        store(run, tmp_path / "stored", "again")
+
+
+def test_the_command_line_from_training_to_score(folder, monkeypatch, capsys):
+    size = [f"--set={k}={json.dumps(v)}" for k, v in TINY.overrides().items()]
+    made = folder / "run"
+    assert (
+        upcrack(
+            monkeypatch, "train", "--data", "synthetic", "--crops", 10, "--max-steps", 1, "--out", made, *size
+        )
+        == 0
+    )
+    assert upcrack(monkeypatch, "detect", made, folder / "photos", folder / "out", "--window", 64) == 0
+    assert upcrack(monkeypatch, "score", folder / "out", folder / "masks") == 0
+    printed = capsys.readouterr().out
+    for word in ("precision", "recall", "accuracy", "f1", "iou", "95 % interval"):
+        assert word in printed
+    assert upcrack(monkeypatch, "score", folder / "out", folder / "masks", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 3
+
+
+def test_training_on_a_folder_of_undamaged_photos(folder, monkeypatch):
+    photos = folder / "undamaged"
+    photos.mkdir()
+    for seed in range(4):
+        cv2.imwrite(str(photos / f"{seed}.jpg"), synthetic_road(160, seed, crack=False)[0])
+    size = [f"--set={k}={json.dumps(v)}" for k, v in TINY.overrides().items()]
+    words = ["--layout", "photos", "--window", 64, "--crops", 12, "--max-steps", 1, "--out", folder / "run"]
+    assert upcrack(monkeypatch, "train", "--data", photos, *words, *size) == 0
+    assert RunFolder.open(folder / "run").manifest["data"]["photos"] == 4
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["train", "--data", "nowhere", "--out", "x"], "nowhere"),
+        (["train", "--data", "synthetic", "--out", "x", "--recipe", "best"], "paper, released"),
+        (["train", "--data", "synthetic", "--out", "x", "--set", "epoch=3"], "unknown preset value 'epoch'"),
+        (["train", "--data", "synthetic", "--out", "x", "--set", "epochs"], "NAME=VALUE"),
+        (["train", "--data", "synthetic", "--out", "x", "--set", "epochs=many"], "must be of type int"),
+        (["detect", "no_run", "p", "o"], "no_run is not a run folder"),
+        (["score", "nothing", "m"], "no finished detection"),
+    ],
+)
+def test_mistakes_end_with_status_2_and_a_remedy(words, says, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert upcrack(monkeypatch, *words) == 2
+    told = capsys.readouterr().err
+    assert says in told
+    assert "Traceback" not in told
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.mirror
+def test_real_photos_from_crops_to_score(mirror, tmp_path, monkeypatch):
+    test_img, test_lab = mirror / "deepcrack/test_img", mirror / "deepcrack/test_lab"
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for path in sorted(test_img.iterdir())[:6]:
+        shutil.copy(path, photos)
+    size = [f"--set={k}={json.dumps(v)}" for k, v in TINY.overrides().items()]
+    words = ["--data", mirror / "deepcrack", "--crops", 40, "--max-steps", 2, "--out", tmp_path / "run"]
+    assert upcrack(monkeypatch, "train", *words, *size) == 0
+    assert upcrack(monkeypatch, "detect", tmp_path / "run", photos, tmp_path / "out") == 0
+    result = score_folder(tmp_path / "out", test_lab, progress=False)
+    assert result["images"] == 6
+    assert 0 < result["crack_share_percent"] < 20
