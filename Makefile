@@ -20,18 +20,22 @@ OFFLINE_HINT := echo "The installation failed. It needs the network once; see th
 BUILD := $(if $(REAL),build/real,build/book)
 # Snakemake's own cache stays in this folder; the chapters get the user's back (Snakefile).
 SNAKEMAKE := USER_CACHE_HOME="$${XDG_CACHE_HOME:-$$HOME/.cache}" XDG_CACHE_HOME="$(CURDIR)/.snakemake/cache" \
-  $(BIN)/snakemake --cores $(CORES) --keep-going --quiet all --config real=$(if $(REAL),1,0) data='$(DATA)' --
+  $(BIN)/snakemake --cores $(CORES) --keep-going --rerun-incomplete \
+  --quiet host rules reason progress --config real=$(if $(REAL),1,0) data='$(DATA)' --
+# Snakemake tells much that only a maintainer wants; after a failure the part that matters is shown.
+WORKFLOW = mkdir -p build; log=build/snakemake-$$$$.log; $(SNAKEMAKE) $(1) 2>$$log \
+  || $(BIN)/python workflow/report.py $(BUILD) --failed $$log && rm $$log
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
 
 ##@ Read, test, work
 .PHONY: book
 book: .venv/installed ## run the chapters that changed, build the site (ONLY=03_data: that chapter; REAL=1 [DATA=FOLDER]: real photos)
 ifdef ONLY
-	@$(SNAKEMAKE) $(BUILD)/run/$(ONLY).ipynb
+	@$(call WORKFLOW,$(BUILD)/run/$(ONLY).ipynb)
 	@echo "The chapter as executed: $(BUILD)/run/$(ONLY).ipynb. The site: make book"
 else
 	@echo "Running what changed, on $(CORES) cores."
-	@$(SNAKEMAKE) site
+	@$(call WORKFLOW,site)
 	@$(BIN)/python workflow/report.py $(BUILD)
 endif
 

@@ -142,7 +142,7 @@ def main() -> int:
     try:
         index = build_site(args.build.absolute(), args.real)
     except (RuntimeError, FileNotFoundError) as error:
-        print(f"\nThe site was not built. {error}\n", file=sys.stderr)
+        print(f"\nThe site was not built. {error}\n", flush=True)
         return 1
     seconds = time.perf_counter() - start
     record = {"index": str(index.relative_to(ROOT)), "seconds": round(seconds, 1), "real": args.real}

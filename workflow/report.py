@@ -1,4 +1,4 @@
-"""Print how long each chapter took, and where the site is: the end of `make book`."""
+"""The end of `make book`: how long each chapter took and where the site is, or why there is none."""
 
 from __future__ import annotations
 
@@ -16,14 +16,30 @@ def table(records: list[dict]) -> str:
     return "\n".join([*lines, f"  all chapters: {minutes:.1f} core-minutes"])
 
 
+def failure(log: str) -> str:
+    """Return what to say after Snakemake failed: a chapter has told its error itself, the engine has not."""
+    if "RuleException" in log or "Error in rule" in log:
+        return "Not everything could be built: the reason stands above."
+    text = "The workflow could not start:\n" + log.strip()
+    if "LockException" in log:
+        text += "\n\nIs another `make book` at work here? If not (one was killed): .venv/bin/snakemake --cores 1 --unlock"
+    return text
+
+
 def main() -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("build", type=Path)
-    build = parser.parse_args().build
-    staged = {path.stem for path in (build / "stage/notebooks").glob("*.ipynb")}
-    paths = sorted(path for path in (build / "run").glob("*.json") if path.stem in staged)
-    site = json.loads((build / "site.json").read_text(encoding="utf-8"))
+    parser.add_argument(
+        "--failed", type=Path, metavar="LOG", help="say why Snakemake, whose messages these are, failed"
+    )
+    args = parser.parse_args()
+    if args.failed:
+        print(failure(args.failed.read_text(encoding="utf-8")), file=sys.stderr)
+        return 1
+    staged = {path.stem for path in (args.build / "stage/notebooks").glob("*.ipynb")}
+    paths = sorted(path for path in (args.build / "run").glob("*.json") if path.stem in staged)
+    site = json.loads((args.build / "site.json").read_text(encoding="utf-8"))
     print("\n" + table([json.loads(path.read_text(encoding="utf-8")) for path in paths]))
     print("  (as of the last run of each: a chapter runs again only when something it needs has changed)\n")
     if site["real"]:

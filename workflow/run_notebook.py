@@ -112,7 +112,7 @@ def run_notebook(
     output: Path,
     parameters: Mapping[str, Any] | None = None,
     threads: int = 1,
-    cell_timeout: int = 1800,
+    cell_timeout: int = 900,
 ) -> float:
     """Run `notebook` from a fresh kernel and write it, with outputs, to `output`; return the seconds it took.
 
@@ -175,7 +175,9 @@ def main() -> int:
     try:
         seconds = run_notebook(args.notebook, args.output, parameters, args.threads)
     except NotebookError as error:
-        print(f"\nChapter {error}\n", file=sys.stderr, flush=True)
+        print(
+            f"\nChapter {error}\n", flush=True
+        )  # not on stderr, which the Makefile keeps for Snakemake's messages
         return 1
     print(f"  {name:<28} done in {seconds:.0f} s", flush=True)
     if args.timing:
