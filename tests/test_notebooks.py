@@ -150,7 +150,9 @@ def test_runs_from_top_to_bottom(path, tmp_path):
     notebook = nbformat.read(tmp_path / path.name, as_version=4)
     states = [s for store in notebook.metadata.get("widgets", {}).values() for s in store["state"].values()]
     # Under load nbclient can wait forever for the reply to a cell that prints into one (seen with nbclient 0.11).
-    assert "OutputModel" not in {state["model_name"] for state in states}, "no ipywidgets.Output: use Image or HTML"
+    assert "OutputModel" not in {state["model_name"] for state in states}, (
+        "no ipywidgets.Output: use Image or HTML"
+    )
     cells = notebook.cells
     images = [
         (number, cell)

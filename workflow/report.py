@@ -22,7 +22,8 @@ def failure(log: str) -> str:
         return "Not everything could be built: the reason stands above."
     text = "The workflow could not start:\n" + log.strip()
     if "LockException" in log:
-        text += "\n\nIs another `make book` at work here? If not (one was killed): .venv/bin/snakemake --cores 1 --unlock"
+        text += "\n\nIs another `make book` at work here? If not (one was killed), unlock the folder:"
+        text += "\n.venv/bin/snakemake --cores 1 --unlock"
     return text
 
 
