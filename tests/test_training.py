@@ -86,7 +86,7 @@ def test_a_run_ends_with_everything_in_its_folder(finished):
     assert (manifest["epochs_done"], manifest["steps_done"]) == (3, 9)  # 18 crops in batches of 8
     assert (manifest["crops_trained"], manifest["crops_validated"]) == (18, 2)
     assert manifest["environment"]["used_device"] == "cpu"
-    assert manifest["environment"]["precision"] == "32-true"
+    assert manifest["precision"] == "32-true"
     assert manifest["style_weights"] is None
     assert manifest["peak_memory_mib"] > 50
     names = {p.name for p in finished.path.iterdir()}

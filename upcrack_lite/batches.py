@@ -57,10 +57,19 @@ def make_batch(images: torch.Tensor, preset: Preset, generator: torch.Generator)
 
 
 def epoch(
-    images: np.ndarray, preset: Preset, generator: torch.Generator, device: torch.device
+    images: np.ndarray,
+    preset: Preset,
+    generator: torch.Generator,
+    device: torch.device,
+    training: np.ndarray | None = None,
 ) -> Iterator[Batch]:
-    """Go through all crops once, in random order. images: uint8 ``(N, S, S, 3)``, in memory or memory-mapped."""
-    order = torch.randperm(len(images), generator=generator).numpy()
+    """Go through the training crops once, in random order.
+
+    images: uint8 ``(N, S, S, 3)``, in memory or memory-mapped. training: indices of the crops to train on;
+    None takes all.
+    """
+    training = np.arange(len(images)) if training is None else training
+    order = training[torch.randperm(len(training), generator=generator).numpy()]
     for start in range(0, len(order), preset.batch_size):
         chosen = np.sort(
             order[start : start + preset.batch_size]

@@ -64,7 +64,7 @@ def smooth(
 
     error_map: ``(N, 1, H, W)`` in [0, 1]; returns the same shape and range, in steps of 1/255.
     d: diameter of the neighborhood, px. sigma_color: gray levels, 0-255. sigma_space: px.
-    filter: "bilateral", "gaussian" (the same neighborhood, no color term) or "none".
+    filter: "bilateral", "gaussian" (no color term; a d × d square where the bilateral has a disk) or "none".
     Raises UserError for an unknown filter, d < 1 or a sigma that is not above 0.
     """
     if filter not in FILTERS:
@@ -135,7 +135,10 @@ def threshold_of(
 def binarize(
     error_map: torch.Tensor, rule: str = "otsu", value: float = 1.0, floor: float = 0.0
 ) -> torch.Tensor:
-    """Cut maps into crack and road: bool ``(N, 1, H, W)``, True = crack. Arguments as in `threshold_of`."""
+    """Cut maps, rounded to 8 bits, into crack and road: bool ``(N, 1, H, W)``, True = crack.
+
+    Arguments and errors as in `threshold_of`.
+    """
     cut = threshold_of(error_map, rule, value, floor).to(error_map.device)
     return _above(error_map, cut)
 

@@ -1,6 +1,7 @@
 """The five losses and their weighted sum (paper, section III-E, Eqs. 2-8). Chapters 07 to 12 plot each of them.
 
-Images are ``(N, 3, H, W)`` in [-1, 1]. Every loss is a scalar, 0 for equal images, and is computed in float32.
+Images are ``(N, 3, H, W)`` in [-1, 1]. Every loss is a scalar, and 0 for equal images but for the
+adversarial one. The weighted sums are computed in float32.
 The whole image counts: removed pixels and kept ones.
 """
 

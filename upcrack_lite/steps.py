@@ -38,12 +38,14 @@ class Trainer:
         self.d, self.opt_d = fabric.setup(d, torch.optim.Adam(d.parameters(), preset.lr_d, betas))
         self.vgg = None
         if preset.lambda_style:
-            vgg = VGGFeatures(
-                preset.style_network,
-                weights=vgg_weights,
-                normalize=preset.style_normalize,
-                channels=preset.style_channels,
-            )
+            # In a fork, so that the same seed gives the same dropout wherever the weights come from.
+            with torch.random.fork_rng(devices=[]):
+                vgg = VGGFeatures(
+                    preset.style_network,
+                    weights=vgg_weights,
+                    normalize=preset.style_normalize,
+                    channels=preset.style_channels,
+                )
             self.vgg = vgg.to(fabric.device)
         # Masks, order and crops draw from their own stream, so that dropout does not shift them.
         self.draws = torch.Generator().manual_seed(seed)

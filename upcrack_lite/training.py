@@ -7,6 +7,7 @@ device and precision. Chapter 13 reads the curves.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import time
@@ -60,6 +61,7 @@ def train(
     groups = groups if groups is not None else [str(i) for i in range(len(images))]
     if len(groups) != len(images):
         raise UserError(f"{len(groups)} groups for {len(images)} crops: give the photo of each crop")
+    device = check_device(device)
     training, validation = split_by_photo(groups, preset.validation_share, seed)
     what = {
         "method": "upcracknet",
@@ -67,15 +69,16 @@ def train(
         "overrides": preset.overrides(),
         "seed": seed,
         "max_steps": max_steps,
+        "precision": precision,
+        "start_sha256": _weights_hash(start),
+        "vgg_weights": None if vgg_weights is None else Path(vgg_weights).name,
         "data": {"crops": len(images), "sha256": data_hash(images)} | (data or {}),
     }
     what = json.loads(json.dumps(what))  # as a manifest gives it back, where tuples have become lists
     run = _open(Path(out), what)
     if run is not None and run.finished:
         return run
-    fabric = lightning.Fabric(
-        accelerator="auto" if device == "auto" else device, devices=1, precision=precision
-    )
+    fabric = lightning.Fabric(accelerator=device, devices=1, precision=precision)
     trainer = Trainer(preset, fabric, seed, vgg_weights)
     if start is not None:
         try:
@@ -86,7 +89,7 @@ def train(
             ) from error
     if run is None:  # made last, so that weights that cannot be had leave no folder behind
         run = RunFolder.create(out, what | {"started": now()})
-    run.manifest["environment"] = environment() | {"used_device": str(fabric.device), "precision": precision}
+    run.manifest["environment"] = environment() | {"used_device": str(fabric.device)}
     run.manifest["style_weights"] = trainer.vgg.source if trainer.vgg else None
     run.save_manifest()
     return _Loop(trainer, run, images, training, validation, seed, max_steps, progress).run_all()
@@ -118,7 +121,8 @@ class _Loop:
         progress: bool,
     ) -> None:
         self.trainer, self.run, self.preset, self.seed = trainer, run, trainer.preset, seed
-        self.train_images, self.valid_images = images[training], images[validation]
+        # Indices, not a copy: the training crops may lie in a memory-mapped file larger than memory.
+        self.images, self.training, self.valid_images = images, training, images[validation]
         self.max_steps, self.progress = max_steps, progress
         self.at, self.rows = _Position(), []
         saved = run.load_resume()
@@ -155,7 +159,7 @@ class _Loop:
         trainer.set_epoch(self.at.epoch)
         sums: dict[str, float] = {}
         batches = 0
-        for batch in epoch(self.train_images, self.preset, trainer.draws, trainer.fabric.device):
+        for batch in epoch(self.images, self.preset, trainer.draws, trainer.fabric.device, self.training):
             terms = {name: term.item() for name, term in trainer.step(batch).items()}
             self._check_finite(terms)
             sums = {name: sums.get(name, 0.0) + value for name, value in terms.items()}
@@ -190,7 +194,7 @@ class _Loop:
             self.run.save_weights(self.trainer.g.state_dict())
         picture(
             self.trainer,
-            self.train_images[:4],
+            self.images[self.training[:4]],
             self.seed,
             self.run.path / "progress" / f"{self.at.epoch:04d}.png",
         )
@@ -215,7 +219,7 @@ class _Loop:
             "best_epoch": self.at.best_epoch,
             "train_seconds": round(self.at.seconds, 1),
             "peak_memory_mib": peak_memory_mib(),
-            "crops_trained": len(self.train_images),
+            "crops_trained": len(self.training),
             "crops_validated": len(self.valid_images),
         }
         if self.trainer.fabric.device.type == "cuda":
@@ -225,8 +229,21 @@ class _Loop:
         return self.run
 
 
+def check_device(name: str) -> str:
+    """Resolve "auto", "cpu" or "cuda" to "cpu" or "cuda". Raises UserError for another name or no GPU."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise UserError(f"unknown device {name!r}; choose auto, cpu or cuda")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("device cuda was asked for, but PyTorch sees no GPU here: use auto or cpu")
+    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+
+
 def load_generator(run: RunFolder | Path | str, device: str = "cpu") -> tuple[Generator, Preset]:
-    """Load the generator and the preset of a run. Raises UserError when the folder does not hold them."""
+    """Load the generator and the preset of a run onto a device ("auto", "cpu" or "cuda").
+
+    Raises UserError when the folder does not hold them, or there is no such device.
+    """
+    device = check_device(device)
     run = run if isinstance(run, RunFolder) else RunFolder.open(run)
     if not isinstance(run.manifest.get("preset"), dict):
         raise UserError(f"{run.path}: its manifest holds no preset, so its network is unknown: train anew")
@@ -240,6 +257,16 @@ def load_generator(run: RunFolder | Path | str, device: str = "cpu") -> tuple[Ge
             f"{preset.depth}): one of the two files was replaced; copy the run again"
         ) from error
     return generator.to(device).eval(), preset
+
+
+def _weights_hash(weights: dict[str, torch.Tensor] | None) -> str | None:
+    """SHA-256 over names and values, or None: weights to start from are part of what a run is."""
+    if weights is None:
+        return None
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode() + weights[name].detach().cpu().float().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _open(path: Path, what: dict[str, Any]) -> RunFolder | None:
