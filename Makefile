@@ -14,7 +14,8 @@ TORCH ?= $(shell cat .venv/torch-choice 2>/dev/null || echo default)
 BIN := .venv/bin
 CORES ?= $(shell getconf _NPROCESSORS_ONLN)
 INSTALL := $(BIN)/uv pip install --quiet --python $(BIN)/python
-OFFLINE_HINT := echo "The installation failed. It needs the network once; see the message above."; exit 1
+# $(call STEP,command): show it, run it, and explain a failure
+STEP = @echo "$(1)"; $(1) || { echo "That failed. The installation needs the network once; see the message above."; exit 1; }
 
 # make book REAL=1 [DATA=FOLDER]: real photos where a chapter gains from them, in build/real, not for publishing
 BUILD := $(if $(REAL),build/real,build/book)
@@ -43,7 +44,7 @@ endif
 test: .venv/installed ## lint, unit tests (fast ones first), a short run of every chapter
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/nbstripout --verify notebooks/*.ipynb
+	$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb
 	$(PYTEST) -n $(CORES) -m "not slow and not notebook and not site"
 	$(PYTEST) -n $(CORES) -m "slow and not notebook and not site"
 	$(PYTEST) -n $(CORES) -m "notebook"
@@ -94,12 +95,12 @@ help: ## show this
 	@echo "Installing into .venv with $$($(PYTHON) --version), PyTorch: $(TORCH). The first time takes some minutes."
 	@[ "$$(cat .venv/torch-choice 2>/dev/null || echo $(TORCH))" = "$(TORCH)" ] || rm -rf .venv
 	$(PYTHON) -m venv $(if $(filter system,$(TORCH)),--system-site-packages) .venv
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt || { $(OFFLINE_HINT); }
-	$(INSTALL) --no-deps --require-hashes -r requirements/lock.txt || { $(OFFLINE_HINT); }
+	$(call STEP,$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt)
+	$(call STEP,$(INSTALL) --no-deps --require-hashes -r requirements/lock.txt)
 ifeq ($(TORCH),system)
 	@$(BIN)/python -c "import torch, torchvision" || { echo "TORCH=system: $(PYTHON) has no torch and torchvision."; exit 1; }
 else
-	$(INSTALL) -r requirements/torch.txt $(if $(filter cpu,$(TORCH)),--torch-backend cpu) || { $(OFFLINE_HINT); }
+	$(call STEP,$(INSTALL) -r requirements/torch.txt$(if $(filter cpu,$(TORCH)), --torch-backend cpu))
 endif
 	$(INSTALL) --no-deps --no-build-isolation -e .
 	@echo $(TORCH) > .venv/torch-choice
