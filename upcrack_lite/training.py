@@ -204,10 +204,11 @@ class _Loop:
         if bad:
             self.run.manifest |= {"status": "failed", "error": f"not finite: {', '.join(bad)}"}
             self.run.save_manifest()
+            kept = (self.run.path / "checkpoint.safetensors").is_file()
+            where = f"the last good checkpoint is in {self.run.path}" if kept else "no epoch was completed"
             raise UserError(
                 f"training stopped in epoch {self.at.epoch}, step {self.at.steps}: {', '.join(bad)} is not "
-                f"finite. Lower lr_g ({self.preset.lr_g}) or leave the term out; the last good checkpoint "
-                f"is in {self.run.path}"
+                f"finite. Lower lr_g ({self.preset.lr_g}) or leave the term out; {where}"
             )
 
     def _finish(self) -> RunFolder:

@@ -1,6 +1,6 @@
 """Crack-free windows cut from a training set: the undamaged roads that the method learns from.
 
-The paper trains on undamaged crops but does not say how they were chosen (METHOD section 9). The rule here:
+The paper trains on undamaged crops but does not say how they were chosen. The rule here:
 a window qualifies if it and a margin around it hold no crack pixel. Chapter: the data.
 """
 
