@@ -11,7 +11,7 @@ import torch
 from upcrack_lite.errors import UserError
 from upcrack_lite.losses import gradient_magnitude, mae, msgms_loss
 from upcrack_lite.roads.synthetic import synthetic_road
-from upcrack_lite.show.damage import DAMAGES, strength_curves
+from upcrack_lite.show.damage import DAMAGES, equally_wrong, strength_curves
 from upcrack_lite.tensors import to_tensor
 
 
@@ -122,3 +122,12 @@ def test_strength_curves_have_one_value_a_strength(image):
     assert list(curves) == ["blur"]
     assert len(curves["blur"]) == 3
     assert curves["blur"][0] == 0
+
+
+def test_equally_wrong_images_share_one_error(image):
+    equal, target = equally_wrong(image)
+    assert equal.keys() == DAMAGES.keys()
+    for name, damaged in equal.items():
+        assert (damaged - image).abs().mean().item() == pytest.approx(target, rel=0.02), name
+    full = [(damage(image, 1.0) - image).abs().mean().item() for damage in DAMAGES.values()]
+    assert target == pytest.approx(min(full))

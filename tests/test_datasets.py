@@ -15,7 +15,17 @@ from scipy.io import savemat
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.roads import datasets
-from upcrack_lite.roads.datasets import Pair, RoadSet, load, pairs, photos, read_image, read_mask, resize
+from upcrack_lite.roads.datasets import (
+    Pair,
+    RoadSet,
+    first_set,
+    load,
+    pairs,
+    photos,
+    read_image,
+    read_mask,
+    resize,
+)
 from upcrack_lite.roads.reading import image_size
 
 RNG = np.random.default_rng(7)
@@ -403,3 +413,18 @@ def test_real_photos_and_official_samples_load(mirror):
     assert on_crack + 20 < roads.images[~roads.crack_masks].mean()  # cracks are dark: photo and mask align
     with pytest.raises(UserError, match=r"sets inside it: .*deepcrack"):
         pairs(mirror)
+
+
+def test_first_set_prefers_deepcrack_and_skips_what_is_no_set(tmp_path):
+    assert first_set("") is None
+    with pytest.raises(UserError, match="no such folder"):
+        first_set(tmp_path / "nowhere")
+    (tmp_path / "afolder").mkdir()
+    with pytest.raises(UserError, match="holds no data set"):
+        first_set(tmp_path)
+    for name in ("another/image", "another/mask"):
+        (tmp_path / name).mkdir(parents=True)
+    assert first_set(tmp_path).name == "another"
+    for part in ("train_img", "train_lab", "test_img", "test_lab"):
+        (tmp_path / "deepcrack" / part).mkdir(parents=True)
+    assert first_set(str(tmp_path)).name == "deepcrack"

@@ -90,6 +90,23 @@ def layout_of(folder: str | Path) -> str:
     raise UserError(f"{folder}: is no data set in a known layout{remedy} (looked for {looked_for})")
 
 
+def first_set(data_root: str | Path) -> Path | None:
+    """Find a data set in a folder of sets: DeepCrack where it is there, else the first by name.
+
+    Returns None for an empty name, so that a chapter's `data_root = ""` means synthetic roads.
+
+    Raises:
+        UserError: there is no such folder, or no data set in it.
+    """
+    if not str(data_root):
+        return None
+    folder = _existing(data_root)
+    found = sorted(child for child in folder.iterdir() if child.is_dir() and len(_fitting(child)) == 1)
+    if not found:
+        raise UserError(f"{folder}: holds no data set, such as deepcrack/ or cfd/")
+    return min(found, key=lambda child: (child.name != "deepcrack", child.name))
+
+
 def pairs(folder: str | Path, layout: str = "auto", split: str = "train") -> list[Pair]:
     """List the photos of a set with their masks, sorted by name.
 

@@ -162,3 +162,26 @@ def strength_curves(
             name: [float(loss(damage(image, strength), image)) for strength in strengths]
             for name, damage in damages.items()
         }
+
+
+def equally_wrong(
+    image: torch.Tensor, damages: Mapping[str, Damage] = DAMAGES
+) -> tuple[dict[str, torch.Tensor], float]:
+    """Do every damage at the strength where all have the same mean absolute error, so that losses compare.
+
+    image: ``(N, 3, H, W)`` in [-1, 1]. Returns name -> damaged image, and the error they share: that of the
+    mildest damage at full strength. Chapter 07 builds it.
+    """
+
+    def error(damage: Damage, strength: float) -> float:
+        return float((damage(image, strength) - image).abs().mean())
+
+    target = min(error(damage, 1.0) for damage in damages.values())
+    equal = {}
+    for name, damage in damages.items():
+        low, high = 0.0, 1.0
+        for _ in range(20):  # halve the interval until the strength fits
+            middle = (low + high) / 2
+            low, high = (middle, high) if error(damage, middle) < target else (low, middle)
+        equal[name] = damage(image, high)
+    return equal, target
