@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from upcrack_lite import steps, training
 from upcrack_lite.batches import make_batch
 from upcrack_lite.errors import UserError
+from upcrack_lite.generator import Generator
 from upcrack_lite.presets import Preset, preset
 from upcrack_lite.repro.runs import RunFolder
 from upcrack_lite.steps import Trainer
@@ -243,14 +244,35 @@ def test_a_finished_run_comes_back_untouched(finished, monkeypatch):
         ({"seed": 1}, "seed"),
         ({"max_steps": 2}, "max_steps"),
         ({"data": {"name": "elsewhere"}}, "data"),
+        ({"precision": "bf16-mixed"}, "precision"),
+        ({"start": Generator(4, 5).state_dict()}, "start_sha256"),
     ],
-    ids=["preset", "images", "seed", "max_steps", "facts"],
+    ids=["preset", "images", "seed", "max_steps", "facts", "precision", "start"],
 )
 def test_another_run_in_the_folder_is_refused_and_nothing_touched(finished, options, named):
     before = listing(finished.path)
     with pytest.raises(UserError, match=f"another .*{named}.*nothing was touched"):
         run(finished.path, **options)
     assert listing(finished.path) == before
+
+
+@pytest.mark.parametrize(
+    "device",
+    [
+        "gpu0",
+        pytest.param(
+            "cuda",
+            marks=pytest.mark.skipif(
+                torch.cuda.is_available(),
+                reason="NOT TESTED: this machine has a GPU, so asking for one is no mistake",
+            ),
+        ),
+    ],
+)
+def test_a_device_that_is_not_there_is_named_and_no_folder_made(tmp_path, device):
+    with pytest.raises(UserError, match=device):
+        run(tmp_path / "run", device=device)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_with_other_things_is_refused_and_nothing_touched(tmp_path):

@@ -7,7 +7,6 @@ device and precision. Chapter 13 reads the curves.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import math
 import time
@@ -24,7 +23,7 @@ from upcrack_lite.batches import epoch, split_by_photo
 from upcrack_lite.errors import UserError
 from upcrack_lite.generator import Generator
 from upcrack_lite.presets import Preset, from_dict
-from upcrack_lite.repro.runs import RunFolder, data_hash, environment, now, peak_memory_mib
+from upcrack_lite.repro.runs import RunFolder, data_hash, environment, now, peak_memory_mib, weights_hash
 from upcrack_lite.steps import Trainer, picture
 
 
@@ -70,12 +69,12 @@ def train(
         "seed": seed,
         "max_steps": max_steps,
         "precision": precision,
-        "start_sha256": _weights_hash(start),
+        "start_sha256": weights_hash(start),
         "vgg_weights": None if vgg_weights is None else Path(vgg_weights).name,
         "data": {"crops": len(images), "sha256": data_hash(images)} | (data or {}),
     }
     what = json.loads(json.dumps(what))  # as a manifest gives it back, where tuples have become lists
-    run = _open(Path(out), what)
+    run = RunFolder.matching(out, what)
     if run is not None and run.finished:
         return run
     fabric = lightning.Fabric(accelerator=device, devices=1, precision=precision)
@@ -258,29 +257,3 @@ def load_generator(run: RunFolder | Path | str, device: str = "cpu") -> tuple[Ge
             f"{preset.depth}): one of the two files was replaced; copy the run again"
         ) from error
     return generator.to(device).eval(), preset
-
-
-def _weights_hash(weights: dict[str, torch.Tensor] | None) -> str | None:
-    """SHA-256 over names and values, or None: weights to start from are part of what a run is."""
-    if weights is None:
-        return None
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        digest.update(name.encode() + weights[name].detach().cpu().float().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _open(path: Path, what: dict[str, Any]) -> RunFolder | None:
-    """Open the folder when it holds this very run, refuse another run, return None when it holds no run."""
-    if not RunFolder.is_run(path):
-        return None
-    run = RunFolder.open(path)
-    differ = [key for key in what if run.manifest.get(key) != what[key]]
-    if differ:
-        raise UserError(
-            f"{path} holds a run with another {', '.join(differ)}: name a new folder to keep it; "
-            "nothing was touched"
-        )
-    if run.manifest.get("status") == "failed":
-        raise UserError(f"{path} holds a run that failed ({run.manifest.get('error')}): name a new folder")
-    return run

@@ -84,6 +84,27 @@ class RunFolder:
         return cls(path, manifest)
 
     @classmethod
+    def matching(cls, path: Path | str, what: dict[str, Any]) -> RunFolder | None:
+        """Open the run that was started with these very facts; None where the folder holds no run.
+
+        Raises UserError when it holds another run, or one that failed; nothing is touched.
+        """
+        if not cls.is_run(path):
+            return None
+        run = cls.open(path)
+        differ = [key for key in what if run.manifest.get(key) != what[key]]
+        if differ:
+            raise UserError(
+                f"{path} holds a run with another {', '.join(differ)}: name a new folder to keep it; "
+                "nothing was touched"
+            )
+        if run.manifest.get("status") == "failed":
+            raise UserError(
+                f"{path} holds a run that failed ({run.manifest.get('error')}): name a new folder"
+            )
+        return run
+
+    @classmethod
     def is_run(cls, path: Path | str) -> bool:
         """True when the folder holds a manifest of any format."""
         return (Path(path) / "manifest.json").is_file()
@@ -144,6 +165,16 @@ def data_hash(images: np.ndarray) -> str:
     digest = hashlib.sha256(repr((images.shape, str(images.dtype))).encode())
     for image in images:  # one at a time, so that a memory-mapped set need not fit into memory
         digest.update(np.ascontiguousarray(image).tobytes())
+    return digest.hexdigest()
+
+
+def weights_hash(weights: dict[str, torch.Tensor] | None) -> str | None:
+    """SHA-256 over names and values, or None: weights to start from are part of what a run is."""
+    if weights is None:
+        return None
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode() + weights[name].detach().cpu().float().numpy().tobytes())
     return digest.hexdigest()
 
 
