@@ -1,0 +1,57 @@
+"""Draw the picture of the front page with the stored checkpoint: training above, inspection below.
+
+python workflow/front_picture.py book/_static/front.png
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from upcrack_lite.detection import binarize, error_map, smooth
+from upcrack_lite.generator import restore
+from upcrack_lite.masks import all_multi_scale_square, apply
+from upcrack_lite.roads.synthetic import synthetic_road, synthetic_set
+from upcrack_lite.show.figures import images, overlay, use_style
+from upcrack_lite.stored import stored_run
+from upcrack_lite.tensors import to_tensor, to_uint8
+from upcrack_lite.training import load_generator
+
+SEED = [0, 1004]  # a road on which the small network does well; chapter 1 shows others
+
+
+def main(out: Path) -> None:
+    """Write the picture."""
+    use_style()
+    generator, preset = load_generator(stored_run())
+
+    def repaint(x):
+        return restore(generator, x, "running", dropout=False)
+
+    whole = to_tensor(synthetic_road(preset.size, SEED, crack=False)[0])
+    photo, _ = synthetic_road(preset.size, SEED)
+    image = to_tensor(photo)
+    masked = apply(whole, all_multi_scale_square(preset.size, preset.mask_cells)[2:3])
+    filled, repainted = repaint(masked), repaint(image)
+    # The cut of chapter 1: two of a thousand pixels of undamaged road lie above it.
+    clean = to_tensor(synthetic_set(24, preset.size, 77, crack_free=1.0).images)
+    cut = float(np.quantile(smooth(error_map(clean, repaint(clean)), 5, 75, 1).numpy(), 0.998))
+    errors = smooth(error_map(image, repainted), 5, 75, 1)
+    found = binarize(errors, "fixed", cut)[0, 0].numpy()
+    panels = [
+        ("undamaged road", to_uint8(whole)[0]),
+        ("squares removed", to_uint8(masked)[0]),
+        ("restored", to_uint8(filled)[0]),
+        ("error in training", error_map(whole, filled)[0, 0].numpy()),
+        ("photo to inspect", photo),
+        ("restored", to_uint8(repainted)[0]),
+        ("error map", errors[0, 0].numpy()),
+        ("cracks found", overlay(photo, found)),
+    ]
+    images(panels, heat_max=0.25).savefig(out, dpi=130)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
