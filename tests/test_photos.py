@@ -112,14 +112,8 @@ def test_stretched_recipes_stretch_the_photo_first(run, monkeypatch):
 
 
 def test_settings_reach_the_detection(run, folder):
-    detect_folder(
-        run,
-        folder / "photos",
-        folder / "out",
-        threshold_rule="percentile",
-        threshold_value=90,
-        progress=False,
-    )
+    cut = {"threshold_rule": "percentile", "threshold_value": 90.0}
+    detect_folder(run, folder / "photos", folder / "out", settings=cut, progress=False)
     facts = json.loads((folder / "out/detection.json").read_text())
     assert facts["overrides"]["threshold_rule"] == "percentile"
     assert all(row["crack_share_percent"] < 15 for row in facts["photos"])
@@ -130,7 +124,7 @@ def test_a_damaged_photo_is_named_and_the_others_are_done(run, folder, monkeypat
     monkeypatch.setattr(
         "upcrack_lite.photos.image_size", lambda path: (1, 1)
     )  # it was whole when it was checked
-    with pytest.raises(UserError, match=r"2 photos done(?s:.*)tall\.png"):
+    with pytest.raises(UserError, match=r"2 photo\(s\) done(?s:.*)tall\.png"):
         detect_folder(run, folder / "photos", folder / "out", progress=False)
     assert (folder / "out/masks/wide.png").is_file()
     assert json.loads((folder / "out/detection.json").read_text())["failed"]
@@ -199,13 +193,58 @@ def test_perfect_detections_score_one_hundred(run, folder):
 
 
 def test_masks_without_any_crack_leave_metrics_undefined_not_wrong(run, folder):
-    detect_folder(run, folder / "photos", folder / "out", threshold_floor=1.0, progress=False)
+    detect_folder(run, folder / "photos", folder / "out", settings={"threshold_floor": 1.0}, progress=False)
     for name, shape in SIZES.items():
         cv2.imwrite(str(folder / "masks" / f"{name}.png"), np.zeros(shape, np.uint8))
     result = score_folder(folder / "out", folder / "masks", progress=False)
     assert result["pooled"]["accuracy"] == 100
     assert result["pooled"]["f1"] is None
     assert "undefined" in cli.score_table(result)
+
+
+@pytest.mark.parametrize(
+    "change", [{"size": 64}, {"seed": 1}, {"settings": {"bilateral_d": 5}}, {"source": "one"}]
+)
+def test_an_earlier_detection_is_not_mixed_with_another(run, folder, change):
+    detect_folder(run, folder / "photos", folder / "out", progress=False)
+    before = {path: path.read_bytes() for path in sorted((folder / "out").rglob("*")) if path.is_file()}
+    if "source" in change:
+        (folder / "one").mkdir()
+        shutil.copy(folder / "photos/wide.png", folder / "one")
+        source, more = folder / "one", {}
+    else:
+        source, more = folder / "photos", change
+    with pytest.raises(UserError, match=r"holds a detection with another .*nothing was touched"):
+        detect_folder(run, source, folder / "out", progress=False, **more)
+    after = {path: path.read_bytes() for path in sorted((folder / "out").rglob("*")) if path.is_file()}
+    assert after == before
+
+
+def test_a_setting_of_training_is_refused(run, folder):
+    with pytest.raises(UserError, match="'width' is no setting of detection"):
+        detect_folder(run, folder / "photos", folder / "out", settings={"width": 64}, progress=False)
+
+
+def test_photos_given_as_masks_and_inverted_masks_are_noticed(run, folder):
+    detect_folder(run, folder / "photos", folder / "out", progress=False)
+    with pytest.raises(UserError, match="a photo and no mask"):
+        score_folder(folder / "out", folder / "photos", progress=False)
+    for name in SIZES:
+        cv2.imwrite(str(folder / "masks" / f"{name}.png"), 255 - mask_of(folder / "masks" / f"{name}.png"))
+    assert "inverted" in score_folder(folder / "out", folder / "masks", progress=False)["warnings"][0]
+
+
+def test_the_tuners_file_sets_the_detection(run, folder, monkeypatch, capsys):
+    (folder / "tuned.yaml").write_text("bilateral_d: 5\nthreshold_rule: fixed\nthreshold_value: 0.25\n")
+    words = [run.path, folder / "photos", folder / "out", "--settings", folder / "tuned.yaml"]
+    assert upcrack(monkeypatch, "detect", *words, "--set", "bilateral_d=7") == 0
+    facts = json.loads((folder / "out/detection.json").read_text())
+    assert (facts["preset"]["bilateral_d"], facts["preset"]["threshold_rule"]) == (7, "fixed")
+    assert {row["threshold"] for row in facts["photos"]} == {0.25}
+    shares = [row["crack_share_percent"] for row in facts["photos"]]
+    assert f"median {np.median(shares):.2f} %" in capsys.readouterr().out
+    (folder / "tuned.yaml").write_text("- a list")
+    assert upcrack(monkeypatch, "detect", *words) == 2
 
 
 @pytest.mark.parametrize("bad", ["missing mask", "other size", "truncated", "no folder", "lost result"])
@@ -278,6 +317,10 @@ def test_training_on_a_folder_of_undamaged_photos(folder, monkeypatch):
         (["train", "--data", "synthetic", "--out", "x", "--recipe", "best"], "paper, released"),
         (["train", "--data", "synthetic", "--out", "x", "--set", "epoch=3"], "unknown preset value 'epoch'"),
         (["train", "--data", "synthetic", "--out", "x", "--set", "epochs"], "NAME=VALUE"),
+        (["train", "--data", "synthetic", "--out", "x", "--set", "scale=full"], "--scale full"),
+        (["train", "--data", "synthetic", "--out", "/proc/x"], "cannot be written"),
+        (["train", "--data", ".", "--out", "x", "--layout", "best"], "photos"),
+        (["detect", "stored", ".", "o", "--set", "size=256"], "no setting of detection"),
         (["train", "--data", "synthetic", "--out", "x", "--set", "epochs=many"], "must be of type int"),
         (["detect", "no_run", "p", "o"], "no_run is not a run folder"),
         (["score", "nothing", "m"], "no finished detection"),

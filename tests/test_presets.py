@@ -103,7 +103,7 @@ def test_overrides_are_only_what_differs_sorted():
     assert list(p.overrides().items()) == [
         ("batch_size", 4),
         ("epochs", 2),
-        ("mask_cells", (32,)),
+        ("mask_cells", [32]),
         ("width", 8),
     ]
 

@@ -82,7 +82,7 @@ def test_every_file_of_a_run_survives_a_failing_rewrite(run, save, monkeypatch):
         "log": lambda: run.save_log([{"epoch": 0}, {"epoch": 1}]),
         "manifest": run.save_manifest,
     }
-    with pytest.raises(OSError, match="killed"):
+    with pytest.raises(UserError, match="killed"):
         calls[save]()
     assert listing(run.path) == before
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ import typer
 
 from upcrack_lite import __version__
 from upcrack_lite.errors import UserError
+from upcrack_lite.files import check_writable
 
 # The heavy imports (torch, lightning) happen inside the commands, so that --help answers at once.
 app = typer.Typer(
@@ -58,9 +60,14 @@ def train(
     """
     from upcrack_lite.presets import preset
 
-    chosen = preset(recipe, scale, **parse_settings(settings))
+    values = parse_settings(settings)
+    for name in ("recipe", "scale"):
+        if name in values:
+            raise UserError(f"{name} is an option of its own: --{name} {values[name]}")
+    chosen = preset(recipe, scale, **values)
+    check_writable(out)
     images, groups, facts = _crops(data, layout, crops, window, margin, chosen.size, seed)
-    typer.echo(f"{len(images)} undamaged crops of {chosen.size} px from {len(set(groups))} photos")
+    typer.echo(f"{len(images)} undamaged crops from {len(set(groups))} photos, used at {chosen.size} px")
     from upcrack_lite.training import train as run_training
 
     try:
@@ -100,20 +107,34 @@ def detect(
     seed: Seed = 0,
     device: Device = "cpu",
     settings: Settings = None,
+    settings_file: Annotated[
+        Path | None, typer.Option("--settings", help="YAML file of settings, as the tuner exports it.")
+    ] = None,
 ) -> None:
     """Find the cracks in photos: masks, error maps, overlays, and a table of cracked shares."""
     from upcrack_lite.photos import detect_folder
+    from upcrack_lite.repro.runs import RunFolder
     from upcrack_lite.stored import stored_run
 
-    model = stored_run() if run == "stored" else run
+    model = stored_run() if run == "stored" else RunFolder.open(run)
+    values = (read_settings(settings_file) if settings_file else {}) | parse_settings(settings)
     rows = detect_folder(
-        model, photos, out, size=size, window=window, seed=seed, device=device, **parse_settings(settings)
+        model, photos, out, size=size, window=window, seed=seed, device=device, settings=values
     )
-    shares = sorted(row["crack_share_percent"] for row in rows)
+    shares = [row["crack_share_percent"] for row in rows]
     typer.echo(
-        f"{len(rows)} photos; cracked share: median {shares[len(shares) // 2]:.2f} %, most {shares[-1]:.2f} %"
+        f"photos: {len(rows)}; cracked share: median {statistics.median(shares):.2f} %, most {max(shares):.2f} %"
     )
     typer.echo(f"masks, maps, overlays and summary.csv are in {out}")
+    if not model.finished:
+        typer.echo(f"Note: the training in {run} is not finished; this is its best epoch so far.")
+    if model.manifest.get("data", {}).get("name") == "synthetic":
+        typer.echo(
+            "Note: this model has seen synthetic roads only; look at the overlays before you trust it."
+        )
+    others = sum(not p.name.startswith(".") for p in photos.iterdir()) - len(rows) if photos.is_dir() else 0
+    if others:
+        typer.echo(f"Note: {others} other file(s) or folder(s) in {photos} were passed over.")
 
 
 @app.command(no_args_is_help=True)
@@ -127,6 +148,8 @@ def score(
 
     result = score_folder(out, masks, progress=sys.stderr.isatty())
     typer.echo(json.dumps(result, indent=1) if as_json else score_table(result))
+    for warning in result["warnings"]:
+        typer.echo(f"Warning: {warning}", err=True)
     if not as_json:
         typer.echo(f"\nscore.json, per_image.csv and overlays are in {out / 'score'}")
 
@@ -137,7 +160,7 @@ def store(
     out: Annotated[Path, typer.Argument(help="A new folder.")],
     command: Annotated[str, typer.Option(help="How the run was made, for the manifest.")],
 ) -> None:
-    """Copy a run's weights in half precision, with manifest and log: small enough to keep."""
+    """Copy a run's weights in half precision, with manifest and log: how the kit's own model is kept."""
     from upcrack_lite.repro.runs import RunFolder
     from upcrack_lite.stored import store as copy
 
@@ -161,6 +184,19 @@ def parse_settings(settings: list[str] | None) -> dict[str, Any]:
             values[name] = json.loads(text)
         except ValueError:
             values[name] = text
+    return values
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read a YAML file of settings. Raises UserError when it is missing or holds no names and values."""
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read as settings: {error}") from error
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise UserError(f"{path} holds no settings: it needs lines such as `bilateral_d: 5`")
     return values
 
 
@@ -189,7 +225,7 @@ def _crops(
 ) -> tuple[Any, list[str], dict[str, Any]]:
     """Undamaged crops, the photo of each, and the facts about them for the manifest."""
     from upcrack_lite.roads.crops import undamaged_crops
-    from upcrack_lite.roads.datasets import pairs, unlabeled
+    from upcrack_lite.roads.datasets import LAYOUTS, pairs, unlabeled
 
     if data == "synthetic":
         from upcrack_lite.roads.synthetic import synthetic_set
@@ -197,6 +233,8 @@ def _crops(
         roads = synthetic_set(count, size, seed, crack_free=1.0)
         return roads.images, roads.names, {"name": "synthetic", "seed": seed}
     folder = Path(data)
+    if layout not in ("auto", "photos", *LAYOUTS):
+        raise UserError(f"unknown layout {layout!r}; choose auto, photos, {', '.join(LAYOUTS)}")
     found = unlabeled(folder) if layout == "photos" else pairs(folder, layout, "train")
     cut = undamaged_crops(found, window=window, count=count, margin=margin, size=size, seed=seed)
     facts = {"name": folder.resolve().name, "window": window, "margin": margin, "photos": len(found)}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,14 +18,39 @@ from upcrack_lite.errors import UserError
 
 
 def write_aside(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` make a temporary file in the same folder, then rename it to `path` in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Let `write` make a temporary file in the same folder, then rename it to `path` in one step.
+
+    Raises UserError when the folder cannot be written to, or the disk is full.
+    """
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write(aside)
         aside.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Try to write where `folder` is or will be, before any work. Raises UserError when that fails."""
+    nearest = folder.absolute()
+    while not nearest.exists():
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        raise UserError(f"{nearest} is a file: name a folder")
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> UserError:
+    why = error.strerror or error
+    return UserError(f"{path} cannot be written ({why}): name a folder that you may write to, or free space")
 
 
 def write_json(path: Path, values: dict[str, Any] | list[Any]) -> None:

@@ -20,9 +20,9 @@ from tqdm import tqdm
 
 from upcrack_lite.detection import detect, enlarge, error_map, smooth, stretch, threshold_of
 from upcrack_lite.errors import UserError
-from upcrack_lite.files import write_csv, write_image, write_json
+from upcrack_lite.files import check_writable, write_csv, write_image, write_json
 from upcrack_lite.generator import Generator, restore
-from upcrack_lite.presets import Preset, from_dict
+from upcrack_lite.presets import DETECTION, Preset, from_dict
 from upcrack_lite.repro.runs import RunFolder, now
 from upcrack_lite.roads.datasets import photos, read_image, resize
 from upcrack_lite.roads.layouts import raise_for
@@ -44,26 +44,30 @@ def detect_folder(
     seed: int = 0,
     device: str = "cpu",
     progress: bool = True,
-    **overrides: Any,
+    settings: dict[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Detect cracks in a photo or in all photos of a folder; returns the rows of summary.csv.
 
     size: side of square results, as in the paper's tables (256); None keeps each photo's own size.
     window: work in overlapping windows of so many pixels instead of shrinking the whole photo; choose the
     size of the crops that the model was trained on, times how much closer the photos were taken.
-    overrides: fields of the preset, such as `threshold_rule="fixed", threshold_value=0.2`.
-    Raises UserError before any work for a missing run or photo, a file that is no image, or an OUT that
-    holds something else. A photo that turns out damaged is named at the end; the others are done.
+    settings: values of `presets.DETECTION`, such as ``{"threshold_rule": "fixed", "threshold_value": 0.2}``.
+    Raises UserError before any work for a missing run or photo, a file that is no image, a setting of
+    training, or an OUT that holds something else, another detection included. A photo that turns out damaged
+    is named at the end; the others are done.
     """
     source, out = Path(source), Path(out)
     generator, preset = load_generator(run, device)
-    preset = from_dict(preset.to_dict() | overrides)
+    preset = _at_test(preset, settings or {})
     if size is not None and size < 8:
         raise UserError(f"size must be at least 8 px, got {size}")
     if window is not None and window < 16:
         raise UserError(f"window must be at least 16 px, got {window}")
     files = _files(source)
-    _claim(out)
+    facts = {"run": str(run.path if isinstance(run, RunFolder) else run), "preset": preset.to_dict()}
+    facts |= {"overrides": preset.overrides(), "size": size, "window": window, "seed": seed}
+    facts["files"] = [str(path.resolve()) for path in files]
+    _claim(out, facts)
     rows, problems = [], []
     for path in tqdm(files, disable=not progress, desc="detecting", unit="photo"):
         try:
@@ -82,14 +86,9 @@ def detect_folder(
         rows.append(row | {"crack_share_percent": round(100 * float(crack_mask.mean()), 4)})
     if rows:
         write_csv(out / "summary.csv", rows)
-        facts = {
-            "status": "finished",
-            "finished": now(),
-            "run": str(run.path if isinstance(run, RunFolder) else run),
-        }
-        facts |= {"preset": preset.to_dict(), "overrides": preset.overrides(), "size": size, "window": window}
-        write_json(out / "detection.json", facts | {"seed": seed, "photos": rows, "failed": problems})
-    raise_for(problems, f"{len(rows)} photos done; these could not be read")
+        end = {"status": "finished", "finished": now(), "photos": rows, "failed": problems}
+        write_json(out / "detection.json", facts | end)
+    raise_for(problems, f"{len(rows)} photo(s) done; these could not be read")
     return rows
 
 
@@ -188,14 +187,32 @@ def _files(source: Path) -> list[Path]:
                 f"{path}: shares its name with {seen[path.stem].name}; results would overwrite each other"
             )
         seen[path.stem] = path
-    raise_for(problems, "some photos cannot be used")
+    raise_for(problems, "nothing was done, for these photos cannot be used; repair them or take them away")
     return files
 
 
-def _claim(out: Path) -> None:
-    """Take a new or empty folder, or one of an earlier detection, and mark it as not finished."""
-    if out.exists() and not out.is_dir():
-        raise UserError(f"{out} is a file: name a folder for the results")
-    if out.is_dir() and any(out.iterdir()) and not (out / "detection.json").is_file():
-        raise UserError(f"{out} holds other files: name a new folder; nothing in it was touched")
-    write_json(out / "detection.json", {"status": "running", "started": now()})
+def _at_test(preset: Preset, settings: dict[str, Any]) -> Preset:
+    """Change what can be changed after training; refuse the rest, which would do nothing."""
+    for name in settings:
+        if name not in DETECTION:
+            raise UserError(f"{name!r} is no setting of detection; choose one of {', '.join(DETECTION)}")
+    return from_dict(preset.to_dict() | settings)
+
+
+def _claim(out: Path, facts: dict[str, Any]) -> None:
+    """Take a new or empty folder, or one that holds this very detection, and mark it as not finished."""
+    check_writable(out)
+    if out.is_dir() and any(out.iterdir()):
+        file = out / "detection.json"
+        if not file.is_file():
+            raise UserError(f"{out} holds other files: name a new folder; nothing in it was touched")
+        try:
+            earlier = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError:
+            earlier = {}
+        differ = [key for key in facts if earlier.get(key) != facts[key]]
+        if differ:
+            raise UserError(
+                f"{out} holds a detection with another {', '.join(differ)}: name a new folder; nothing was touched"
+            )
+    write_json(out / "detection.json", facts | {"status": "running", "started": now()})

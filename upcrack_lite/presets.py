@@ -86,9 +86,12 @@ class Preset:
         return chosen[1]
 
     def overrides(self) -> dict[str, Any]:
-        """The fields that differ from the preset, sorted by name: they are part of a run's identity."""
-        chosen = _choices(self.recipe, self.scale)
-        return {k: getattr(self, k) for k in sorted(chosen) if getattr(self, k) != chosen[k][0]}
+        """The fields that differ from the preset, sorted by name: they are part of a run's identity.
+
+        Plain values that JSON can hold, as in `to_dict`.
+        """
+        chosen, values = _choices(self.recipe, self.scale), self.to_dict()
+        return {k: values[k] for k in sorted(chosen) if getattr(self, k) != chosen[k][0]}
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values that JSON can hold (tuples become lists)."""
@@ -206,6 +209,20 @@ POSITIVE = (
     *("ssim_data_range", "disc_loss_factor", "bilateral_sigma_color", "bilateral_sigma_space"),
 )
 LARGEST = sys.float_info.max  # a weight may be any finite number
+# What can be changed after training: everything from the photo to the crack mask.
+DETECTION = (
+    "input_stretch",
+    "test_statistics",
+    "test_dropout",
+    "error_variant",
+    "bilateral_d",
+    "bilateral_sigma_color",
+    "bilateral_sigma_space",
+    "threshold_rule",
+    "threshold_value",
+    "threshold_floor",
+)
+
 RANGES: dict[str, tuple[float, float]] = {
     "dropout": (0, 1),
     "hole_fill": (-1, 1),
@@ -289,7 +306,8 @@ def _check(made: Preset) -> None:
     ranges = RANGES | {"threshold_value": THRESHOLD_RANGES[made.threshold_rule]}
     for name, (low, high) in ranges.items():
         if not low <= getattr(made, name) <= high:
-            raise UserError(f"{name} must be from {low} to {high}, got {getattr(made, name)}")
+            span = f"at least {low}" if high == LARGEST else f"from {low} to {high}"
+            raise UserError(f"{name} must be {span}, got {getattr(made, name)}")
     for name in ("validation_share", "beta1", "beta2"):
         if getattr(made, name) == 1:
             raise UserError(f"{name} must be below 1")

@@ -16,9 +16,10 @@ import numpy as np
 from tqdm import tqdm
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.files import write_csv, write_image, write_json
+from upcrack_lite.files import check_writable, write_csv, write_image, write_json
 from upcrack_lite.metrics import (
     METRICS,
+    Confusion,
     auroc,
     average_precision,
     bootstrap_interval,
@@ -52,6 +53,7 @@ def score_folder(out: Path | str, masks: Path | str, progress: bool = True) -> d
     out, masks = Path(out), Path(masks)
     facts = read_detection(out)
     found = _match(facts, masks)
+    check_writable(out)
     confusions, hists, near, rows, problems = [], [], [], [], []
     for row, mask_path in tqdm(found, disable=not progress, desc="scoring", unit="photo"):
         name = row["name"]
@@ -96,6 +98,7 @@ def score_folder(out: Path | str, masks: Path | str, progress: bool = True) -> d
         "window": facts["window"],
         "run": facts["run"],
         "overrides": facts["overrides"],
+        "warnings": _warnings(total),
         "scored": now(),
     }
     score = _nulls(score)
@@ -141,6 +144,15 @@ def _photo(row: dict[str, Any], shape: tuple[int, int]) -> np.ndarray:
     except UserError:
         return np.full((*shape, 3), 160, np.uint8)
     return photo if photo.shape[:2] == shape else cv2.resize(photo, shape[::-1], interpolation=cv2.INTER_AREA)
+
+
+def _warnings(total: Confusion) -> list[str]:
+    """What makes the masks look wrong, though they can be read."""
+    if total.crack_share > 50:
+        return ["more than half of the masks' pixels are crack: crack must be white; are they inverted?"]
+    if total.crack_share == 0:
+        return ["no mask holds a crack: recall, F1 and the like say nothing"]
+    return []
 
 
 def _mean(values: list[float]) -> float:

@@ -112,7 +112,8 @@ def _download(network: str) -> nn.Module:
     except (URLError, OSError, RuntimeError) as error:
         raise UserError(
             f"the {network} weights for the style loss are neither in torchvision's cache nor within reach "
-            f"({error}). Set {VARIABLE} to a local file, or leave the term out with lambda_style=0."
+            f"({error}). Set {VARIABLE} to a local file (or --vgg-weights), or leave the term out with "
+            "lambda_style=0."
         ) from error
 
 

@@ -92,10 +92,10 @@ class RunFolder:
         if not cls.is_run(path):
             return None
         run = cls.open(path)
-        differ = [key for key in what if run.manifest.get(key) != what[key]]
+        differ = _differences(run.manifest, what)
         if differ:
             raise UserError(
-                f"{path} holds a run with another {', '.join(differ)}: name a new folder to keep it; "
+                f"{path} holds a run with another {'; '.join(differ)}. Name a new folder to keep it; "
                 "nothing was touched"
             )
         if run.manifest.get("status") == "failed":
@@ -148,6 +148,21 @@ class RunFolder:
         with file.open(newline="", encoding="utf-8") as lines:
             rows = list(csv.DictReader(lines))
         return [{k: int(v) if v.isdigit() else float(v) for k, v in row.items() if v} for row in rows]
+
+
+def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    """Name the facts that differ, with both values where they are short."""
+    differ = []
+    for key, value in wanted.items():
+        have = found.get(key)
+        if have == value:
+            continue
+        if isinstance(have, dict) and isinstance(value, dict):
+            inner = sorted(k for k in have.keys() | value.keys() if have.get(k) != value.get(k))
+            differ.append(f"{key} ({', '.join(inner)})")
+        else:
+            differ.append(f"{key} ({have}, asked for {value})" if len(f"{have}{value}") < 60 else key)
+    return differ
 
 
 def load_weights(path: Path) -> dict[str, torch.Tensor]:

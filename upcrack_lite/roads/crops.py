@@ -73,10 +73,11 @@ def undamaged_crops(
     available = sum(map(len, places))
     if available < count:
         small = f" ({too_small} photos are smaller than the window)" if too_small else ""
+        fewer = "ask for fewer, or " if available else ""
         raise UserError(
             f"only {available} crack-free windows of {window}×{window} pixels in {len(pairs)} photos{small}, "
-            f"{count} asked for: ask for fewer, or use a smaller window (now {window}), a smaller margin "
-            f"(now {margin}), a larger max_overlap (now {max_overlap:g}), or more photos"
+            f"{count} asked for: {fewer}use a smaller window (now {window}), a smaller margin "
+            f"(now {margin}), or more photos"
         )
     order = np.random.default_rng(seed).permutation(len(pairs))
     chosen: list[tuple[int, int, int]] = []  # index of the pair, x, y

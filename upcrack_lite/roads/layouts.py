@@ -51,7 +51,12 @@ def photos(folder: str | Path) -> list[Path]:
         UserError: there is no such folder, or no image in it.
     """
     folder = _existing(folder)
-    found = sorted(path for path in folder.iterdir() if path.is_file() and is_image(path))
+    found = sorted(
+        # A name that begins with a dot is no photo but a system's note about one, such as ._IMG.jpg.
+        path
+        for path in folder.iterdir()
+        if path.is_file() and is_image(path) and not path.name.startswith(".")
+    )
     if not found:
         others = sorted({path.suffix for path in folder.iterdir() if path.is_file() and path.suffix})
         hint = f" (it holds {', '.join(others)} files)" if others else ""
@@ -87,6 +92,11 @@ def layout_of(folder: str | Path) -> str:
         for name, splits in LAYOUTS.items()
     )
     remedy = f"; give one of the sets inside it: {', '.join(sets)}" if sets else ""
+    parts = {part for splits in LAYOUTS.values() for pair in splits.values() for part in pair}
+    if folder.name in parts and _fitting(folder.parent):
+        remedy = f"; give the folder above it: {folder.parent}"
+    elif not sets and any(is_image(path) for path in folder.iterdir()):
+        remedy = "; if it holds photos of undamaged road, train with the layout 'photos'"
     raise UserError(f"{folder}: is no data set in a known layout{remedy} (looked for {looked_for})")
 
 

@@ -55,7 +55,7 @@ def read_mask(path: str | Path) -> np.ndarray:
     enclosed by cracks).
 
     Raises:
-        UserError: the file is missing, cut off or no mask.
+        UserError: the file is missing, cut off or no mask, such as a photo.
     """
     path = Path(path)
     if path.suffix.lower() == ".mat":
@@ -63,7 +63,14 @@ def read_mask(path: str | Path) -> np.ndarray:
     values = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH).max(axis=2)
     if values.max() <= 1:
         return values == 1
-    return values > np.iinfo(values.dtype).max // 2
+    top = np.iinfo(values.dtype).max
+    between = np.mean((values > 0.2 * top) & (values < 0.8 * top))
+    # Soft edges and JPEG make some gray; many levels over a fifth of all pixels make a photo.
+    if between > 0.2 and len(np.unique(values)) > 32:
+        raise UserError(
+            f"{path}: is {100 * between:.0f} % gray, so it is a photo and no mask of black and white"
+        )
+    return values > top // 2
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
