@@ -53,10 +53,14 @@ def _unwritable(path: Path, error: OSError) -> UserError:
     return UserError(f"{path} cannot be written ({why}): name a folder that you may write to, or free space")
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write text in UTF-8."""
+    write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+
+
 def write_json(path: Path, values: dict[str, Any] | list[Any]) -> None:
     """Write JSON."""
-    text = json.dumps(values, indent=1, allow_nan=False) + "\n"
-    write_aside(path, lambda p: p.write_text(text, encoding="utf-8"))
+    write_text(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
 
 
 def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -18,6 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from upcrack_lite.files import write_text
+
 # Read by NumPy, PyTorch and OpenCV when the kernel imports them.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -72,13 +74,6 @@ def printed(notebook: Any) -> str:
         if texts:
             parts.append(f"--- cell {number}\n" + "".join(texts))
     return "\n".join(parts)
-
-
-def write_aside(path: Path, text: str) -> None:
-    """Write `text` under a temporary name in the same folder, then rename: never half a file at `path`."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
 
 
 def execute(notebook: Path, raw: Path, parameters: Mapping[str, Any], cell_timeout: int) -> None:
@@ -142,14 +137,14 @@ def run_notebook(
         except NotebookError as error:
             hint = ""
             if raw.exists():
-                write_aside(failed, raw.read_text(encoding="utf-8"))
+                write_text(failed, raw.read_text(encoding="utf-8"))
                 hint = f"\n\nThe chapter as far as it got, with the traceback: {failed}"
             raise NotebookError(f"{notebook.name} failed: {error}{hint}") from None
         result = nbformat.read(raw, as_version=4)
     seconds = time.perf_counter() - start
-    write_aside(output.with_suffix(".log"), printed(result))
+    write_text(output.with_suffix(".log"), printed(result))
     clean(result)
-    write_aside(output, nbformat.writes(result))
+    write_text(output, nbformat.writes(result))
     failed.unlink(missing_ok=True)
     return seconds
 
@@ -187,7 +182,7 @@ def main() -> int:
             "threads": args.threads,
             "parameters": parameters,
         }
-        write_aside(args.timing, json.dumps(record, indent=1) + "\n")
+        write_text(args.timing, json.dumps(record, indent=1) + "\n")
     return 0
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.files import write_aside
+from upcrack_lite.files import write_text
 
 
 def write_parameters(path: Path | str, parameters: Mapping[str, Any]) -> Path:
@@ -32,7 +32,7 @@ def write_parameters(path: Path | str, parameters: Mapping[str, Any]) -> Path:
         raise UserError(f"{path} exists and is no parameter file: name another one; it was not touched")
     text = yaml.safe_dump(dict(parameters), sort_keys=False)
     try:
-        write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+        write_text(path, text)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
     return path
