@@ -103,7 +103,7 @@ def test_stretched_recipes_stretch_the_photo_first(run, monkeypatch):
     photo = (synthetic_road(64, 5)[0] // 2 + 40).astype(np.uint8)
     seen = []
     monkeypatch.setattr(
-        "upcrack_lite.photos.error_map",
+        "upcrack_lite.detection.error_map",
         lambda image, restored, v: seen.append(image) or error_map(image, restored, v),
     )
     windowed_error(generator, preset("released", **{**TINY.overrides(), "epochs": 1}), photo, 64)

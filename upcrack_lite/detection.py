@@ -14,11 +14,11 @@ from torch.nn import functional
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.generator import Generator, restore
-from upcrack_lite.presets import Preset
+from upcrack_lite.presets import VALUES, Preset
 
-VARIANTS = ("absolute", "gray", "signed", "released")
+VARIANTS = VALUES["error_variant"]
 FILTERS = ("bilateral", "gaussian", "none")
-RULES = ("otsu", "otsu_factor", "fixed", "percentile")
+RULES = VALUES["threshold_rule"]
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, what OpenCV's RGB to gray uses
 
 
@@ -166,14 +166,29 @@ def detect(
     image: ``(N, 3, S, S)`` in [-1, 1], S the size the generator takes. seed: of the dropout noise.
     size: (height, width) to enlarge the error map to before smoothing and cut; None keeps S.
     """
+    restored, errors = compare(generator, image, preset, seed)
+    smoothed, cut = smooth_and_cut(errors if size is None else enlarge(errors, size), preset)
+    return Detection(restored, errors, smoothed, cut, _above(smoothed, cut.to(smoothed.device)))
+
+
+def compare(
+    generator: Generator, image: torch.Tensor, preset: Preset, seed: int = 0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first half of `detect`: restore photos and return (restored, error map), as the preset says."""
     if preset.input_stretch:
         image = stretch(image) * 2 - 1
     restored = restore(generator, image, preset.test_statistics, preset.test_dropout, seed)
-    errors = error_map(image, restored, preset.error_variant)
-    large = errors if size is None else enlarge(errors, size)
-    smoothed = smooth(large, preset.bilateral_d, preset.bilateral_sigma_color, preset.bilateral_sigma_space)
-    cut = threshold_of(smoothed, preset.threshold_rule, preset.threshold_value, preset.threshold_floor)
-    return Detection(restored, errors, smoothed, cut, _above(smoothed, cut.to(smoothed.device)))
+    return restored, error_map(image, restored, preset.error_variant)
+
+
+def smooth_and_cut(error_map: torch.Tensor, preset: Preset) -> tuple[torch.Tensor, torch.Tensor]:
+    """The second half of `detect`: smooth maps and find their cuts, ``(N,)``, as the preset says."""
+    smoothed = smooth(
+        error_map, preset.bilateral_d, preset.bilateral_sigma_color, preset.bilateral_sigma_space
+    )
+    return smoothed, threshold_of(
+        smoothed, preset.threshold_rule, preset.threshold_value, preset.threshold_floor
+    )
 
 
 def enlarge(error_map: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

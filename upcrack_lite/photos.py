@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from upcrack_lite.detection import detect, enlarge, error_map, smooth, stretch, threshold_of
+from upcrack_lite.detection import compare, enlarge, smooth_and_cut
 from upcrack_lite.errors import UserError
 from upcrack_lite.files import check_writable, write_csv, write_image, write_json
-from upcrack_lite.generator import Generator, restore
+from upcrack_lite.generator import Generator
 from upcrack_lite.presets import DETECTION, Preset, from_dict
 from upcrack_lite.repro.runs import RunFolder, now
 from upcrack_lite.roads.datasets import photos, read_image, resize
@@ -107,19 +107,15 @@ def find_cracks(
     smoothed and cut there, and enlarged to the result's size. With one, maps of windows are joined first.
     """
     height, width = (size, size) if size is not None else photo.shape[:2]
-    device = next(generator.parameters()).device
     if window is None:
+        device = next(generator.parameters()).device
         image = to_tensor(resize(photo, None, preset.size)[0]).to(device)
-        found = detect(generator, image, preset, seed, (TABLE_SIZE, TABLE_SIZE))
-        smoothed, cut = found.smoothed, float(found.threshold[0])
+        _, errors = compare(generator, image, preset, seed)
+        errors = enlarge(errors, (TABLE_SIZE, TABLE_SIZE))
     else:
         errors = windowed_error(generator, preset, photo, window, seed)
-        smoothed = smooth(
-            errors, preset.bilateral_d, preset.bilateral_sigma_color, preset.bilateral_sigma_space
-        )
-        rule = (preset.threshold_rule, preset.threshold_value, preset.threshold_floor)
-        cut = float(threshold_of(smoothed, *rule)[0])
-    return enlarge(smoothed.cpu(), (height, width))[0, 0].numpy(), cut
+    smoothed, cuts = smooth_and_cut(errors, preset)
+    return enlarge(smoothed.cpu(), (height, width))[0, 0].numpy(), float(cuts[0])
 
 
 def windowed_error(
@@ -138,12 +134,8 @@ def windowed_error(
     total, weights = np.zeros((2, height, width), np.float32)
     for y, x in _corners(height, width, window):
         image = to_tensor(resize(photo[y : y + window, x : x + window], None, preset.size)[0]).to(device)
-        if preset.input_stretch:
-            image = stretch(image) * 2 - 1
-        restored = restore(generator, image, preset.test_statistics, preset.test_dropout, seed)
-        errors = (
-            enlarge(error_map(image, restored, preset.error_variant), (window, window))[0, 0].cpu().numpy()
-        )
+        _, errors = compare(generator, image, preset, seed)
+        errors = enlarge(errors, (window, window))[0, 0].cpu().numpy()
         total[y : y + window, x : x + window] += errors * weight
         weights[y : y + window, x : x + window] += weight
     return torch.from_numpy(total / weights)[None, None]  # (1, 1, H, W)

@@ -34,8 +34,9 @@ from upcrack_lite.metrics import (
 )
 from upcrack_lite.photos import read_detection
 from upcrack_lite.repro.runs import now
-from upcrack_lite.roads.datasets import read_image, read_mask, resize
+from upcrack_lite.roads.datasets import read_image, read_mask
 from upcrack_lite.roads.layouts import raise_for
+from upcrack_lite.roads.reading import IMAGE_TYPES, resize_mask
 from upcrack_lite.show.figures import overlay
 
 RADIUS = 2  # px, the tolerance of the field's tolerant F1
@@ -65,8 +66,7 @@ def score_folder(out: Path | str, masks: Path | str, progress: bool = True) -> d
             problems.append(str(error))
             continue
         if facts["size"] is not None:
-            blank = np.zeros((*crack_mask.shape, 3), np.uint8)
-            crack_mask = resize(blank, crack_mask, facts["size"])[1]
+            crack_mask = resize_mask(crack_mask, facts["size"])
         if crack_mask.shape != predicted.shape:
             problems.append(
                 f"{mask_path}: is {crack_mask.shape[1]}×{crack_mask.shape[0]}, the detection "
@@ -113,7 +113,7 @@ def _match(facts: dict[str, Any], masks: Path) -> list[tuple[dict[str, Any], Pat
         raise UserError(f"{masks}: there is no such folder of masks")
     by_stem: dict[str, list[Path]] = {}
     for path in sorted(masks.iterdir()):
-        if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".mat"):
+        if path.suffix.lower() in (*IMAGE_TYPES, ".mat"):
             by_stem.setdefault(path.stem, []).append(path)
     problems, found = [], []
     for row in facts["photos"]:

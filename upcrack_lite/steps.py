@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,17 +83,23 @@ class Trainer:
         self.d.requires_grad_(True)
         return {name: term.detach() for name, term in (terms | {"total": total}).items()}
 
+    @contextmanager
+    def at_test(self, seed: int) -> Iterator[None]:
+        """G as at test time, its noise seeded; afterwards G and the random streams are as they were."""
+        device, preset = self.fabric.device, self.preset
+        with (
+            torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+            test_mode(self.g, preset.test_statistics, preset.test_dropout),
+        ):
+            torch.manual_seed(seed)
+            yield
+
     @torch.no_grad()
     def validate(self, images: np.ndarray, seed: int) -> float:
         """L_res on held-out crops with masks and noise that are the same at every call."""
         draws = torch.Generator().manual_seed(seed)
         preset, losses = self.preset, []
-        devices = [self.fabric.device] if self.fabric.device.type == "cuda" else []
-        with (
-            torch.random.fork_rng(devices=devices),
-            test_mode(self.g, preset.test_statistics, preset.test_dropout),
-        ):
-            torch.manual_seed(seed)
+        with self.at_test(seed):
             for start in range(0, len(images), preset.batch_size):
                 image = to_tensor(np.asarray(images[start : start + preset.batch_size])).to(
                     self.fabric.device
@@ -139,11 +147,7 @@ def picture(trainer: Trainer, images: np.ndarray, seed: int, path: Path) -> None
     image = to_tensor(np.asarray(images)).to(device)
     mask = draw_masks(len(image), preset, torch.Generator().manual_seed(seed)).to(device)
     masked = apply(image, mask, preset.hole_fill)
-    with (
-        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
-        test_mode(trainer.g, preset.test_statistics, preset.test_dropout),
-    ):
-        torch.manual_seed(seed)
+    with trainer.at_test(seed):
         restored = trainer.g(masked)
     rows = [
         np.concatenate(list(to_uint8(x)), axis=1) for x in (image, masked, restored)

@@ -51,12 +51,7 @@ def photos(folder: str | Path) -> list[Path]:
         UserError: there is no such folder, or no image in it.
     """
     folder = _existing(folder)
-    found = sorted(
-        # A name that begins with a dot is no photo but a system's note about one, such as ._IMG.jpg.
-        path
-        for path in folder.iterdir()
-        if path.is_file() and is_image(path) and not path.name.startswith(".")
-    )
+    found = sorted(path for path in folder.iterdir() if path.is_file() and is_image(path))
     if not found:
         others = sorted({path.suffix for path in folder.iterdir() if path.is_file() and path.suffix})
         hint = f" (it holds {', '.join(others)} files)" if others else ""

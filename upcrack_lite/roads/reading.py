@@ -130,8 +130,13 @@ def resize(
     )
     if crack_mask is None:
         return resized, None
+    return resized, resize_mask(crack_mask, size)
+
+
+def resize_mask(crack_mask: np.ndarray, size: int) -> np.ndarray:
+    """Stretch a crack mask, bool `(H, W)`, to bool `(size, size)`, by the rule of `resize`."""
     gray = crack_mask.astype(np.uint8) * 255
-    return resized, cv2.resize(gray, (size, size), interpolation=cv2.INTER_LINEAR) > 127
+    return cv2.resize(gray, (size, size), interpolation=cv2.INTER_LINEAR) > 127
 
 
 def _wh(shape: tuple[int, ...]) -> str:

@@ -31,10 +31,7 @@ def write_parameters(path: Path | str, parameters: Mapping[str, Any]) -> Path:
     if path.exists() and not _holds(path, parameters):
         raise UserError(f"{path} exists and is no parameter file: name another one; it was not touched")
     text = yaml.safe_dump(dict(parameters), sort_keys=False)
-    try:
-        write_text(path, text)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+    write_text(path, text)
     return path
 
 
