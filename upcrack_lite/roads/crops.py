@@ -18,7 +18,8 @@ from upcrack_lite.roads.layouts import Pair, raise_for, read_pair, size_problem
 from upcrack_lite.roads.reading import image_size, read_mask, resize
 
 _CANDIDATES = 4096  # random positions tried in one photo; enough to fill it, few enough to be quick
-_CROP_OF_PHOTO = re.compile(r"(\d{8}_\d{6})_\d+_\d+")  # official Crack500 crop: photo, x, y
+# Crack500: an official crop (photo_x_y), one of the paper's authors (photo_n), or one of the kit (run_13_0013)
+_CROP_OF_PHOTO = re.compile(r"(\d{8}_\d{6}|run_\d+)_\d+(?:_\d+)?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +90,10 @@ def undamaged_crops(
 
 
 def photo_of(name: str) -> str:
-    """Return the photo that a file shows: an official Crack500 crop's photo, else the file itself.
+    """Return the photo that a file shows: a Crack500 crop's photo, else the file itself.
 
-    Crack500's crops are named `photo_x_y`; the crops of one photo show the same road, and some overlap.
+    Crack500's official crops are named `photo_x_y`, those of the paper's authors `photo_n`; the crops of one
+    photo show the same road, and some overlap.
     """
     match = _CROP_OF_PHOTO.fullmatch(name)
     return match[1] if match else name

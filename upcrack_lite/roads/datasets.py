@@ -165,7 +165,7 @@ def _fingerprint(found: list[Pair]) -> str:
     """Hash the list of files with their sizes and times, so that a changed set is read again."""
     digest = hashlib.sha256()
     for pair in found:
-        for path in (pair.image, pair.mask):
+        for path in filter(None, (pair.image, pair.mask)):
             state = path.stat()
             digest.update(f"{path.resolve()}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
     return digest.hexdigest()

@@ -1,11 +1,14 @@
 """Folders of photos with crack masks, as they come from their authors. Chapter: the data.
 
-Four layouts are read (split names in brackets):
+Five layouts are read (split names in brackets):
 
 - `deepcrack`: `train_img/ train_lab/` [train] and `test_img/ test_lab/` [test];
 - `cfd`: `image/*.jpg` and `groundTruth/*.mat`; a test set without a split: every split gives all
   labeled photos. The 37 photos 201-208 and 301-329 were never labeled and are left out;
 - `crack500`: `traincrop/ valcrop/ testcrop/` [train, val, test], each with `*.jpg` and `*.png`;
+- `crack500_authors`: the 256×256 files that the paper's authors keep in their repository:
+  `dataset/crack500_train/{train,validation}/a` [train, val], undamaged crops without masks (`b` holds
+  the same pictures again), and `dataset/crack500_test/test_folder_all/{a,label}` [test];
 - `plain`: `image/` and `mask/` (or `images/` and `masks/`), no split: every split gives all.
 
 A photo and its mask share the file name up to its ending. All bad files are listed, not the first.
@@ -22,13 +25,20 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.roads.reading import IMAGE_TYPES, is_image, read_image, read_mask
 
 SPLITS = ("train", "val", "test")
-LAYOUTS = {
+_AUTHORS = "dataset/crack500_train"
+_AUTHORS_TEST = "dataset/crack500_test/test_folder_all"
+LAYOUTS: dict[str, dict[str, tuple[str, str | None]]] = {
     "deepcrack": {"train": ("train_img", "train_lab"), "test": ("test_img", "test_lab")},
     "cfd": dict.fromkeys(SPLITS, ("image", "groundTruth")),
     "crack500": {split: (f"{split}crop", f"{split}crop") for split in SPLITS},
+    "crack500_authors": {
+        "train": (f"{_AUTHORS}/train/a", None),
+        "val": (f"{_AUTHORS}/validation/a", None),
+        "test": (f"{_AUTHORS_TEST}/a", f"{_AUTHORS_TEST}/label"),
+    },
     "plain": dict.fromkeys(SPLITS, ("image", "mask")),
 }
-"""For each layout and split: the folder of the photos and the folder of the masks."""
+"""For each layout and split: the folder of the photos and that of the masks, None for undamaged photos."""
 
 _PLAIN = (("image", "mask"), ("images", "masks"))
 _CFD_UNLABELED = {f"{n:03d}" for n in (*range(201, 209), *range(301, 330))}
@@ -83,11 +93,11 @@ def layout_of(folder: str | Path) -> str:
         raise UserError(f"{folder}: fits the layouts {' and '.join(fitting)}; name one with layout=")
     sets = [child.name for child in sorted(folder.iterdir()) if child.is_dir() and _fitting(child)]
     looked_for = "; ".join(
-        f"{name}: {' '.join(dict.fromkeys(f'{part}/' for pair in splits.values() for part in pair))}"
+        f"{name}: {' '.join(dict.fromkeys(f'{part}/' for pair in splits.values() for part in pair if part))}"
         for name, splits in LAYOUTS.items()
     )
     remedy = f"; give one of the sets inside it: {', '.join(sets)}" if sets else ""
-    parts = {part for splits in LAYOUTS.values() for pair in splits.values() for part in pair}
+    parts = {part for splits in LAYOUTS.values() for pair in splits.values() for part in pair if part}
     if folder.name in parts and _fitting(folder.parent):
         remedy = f"; give the folder above it: {folder.parent}"
     elif not sets and any(is_image(path) for path in folder.iterdir()):
@@ -117,12 +127,27 @@ def pairs(folder: str | Path, layout: str = "auto", split: str = "train") -> lis
 
     Args:
         folder: folder of one set.
-        layout: `auto`, `deepcrack`, `cfd`, `crack500` or `plain`.
+        layout: `auto` or a name in `LAYOUTS`.
         split: `train`, `val` or `test`; `cfd` and `plain` have no split and give all for each.
 
     Raises:
         UserError: unknown layout or split, a missing folder, photos without masks, masks without
             photos, or two files of one name. All such files are listed.
+    """
+    found, problems = pair_up(folder, layout, split)
+    raise_for(list(problems.values()), f"{folder}: photos and masks do not pair up")
+    if not found:
+        raise UserError(f"{folder}: no photo with a mask in the split {split!r}")
+    return found
+
+
+def pair_up(
+    folder: str | Path, layout: str = "auto", split: str = "train"
+) -> tuple[list[Pair], dict[Path, str]]:
+    """Like `pairs`, but return the problems beside the pairs: for each file in question what is wrong.
+
+    Raises:
+        UserError: unknown layout or split, or a missing folder.
     """
     folder = _existing(folder)
     if layout != "auto" and layout not in LAYOUTS:
@@ -134,22 +159,22 @@ def pairs(folder: str | Path, layout: str = "auto", split: str = "train") -> lis
         raise UserError(
             f"{folder}: the layout {layout} has no split {split!r}; choose {', '.join(LAYOUTS[layout])}"
         )
-    image_dir, mask_dir = _split_folders(folder, layout, split)
+    image_dir, mask_dir = split_folders(folder, layout, split)
     image_types = (".jpg", ".jpeg") if image_dir == mask_dir else IMAGE_TYPES
     mask_types = {"cfd": (".mat",), "crack500": (".png",)}.get(layout, IMAGE_TYPES)
-    problems: list[str] = []
+    problems: dict[Path, str] = {}
     images = _by_stem(image_dir, image_types, problems)
+    if mask_dir is None:
+        return [Pair(stem, path) for stem, path in sorted(images.items())], problems
     masks = _by_stem(mask_dir, mask_types, problems)
     known_unlabeled = _CFD_UNLABELED if layout == "cfd" else set()
     for stem in sorted(images.keys() - masks.keys() - known_unlabeled):
-        problems.append(f"{images[stem]}: has no mask; expected {mask_dir / stem}{_endings(mask_types)}")
+        expected = f"{mask_dir / stem}{_endings(mask_types)}"
+        problems[images[stem]] = f"{images[stem]}: has no mask; expected {expected}"
     for stem in sorted(masks.keys() - images.keys()):
-        problems.append(f"{masks[stem]}: has no photo; expected {image_dir / stem}{_endings(image_types)}")
-    raise_for(problems, f"{folder}: photos and masks do not pair up")
-    found = [Pair(stem, images[stem], masks[stem]) for stem in sorted(images.keys() & masks.keys())]
-    if not found:
-        raise UserError(f"{image_dir}: no photo with a mask in it")
-    return found
+        expected = f"{image_dir / stem}{_endings(image_types)}"
+        problems[masks[stem]] = f"{masks[stem]}: has no photo; expected {expected}"
+    return [Pair(stem, images[stem], masks[stem]) for stem in sorted(images.keys() & masks.keys())], problems
 
 
 def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray | None]:
@@ -200,31 +225,34 @@ def _fitting(folder: Path) -> list[str]:
         "deepcrack": there & {"train_img", "test_img"},
         "cfd": {"image", "groundTruth"} <= there,
         "crack500": there & {"traincrop", "valcrop", "testcrop"},
+        "crack500_authors": {
+            name for name in ("crack500_train", "crack500_test") if (folder / "dataset" / name).is_dir()
+        },
         "plain": any(set(names) <= there for names in _PLAIN),
     }
     return [name for name, fit in fits.items() if fit]
 
 
-def _split_folders(folder: Path, layout: str, split: str) -> tuple[Path, Path]:
-    """Return the folders of photos and masks; raise `UserError` if one is missing."""
+def split_folders(folder: Path, layout: str, split: str) -> tuple[Path, Path | None]:
+    """Return the folders of a split's photos and masks. Raises `UserError` if one is missing."""
     choices = _PLAIN if layout == "plain" else (LAYOUTS[layout][split],)
     image_dir, mask_dir = next((pair for pair in choices if (folder / pair[0]).is_dir()), choices[0])
-    found = [folder / image_dir, folder / mask_dir]
+    found = [folder / image_dir, None if mask_dir is None else folder / mask_dir]
     if layout == "crack500" and (found[0] / image_dir).is_dir():
         found = [found[0] / image_dir] * 2  # the archives unpack to traincrop/traincrop/
-    missing = sorted({f"{path}: there is no such folder" for path in found if not path.is_dir()})
+    missing = sorted({f"{path}: there is no such folder" for path in found if path and not path.is_dir()})
     raise_for(missing, f"{folder}: the split {split!r} of the layout {layout} is not there")
     return found[0], found[1]
 
 
-def _by_stem(folder: Path, types: tuple[str, ...], problems: list[str]) -> dict[str, Path]:
+def _by_stem(folder: Path, types: tuple[str, ...], problems: dict[Path, str]) -> dict[str, Path]:
     """Map file names without ending to the files of these types; note two files of one name."""
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in types or path.name.startswith(".") or not path.is_file():
             continue
         if path.stem in found:
-            problems.append(f"{path}: has the same name as {found[path.stem].name}; keep one")
+            problems[path] = f"{path}: has the same name as {found[path.stem].name}; keep one"
         else:
             found[path.stem] = path
     return found
