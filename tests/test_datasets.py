@@ -343,6 +343,43 @@ def test_memory_mapped_sets_equal_and_are_used_again_until_a_file_changes(tmp_pa
     assert limited.names == ["001"]
 
 
+def test_rules_are_kept_apart_and_blocks_leave_no_seam(tmp_path, monkeypatch):
+    folder, store = tmp_path / "set", tmp_path / "store"
+    for name in range(7):
+        write_image(folder / "image" / f"{name}.png")
+        write_mask(folder / "mask" / f"{name}.png")
+    monkeypatch.setattr(datasets, "_BLOCK", 3)
+    for rule in ("area", "nearest"):
+        plain = load(folder, "test", 16, rule=rule)
+        mapped = load(folder, "test", 16, memmap_dir=store, rule=rule)
+        assert (mapped.images == plain.images).all()
+        assert (mapped.crack_masks == plain.crack_masks).all()
+    assert sorted(p.name.split("-")[3] for p in store.iterdir()) == ["area", "nearest"]
+    with pytest.raises(UserError, match="unknown rule of resizing 'cubic'"):
+        load(folder, "test", 16, rule="cubic")
+
+
+def test_the_authors_files_are_undamaged_crops_and_a_labeled_test_set(tmp_path):
+    root = tmp_path / "dataset"
+    for part in ("train", "validation"):
+        for twin in "ab":
+            write_image(root / "crack500_train" / part / twin / "20160222_081011_7.png")
+    for folder in "ab":
+        write_image(root / "crack500_test" / "test_folder_all" / folder / "20160222_080933_361_1.png")
+    write_mask(root / "crack500_test" / "test_folder_all" / "label" / "20160222_080933_361_1.png")
+    assert datasets.layout_of(tmp_path) == "crack500_authors"
+    for split in ("train", "val"):
+        (pair,) = pairs(tmp_path, split=split)
+        assert pair.mask is None
+    (pair,) = pairs(tmp_path, split="test")
+    assert pair.mask.parent.name == "label"
+    assert load(tmp_path, "train", 16).crack_masks is None
+    stored = load(tmp_path, "train", 16, memmap_dir=tmp_path / "store")
+    assert stored.crack_masks is None
+    assert (stored.images == load(tmp_path, "train", 16).images).all()
+    assert load(tmp_path, "test", 16).crack_masks.any()
+
+
 def test_a_failed_write_leaves_nothing_behind(tmp_path):
     folder, store = make_set(tmp_path / "set", "plain"), tmp_path / "store"
     cut(folder / "image" / "002.jpg")

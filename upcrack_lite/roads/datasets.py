@@ -10,12 +10,14 @@ import hashlib
 import json
 import shutil
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from upcrack_lite.errors import UserError
+from upcrack_lite.files import check_writable
 from upcrack_lite.roads.layouts import (
     LAYOUTS,
     SPLITS,
@@ -28,10 +30,11 @@ from upcrack_lite.roads.layouts import (
     read_pair,
     unlabeled,
 )
-from upcrack_lite.roads.reading import read_image, read_mask, resize
+from upcrack_lite.roads.reading import RULES, check_rule, read_image, read_mask, resize
 
 __all__ = [
     "LAYOUTS",
+    "RULES",
     "SPLITS",
     "Pair",
     "RoadSet",
@@ -47,7 +50,10 @@ __all__ = [
     "unlabeled",
 ]
 
-_FORMAT = 1  # of a stored set; raised when its files or the rule of `resize` change
+_FORMAT = 2  # of a stored set; raised when its files or the rule of `resize` change
+_WORKERS = 2  # threads that decode photos
+_BLOCK = 128  # photos whose results are held in memory at a time while a set is stored
+_UNREADABLE = "these pairs cannot be read"
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +97,9 @@ def load(
     layout: str = "auto",
     limit: int | None = None,
     memmap_dir: str | Path | None = None,
+    rule: str = "area",
 ) -> RoadSet:
-    """Read a set and stretch every photo and mask to `size` × `size` (the rule is at `resize`).
+    """Read a set and stretch every photo and mask to `size` × `size` (the rules are at `resize`).
 
     Args:
         folder, split, layout: as in `pairs`.
@@ -101,6 +108,7 @@ def load(
         memmap_dir: keep the arrays in a subfolder of this one instead of in memory, and use them again
             as long as the files on disk have the same names, sizes and times. A subfolder whose name
             starts with a dot is a write that was interrupted; it can be deleted.
+        rule: `area` or `nearest`.
 
     Raises:
         UserError: as in `pairs`, and for files that cannot be read or differ in size (all are listed).
@@ -109,50 +117,73 @@ def load(
         raise UserError(f"limit must be at least 1, or None for all pairs; not {limit}")
     if size < 1:
         raise UserError(f"size must be at least 1 pixel, not {size}")
+    check_rule(rule)
     found = pairs(folder, layout, split)[:limit]
     name, names = Path(folder).resolve().name, [pair.name for pair in found]
     if memmap_dir is None:
         images = np.empty((len(found), size, size, 3), np.uint8)
-        crack_masks = np.empty((len(found), size, size), np.bool_)
-        _fill(found, size, images, crack_masks)
+        crack_masks = np.empty((len(found), size, size), np.bool_) if labeled(found) else None
+        raise_for(_fill(found, size, rule, images, crack_masks), _UNREADABLE)
         return RoadSet(name, images, crack_masks, names)
-    stored = _stored(found, size, Path(folder).resolve(), split, Path(memmap_dir))
+    stored = _stored(found, size, rule, Path(folder).resolve(), split, Path(memmap_dir))
     images = np.load(stored / "images.npy", mmap_mode="r")
-    crack_masks = np.load(stored / "crack_masks.npy", mmap_mode="r")
+    crack_masks = np.load(stored / "crack_masks.npy", mmap_mode="r") if labeled(found) else None
     return RoadSet(name, images, crack_masks, names)
 
 
-def _fill(found: list[Pair], size: int, images: np.ndarray, crack_masks: np.ndarray) -> None:
-    """Read the pairs into arrays `(N, S, S, 3)` and `(N, S, S)`; list every bad file at the end."""
-    problems: list[str] = []
-    for index, pair in enumerate(found):
+def labeled(found: list[Pair]) -> bool:
+    """Return True if the photos have masks; a split has them all or none."""
+    return found[0].mask is not None
+
+
+def _fill(
+    found: list[Pair], size: int, rule: str, images: np.ndarray, crack_masks: np.ndarray | None
+) -> list[str]:
+    """Read the pairs into arrays `(N, S, S, 3)` and `(N, S, S)`; return what is wrong with bad files."""
+
+    def one(index: int) -> str | None:
         try:
-            images[index], crack_masks[index] = resize(*read_pair(pair), size)
+            image, crack_mask = resize(*read_pair(found[index]), size, rule)
         except UserError as error:
-            problems.append(str(error))
-    raise_for(problems, "these pairs cannot be read")
+            return str(error)
+        images[index] = image
+        if crack_masks is not None:
+            crack_masks[index] = crack_mask
+        return None
+
+    # OpenCV lets other threads run while it decodes. Each holds one photo, so memory stays flat.
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        return [problem for problem in pool.map(one, range(len(found))) if problem]
 
 
-def _stored(found: list[Pair], size: int, source: Path, split: str, memmap_dir: Path) -> Path:
+def _stored(found: list[Pair], size: int, rule: str, source: Path, split: str, memmap_dir: Path) -> Path:
     """Return the folder of a stored set: one written before from the same files, or a new one."""
     files = _fingerprint(found)
-    target = memmap_dir / f"{source.name}-{split}-{size}-{files[:12]}"
-    index = {"format": _FORMAT, "source": str(source), "split": split, "size": size, "count": len(found)}
-    index["files_sha256"] = files
+    target = memmap_dir / f"{source.name}-{split}-{size}-{rule}-{files[:12]}"
+    index = {"format": _FORMAT, "source": str(source), "split": split, "size": size, "rule": rule}
+    index |= {"count": len(found), "files_sha256": files, "names": [pair.name for pair in found]}
     try:
         if json.loads((target / "index.json").read_text(encoding="utf-8")) == index:
             return target
     except (OSError, ValueError):
         pass  # not there yet, or not ours: written below
+    check_writable(memmap_dir)
     aside = memmap_dir / f".{target.name}.{uuid.uuid4().hex[:8]}"
     aside.mkdir(parents=True)
     try:
-        shape = (len(found), size, size)
-        images = np.lib.format.open_memmap(aside / "images.npy", "w+", np.uint8, (*shape, 3))
-        crack_masks = np.lib.format.open_memmap(aside / "crack_masks.npy", "w+", np.bool_, shape)
-        _fill(found, size, images, crack_masks)
-        images.flush()
-        crack_masks.flush()
+        shapes = {"images": (np.uint8, (len(found), size, size, 3))}
+        if labeled(found):
+            shapes["crack_masks"] = (np.bool_, (len(found), size, size))
+        for name, (dtype, shape) in shapes.items():
+            np.lib.format.open_memmap(aside / f"{name}.npy", "w+", dtype, shape)
+        problems: list[str] = []
+        for start in range(0, len(found), _BLOCK):
+            # Mapped anew for each block: pages written stay in memory as long as the mapping does.
+            block = slice(start, start + _BLOCK)
+            arrays = {name: np.load(aside / f"{name}.npy", mmap_mode="r+") for name in shapes}
+            views = [arrays[name][block] if name in arrays else None for name in ("images", "crack_masks")]
+            problems += _fill(found[block], size, rule, *views)
+        raise_for(problems, _UNREADABLE)
         (aside / "index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
         shutil.rmtree(target, ignore_errors=True)  # an index of another source or format
         aside.rename(target)

@@ -19,6 +19,9 @@ from upcrack_lite.errors import UserError
 IMAGE_TYPES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 """File name endings that are read as images, in small or capital letters."""
 
+RULES = ("area", "nearest")
+"""The rules of resizing; `resize` explains them."""
+
 CFD_CRACK_LABELS = (2, 4)
 """Labels that mean crack in a CFD `.mat` file; 1 is road, 3 intact road enclosed by cracks."""
 
@@ -96,33 +99,39 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 
 def resize(
-    image: np.ndarray, crack_mask: np.ndarray | None, size: int
+    image: np.ndarray, crack_mask: np.ndarray | None, size: int, rule: str = "area"
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Stretch a photo and its mask to `size` × `size` pixels; the aspect ratio is not kept.
 
-    The photo is averaged over areas where no side grows, else interpolated (cubic). The mask is
-    interpolated (bilinear) and cut at > 127 of 255, the rule behind the kit's tables.
+    The rule `area` stands behind the kit's tables: the photo is averaged over areas where no side grows,
+    else interpolated (cubic); the mask is interpolated (bilinear) and cut at > 127 of 255. The rule
+    `nearest` takes the nearest pixel of both, as some loaders do; `resizing` measures the difference.
 
     Args:
         image: uint8 `(H, W, 3)`.
         crack_mask: bool `(H, W)`, or None.
         size: side of the result in pixels, at least 1.
+        rule: a name in `RULES`.
 
     Returns:
         uint8 `(size, size, 3)` and bool `(size, size)`, or None without a mask.
 
     Raises:
-        UserError: the size is not positive, or photo and mask differ in size.
+        UserError: the size is not positive, the rule is unknown, or photo and mask differ in size.
     """
     if size < 1:
         raise UserError(f"size must be at least 1 pixel, not {size}")
+    check_rule(rule)
     height, width = image.shape[:2]
     if crack_mask is not None and crack_mask.shape != (height, width):
         raise UserError(
             f"the mask is {_wh(crack_mask.shape)} but the photo is {_wh((height, width))}: "
             "give both at the same size"
         )
-    how = cv2.INTER_AREA if size <= min(height, width) else cv2.INTER_CUBIC
+    if rule == "nearest":
+        how = cv2.INTER_NEAREST
+    else:
+        how = cv2.INTER_AREA if size <= min(height, width) else cv2.INTER_CUBIC
     resized = (
         image.copy()
         if (height, width) == (size, size)
@@ -130,13 +139,19 @@ def resize(
     )
     if crack_mask is None:
         return resized, None
-    return resized, resize_mask(crack_mask, size)
+    return resized, resize_mask(crack_mask, size, rule)
 
 
-def resize_mask(crack_mask: np.ndarray, size: int) -> np.ndarray:
+def resize_mask(crack_mask: np.ndarray, size: int, rule: str = "area") -> np.ndarray:
     """Stretch a crack mask, bool `(H, W)`, to bool `(size, size)`, by the rule of `resize`."""
-    gray = crack_mask.astype(np.uint8) * 255
-    return cv2.resize(gray, (size, size), interpolation=cv2.INTER_LINEAR) > 127
+    how = cv2.INTER_NEAREST if rule == "nearest" else cv2.INTER_LINEAR
+    return cv2.resize(crack_mask.astype(np.uint8) * 255, (size, size), interpolation=how) > 127
+
+
+def check_rule(rule: str) -> None:
+    """Raise `UserError` for a rule of resizing that does not exist."""
+    if rule not in RULES:
+        raise UserError(f"unknown rule of resizing {rule!r}; choose {' or '.join(RULES)}")
 
 
 def _wh(shape: tuple[int, ...]) -> str:
