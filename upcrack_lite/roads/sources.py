@@ -1,0 +1,215 @@
+"""Which public sets there are: where they come from, what their authors allow, what belongs in them.
+
+Chapter: the data. Nothing is fetched here. A set that its authors keep behind a page for browsers has no
+addresses but instructions; a set that is made from another one on this machine names that one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from upcrack_lite.errors import UserError
+
+
+@dataclass(frozen=True)
+class Source:
+    """One public set, or one that is made from a public set.
+
+    Attributes:
+        name: the name in commands and paths, such as `deepcrack`.
+        title: the name in texts, with authors and year.
+        layout: a key of `layouts.LAYOUTS`.
+        terms: what its authors allow, in our words.
+        cite: the paper or papers to cite, in one line.
+        addresses: public addresses of one archive, tried in this order; empty without a scripted download.
+        archive: the file name to store the archive under.
+        archive_sha256: the archive's checksum where one is known.
+        members: only what lies below this folder of the archive is unpacked; empty unpacks all.
+        instructions: for a set that is fetched by hand or made here, the exact steps.
+        download_mb: size of the archive in megabytes where known.
+        disk_mb: size of the set on disk in megabytes.
+        counts: number of pairs, or of undamaged photos, for each part as `survey.Photo` names them. A part
+            that is not listed is not checked.
+        shares: for each part the range, in percent, that its share of crack pixels is known to lie in.
+        sizes: (width, height) of the photos that have a mask or are undamaged; empty where not checked.
+        made_from: name of the source that this one is made from.
+    """
+
+    name: str
+    title: str
+    layout: str
+    terms: str
+    cite: str
+    addresses: tuple[str, ...] = ()
+    archive: str = ""
+    archive_sha256: str | None = None
+    members: str = ""
+    instructions: str = ""
+    download_mb: int | None = None
+    disk_mb: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
+    shares: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    sizes: frozenset[tuple[int, int]] = frozenset()
+    made_from: str | None = None
+
+
+_CITE_CRACK500 = (
+    "Zhang, Yang, Zhang, Zhu: Road crack detection using deep convolutional neural network, ICIP 2016, "
+    "pp. 3708-3712; and Yang, Zhang, Yu, Prokhorov, Mei, Ling: Feature pyramid and hierarchical boosting "
+    "network for pavement crack detection, IEEE T-ITS 2019"
+)
+_TERMS_CRACK500 = "No license is stated. The authors ask you to cite both papers."
+_CITE_CFD = (
+    "Shi, Cui, Qi, Meng, Chen: Automatic road crack detection using random structured forests, "
+    "IEEE T-ITS 17(12), 2016, pp. 3434-3445"
+)
+_TERMS_CFD = "For non-commercial research only."
+
+_ALL = (
+    Source(
+        name="deepcrack",
+        title="DeepCrack (Liu et al., 2019)",
+        layout="deepcrack",
+        terms="For non-commercial research and education only.",
+        cite="Liu, Yao, Lu, Xie, Li: DeepCrack: A deep hierarchical feature learning architecture for crack "
+        "segmentation, Neurocomputing 338, 2019, pp. 139-153",
+        addresses=(
+            "https://github.com/yhlleo/DeepCrack/raw/master/dataset/DeepCrack.zip",
+            "https://raw.githubusercontent.com/yhlleo/DeepCrack/master/dataset/DeepCrack.zip",
+        ),
+        archive="DeepCrack.zip",
+        disk_mb=65,
+        counts={"train": 300, "test": 237},
+        shares={"train": (2.85, 2.95), "test": (4.30, 4.40)},
+        sizes=frozenset({(544, 384), (384, 544)}),
+    ),
+    Source(
+        name="cfd",
+        title="CrackForest (Shi et al., 2016)",
+        layout="cfd",
+        terms=_TERMS_CFD,
+        cite=_CITE_CFD,
+        # GitHub packs this archive anew on demand, so its checksum may change while the files do not.
+        addresses=(
+            "https://github.com/cuilimeng/CrackForest-dataset/archive/refs/heads/master.zip",
+            "https://github.com/cuilimeng/CrackForest-dataset/archive/master.zip",
+        ),
+        archive="CrackForest-dataset.zip",
+        disk_mb=20,
+        counts={"all": 118},
+        # Label 3 is intact road enclosed by cracks. Taken for crack, it makes the share about 2.29 %.
+        shares={"all": (1.6, 1.75)},
+        sizes=frozenset({(480, 320)}),  # of the labeled photos; 328 and 329, never labeled, are 320×480
+    ),
+    Source(
+        name="crack500",
+        title="Crack500 (Zhang et al., 2016; Yang et al., 2019)",
+        layout="crack500",
+        terms=_TERMS_CRACK500,
+        cite=_CITE_CRACK500,
+        instructions=(
+            "Its authors offer it on two pages that ask for a browser:\n"
+            "1. Open https://drive.google.com/open?id=1y9SxmmFVh0xdQR-wdchUmnScuWMJ5_O- (Google Drive), or "
+            "https://pan.baidu.com/s/1JwJO96BOtJ50MykBcYKknQ with the code jviq (Baidu).\n"
+            "2. From the folder CRACK500 download traincrop.zip, valcrop.zip and testcrop.zip.\n"
+            "3. Run: upcrack data fetch crack500 --from traincrop.zip --from valcrop.zip "
+            "--from testcrop.zip\n"
+            "   If you have unpacked them already, run: upcrack data fetch crack500 --from FOLDER"
+        ),
+        disk_mb=400,
+        counts={"train": 1896, "val": 348, "test": 1124},
+        shares={"test": (5.4, 5.8)},
+        sizes=frozenset({(640, 360), (360, 640)}),
+    ),
+    Source(
+        name="crack500_authors",
+        title="Crack500 as the paper's authors keep it (256×256)",
+        layout="crack500_authors",
+        terms="No license is stated. The photos are Crack500's, whose authors ask you to cite both papers.",
+        cite=_CITE_CRACK500,
+        addresses=(
+            # The commit that added the data comes first: it stays the same when the branch moves on.
+            "https://github.com/NaChuaN666/UP-CrackNet/archive/4639e8e187528dc384c5014ec49d8d077e9b85a1.zip",
+            "https://github.com/NaChuaN666/UP-CrackNet/archive/refs/heads/main.zip",
+        ),
+        archive="UP-CrackNet.zip",
+        members="dataset",
+        instructions=(
+            "If GitHub cannot be reached, the authors' README also names a Baidu folder: "
+            "https://pan.baidu.com/s/1rKb4f8z8NB1bOCNDFm4log?pwd=5pnj. It asks for a browser. Then run: "
+            "upcrack data fetch crack500_authors --from FOLDER"
+        ),
+        download_mb=577,
+        disk_mb=577,
+        counts={"train": 1896, "val": 348, "test": 1124},
+        sizes=frozenset({(256, 256)}),
+    ),
+    Source(
+        name="crack500_crops360",
+        title="Training crops of Crack500, cut to 360×360",
+        layout="plain",
+        terms=_TERMS_CRACK500,
+        cite=_CITE_CRACK500,
+        instructions=(
+            "We know no public address of these files. Name a folder that holds them: "
+            "upcrack data fetch crack500_crops360 --mirror DIR (or set UPCRACK_MIRROR)"
+        ),
+        disk_mb=100,
+        counts={"all": 1754},
+        shares={"all": (8.5, 8.6)},
+        sizes=frozenset({(360, 360)}),
+    ),
+    Source(
+        name="crack500_kept",
+        title="Stand-in for training: four fifths of the photo groups of crack500_crops360",
+        layout="plain",
+        terms=_TERMS_CRACK500,
+        cite=_CITE_CRACK500,
+        instructions="It is made from crack500_crops360: upcrack data fetch crack500_kept",
+        disk_mb=80,
+        counts={"all": 1421},  # crops of 180 of the 225 groups
+        sizes=frozenset({(360, 360)}),
+        made_from="crack500_crops360",
+    ),
+    Source(
+        name="crack500_heldout",
+        title="Stand-in for testing: one fifth of the photo groups of crack500_crops360",
+        layout="plain",
+        terms=_TERMS_CRACK500,
+        cite=_CITE_CRACK500,
+        instructions="It is made from crack500_crops360: upcrack data fetch crack500_heldout",
+        disk_mb=20,
+        counts={"all": 333},  # crops of the other 45 groups
+        sizes=frozenset({(360, 360)}),
+        made_from="crack500_crops360",
+    ),
+    Source(
+        name="cfd_patches",
+        title="200 patches of 256×256 pixels cut from CrackForest",
+        layout="plain",
+        terms=_TERMS_CFD,
+        cite=_CITE_CFD,
+        instructions="It is made from cfd: upcrack data fetch cfd_patches",
+        disk_mb=30,
+        counts={"all": 200},
+        # The paper's rows imply 1.743 %. Which 200 patches were scored is not said, hence the wide range.
+        shares={"all": (1.2, 2.3)},
+        sizes=frozenset({(256, 256)}),
+        made_from="cfd",
+    ),
+)
+
+SOURCES: dict[str, Source] = {entry.name: entry for entry in _ALL}
+"""Every known set by its name."""
+
+
+def source(name: str) -> Source:
+    """Return the set of this name.
+
+    Raises:
+        UserError: there is no such set; the message lists the names.
+    """
+    if name not in SOURCES:
+        raise UserError(f"unknown data set {name!r}; choose {', '.join(SOURCES)}")
+    return SOURCES[name]
