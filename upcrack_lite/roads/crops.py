@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.roads.layouts import Pair, raise_for, read_pair, size_problem
 from upcrack_lite.roads.reading import image_size, read_mask, resize
+from upcrack_lite.roads.windows import Place, fill, free_places
 
-_CANDIDATES = 4096  # random positions tried in one photo; enough to fill it, few enough to be quick
+__all__ = ["Crops", "enlarged", "free_places", "photo_of", "undamaged_crops"]
+
 # Crack500: an official crop (photo_x_y), one of the paper's authors (photo_n), or one of the kit (run_13_0013)
 _CROP_OF_PHOTO = re.compile(r"(\d{8}_\d{6}|run_\d+)_\d+(?:_\d+)?")
 
@@ -43,12 +46,13 @@ class Crops:
 
 def undamaged_crops(
     pairs: list[Pair],
-    window: int = 160,
+    window: int | Sequence[int] = 160,
     count: int = 300,
     margin: int = 4,
     size: int = 128,
     seed: int = 0,
     max_overlap: float = 0.25,
+    stride: int = 1,
 ) -> Crops:
     """Cut `count` windows without cracks, spread over the photos as evenly as they allow.
 
@@ -56,37 +60,49 @@ def undamaged_crops(
     there are enough. A photo's windows lie at seeded random places. Results depend on names, masks and
     arguments alone, not on where the files lie.
 
+    Several windows, such as (256, 192, 160, 128), are for photos that have no room for the largest one:
+    of DeepCrack's 300 training photos only 72 hold a crack-free square of 256 pixels with a margin of 4;
+    252 hold one of 192, 294 one of 160, and all hold one of 128. A photo's own window is the largest one
+    that has room in it. Smaller windows come in only as far as `count` needs them, in this order:
+
+    1. photos whose own window is the largest size give all their windows of that size, in turns as
+       above; then the photos whose own window is the second size give theirs, and so on;
+    2. if there are still too few, photos also give windows smaller than their own, the largest first,
+       where these fit beside the windows that they gave already.
+
     Args:
-        pairs: photos with masks; in a photo whose mask is None every window counts as crack-free.
-        window: side of a window in pixels of the photo.
+        pairs: photos with masks, of a training split alone; in a photo whose mask is None every window
+            counts as crack-free.
+        window: side of a window in pixels of the photo, or several sides, the largest first.
         count: how many windows.
         margin: a window qualifies if the square that reaches so many pixels further to every side
             holds no crack pixel (pixels beyond the border hold none).
         size: side of the result in pixels; `resize` averages when shrinking, else interpolates (cubic).
         seed: seed of the order and the places.
-        max_overlap: the largest share of a window's area that a second one of the same photo may cover.
+        max_overlap: the largest share of a window's area that a second one of the same photo may cover;
+            of two unequal windows, the share of the smaller one's area.
+        stride: corners lie on a grid of so many pixels; 1 is anywhere.
 
     Raises:
         UserError: fewer windows than asked for, unreadable files (all are listed), or a bad argument.
     """
-    _check(pairs, window, count, margin, size, max_overlap)
-    places, too_small = _places(pairs, window, margin, seed, max_overlap)
+    windows = (window,) if isinstance(window, int | np.integer) else tuple(window)
+    _check(pairs, windows, count, margin, size, max_overlap, stride)
+    places, too_small = _places(pairs, windows, margin, seed, max_overlap, stride)
     available = sum(map(len, places))
     if available < count:
-        small = f" ({too_small} photos are smaller than the window)" if too_small else ""
-        fewer = "ask for fewer, or " if available else ""
-        raise UserError(
-            f"only {available} crack-free windows of {window}×{window} pixels in {len(pairs)} photos{small}, "
-            f"{count} asked for: {fewer}use a smaller window (now {window}), a smaller margin "
-            f"(now {margin}), or more photos"
-        )
+        raise UserError(_too_few(windows, places, too_small, count, margin))
     order = np.random.default_rng(seed).permutation(len(pairs))
-    chosen: list[tuple[int, int, int]] = []  # index of the pair, x, y
-    turn = 0
-    while len(chosen) < count:
-        chosen += [(int(index), *places[index][turn]) for index in order if turn < len(places[index])]
-        turn += 1
-    return _cut(pairs, chosen[:count], window, size)
+    chosen: list[tuple[int, Place]] = []  # index of the pair, place
+    for queues in _stages(places, windows):
+        for turn in range(max(map(len, queues))):
+            chosen += [(int(index), queues[index][turn]) for index in order if turn < len(queues[index])]
+    return _cut(pairs, chosen[:count], size)
+
+
+def enlarged(crops: Crops, size: int) -> int:
+    """Count the windows that are smaller than `size` pixels, so that the result at that size is blurred."""
+    return sum(int(row["window"]) < size for row in crops.rows)
 
 
 def photo_of(name: str) -> str:
@@ -99,34 +115,26 @@ def photo_of(name: str) -> str:
     return match[1] if match else name
 
 
-def free_places(crack_mask: np.ndarray, window: int, margin: int = 0) -> np.ndarray:
-    """Mark the upper left corners of all windows that are free of cracks.
-
-    Args:
-        crack_mask: bool `(H, W)`, no smaller than the window.
-        window, margin: as in `undamaged_crops`.
-
-    Returns:
-        bool `(H - window + 1, W - window + 1)`.
-    """
-    # A window is free of the mask dilated by a square exactly if the window grown by the margin is free
-    # of the mask itself, so that four look-ups in an integral image answer for every place.
-    padded = np.pad(crack_mask, margin).astype(np.uint8)
-    total = cv2.integral(padded)  # (H + 2 margin + 1, W + 2 margin + 1)
-    side = window + 2 * margin
-    inside = total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
-    return inside == 0
-
-
-def _check(pairs: list[Pair], window: int, count: int, margin: int, size: int, max_overlap: float) -> None:
+def _check(
+    pairs: list[Pair],
+    windows: tuple[int, ...],
+    count: int,
+    margin: int,
+    size: int,
+    max_overlap: float,
+    stride: int,
+) -> None:
     """Refuse arguments that cannot work, before any file is read."""
     if not pairs:
         raise UserError("no photos to cut windows from: pairs is empty")
+    if list(windows) != sorted(set(windows), reverse=True) or not windows:
+        raise UserError(f"give several windows as different sides, the largest first; not {windows}")
     for name, value, least in (
-        ("window", window, 1),
+        *(("window", window, 1) for window in windows),
         ("count", count, 1),
         ("size", size, 1),
         ("margin", margin, 0),
+        ("stride", stride, 1),
     ):
         if value < least:
             raise UserError(f"{name} must be at least {least}, not {value}")
@@ -135,10 +143,10 @@ def _check(pairs: list[Pair], window: int, count: int, margin: int, size: int, m
 
 
 def _places(
-    pairs: list[Pair], window: int, margin: int, seed: int, max_overlap: float
-) -> tuple[list[list[tuple[int, int]]], int]:
-    """Find each photo's windows as a list of (x, y), and count the photos smaller than the window."""
-    places: list[list[tuple[int, int]]] = []
+    pairs: list[Pair], windows: tuple[int, ...], margin: int, seed: int, max_overlap: float, stride: int
+) -> tuple[list[list[Place]], int]:
+    """Find each photo's places, its largest windows first, and count the photos smaller than any window."""
+    places: list[list[Place]] = []
     problems: list[str] = []
     too_small = 0
     for pair in pairs:
@@ -151,47 +159,57 @@ def _places(
             continue
         if crack_mask.shape != shape:
             problems.append(size_problem(pair, shape, crack_mask.shape))
-        elif window > min(shape):
-            too_small += 1
-        else:
-            # Seeded by the name, so that another photo more or less does not move this one's windows.
-            rng = np.random.default_rng([seed, zlib.crc32(pair.name.encode())])
-            places[-1] = _scatter(free_places(crack_mask, window, margin), window, max_overlap, rng)
+            continue
+        too_small += min(shape) < windows[-1]
+        # Seeded by the name, so that another photo more or less does not move this one's windows.
+        rng = np.random.default_rng([seed, zlib.crc32(pair.name.encode())])
+        places[-1] = fill(crack_mask, windows, margin, max_overlap, rng, stride)
     raise_for(problems, "no windows can be cut, these files cannot be used")
     return places, too_small
 
 
-def _scatter(
-    free: np.ndarray, window: int, max_overlap: float, rng: np.random.Generator
-) -> list[tuple[int, int]]:
-    """Choose free places at random, one after the other, until no tried place is left."""
-    y, x = np.divmod(np.flatnonzero(free), free.shape[1])
-    order = rng.permutation(len(y))[:_CANDIDATES]
-    y, x = y[order], x[order]
-    chosen: list[tuple[int, int]] = []
-    while len(y):
-        chosen.append((int(x[0]), int(y[0])))
-        across = np.clip(window - np.abs(x - x[0]), 0, None)
-        down = np.clip(window - np.abs(y - y[0]), 0, None)
-        left = across * down <= max_overlap * window**2
-        left[0] = False
-        y, x = y[left], x[left]
-    return chosen
+def _stages(places: list[list[Place]], windows: tuple[int, ...]) -> Iterator[list[list[Place]]]:
+    """Yield the places of each photo that are due together: own windows by size, then smaller ones by size."""
+    for own in (True, False):
+        for window in windows:
+            yield [
+                [p for p in found if p[2] == window and (found[0][2] == window) is own] for found in places
+            ]
 
 
-def _cut(pairs: list[Pair], chosen: list[tuple[int, int, int]], window: int, size: int) -> Crops:
+def _too_few(
+    windows: tuple[int, ...], places: list[list[Place]], too_small: int, count: int, margin: int
+) -> str:
+    """Say how many windows of each size there are, and what helps."""
+    offered = Counter(window for found in places for _, _, window in found)
+    available = offered.total()
+    if len(windows) == 1:
+        what = f"crack-free windows of {windows[0]}×{windows[0]} pixels in {len(places)} photos"
+    else:
+        each = ", ".join(f"{offered[window]} of {window}×{window}" for window in windows)
+        what = f"crack-free windows in {len(places)} photos ({each} pixels)"
+    which = "the window" if len(windows) == 1 else "every window"
+    small = f" ({too_small} photos are smaller than {which})" if too_small else ""
+    fewer = "ask for fewer, or " if available else ""
+    return (
+        f"only {available} {what}{small}, {count} asked for: {fewer}use a smaller window (now {windows[-1]}), "
+        f"a smaller margin (now {margin}), or more photos"
+    )
+
+
+def _cut(pairs: list[Pair], chosen: list[tuple[int, Place]], size: int) -> Crops:
     """Cut the chosen windows, reading each photo once."""
     images = np.empty((len(chosen), size, size, 3), np.uint8)
     problems: list[str] = []
-    for index in sorted({index for index, _, _ in chosen}):
+    for index in sorted({index for index, _ in chosen}):
         try:
             image, _ = read_pair(pairs[index])
         except UserError as error:
             problems.append(str(error))
             continue
-        for position, (owner, x, y) in enumerate(chosen):
+        for position, (owner, (x, y, window)) in enumerate(chosen):
             if owner == index:
                 images[position], _ = resize(image[y : y + window, x : x + window], None, size)
     raise_for(problems, "no windows can be cut, these files cannot be used")
-    rows = [{"name": pairs[index].name, "x": x, "y": y, "window": window} for index, x, y in chosen]
-    return Crops(images, rows, [photo_of(pairs[index].name) for index, _, _ in chosen])
+    rows = [{"name": pairs[index].name, "x": x, "y": y, "window": side} for index, (x, y, side) in chosen]
+    return Crops(images, rows, [photo_of(pairs[index].name) for index, _ in chosen])
