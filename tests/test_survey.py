@@ -1,0 +1,414 @@
+"""A survey holds the right facts about good files, and holds the bad ones too instead of stopping there."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import threading
+import unicodedata
+from pathlib import Path
+
+import cv2
+import imagehash
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.roads import survey as module
+from upcrack_lite.roads.facts import ORIENTATIONS, contrasts, perceptual_hashes, turned
+from upcrack_lite.roads.reading import read_image
+from upcrack_lite.roads.survey import Photo, survey
+from upcrack_lite.roads.synthetic import synthetic_road
+
+
+def write(path: Path, pixels: np.ndarray, **save) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, **save)
+    return path
+
+
+def road(seed: int = 0, size: tuple[int, int] = (60, 40)) -> tuple[np.ndarray, np.ndarray]:
+    """A road of (width, height) with one dark, slanted crack in its upper left; its mask is 0 and 255."""
+    width, height = size
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(120, 180, (height, width, 3), dtype=np.uint8)
+    mask = np.zeros((height, width), np.uint8)
+    cv2.line(mask, (2, 3), (width // 2, height // 3), 255, 2)
+    pixels[mask > 0] = 20
+    return pixels, mask
+
+
+def add(folder: Path, name: str, image_dir: str = "image", mask_dir: str = "mask", **kinds) -> None:
+    pixels, mask = road(sum(name.encode()), kinds.get("size", (60, 40)))
+    write(folder / image_dir / f"{name}.jpg", pixels, quality=95)
+    write(folder / mask_dir / f"{name}.png", mask)
+
+
+def by_name(photos: list[Photo]) -> dict[str, Photo]:
+    return {photo.name: photo for photo in photos}
+
+
+def cut(path: Path, share: float = 0.6) -> None:
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+
+
+def test_the_facts_of_a_pair(tmp_path):
+    add(tmp_path, "a", size=(60, 40))
+    found = survey(tmp_path)
+    (photo,) = found.photos
+    mask = road(size=(60, 40))[1]
+    assert (found.layout, photo.part, photo.name, photo.problem) == ("plain", "all", "a", None)
+    assert (photo.image, photo.mask) == ("image/a.jpg", "mask/a.png")
+    assert photo.image_size == photo.mask_size == (60, 40)
+    assert photo.crack_share == pytest.approx(100 * (mask > 0).mean())
+    assert (photo.gray_share, photo.above_one_share) == (0, None)
+    assert [file.path for file in found.files] == ["image/a.jpg", "mask/a.png"]
+    for file in found.files:
+        data = (tmp_path / file.path).read_bytes()
+        assert (file.bytes, file.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+        assert (file.width, file.height) == (60, 40)
+    assert [file.crack_share for file in found.files] == [None, photo.crack_share]
+    assert (found.unpaired, found.others, found.missing_parts) == ({}, [], [])
+
+
+LAYOUTS = {
+    "deepcrack": (["train", "test"], [("train_img", "train_lab"), ("test_img", "test_lab")]),
+    "crack500": (["train", "val", "test"], [(f"{s}crop", f"{s}crop") for s in ("train", "val", "test")]),
+    "plain": (["all"], [("image", "mask")]),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_parts_of_each_layout(tmp_path, layout):
+    parts, folders = LAYOUTS[layout]
+    for image_dir, mask_dir in folders:
+        for name in ("2", "1"):
+            add(tmp_path, name, image_dir, mask_dir)
+    found = survey(tmp_path)
+    assert found.layout == layout
+    expected = [(part, name) for part in parts for name in ("1", "2")]
+    assert [(photo.part, photo.name) for photo in found.photos] == expected  # each once, not for each split
+    assert len(found.files) == 2 * len(expected)
+
+
+def test_crack500_archives_that_unpack_to_a_folder_in_a_folder(tmp_path):
+    for split in ("train", "val"):
+        add(tmp_path, "a", f"{split}crop/{split}crop", f"{split}crop/{split}crop")
+    found = survey(tmp_path)
+    assert [photo.image for photo in found.photos] == ["traincrop/traincrop/a.jpg", "valcrop/valcrop/a.jpg"]
+    assert found.missing_parts == ["test"]
+    assert (found.others, found.unpaired) == ([], {})
+
+
+def test_the_authors_files_have_undamaged_photos_without_masks(tmp_path):
+    pixels, mask = road(size=(32, 32))
+    for part in ("train", "validation"):
+        for folder in ("a", "b"):
+            write(tmp_path / "dataset/crack500_train" / part / folder / "1.png", pixels)
+    for folder, values in (("a", pixels), ("b", pixels), ("label", mask)):
+        write(tmp_path / "dataset/crack500_test/test_folder_all" / folder / "1.png", values)
+    found = survey(tmp_path)
+    assert [photo.part for photo in found.photos] == ["train", "val", "test"]
+    for photo in found.photos[:2]:
+        assert photo.mask is photo.mask_size is photo.crack_share is photo.gray_share is None
+        assert photo.contrast == ()
+        assert len(photo.hashes) == 8
+    assert found.photos[2].crack_share > 0
+    assert len(found.files) == 4
+    assert found.others == []  # b is known to repeat a
+
+
+def test_cfd_labels_3_and_4_and_photos_that_were_never_labeled(tmp_path):
+    pixels, _ = road(size=(10, 10))
+    labels = np.ones((10, 10), np.uint8)
+    labels[0, :2], labels[1, :3], labels[2, :5] = 2, 4, 3
+    write(tmp_path / "image" / "001.jpg", pixels)
+    write(tmp_path / "image" / "201.jpg", pixels[:, :8])
+    (tmp_path / "groundTruth").mkdir()
+    savemat(tmp_path / "groundTruth" / "001.mat", {"groundTruth": {"Segmentation": labels}})
+    found = survey(tmp_path)
+    (photo,) = found.photos
+    assert (photo.part, photo.name) == ("all", "001")
+    assert photo.crack_share == pytest.approx(5)
+    assert photo.above_one_share == pytest.approx(10)
+    assert photo.gray_share == 0
+    assert [(file.path, file.width, file.crack_share) for file in found.files] == [
+        ("groundTruth/001.mat", 10, pytest.approx(5)),
+        ("image/001.jpg", 10, None),
+        ("image/201.jpg", 8, None),
+    ]
+    assert (found.unpaired, found.others) == ({}, [])
+
+
+def test_bad_files_become_facts_and_the_good_ones_stay(tmp_path):
+    for name in ("good", "cut", "empty", "textmask", "photomask", "size", "turned", "both"):
+        add(tmp_path, name)
+    cut(tmp_path / "image" / "cut.jpg")
+    (tmp_path / "image" / "empty.jpg").write_bytes(b"")
+    (tmp_path / "mask" / "textmask.png").write_text("no mask")
+    gray = np.indices((40, 60)).sum(axis=0) * 2
+    write(tmp_path / "mask" / "photomask.png", gray.astype(np.uint8))
+    write(tmp_path / "mask" / "size.png", road(size=(59, 40))[1])
+    write(tmp_path / "mask" / "turned.png", road(size=(60, 40))[1].T)
+    cut(tmp_path / "image" / "both.jpg")
+    cut(tmp_path / "mask" / "both.png")
+    found = by_name(survey(tmp_path).photos)
+    assert len(found) == 8
+    assert found["good"].problem is None
+    assert "image/cut.jpg: is cut off" in found["cut"].problem
+    assert (found["cut"].image_size, found["cut"].hashes, found["cut"].contrast) == (None, (), ())
+    assert found["cut"].mask_size == (60, 40)
+    assert found["cut"].crack_share > 0  # the mask is fine
+    assert "empty.jpg: is empty" in found["empty"].problem
+    assert "textmask.png: is not an image" in found["textmask"].problem
+    assert "is a photo and no mask of black and white" in found["photomask"].problem
+    for name in ("textmask", "photomask"):
+        bad = found[name]
+        assert (bad.image_size, bad.mask_size) == ((60, 40), None)
+        assert (bad.crack_share, bad.gray_share, bad.contrast) == (None, None, ())
+        assert len(bad.hashes) == 8
+    assert "both.jpg: is cut off" in found["both"].problem
+    assert "both.png: is cut off" in found["both"].problem
+    # Readable, so no problem of reading; the sizes tell.
+    assert found["size"].problem is found["turned"].problem is None
+    assert (found["size"].image_size, found["size"].mask_size) == ((60, 40), (59, 40))
+    assert np.isnan(found["size"].contrast).all()
+    assert found["turned"].mask_size == (40, 60)
+
+
+def test_bad_files_keep_their_checksum_in_the_list_of_files(tmp_path):
+    add(tmp_path, "a")
+    cut(tmp_path / "image" / "a.jpg")
+    photo, mask = survey(tmp_path).files
+    assert photo.sha256 == hashlib.sha256((tmp_path / "image" / "a.jpg").read_bytes()).hexdigest()
+    assert (photo.width, photo.height) == (None, None)
+    assert mask.width == 60
+
+
+def test_files_without_partner_are_listed_and_read(tmp_path):
+    for name in ("a", "orphan", "lonely"):
+        add(tmp_path, name)
+    (tmp_path / "image" / "orphan.jpg").unlink()
+    (tmp_path / "mask" / "lonely.png").unlink()
+    found = survey(tmp_path)
+    assert sorted(found.unpaired) == ["image/lonely.jpg", "mask/orphan.png"]
+    assert "has no mask" in found.unpaired["image/lonely.jpg"]
+    assert [photo.name for photo in found.photos] == ["a"]
+    shares = {file.path: file.crack_share for file in found.files}
+    assert shares["mask/orphan.png"] > 0
+    assert shares["image/lonely.jpg"] is None
+
+
+def test_an_orphaned_mask_beside_photos_in_one_folder_is_a_mask(tmp_path):
+    for split in ("train", "val", "test"):
+        add(tmp_path, "a", f"{split}crop", f"{split}crop")
+    (tmp_path / "testcrop" / "a.jpg").unlink()
+    found = survey(tmp_path)
+    assert list(found.unpaired) == ["testcrop/a.png"]
+    assert {file.path: file.crack_share for file in found.files}["testcrop/a.png"] > 0
+
+
+def test_stray_files_are_named_hidden_and_own_ones_are_not(tmp_path):
+    add(tmp_path, "a")
+    for stray in ("README.md", "image/notes.txt", "more/deep/x.png", "image/manifest.csv"):
+        (tmp_path / stray).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / stray).write_text("x")
+    for quiet in (".DS_Store", "image/._a.jpg", ".cache/x.png", "manifest.csv"):
+        (tmp_path / quiet).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / quiet).write_text("x")
+    (tmp_path / "recovered_names.csv").write_text("file,group\n")
+    found = survey(tmp_path)
+    assert found.others == ["README.md", "image/manifest.csv", "image/notes.txt", "more/deep/x.png"]
+    companion = next(file for file in found.files if file.path == "recovered_names.csv")
+    assert (companion.bytes, companion.width, companion.crack_share) == (11, None, None)
+    assert len(found.files) == 3
+
+
+def test_names_with_spaces_and_in_other_scripts(tmp_path):
+    names = ["Straße 7, links", "дорога", "道路", unicodedata.normalize("NFD", "fissuré"), "a;b'c"]
+    for name in names:
+        add(tmp_path / "mein Satz", name)
+    found = survey(tmp_path / "mein Satz")
+    assert sorted(photo.name for photo in found.photos) == sorted(names)
+    assert all(photo.problem is None and photo.crack_share > 0 for photo in found.photos)
+
+
+def test_gray_photos_16_bit_photos_and_soft_masks(tmp_path):
+    pixels, mask = road()
+    write(tmp_path / "image" / "gray.png", pixels[..., 0])
+    cv2.imwrite(str(tmp_path / "image" / "deep.png"), pixels.astype(np.uint16) * 257)
+    write(tmp_path / "image" / "bits.png", pixels)
+    soft = mask.copy()
+    soft[20, :24] = 90  # 1 % of the pixels, below the cut
+    write(tmp_path / "mask" / "gray.png", soft)
+    cv2.imwrite(str(tmp_path / "mask" / "deep.png"), soft.astype(np.uint16) * 257)
+    write(tmp_path / "mask" / "bits.png", (mask > 0).astype(np.uint8))
+    found = by_name(survey(tmp_path).photos)
+    assert all(photo.problem is None for photo in found.values())
+    assert len({photo.crack_share for photo in found.values()}) == 1
+    assert found["gray"].gray_share == found["deep"].gray_share == pytest.approx(24 / 2400)
+    assert found["bits"].gray_share == 0
+
+
+@pytest.mark.parametrize("folders", [["image", "mask"], ["train_img", "train_lab", "test_img", "test_lab"]])
+def test_an_empty_set_is_surveyed_and_holds_nothing(tmp_path, folders):
+    for name in folders:
+        (tmp_path / name).mkdir()
+    found = survey(tmp_path)
+    assert (found.photos, found.files, found.missing_parts) == ([], [], [])
+
+
+def test_what_is_no_set_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no data set in a known layout"):
+        survey(tmp_path)
+    with pytest.raises(UserError, match="no such folder"):
+        survey(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="'train' of the layout deepcrack is not there"):
+        survey(tmp_path, "deepcrack")
+    with pytest.raises(UserError, match="unknown layout 'coco'"):
+        survey(tmp_path, "coco")
+    with pytest.raises(UserError, match="workers"):
+        survey(tmp_path, workers=0)
+
+
+def test_a_file_that_the_system_refuses_is_a_fact_too(tmp_path, monkeypatch):
+    add(tmp_path, "a")
+    read_bytes = Path.read_bytes
+
+    def refusing(path: Path) -> bytes:
+        if path.name == "a.jpg":
+            raise PermissionError(13, "Permission denied")
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refusing)
+    found = survey(tmp_path)
+    assert "cannot be read (Permission denied)" in found.photos[0].problem
+    assert (found.files[0].bytes, found.files[0].sha256) == (0, "")
+    assert found.files[1].sha256
+
+
+def test_the_number_of_workers_changes_nothing(tmp_path):
+    for index in range(9):
+        add(tmp_path, str(index))
+    assert survey(tmp_path, workers=1) == survey(tmp_path, workers=4)
+
+
+def test_only_a_few_pairs_are_in_hand_at_a_time(tmp_path, monkeypatch):
+    for index in range(30):
+        add(tmp_path, str(index))
+    begun, ended, lock, most = [0], [0], threading.Lock(), [0]
+    look = module.look_at_pair
+
+    def counting(*arguments):
+        with lock:
+            begun[0] += 1
+        return look(*arguments)
+
+    class Slow:  # stands for whatever takes the results: it sees how far ahead the work has run
+        def __init__(self, results, **_):
+            self.results = results
+
+        def __iter__(self):
+            for result in self.results:
+                ended[0] += 1
+                most[0] = max(most[0], begun[0] - ended[0])
+                yield result
+
+    monkeypatch.setattr(module, "look_at_pair", counting)
+    monkeypatch.setattr(module, "tqdm", Slow)
+    assert len(survey(tmp_path, workers=2).photos) == 30
+    assert most[0] <= 5
+
+
+def test_the_eight_orientations_are_the_dihedral_group():
+    pixels = np.arange(6).reshape(2, 3)
+    all_ways = [turned(pixels, index) for index in range(8)]
+    assert len(ORIENTATIONS) == len({(way.shape, way.tobytes()) for way in all_ways}) == 8
+    assert (all_ways[0] == pixels).all()
+    assert (all_ways[1] == np.rot90(pixels)).all()
+    assert (all_ways[4] == pixels[:, ::-1]).all()
+
+
+def test_hashes_are_those_of_imagehash_and_follow_a_turned_photo():
+    image, _ = synthetic_road(128, seed=5)
+    hashes = perceptual_hashes(image)
+    assert len(set(hashes)) == 8
+    assert all(0 <= value < 2**64 for value in hashes)
+    assert hashes[0] == int(str(imagehash.phash(Image.fromarray(image))), 16)
+    for index in range(8):
+        upright = perceptual_hashes(np.ascontiguousarray(turned(image, index)))[0]
+        assert (upright ^ hashes[index]).bit_count() <= 4
+
+
+def test_contrast_is_largest_for_the_mask_as_it_lies():
+    image, mask = road(size=(80, 80))
+    found = contrasts(image, mask > 0)
+    assert len(found) == 8
+    assert np.argmax(found) == 0
+    assert found[0] > 2
+    assert max(found[1:]) < found[0] / 2
+    for index in range(8):
+        laid_wrong = contrasts(image, turned(mask, index) > 0)
+        best = int(np.argmax(laid_wrong))
+        assert (turned(turned(mask, index), best) == mask).all()
+
+
+def test_contrast_is_nan_where_a_turned_mask_does_not_fit():
+    image, mask = road(size=(60, 40))
+    upright, sideways = contrasts(image, mask > 0), contrasts(image, mask.T > 0)
+    assert [math.isnan(value) for value in upright] == [False, True] * 4
+    assert [math.isnan(value) for value in sideways] == [True, False] * 4
+    assert max(sideways[1::2]) == pytest.approx(upright[0])  # one quarter turn, mirrored, puts it right
+    for nothing in (np.zeros_like(mask), np.full_like(mask, 255)):
+        assert np.isnan(contrasts(image, nothing > 0)).all()
+    flat = contrasts(np.full_like(image, 90), mask > 0)
+    assert flat[0] == 0
+
+
+def test_contrast_of_a_large_photo_keeps_thin_cracks():
+    image = np.full((900, 1200, 3), 150, np.uint8)
+    mask = np.zeros((900, 1200), bool)
+    mask[300, 100:700] = True  # one pixel wide, a fifth of one at the size where contrast is measured
+    image[mask] = 30
+    assert contrasts(image, mask)[0] > 1
+
+
+@pytest.mark.mirror
+@pytest.mark.parametrize(
+    ("name", "counts", "shares"),
+    [
+        ("deepcrack", {"train": 300, "test": 237}, {"train": 2.913, "test": 4.327}),
+        ("cfd", {"all": 118}, {"all": 1.623}),
+        ("crack500_official_samples", {"train": 6, "val": 6, "test": 6}, {}),
+    ],
+)
+def test_real_sets(mirror, name, counts, shares):
+    found = survey(mirror / name)
+    assert {part: sum(p.part == part for p in found.photos) for part in counts} == counts
+    assert sum(counts.values()) == len(found.photos)
+    assert (found.unpaired, found.others, found.missing_parts) == ({}, [], [])
+    assert all(photo.problem is None and photo.gray_share == 0 for photo in found.photos)
+    for part, share in shares.items():
+        pixels = np.array([math.prod(p.mask_size) for p in found.photos if p.part == part])
+        cracks = np.array([p.crack_share for p in found.photos if p.part == part])
+        assert (pixels * cracks).sum() / pixels.sum() == pytest.approx(share, abs=0.001)
+    if name in ("deepcrack", "cfd"):  # cracks are dark there, and masks lie as their photos do
+        gains = [np.nanmax(photo.contrast[1:]) - photo.contrast[0] for photo in found.photos]
+        assert max(gains) < 0.2
+    if name == "cfd":
+        assert np.mean([photo.above_one_share for photo in found.photos]) == pytest.approx(2.287, abs=0.001)
+        unlabeled = [file for file in found.files if file.path in ("image/328.jpg", "image/329.jpg")]
+        assert [(file.width, file.height) for file in unlabeled] == [(320, 480)] * 2
+
+
+@pytest.mark.mirror
+def test_hashes_of_real_photos_follow_every_turn(mirror):
+    for path in sorted((mirror / "deepcrack" / "test_img").iterdir())[::40]:
+        image = read_image(path)
+        hashes = perceptual_hashes(image)
+        assert hashes[0] == int(str(imagehash.phash(Image.fromarray(image))), 16)
+        for index in range(8):
+            upright = perceptual_hashes(np.ascontiguousarray(turned(image, index)))[0]
+            assert (upright ^ hashes[index]).bit_count() <= 4
