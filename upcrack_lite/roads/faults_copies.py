@@ -1,0 +1,120 @@
+"""Checks on copies: the same photo twice, also changed, turned or as a neighboring crop. Chapter: the data.
+
+A photo of the test part that the training part holds too makes scores too good, so copies across parts weigh
+more than copies inside one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from upcrack_lite.roads.crops import photo_of
+from upcrack_lite.roads.facts import ORIENTATIONS
+from upcrack_lite.roads.findings import Case, Finding, count, few, pairs_of
+from upcrack_lite.roads.likeness import near_duplicates
+from upcrack_lite.roads.survey import Photo
+
+_LISTED = 200  # near-duplicates across parts that are listed one by one; the rest are counted
+
+
+def exact_photos(case: Case) -> Iterator[Finding]:
+    """Photos with the same bytes."""
+    for same in _same(case, [(photo, photo.image) for photo in case.survey.photos]):
+        paths = tuple(photo.image for photo in same)
+        parts = list(dict.fromkeys(photo.part for photo in same))
+        if len(parts) > 1:
+            message = (
+                f"{few(paths)}: the same photo in {' and '.join(parts)}, so a test would ask for what was "
+                "trained on; keep it in one part"
+            )
+            yield Finding("duplicate", "error", message, paths)
+        else:
+            yield Finding("duplicate", "warning", f"{few(paths)}: the same photo; keep one", paths)
+
+
+def exact_masks(case: Case) -> Iterator[Finding]:
+    """Masks with the same bytes although the photos differ, and a photo that stands in for its mask."""
+    with_crack = [photo for photo in pairs_of(case.survey.photos) if photo.crack_share]
+    for same in _same(case, [(photo, photo.mask) for photo in with_crack]):
+        if len({case.sha256.get(photo.image) for photo in same}) > 1:
+            paths = tuple(photo.mask for photo in same)
+            message = (
+                f"{few(paths)}: the same mask for different photos; at most one can be right, copy them again"
+            )
+            yield Finding("duplicate mask", "warning", message, paths)
+    for photo in case.survey.photos:
+        sums = [case.sha256.get(path) for path in (photo.image, photo.mask) if path]
+        if len(sums) == 2 and sums[0] and sums[0] == sums[1]:
+            message = f"{photo.mask}: is the photo itself, not a mask; copy the mask again"
+            yield Finding("duplicate mask", "error", message, (photo.image, photo.mask))
+
+
+def shared_photos(case: Case) -> Iterator[Finding]:
+    """Crops of one Crack500 photo: they show the same road, and some overlap."""
+    groups: dict[str, dict[str, list[str]]] = {}
+    for photo in case.survey.photos:
+        if (group := photo_of(photo.name)) != photo.name:
+            groups.setdefault(group, {}).setdefault(photo.part, []).append(photo.image)
+    for group, parts in sorted(groups.items()):
+        if len(parts) > 1:
+            paths = [path for part in parts.values() for path in part]
+            message = (
+                f"{group}: crops of this one photo are in {' and '.join(parts)} ({few(paths)}), so a test would "
+                "ask for what was trained on; split by photo"
+            )
+            yield Finding("shared photo", "error", message, tuple(paths))
+    for part in case.parts:
+        several = [paths[part] for paths in groups.values() if len(paths.get(part, ())) > 1]
+        if several:
+            message = (
+                f"{part}: {sum(map(len, several))} photos are crops of {count(len(several), 'larger photo')}; "
+                "neighbors may overlap, so split such a part by photo, never at random"
+            )
+            yield Finding("shared photo", "note", message)
+
+
+def near_copies(case: Case) -> Iterator[Finding]:
+    """Photos that look alike without having the same bytes."""
+    across: list[Finding] = []
+    inside: dict[str, list[str]] = {}
+    for a, b, distance, turned in near_duplicates(case.survey.photos):
+        if _told_already(case, a, b):
+            continue
+        if a.part == b.part:
+            inside.setdefault(a.part, []).extend((a.image, b.image))
+            continue
+        laid = f", the second one {ORIENTATIONS[turned]}" if turned else ""
+        message = (
+            f"{a.image} and {b.image}: look like one photo in {a.part} and {b.part}{laid} (distance {distance:.1f} "
+            "of 64); look at them, and keep the spot in one part"
+        )
+        across.append(Finding("near-duplicate", "warning", message, (a.image, b.image)))
+    yield from across[:_LISTED]
+    if more := across[_LISTED:]:
+        paths = tuple(dict.fromkeys(path for finding in more for path in finding.paths))
+        message = f"{len(more)} more pairs of photos look like one photo in two parts; split the set anew"
+        yield Finding("near-duplicate", "warning", message, paths)
+    for part, paths in inside.items():
+        first = [f"{a} and {b}" for a, b in zip(paths[::2], paths[1::2], strict=True)]
+        message = (
+            f"{part}: {count(len(first), 'pair')} of photos that look alike, some perhaps turned or mirrored "
+            f"({few(first)}); keep both in one part when you split it"
+        )
+        yield Finding("near-duplicate", "note", message, tuple(sorted(set(paths))))
+
+
+def _same(case: Case, files: list[tuple[Photo, str]]) -> list[list[Photo]]:
+    """Group the photos whose files have the same checksum; groups of two or more, in the survey's order."""
+    groups: dict[str, list[Photo]] = {}
+    for photo, path in files:
+        if path in case.sha256:
+            groups.setdefault(case.sha256[path], []).append(photo)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _told_already(case: Case, a: Photo, b: Photo) -> bool:
+    """Tell whether the two are exact copies or crops of one photo, which other checks report."""
+    sums = [case.sha256.get(photo.image) for photo in (a, b)]
+    if sums[0] is not None and sums[0] == sums[1]:
+        return True
+    return photo_of(a.name) == photo_of(b.name) != a.name
