@@ -7,14 +7,22 @@ more than copies inside one.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import isnan
 
+import numpy as np
+
+from upcrack_lite.errors import UserError
 from upcrack_lite.roads.crops import photo_of
 from upcrack_lite.roads.facts import ORIENTATIONS
 from upcrack_lite.roads.findings import Case, Finding, count, few, pairs_of
 from upcrack_lite.roads.likeness import near_duplicates
+from upcrack_lite.roads.reading import read_mask
 from upcrack_lite.roads.survey import Photo
 
 _LISTED = 200  # near-duplicates across parts that are listed one by one; the rest are counted
+_POOR_FIT = (
+    0.3  # contrast below which a mask may belong to another photo; CFD and DeepCrack have 6 and 0 such
+)
 
 
 def exact_photos(case: Case) -> Iterator[Finding]:
@@ -35,12 +43,13 @@ def exact_photos(case: Case) -> Iterator[Finding]:
 def exact_masks(case: Case) -> Iterator[Finding]:
     """Masks with the same bytes although the photos differ, and a photo that stands in for its mask."""
     with_crack = [photo for photo in pairs_of(case.survey.photos) if photo.crack_share]
-    for same in _same(case, [(photo, photo.mask) for photo in with_crack]):
+    by_bytes = _same(case, [(photo, photo.mask) for photo in with_crack])
+    for same in by_bytes + _same_pixels(case, with_crack):
         if len({case.sha256.get(photo.image) for photo in same}) > 1:
             paths = tuple(photo.mask for photo in same)
-            message = (
-                f"{few(paths)}: the same mask for different photos; at most one can be right, copy them again"
-            )
+            which = _worst_fit(same)
+            hint = f"{which.mask} fits its photo worst" if which else "at most one can be right"
+            message = f"{few(paths)}: the same mask for different photos; {hint}, look at it and leave it out"
             yield Finding("duplicate mask", "warning", message, paths)
     for photo in case.survey.photos:
         sums = [case.sha256.get(path) for path in (photo.image, photo.mask) if path]
@@ -110,6 +119,39 @@ def _same(case: Case, files: list[tuple[Photo, str]]) -> list[list[Photo]]:
         if path in case.sha256:
             groups.setdefault(case.sha256[path], []).append(photo)
     return [group for group in groups.values() if len(group) > 1]
+
+
+def _same_pixels(case: Case, photos: list[Photo]) -> list[list[Photo]]:
+    """Group masks of the same pixels in different bytes, such as two `.mat` files with other dates in them.
+
+    Only masks that have exactly one share and of which one fits its photo badly are read again: a handful.
+    """
+    groups: dict[tuple[object, ...], list[Photo]] = {}
+    for photo in photos:
+        groups.setdefault((photo.mask_size, photo.crack_share), []).append(photo)
+    found = []
+    for group in groups.values():
+        one_each = list({case.sha256.get(photo.mask, photo.mask): photo for photo in group}.values())
+        worst = _worst_fit(one_each)
+        if len(one_each) > 1 and worst and worst.contrast[0] < _POOR_FIT:
+            same = [photo for photo in one_each if _equal_masks(case, photo, worst)]
+            found += [same] if len(same) > 1 else []
+    return found
+
+
+def _worst_fit(photos: list[Photo]) -> Photo | None:
+    """The photo whose mask has the least contrast; None where contrast is not known."""
+    known = [photo for photo in photos if photo.contrast and not isnan(photo.contrast[0])]
+    return min(known, key=lambda photo: photo.contrast[0], default=None)
+
+
+def _equal_masks(case: Case, a: Photo, b: Photo) -> bool:
+    """Tell whether two masks hold the same pixels."""
+    try:
+        masks = [read_mask(case.survey.folder / photo.mask) for photo in (a, b)]
+    except UserError:  # gone since the survey
+        return False
+    return np.array_equal(*masks)
 
 
 def _told_already(case: Case, a: Photo, b: Photo) -> bool:

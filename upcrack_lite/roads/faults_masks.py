@@ -14,8 +14,6 @@ from upcrack_lite.roads.findings import Case, Finding, count, few, pairs_of, poo
 from upcrack_lite.roads.likeness import better_orientation
 
 _PHOTO_LIKE = 0.15  # share of gray from which a mask is no mask; JPEG leaves up to 0.07 on real masks
-    0.1  # share of gray from which a mask is no mask; JPEG at quality 60 leaves 0.03 beside wide cracks
-)
 _MOSTLY_CRACK = 60.0  # percent; the largest real mask of DeepCrack, CFD and Crack500's crops has 53 %
 _FEW_WRONG = 0.01  # share of a part's masks; 4 of 1754 is what the rule gets wrong in Crack500's crops
 _SAME_SHARE = 0.02  # percent of crack: converted CFD masks of the right labels differ by less

@@ -1,7 +1,7 @@
 """Is this set the one it should be, and fit to score on? All checks over a survey. Chapter: the data.
 
 A check is a small function from a `Case` to findings; the modules `faults_files`, `faults_masks` and
-`faults_copies` hold them. They judge the facts of the survey, so no photo is read again.
+`faults_copies` hold them. They judge the facts of the survey and read no photo again.
 """
 
 from __future__ import annotations
