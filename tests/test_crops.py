@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.roads.crops import free_places, photo_of, undamaged_crops
+from upcrack_lite.roads.crops import enlarged, free_places, photo_of, undamaged_crops
 from upcrack_lite.roads.datasets import Pair, pairs, read_image, read_mask, unlabeled
 
 
@@ -126,6 +126,104 @@ def test_bad_files_are_all_listed(road_set):
     )
 
 
+@pytest.fixture
+def uneven_set(tmp_path) -> list[Pair]:
+    """Nine photos of 60×60 pixels whose cracks leave room on their left: 50 pixels, 30, or 20; three each."""
+    rng = np.random.default_rng(5)
+    found = []
+    for index in range(9):
+        mask = np.zeros((60, 60), np.uint8)
+        mask[:, (50, 30, 20)[index % 3] :: 3] = 255
+        image, label = tmp_path / f"u{index}.jpg", tmp_path / f"u{index}.png"
+        Image.fromarray(rng.integers(0, 256, (60, 60, 3), dtype=np.uint8)).save(image)
+        Image.fromarray(mask).save(label)
+        found.append(Pair(f"u{index}", image, label))
+    return found
+
+
+def share(first: dict, second: dict) -> float:
+    """The area that two windows have in common, as a share of the smaller one."""
+    across, down = (
+        min(first[axis] + first["window"], second[axis] + second["window"]) - max(first[axis], second[axis])
+        for axis in "xy"
+    )
+    return max(0, across) * max(0, down) / min(first["window"], second["window"]) ** 2
+
+
+def test_smaller_windows_come_in_only_as_far_as_the_count_needs_them(uneven_set):
+    sides = (40, 25, 15)
+    wide, middle = {"u0", "u3", "u6"}, {"u1", "u4", "u7"}
+
+    def cut(count):
+        return undamaged_crops(uneven_set, sides, count, margin=0, size=8, max_overlap=0.2).rows
+
+    def first(count, side):
+        return [row["name"] for row in cut(count) if row["window"] == side]
+
+    assert set(first(3, 40)) == wide
+    with pytest.raises(UserError, match=r"only \d+ crack-free windows in 9 photos \(") as caught:
+        cut(1000)
+    total = int(str(caught.value).split()[1])
+    rows = cut(total)
+    offered = Counter(row["window"] for row in rows)
+    assert all(f"{offered[side]} of {side}×{side}" in str(caught.value) for side in sides)
+    # Own windows by size: all of 40, then 25 from photos without room for 40, then 15 from the rest.
+    own = {name: 40 if name in wide else 25 if name in middle else 15 for name in (f"u{i}" for i in range(9))}
+    is_own = [row["window"] == own[row["name"]] for row in rows]
+    number = sum(is_own)
+    assert all(is_own[:number])
+    for part in (rows[:number], rows[number:]):
+        windows = [row["window"] for row in part]
+        assert windows == sorted(windows, reverse=True)
+        assert len(set(windows)) > 1
+    assert {row["name"] for row in rows[:number]} == set(own)
+    for position, row in enumerate(rows):
+        assert all(share(row, other) <= 0.2 for other in rows[:position] if other["name"] == row["name"])
+    for count in (1, 4, 9, number, number + 1):
+        assert cut(count) == rows[:count]
+
+
+def test_one_window_in_a_tuple_is_that_window(road_set):
+    one, several = (undamaged_crops(road_set, window, 30, size=8) for window in (16, (16,)))
+    assert one.rows == several.rows
+    assert (one.images == several.images).all()
+    wide = undamaged_crops(road_set, (80, 16), 30, size=8)  # 80 fits no photo
+    assert wide.rows == one.rows
+
+
+def test_windows_smaller_than_the_size_count_as_enlarged(uneven_set):
+    crops = undamaged_crops(uneven_set, (40, 25, 15), 9, margin=0, size=25)
+    assert crops.images.shape == (9, 25, 25, 3)
+    smaller = sum(row["window"] == 15 for row in crops.rows)
+    assert enlarged(crops, 15) == 0
+    assert enlarged(crops, 25) == smaller
+    assert enlarged(crops, 41) == 9
+
+
+def test_corners_lie_on_the_grid_of_the_stride(road_set):
+    crops = undamaged_crops(road_set, 16, 20, size=8, stride=7)
+    assert all(row["x"] % 7 == row["y"] % 7 == 0 for row in crops.rows)
+    assert any(row["x"] for row in crops.rows)
+    assert any(row["x"] % 7 for row in undamaged_crops(road_set, 16, 20, size=8).rows)
+
+
+@pytest.mark.parametrize("window", [(), (16, 16), (16, 32), (16, 0)])
+def test_windows_must_be_given_the_largest_first(road_set, window):
+    with pytest.raises(UserError, match="window"):
+        undamaged_crops(road_set, window, 3)
+    with pytest.raises(UserError, match="stride must be at least 1"):
+        undamaged_crops(road_set, 16, 3, stride=0)
+
+
+def test_the_crops_of_this_set_stay_the_same_from_version_to_version(tmp_path):
+    mask = np.zeros((70, 90), np.uint8)
+    mask[:, 40:42] = 255
+    Image.fromarray(mask).save(tmp_path / "a.png")
+    Image.fromarray(np.zeros((70, 90, 3), np.uint8)).save(tmp_path / "a.jpg")
+    rows = undamaged_crops([Pair("a", tmp_path / "a.jpg", tmp_path / "a.png")], 16, 3, size=8).rows
+    assert [(row["x"], row["y"]) for row in rows] == [(16, 15), (19, 2), (15, 29)]
+
+
 def test_crops_of_one_crack500_photo_form_one_group():
     assert photo_of("20160222_081011_1_721") == photo_of("20160222_081011_641_361") == "20160222_081011"
     assert photo_of("11125-1") == "11125-1"
@@ -148,3 +246,18 @@ def test_official_crack500_crops_group_by_photo(mirror):
     crops = undamaged_crops(pairs(mirror / "crack500_official_samples"), window=160, count=12, size=64)
     assert {len(group) for group in crops.groups} == {len("20160222_081011")}
     assert len(set(crops.groups)) < len({row["name"] for row in crops.rows})
+
+
+@pytest.mark.mirror
+def test_how_many_deepcrack_photos_have_room_for_each_window(mirror):
+    masks = [read_mask(pair.mask) for pair in pairs(mirror / "deepcrack", split="train")]
+    room = {side: sum(free_places(mask, side, 4).any() for mask in masks) for side in (256, 192, 160, 128)}
+    assert room == {256: 72, 192: 252, 160: 294, 128: 300}
+
+
+@pytest.mark.mirror
+def test_300_deepcrack_crops_as_large_as_the_photos_allow(mirror):
+    crops = undamaged_crops(pairs(mirror / "deepcrack", split="train"), (256, 192, 160, 128), 300, size=256)
+    assert Counter(row["window"] for row in crops.rows) == {256: 72, 192: 228}
+    assert enlarged(crops, 256) == 228
+    assert len(set(crops.groups)) == 252

@@ -25,6 +25,7 @@ def whole_folder(target: Path) -> Iterator[Path]:
     Raises:
         UserError: `target` exists with other content, or cannot be written.
     """
+    target = target.absolute()
     check_writable(target.parent)
     aside = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
     try:
@@ -35,9 +36,8 @@ def whole_folder(target: Path) -> Iterator[Path]:
         else:
             aside.rename(target)
     except OSError as error:
-        why = error.strerror or error
         raise UserError(
-            f"{target} cannot be written ({why}): name a folder that you may write to, or free space"
+            f"{target} cannot be written ({error}): name a folder that you may write to, or free space"
         ) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)  # after an error or a repetition; renamed away otherwise

@@ -19,6 +19,17 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.files import write_csv
 from upcrack_lite.roads.aside import whole_folder
 from upcrack_lite.roads.layouts import raise_for
+from upcrack_lite.roads.patches import make_cfd_patches
+
+__all__ = [
+    "PARTS",
+    "crack500_groups",
+    "crack500_partition",
+    "draw_partition",
+    "make_cfd_patches",
+    "make_partition",
+    "write_partition",
+]
 
 PARTS = ("kept", "heldout")
 CROPS360 = 1754
