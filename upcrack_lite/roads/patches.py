@@ -59,8 +59,8 @@ def make_cfd_patches(
     """
     if count < 1 or size < 1:
         raise UserError(f"count and size must be at least 1, not {count} and {size}")
-    if not 0 <= max_overlap <= 1:
-        raise UserError(f"max_overlap is a share of a patch: from 0 to 1, not {max_overlap}")
+    if not 0 <= max_overlap < 1:
+        raise UserError(f"max_overlap is a share of a patch: at least 0 and below 1, not {max_overlap}")
     target = Path(target)
     photos = _read(pairs(cfd, "cfd", "test"), size)
     shapes = [mask.shape for _, mask in photos.values()]

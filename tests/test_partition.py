@@ -1,0 +1,304 @@
+"""Sets made from other sets: Crack500's training crops in two parts by photo, and CFD cut to patches."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections import Counter
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.roads.crops import photo_of
+from upcrack_lite.roads.datasets import pairs, read_image, read_mask
+from upcrack_lite.roads.partition import (
+    CROPS360,
+    PARTITION,
+    crack500_partition,
+    draw_partition,
+    make_cfd_patches,
+    make_partition,
+    write_partition,
+)
+from upcrack_lite.roads.patches import largest_overlap, patch_places
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def committed() -> dict[str, str]:
+    with PARTITION.open(newline="", encoding="utf-8") as file:
+        return {row["group"]: row["part"] for row in csv.DictReader(file)}
+
+
+@pytest.fixture
+def crops360(tmp_path) -> Path:
+    """As many files as the real set, of a few bytes each, in the real groups; the number 7 is left out."""
+    folder, groups = tmp_path / "crack500_crops360", list(committed())
+    numbers = [number for number in range(1, CROPS360 + 2) if number != 7]
+    for name in ("image", "mask"):
+        (folder / name).mkdir(parents=True)
+    lines = ["file,recovered,group"]
+    for number in numbers:
+        (folder / "image" / f"{number}.jpg").write_bytes(b"photo %d" % number)
+        (folder / "mask" / f"{number}.png").write_bytes(b"mask %d" % number)
+        lines.append(f"{number}.jpg,1,{groups[number % len(groups)]}")
+    (folder / "recovered_names.csv").write_bytes("\r\n".join(lines).encode())
+    return folder
+
+
+def test_the_list_that_comes_with_the_kit_is_the_drawn_one(tmp_path):
+    parts = committed()
+    assert Counter(parts.values()) == {"kept": 180, "heldout": 45}
+    assert parts == draw_partition(parts)
+    write_partition(parts, tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_bytes() == PARTITION.read_bytes()
+
+
+def test_a_draw_depends_on_the_groups_and_the_seed_alone():
+    groups = [f"g{number}" for number in range(20)]
+    parts = draw_partition(groups)
+    assert parts == draw_partition([*reversed(groups), *groups])
+    assert Counter(parts.values()) == {"kept": 16, "heldout": 4}
+    assert parts != draw_partition(groups, seed=1)
+    assert Counter(draw_partition(groups, share=0.5).values()) == {"kept": 10, "heldout": 10}
+
+
+def test_the_parts_share_no_photo_and_miss_no_crop(crops360, tmp_path):
+    names, groups = {}, {}
+    for part in ("kept", "heldout"):
+        made = make_partition(crops360, part, tmp_path / f"crack500_{part}")
+        found = pairs(made)  # the plain layout
+        names[part] = {int(pair.name[-4:]) for pair in found}
+        groups[part] = {photo_of(pair.name) for pair in found}
+    assert not groups["kept"] & groups["heldout"]
+    assert groups["kept"] | groups["heldout"] == set(committed())
+    assert not names["kept"] & names["heldout"]
+    assert names["kept"] | names["heldout"] == set(range(1, CROPS360 + 2)) - {7}
+    parts = crack500_partition(crops360)
+    assert {int(Path(file).stem) for file, part in parts.items() if part == "kept"} == names["kept"]
+
+
+def test_files_are_copied_byte_for_byte_and_listed(crops360, tmp_path):
+    made = make_partition(crops360, "heldout", tmp_path / "made")
+    rows = list(csv.DictReader((made / "index.csv").read_text(encoding="utf-8").splitlines()))
+    assert len(rows) == len(list((made / "image").iterdir())) == len(list((made / "mask").iterdir()))
+    for row in rows:
+        number = int(Path(row["source"]).stem)
+        assert row["name"] == f"{row['group']}_{number:04d}"
+        for folder, ending in (("image", "jpg"), ("mask", "png")):
+            data = (made / folder / f"{row['name']}.{ending}").read_bytes()
+            assert data == (crops360 / folder / f"{number}.{ending}").read_bytes()
+            assert hashlib.sha256(data).hexdigest() == row[f"{folder}_sha256"]
+
+
+def test_a_second_time_is_a_no_op_and_other_content_is_refused(crops360, tmp_path):
+    target = make_partition(crops360, "heldout", tmp_path / "made")
+    state = {path: path.stat().st_mtime_ns for path in target.rglob("*")}
+    make_partition(crops360, "heldout", target)
+    assert {path: path.stat().st_mtime_ns for path in target.rglob("*")} == state
+    some = sorted((target / "image").iterdir())
+    some[0].write_bytes(b"photo X")
+    some[1].unlink()
+    (target / "image" / "mine.jpg").write_bytes(b"x")
+    before = content(target)
+    with pytest.raises(UserError, match=r"made: exists with other content \(3 files\)") as caught:
+        make_partition(crops360, "heldout", target)
+    message = str(caught.value)
+    assert f"{some[0].name}: has other content" in message
+    assert f"{some[1].name}: is not there" in message
+    assert "mine.jpg: does not belong there" in message
+    assert content(target) == before
+    with pytest.raises(UserError, match="other content"):
+        make_partition(crops360, "kept", target)
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(UserError, match="is a file"):
+        make_partition(crops360, "kept", tmp_path / "file")
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_missing_files_are_listed_all_at_once(crops360, tmp_path):
+    (crops360 / "image" / "12.jpg").unlink()
+    (crops360 / "mask" / "900.png").unlink()
+    with pytest.raises(UserError, match=r"the set is not complete; copy it again \(2\)") as caught:
+        make_partition(crops360, "kept", tmp_path / "made")
+    assert "12.jpg: there is" in str(caught.value)
+    assert "900.png: there is" in str(caught.value)
+    assert not (tmp_path / "made").exists()
+    with pytest.raises(UserError, match="unknown part 'test'; choose kept, heldout"):
+        make_partition(crops360, "test", tmp_path / "made")
+
+
+def test_an_error_half_way_leaves_nothing(crops360, tmp_path, monkeypatch):
+    copied = []
+
+    def full(self, data):
+        copied.append(self)
+        if len(copied) == 9:
+            raise OSError(28, "No space left on device")
+        return len(data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(UserError, match="No space left"):
+        make_partition(crops360, "kept", tmp_path / "made")
+    assert [path.name for path in tmp_path.iterdir()] == ["crack500_crops360"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("\r\n5.jpg,1,20", "\r\n5.jpg,1,19", "is an unknown group"),
+        ("\r\n5.jpg,", "\r\n6.jpg,", "1 files have more than one line"),
+        ("\r\n5.jpg,", "\r\n../5.jpg,", "../5.jpg: is no name of a crop"),
+        ("file,recovered,group", "file,recovered,photo", "needs the columns file and group"),
+        ("run_13\r\n", "\r\n", "(none): is an unknown group"),
+        ("run_13\r\n", "run_36\r\n", "run_13: is a group without a crop"),
+    ],
+)
+def test_a_wrong_list_of_groups_is_refused(crops360, old, new, said):
+    path = crops360 / "recovered_names.csv"
+    text = path.read_bytes().decode()
+    assert old in text
+    path.write_bytes(text.replace(old, new).encode())
+    with pytest.raises(UserError, match="copy it again") as caught:
+        crack500_partition(crops360)
+    assert said in str(caught.value)
+
+
+def test_a_missing_or_short_list_of_groups_is_refused(crops360):
+    path = crops360 / "recovered_names.csv"
+    path.write_bytes(path.read_bytes().rsplit(b"\r\n", 3)[0])
+    with pytest.raises(UserError, match="1751 crops are listed, not 1754"):
+        crack500_partition(crops360)
+    path.unlink()
+    with pytest.raises(UserError, match=r"recovered_names\.csv: there is no such file"):
+        crack500_partition(crops360)
+
+
+SHAPES = [(32, 48)] * 6 + [(48, 32)] * 2
+
+
+@pytest.fixture
+def cfd(tmp_path) -> Path:
+    """Six landscape and two portrait photos with a crack each, as CFD stores them."""
+    rng, folder = np.random.default_rng(2), tmp_path / "cfd"
+    for name in ("image", "groundTruth"):
+        (folder / name).mkdir(parents=True)
+    for number, (height, width) in enumerate(SHAPES, 1):
+        labels = np.ones((height, width), np.uint8)
+        labels[:, number : number + 2] = 2
+        savemat(folder / "groundTruth" / f"{number:03d}.mat", {"groundTruth": {"Segmentation": labels}})
+        pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / "image" / f"{number:03d}.jpg")
+    return folder
+
+
+def test_patches_are_parts_of_their_photos_without_loss(cfd, tmp_path):
+    made = make_cfd_patches(cfd, tmp_path / "patches", 12, 24)
+    rows = list(csv.DictReader((made / "index.csv").read_text(encoding="utf-8").splitlines()))
+    assert sorted(row["name"] for row in rows) == [pair.name for pair in pairs(made)]
+    assert all(row["name"] == f"{row['source']}_{row['x']}_{row['y']}" for row in rows)
+    sources = {pair.name: pair for pair in pairs(cfd, "cfd", "test")}
+    shares = []
+    for pair in pairs(made, "plain", "test"):
+        name, x, y = pair.name.split("_")
+        part = np.s_[int(y) : int(y) + 24, int(x) : int(x) + 24]
+        assert (read_image(pair.image) == read_image(sources[name].image)[part]).all()
+        assert (read_mask(pair.mask) == read_mask(sources[name].mask)[part]).all()
+        stored = cv2.imread(str(pair.mask), cv2.IMREAD_UNCHANGED)
+        assert stored.shape == (24, 24)
+        assert set(np.unique(stored)) <= {0, 255}
+        shares.append(100 * read_mask(pair.mask).mean())
+    facts = json.loads((made / "patches.json").read_text(encoding="utf-8"))
+    assert facts["crack_percent"] == pytest.approx(np.mean(shares), abs=1e-4)
+    assert facts["crack_percent_paper"] == 1.743
+    assert facts["crack_percent_whole_photos"] == pytest.approx(100 * 2 * 288 / (8 * 32 * 48), abs=1e-4)
+    assert (facts["photos"], facts["photos_with_two"]) == (8, 4)
+    assert facts["parameters"] == {"count": 12, "size": 24, "seed": 0, "max_overlap": 0.4}
+
+
+def test_the_same_call_gives_the_same_bytes(cfd, tmp_path):
+    first = make_cfd_patches(cfd, tmp_path / "a", 12, 24)
+    assert content(first) == content(make_cfd_patches(cfd, tmp_path / "b", 12, 24))
+    make_cfd_patches(cfd, first, 12, 24)
+    before = content(first)
+    with pytest.raises(UserError, match="exists with other content"):
+        make_cfd_patches(cfd, first, 12, 24, seed=1)
+    assert content(first) == before
+    assert str(tmp_path) not in str(before)
+
+
+def test_every_photo_gives_a_patch_before_any_gives_two():
+    shapes = [(320, 480)] * 100 + [(480, 320)] * 18
+    for seed in range(10):
+        places = patch_places(shapes, 200, 256, seed, 0.4)
+        counts = Counter(map(len, places))
+        assert counts == {1: 36, 2: 82}
+        assert largest_overlap(places, 256) <= 0.4
+        for (height, width), found in zip(shapes, places, strict=True):
+            assert all(0 <= x <= width - 256 and 0 <= y <= height - 256 for x, y in found)
+            if len(found) == 2:
+                assert found[1][0] in (0, width - 256)
+                assert found[1][1] in (0, height - 256)
+                (x, y), (other_x, other_y) = found  # no other corner would overlap less
+                assert abs(x - other_x) == max(x, width - 256 - x)
+                assert abs(y - other_y) == max(y, height - 256 - y)
+    assert patch_places(shapes, 200, 256, 0, 0.4) != patch_places(shapes, 200, 256, 1, 0.4)
+    fewer = patch_places(shapes, 50, 256, 0, 0.4)
+    assert Counter(map(len, fewer)) == {0: 68, 1: 50}
+    assert max(map(len, patch_places(shapes, 236, 256, 0, 0.5))) == 2  # every photo has room for two
+
+
+def test_too_few_patches_name_the_remedy(cfd, tmp_path):
+    with pytest.raises(
+        UserError, match=r"8 photos give only \d+ patches of 24×24.*17 asked.*raise max_overlap"
+    ):
+        make_cfd_patches(cfd, tmp_path / "a", 17, 24, max_overlap=0.99)
+    with pytest.raises(UserError, match=r"give only 8 patches"):
+        make_cfd_patches(cfd, tmp_path / "a", 9, 24, max_overlap=0.0)
+    with pytest.raises(UserError, match=r"smaller than a patch of 40×40") as caught:
+        make_cfd_patches(cfd, tmp_path / "a", 9, 40)
+    assert "(8):" in str(caught.value)
+    for bad in ({"count": 0}, {"size": 0}, {"max_overlap": 1.0}):
+        with pytest.raises(UserError, match="at least"):
+            make_cfd_patches(cfd, tmp_path / "a", **bad)
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.mirror
+def test_the_list_is_drawn_from_the_real_groups(mirror):
+    with (mirror / "crack500_crops360" / "recovered_names.csv").open(newline="", encoding="utf-8") as file:
+        groups = [row["group"] for row in csv.DictReader(file)]
+    assert len(groups) == CROPS360
+    assert draw_partition(groups) == committed()
+    assert Counter(crack500_partition(mirror / "crack500_crops360").values()) == {
+        "kept": 1421,
+        "heldout": 333,
+    }
+
+
+@pytest.mark.mirror
+@pytest.mark.parametrize(("part", "count", "share"), [("kept", 1421, 8.553), ("heldout", 333, 8.647)])
+def test_the_real_parts(mirror, tmp_path, part, count, share):
+    found = pairs(make_partition(mirror / "crack500_crops360", part, tmp_path / part))
+    assert len(found) == count
+    assert 100 * np.mean([read_mask(pair.mask).mean() for pair in found]) == pytest.approx(share, abs=0.001)
+
+
+@pytest.mark.mirror
+def test_the_real_patches(mirror, tmp_path):
+    made = make_cfd_patches(mirror / "cfd", tmp_path / "cfd_patches")
+    facts = json.loads((made / "patches.json").read_text(encoding="utf-8"))
+    assert len(pairs(made)) == 200
+    assert (facts["photos"], facts["photos_with_two"]) == (118, 82)
+    assert facts["largest_overlap"] <= 0.4
+    # More than in the paper's patches and in whole photos: the rows in the middle are in every patch.
+    assert facts["crack_percent"] == pytest.approx(2.014, abs=0.001)
+    assert facts["crack_percent_whole_photos"] == pytest.approx(1.623, abs=0.001)
