@@ -182,6 +182,16 @@ def test_an_entry_that_could_not_be_read_back_is_not_written(tmp_path, entry, me
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_note_goes_to_the_restored_portrait_pairs_of_deepcrack_alone():
+    upright = Entry("test_img/a.jpg", 5, SHA, 544, 384, None)
+    portrait = replace(upright, path="test_img/b.jpg", width=384, height=544)
+    noted = manifest.with_notes("deepcrack", [upright, portrait])
+    assert noted[0] == upright
+    assert noted[1].note.startswith("restored from a transposed copy")
+    assert replace(noted[1], note="") == portrait
+    assert manifest.with_notes("cfd", [portrait]) == [portrait]
+
+
 def test_only_known_manifests_are_packaged():
     assert [name for name in SOURCES if packaged(name)] == list(PACKAGED)
     for name in ("nothing", "../../pyproject", "/etc/passwd", ""):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import threading
+import time
 import unicodedata
 from pathlib import Path
 
@@ -312,6 +313,7 @@ def test_only_a_few_pairs_are_in_hand_at_a_time(tmp_path, monkeypatch):
 
         def __iter__(self):
             for result in self.results:
+                time.sleep(0.01)
                 ended[0] += 1
                 most[0] = max(most[0], begun[0] - ended[0])
                 yield result

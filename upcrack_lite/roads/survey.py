@@ -23,7 +23,7 @@ from upcrack_lite.roads.reading import is_image
 __all__ = ["COMPANIONS", "OWN_FILES", "File", "Photo", "Survey", "survey"]
 
 OWN_FILES = frozenset(
-    {"manifest.csv", "fetched.json", "report.html", "report.json", "index.csv", "patches.json"}
+    {"manifest.csv", "provenance.json", "report.html", "report.json", "index.csv", "patches.json"}
 )
 """Files at the top of a set's folder that the kit itself wrote there; a survey passes over them."""
 
