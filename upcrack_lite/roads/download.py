@@ -1,0 +1,172 @@
+"""Download one archive from a list of addresses: resumed, checked, and never half there. Chapter: the data."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pooch
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.files import check_writable, write_text
+from upcrack_lite.roads.locks import only_process
+from upcrack_lite.roads.space import check_space, megabytes
+from upcrack_lite.roads.transfer import Transfer, refuse_page
+from upcrack_lite.roads.web_reasons import Failed
+
+__all__ = ["check_space", "download"]
+
+_REMEDY = (
+    "try another network, give a folder that holds the data with --mirror, "
+    "or download the file by hand and give it with --from"
+)
+
+
+def download(
+    addresses: Sequence[str],
+    target: str | Path,
+    sha256: str | None = None,
+    retries: int = 4,
+    progress: bool = False,
+    timeout: float = 30,
+    wait: Callable[[float], Any] = time.sleep,
+) -> str:
+    """Download a file to `target`, from the first address that gives it, unless it is there.
+
+    What arrives is kept in `TARGET.part`. A transfer that breaks, also one stopped with Ctrl-C or killed,
+    goes on from there in the next attempt or the next call, if the server still has the same version.
+    The target appears only when it is complete. A second process that wants the same target is refused.
+
+    Without a known hash, the first success writes the file's own SHA-256 to `TARGET.sha256` (in the form
+    that `sha256sum -c` reads), and from then on the file must have it. This trust on first use proves that
+    the file is still the one of the first download. It does not prove that the first one was the
+    authors' file: for that, compare the hash with one that you got in another way.
+
+    Args:
+        addresses: web addresses of the same file, tried in this order.
+        target: where to store the file; its folder is made.
+        sha256: the file's SHA-256 as 64 hexadecimal digits, or None if nobody knows it.
+        retries: further attempts at one address after a broken connection, a timeout, or a server that
+            is busy (429, 5xx); waits 1, 2, 4, ... s, or as long as the server asks, at most 120 s.
+        progress: show a bar on standard error.
+        timeout: seconds without any answer or byte after which an attempt has failed.
+        wait: called with the seconds to wait; for tests.
+
+    Returns:
+        the file's SHA-256, 64 lower-case hexadecimal digits.
+
+    Raises:
+        UserError: no address gives the file (each is listed with the reason), a file of another hash is at
+            `target`, another process downloads it, or the disk is full or cannot be written to.
+    """
+    target = Path(target).absolute()
+    if sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
+        raise UserError(f"{sha256!r} is no SHA-256: give 64 hexadecimal digits, or none")
+    if there := _there(target, sha256):
+        return there
+    if not addresses:
+        raise UserError(f"{target.name} has no public address: download it by hand and give it with --from")
+    check_writable(target.parent)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with only_process(target.with_name(target.name + ".lock"), f"downloading {target.name}"):
+        if there := _there(target, sha256):  # another process has finished it in the meantime
+            return there
+        expected, origin = _expected(target, sha256)
+        part = target.with_name(target.name + ".part")
+        transfer = Transfer(part, expected is not None, retries, timeout, progress, wait)
+        failures = {}
+        for address in addresses:
+            try:
+                _fetch(address, target, expected, origin, transfer)
+                break
+            except Failed as error:
+                failures[address] = error.reason
+        else:
+            raise _nowhere(target, failures, transfer.kept_bytes())
+        if expected is None:
+            write_text(_note_of(target), f"{transfer.sha256}  {target.name}\n")
+        return transfer.sha256
+
+
+def _fetch(address: str, target: Path, expected: str | None, origin: str, transfer: Transfer) -> None:
+    """Let pooch fetch one address: transfer, compare the hash, rename. Raises `Failed`."""
+    shelf = pooch.create(
+        path=target.parent,
+        base_url="",
+        registry={target.name: expected and f"sha256:{expected}"},
+        urls={target.name: address},
+        retry_if_failed=0,
+    )
+    for last in (False, True):
+        try:
+            shelf.fetch(target.name, downloader=transfer)
+            return
+        except UserError:
+            raise
+        except ValueError as error:  # pooch found another hash, and removed the file that we handed to it
+            # Two versions may have been joined; that is a matter of a second attempt, from the start.
+            if last or not transfer.resumed:
+                raise Failed(
+                    f"the file there has the SHA-256 {transfer.sha256}, but expected is {expected}{origin}",
+                    again=False,
+                ) from error
+        except OSError as error:
+            raise UserError(f"{target} cannot be written ({error.strerror or error})") from error
+
+
+def _there(target: Path, sha256: str | None) -> str | None:
+    """Return the hash of a file that is there and right, None if there is none.
+
+    Without any known hash, a file that somebody put there by hand is trusted like a first download.
+    """
+    if not target.exists():
+        return None
+    if not target.is_file():
+        raise UserError(f"{target} is a folder: name a file to store the archive in")
+    found, (expected, origin) = pooch.file_hash(str(target)), _expected(target, sha256)
+    if expected and found != expected:
+        raise UserError(
+            f"{target} is there with the SHA-256 {found}, but expected is {expected}{origin}: "
+            "move it away or delete it, then call again"
+        )
+    if not expected:
+        try:
+            with target.open("rb") as file:
+                refuse_page(file.read(1024), "it seems that somebody")
+        except Failed as error:
+            raise UserError(f"{target} is no archive: {error.reason}; delete it and call again") from None
+        with contextlib.suppress(UserError):  # a folder for reading only, such as a shared one
+            write_text(_note_of(target), f"{found}  {target.name}\n")
+    return found
+
+
+def _note_of(target: Path) -> Path:
+    return target.with_name(target.name + ".sha256")
+
+
+def _expected(target: Path, sha256: str | None) -> tuple[str | None, str]:
+    """Return the hash that the file must have and a remark on where that comes from.
+
+    It is the given one, else the one that the first download wrote down, else None.
+    """
+    if sha256 is not None:
+        return sha256.lower(), ""
+    note = _note_of(target)
+    if not note.exists():
+        return None, ""
+    match = re.match(r"[0-9a-f]{64}\b", note.read_text(encoding="utf-8", errors="replace"))
+    if match is None:
+        raise UserError(f"{note} does not begin with a SHA-256: delete it and call again")
+    return match[0], f" as at the first download (if the new file is right, delete {note})"
+
+
+def _nowhere(target: Path, failures: dict[str, str], kept: int) -> UserError:
+    lines = [f"{target.name} could not be downloaded:"]
+    lines += [f"{address}: {reason}" for address, reason in failures.items()]
+    if kept:
+        lines.append(f"{megabytes(kept)} are kept in {target}.part, and the next call goes on from there")
+    return UserError("\n  ".join(lines) + f"\n{_REMEDY}")
