@@ -21,7 +21,7 @@ from upcrack_lite.roads.survey import Photo
 
 _LISTED = 200  # near-duplicates across parts that are listed one by one; the rest are counted
 _POOR_FIT = (
-    0.3  # contrast below which a mask may belong to another photo; CFD and DeepCrack have 6 and 0 such
+    0.3  # contrast below which a mask may belong to another photo; CFD and DeepCrack have 2 and 0 such
 )
 
 

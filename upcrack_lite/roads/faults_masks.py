@@ -74,7 +74,7 @@ def gray_masks(case: Case) -> Iterator[Finding]:
         if soft:
             largest = 100 * max(photo.gray_share for photo in soft)
             message = (
-                f"{part}: {count(len(soft), 'mask')} of {len(photos)} hold gray, up to {largest:.2g} % of the "
+                f"{part}: {count(len(soft), 'mask')} of {len(photos)} with gray, up to {largest:.2g} % of the "
                 f"pixels ({few(photo.mask for photo in soft)}); JPEG or resizing blurred the edges, so crack "
                 "widths may differ from the original masks: take those"
             )
