@@ -203,6 +203,7 @@ def test_packaged_manifests_agree_with_the_registry(name):
     entries = manifest.read(packaged(name))
     masks = [entry for entry in entries if entry.crack_share is not None]
     assert len(masks) == sum(source(name).counts.values())
+    assert sum(entry.bytes for entry in entries) / 1e6 == pytest.approx(source(name).disk_mb, abs=1.5)
     for part, (low, high) in source(name).shares.items():
         of_part = [mask for mask in masks if part == "all" or mask.path.startswith(f"{part}_lab/")]
         assert len(of_part) == source(name).counts[part]

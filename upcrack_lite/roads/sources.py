@@ -79,7 +79,7 @@ _ALL = (
             "https://raw.githubusercontent.com/yhlleo/DeepCrack/master/dataset/DeepCrack.zip",
         ),
         archive="DeepCrack.zip",
-        disk_mb=65,
+        disk_mb=66,
         counts={"train": 300, "test": 237},
         shares={"train": (2.85, 2.95), "test": (4.30, 4.40)},
         sizes=frozenset({(544, 384), (384, 544)}),
@@ -96,7 +96,7 @@ _ALL = (
             "https://github.com/cuilimeng/CrackForest-dataset/archive/master.zip",
         ),
         archive="CrackForest-dataset.zip",
-        disk_mb=20,
+        disk_mb=6,
         counts={"all": 118},
         # Label 3 is intact road enclosed by cracks. Taken for crack, it makes the share about 2.29 %.
         shares={"all": (1.6, 1.75)},
@@ -117,7 +117,7 @@ _ALL = (
             "--from testcrop.zip\n"
             "   If you have unpacked them already, run: upcrack data fetch crack500 --from FOLDER"
         ),
-        disk_mb=400,
+        disk_mb=230,
         counts={"train": 1896, "val": 348, "test": 1124},
         shares={"test": (5.4, 5.8)},
         sizes=frozenset({(640, 360), (360, 640)}),
@@ -155,7 +155,7 @@ _ALL = (
             "We know no public address of these files. Name a folder that holds them: "
             "upcrack data fetch crack500_crops360 --mirror DIR (or set UPCRACK_MIRROR)"
         ),
-        disk_mb=100,
+        disk_mb=88,
         counts={"all": 1754},
         shares={"all": (8.5, 8.6)},
         sizes=frozenset({(360, 360)}),
@@ -167,8 +167,9 @@ _ALL = (
         terms=_TERMS_CRACK500,
         cite=_CITE_CRACK500,
         instructions="It is made from crack500_crops360: upcrack data fetch crack500_kept",
-        disk_mb=80,
+        disk_mb=72,
         counts={"all": 1421},  # crops of 180 of the 225 groups
+        shares={"all": (8.5, 8.6)},
         sizes=frozenset({(360, 360)}),
         made_from="crack500_crops360",
     ),
@@ -179,8 +180,9 @@ _ALL = (
         terms=_TERMS_CRACK500,
         cite=_CITE_CRACK500,
         instructions="It is made from crack500_crops360: upcrack data fetch crack500_heldout",
-        disk_mb=20,
+        disk_mb=17,
         counts={"all": 333},  # crops of the other 45 groups
+        shares={"all": (8.6, 8.7)},
         sizes=frozenset({(360, 360)}),
         made_from="crack500_crops360",
     ),
@@ -191,7 +193,7 @@ _ALL = (
         terms=_TERMS_CFD,
         cite=_CITE_CFD,
         instructions="It is made from cfd: upcrack data fetch cfd_patches",
-        disk_mb=30,
+        disk_mb=27,
         counts={"all": 200},
         # The paper's rows imply 1.743 %. Which 200 patches were scored is not said, hence the wide range.
         shares={"all": (1.2, 2.3)},
