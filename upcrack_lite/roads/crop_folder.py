@@ -191,7 +191,7 @@ def _refuse_other(folder: Path, described: dict[str, Any], crops: Crops) -> None
         f"{key}: {there.get(key, '(none)')} there, {asked.get(key, '(none)')} asked for" for key in telling
     ]
     raise_for(lines, f"{folder}: holds other crops; give another folder, or {_AGAIN}")
-    stored = read_crops(folder)
+    stored = read_crops(folder, size=1)  # checks every file, keeps next to nothing in memory
     if stored.rows != crops.rows or stored.groups != crops.groups:
         raise UserError(
             f"{folder}: holds the same pixels from other places; give another folder, or {_AGAIN}"
