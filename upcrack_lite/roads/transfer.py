@@ -25,10 +25,11 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.files import write_json
 from upcrack_lite.roads.archives import page_title
 from upcrack_lite.roads.space import check_space
-from upcrack_lite.roads.web_reasons import LONGEST_WAIT, Failed, host_of, of_error, of_status
+from upcrack_lite.roads.web_reasons import Failed, host_of, of_error, of_status
 
 _BLOCK = 64 * 1024  # bytes; a connection that breaks costs at most one block
 _PROGRESS = 2**20  # bytes by which a part must grow for the retries to be counted anew
+_LONGEST_WAIT = 120.0  # seconds between two attempts, also where the server asks for more
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
@@ -88,7 +89,7 @@ class Transfer:
                 if not error.again or left <= 0:
                     raise
                 doubled = 2.0 ** (self.retries - left)
-                delay = min(doubled if error.after is None else max(error.after, 1.0), LONGEST_WAIT)
+                delay = min(doubled if error.after is None else max(error.after, 1.0), _LONGEST_WAIT)
                 left -= 1
                 pooch.get_logger().info("%s; next attempt in %.0f s.", error.reason, delay)
             self.wait(delay)

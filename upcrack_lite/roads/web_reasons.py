@@ -9,9 +9,6 @@ from urllib.parse import urlsplit
 import requests
 import urllib3.exceptions
 
-LONGEST_WAIT = 120.0
-"""Seconds between two attempts at most, also where the server asks for more."""
-
 _BUSY = {408: "took too long", 425: "asks to come back later", 429: "had too many requests"}
 _STATUS = {
     401: "asks for a login",
@@ -90,12 +87,12 @@ def _brief(error: object) -> str:
 
 
 def _retry_after(response: requests.Response) -> float | None:
-    """Read the header Retry-After, which holds seconds or a date, as seconds within reason."""
+    """Read the header Retry-After, which holds seconds or a date, as seconds."""
     text = response.headers.get("Retry-After", "").strip()
     if text.isdecimal():
-        return min(float(text), LONGEST_WAIT)
+        return float(text)
     try:
         seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
     except (TypeError, ValueError):
         return None
-    return min(max(seconds, 0.0), LONGEST_WAIT)
+    return max(seconds, 0.0)
