@@ -1,4 +1,4 @@
-"""The command `upcrack`: train, detect, score, store. Every error of the user's is one plain message, status 2."""
+"""The command `upcrack`. Every error of the user's is one plain message and status 2."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from upcrack_lite import __version__
+from upcrack_lite import __version__, cli_data
 from upcrack_lite.errors import UserError
 from upcrack_lite.files import check_writable
 
@@ -18,6 +18,8 @@ from upcrack_lite.files import check_writable
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
 )
+
+app.add_typer(cli_data.app, name="data")
 
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all random draws.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
@@ -224,8 +226,10 @@ def _crops(
     data: str, layout: str, count: int, window: int, margin: int, size: int, seed: int
 ) -> tuple[Any, list[str], dict[str, Any]]:
     """Undamaged crops, the photo of each, and the facts about them for the manifest."""
-    from upcrack_lite.roads.crops import undamaged_crops
-    from upcrack_lite.roads.datasets import LAYOUTS, pairs, unlabeled
+    from upcrack_lite.roads import manifest
+    from upcrack_lite.roads.crop_folder import is_crop_folder, read_crops, read_description
+    from upcrack_lite.roads.crops import photo_of, undamaged_crops
+    from upcrack_lite.roads.datasets import LAYOUTS, load, pairs, unlabeled
 
     if data == "synthetic":
         from upcrack_lite.roads.synthetic import synthetic_set
@@ -235,16 +239,29 @@ def _crops(
     folder = Path(data)
     if layout not in ("auto", "photos", *LAYOUTS):
         raise UserError(f"unknown layout {layout!r}; choose auto, photos, {', '.join(LAYOUTS)}")
+    if layout == "auto" and is_crop_folder(folder):
+        cut = read_crops(folder, size)
+        return cut.images, cut.groups, {"name": folder.resolve().name, "crops": read_description(folder)}
     found = unlabeled(folder) if layout == "photos" else pairs(folder, layout, "train")
+    facts: dict[str, Any] = {"name": folder.resolve().name, "photos": len(found)}
+    if (folder / "manifest.csv").is_file():
+        facts["manifest_sha256"] = manifest.digest(manifest.read(folder / "manifest.csv"))
+    if layout != "photos" and found[0].mask is None:  # undamaged crops as their authors cut them
+        roads = load(folder, "train", size, layout)
+        return roads.images, [photo_of(name) for name in roads.names], facts
     cut = undamaged_crops(found, window=window, count=count, margin=margin, size=size, seed=seed)
-    facts = {"name": folder.resolve().name, "window": window, "margin": margin, "photos": len(found)}
-    return cut.images, cut.groups, facts
+    return cut.images, cut.groups, facts | {"window": window, "margin": margin}
 
 
 def main() -> None:
-    """Run the command line; print a UserError as text and exit with status 2."""
+    """Run the command line."""
+    run(sys.argv[1:])
+
+
+def run(words: list[str]) -> None:
+    """Run a command given as words; print a UserError as text and exit with status 2."""
     try:
-        app()
+        app(words)
     except UserError as error:
         typer.echo(f"upcrack: {error}", err=True)
         sys.exit(2)

@@ -1,0 +1,11 @@
+"""The stand-in to train on, from the 360×360 crops in a mirror: make, verify, cut 1896 crops, prepare.
+
+    python data_scripts/crack500_kept.py --accept-terms --mirror DIR
+
+The same as `upcrack data build crack500_kept`; --help lists the options.
+"""
+
+from upcrack_lite.cli_data import script
+
+if __name__ == "__main__":
+    script("crack500_kept")
