@@ -227,14 +227,24 @@ def test_a_part_that_was_complete_is_taken(server, target):
     assert len(server.requests) == 1
 
 
-def test_a_short_answer_is_a_failure(server, target):
-    def short(handler):
-        handler.answer(206, b"x" * 10, Content_Range=f"bytes 500000-500009/{len(BODY)}", ETag='"1"')
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ("bytes 500000-500009/1048580", "sent 500,010 bytes of 1,048,580"),
+        ("bytes 400000-400009/1048580", "does not fit what is here"),
+        ("bytes 500000-500009/900000", "does not fit what is here"),
+        ("500000", "does not fit what is here"),
+    ],
+)
+def test_a_wrong_or_short_range_is_a_failure(server, target, said, message):
+    def step(handler):
+        handler.answer(206, b"x" * 10, Content_Range=said, ETag='"1"')
 
-    server.script = [serve(sends=500_000), short]
-    with pytest.raises(UserError, match="does not fit what is here"):
+    server.script = [serve(sends=500_000), step]
+    with pytest.raises(UserError, match=message):
         download([server.url()], target, retries=1, wait=lambda _: None)
     assert not target.exists()
+    assert target.with_name("data.zip.part").exists() == ("does not fit" not in message)
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
