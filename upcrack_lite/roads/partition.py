@@ -3,6 +3,10 @@
 `crack500_crops360` holds only crops of Crack500's training split. They are divided by photo into
 `crack500_kept`, to train on, and `crack500_heldout`, to test on. Results on these are never called results on
 `crack500`: the official test crops are other photos. Chapter: the data.
+
+No photo is in both parts, but photos that follow each other within seconds can show the same road. Matching of
+image features (SIFT, at least 15 points that agree on one similarity) finds a piece of road that is also in a
+kept crop in 25 of the 333 held-out crops, from 9 of the 45 held-out photos.
 """
 
 from __future__ import annotations
