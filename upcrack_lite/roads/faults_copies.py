@@ -20,9 +20,7 @@ from upcrack_lite.roads.reading import read_mask
 from upcrack_lite.roads.survey import Photo
 
 _LISTED = 200  # near-duplicates across parts that are listed one by one; the rest are counted
-_POOR_FIT = (
-    0.3  # contrast below which a mask may belong to another photo; CFD and DeepCrack have 2 and 0 such
-)
+_POOR_FIT = 1.0  # contrast below which a mask may be another photo's; in DeepCrack half reach 3.2
 
 
 def exact_photos(case: Case) -> Iterator[Finding]:
@@ -45,7 +43,7 @@ def exact_masks(case: Case) -> Iterator[Finding]:
     with_crack = [photo for photo in pairs_of(case.survey.photos) if photo.crack_share]
     by_bytes = _same(case, [(photo, photo.mask) for photo in with_crack])
     for same in by_bytes + _same_pixels(case, with_crack):
-        if len({case.sha256.get(photo.image) for photo in same}) > 1:
+        if len({case.sha256.get(photo.image) for photo in same}) > 1 and not _all_alike(same):
             paths = tuple(photo.mask for photo in same)
             which = _worst_fit(same)
             hint = f"{which.mask} fits its photo worst" if which else "at most one can be right"
@@ -137,6 +135,13 @@ def _same_pixels(case: Case, photos: list[Photo]) -> list[list[Photo]]:
             same = [photo for photo in one_each if _equal_masks(case, photo, worst)]
             found += [same] if len(same) > 1 else []
     return found
+
+
+def _all_alike(photos: list[Photo]) -> bool:
+    """Tell whether the photos look like the first one, upright, so that one mask is right for all."""
+    alike = near_duplicates(photos, most=len(photos) ** 2)
+    upright = {each.b.image for each in alike if each.turned == 0 and each.a is photos[0]}
+    return len(upright) == len(photos) - 1
 
 
 def _worst_fit(photos: list[Photo]) -> Photo | None:

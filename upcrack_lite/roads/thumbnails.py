@@ -21,6 +21,7 @@ OUTLINE = (255, 149, 0)
 """Color of a mask's outline, RGB: the book's orange, #ff9500."""
 
 _BUDGET = 1_900_000  # bytes of all pictures together: with base64 and text the page stays below 3 MB
+_MOSTLY_CRACK = 0.6  # share of crack from which the mask is shown alone
 _QUALITIES = (80, 65, 50, 35, 20)  # of JPEG, until the pictures fit
 
 
@@ -96,9 +97,9 @@ def _flagged(
 
 def _card(survey: Survey, photo: Photo, problems: list[tuple[str, str]]) -> Card:
     """Read a pair again and draw it."""
-    size = f"{wh(photo.image_size)} pixels" if photo.image_size else "size unknown"
+    size = f"{wh(photo.image_size)}\u00a0pixels" if photo.image_size else "size unknown"
     share = "no mask" if photo.mask is None else "mask unreadable"
-    share = share if photo.crack_share is None else f"{photo.crack_share:.2f} % crack"
+    share = share if photo.crack_share is None else f"{photo.crack_share:.2f}\u00a0% crack"
     card = Card(photo.name, photo.part, f"{size}, {share}", [], problems)
     image = _tried(read_image, survey.folder / photo.image)
     mask = _tried(read_mask, survey.folder / photo.mask) if photo.mask else None
@@ -109,10 +110,11 @@ def _card(survey: Survey, photo: Photo, problems: list[tuple[str, str]]) -> Card
         card.pictures.append(Picture(f"Photo {which}, {size}", _shrink(image)))
     if mask is None:
         card.unseen = card.unseen or ("The mask cannot be read." if photo.mask else "")
-    elif image is not None and mask.shape == image.shape[:2]:
+    elif image is not None and mask.shape == image.shape[:2] and mask.mean() < _MOSTLY_CRACK:
         alt = f"Photo {which} with the outline of its mask in orange, {share}"
         card.pictures.append(Picture(alt, outlined(image, mask)))
     else:
+        # Of another size there is no outline to draw, and one of black and white swapped would look right.
         alt = f"Mask of {which} alone, white is crack: {wh(mask.shape[::-1])} pixels, {share}"
         card.pictures.append(Picture(alt, _shrink(np.repeat(np.uint8(255) * mask[..., None], 3, axis=2))))
     return card

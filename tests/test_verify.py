@@ -1,0 +1,446 @@
+"""Checks of a set: a good set passes, each kind of fault is found, and nothing else is."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from upcrack_lite.roads import faults_masks, manifest
+from upcrack_lite.roads.facts import turned
+from upcrack_lite.roads.findings import LEVELS, Finding
+from upcrack_lite.roads.sources import SOURCES, Source
+from upcrack_lite.roads.survey import File, Photo, Survey, survey
+from upcrack_lite.roads.verify import CHECKS, passed, verify
+
+SIZE = (120, 80)
+
+
+def road(seed: int, size: tuple[int, int] = SIZE) -> tuple[np.ndarray, np.ndarray]:
+    """A photo with patches of its own, so that no two look alike, and a dark crack; and its mask, 0 and 255."""
+    rng = np.random.default_rng(seed)
+    width, height = size
+    patches = cv2.resize(rng.uniform(110, 210, (5, 7)), size, interpolation=cv2.INTER_CUBIC)
+    mask = np.zeros((height, width), np.uint8)
+    left, middle, right = rng.integers(5, height // 2, 3)
+    line = np.array([[0, left], [width // 3, middle], [width - 1, height - right]], np.int32)
+    cv2.polylines(mask, [line], False, 255, 3)
+    gray = np.where(mask, 25, patches + rng.normal(0, 6, patches.shape))
+    return np.repeat(gray.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2), mask
+
+
+def put(folder: Path, part: str, name: str, image: np.ndarray, mask: np.ndarray) -> None:
+    for kind, pixels, ending in (("img", image, "jpg"), ("lab", mask, "png")):
+        path = folder / f"{part}_{kind}" / f"{name}.{ending}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path, quality=95)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A set like DeepCrack with 12 pairs for training and 8 for testing."""
+    for part, seeds in (("train", range(12)), ("test", range(20, 28))):
+        for seed in seeds:
+            put(tmp_path, part, f"{seed:02d}", *road(seed))
+    return tmp_path
+
+
+SOURCE = Source(
+    name="small",
+    title="Small set",
+    layout="deepcrack",
+    terms="Free.",
+    cite="None.",
+    counts={"train": 12, "test": 8},
+    shares={"train": (6.0, 8.0), "test": (6.0, 8.0)},
+    sizes=frozenset({SIZE}),
+)
+
+
+def found(findings: list[Finding]) -> set[tuple[str, str, tuple[str, ...]]]:
+    return {(finding.check, finding.level, finding.paths) for finding in findings}
+
+
+def change(path: Path, how: Callable[[Image.Image], Image.Image], **save) -> None:
+    with Image.open(path) as picture:
+        changed = how(picture.copy())
+    changed.save(path, **save)
+
+
+def test_a_good_set_has_no_findings(folder):
+    facts = survey(folder)
+    assert verify(facts, SOURCE, manifest.entries_of(facts)) == []
+    assert verify(facts) == []
+    assert passed([])
+
+
+def cut_photo(folder):
+    path = folder / "train_img" / "01.jpg"
+    path.write_bytes(path.read_bytes()[:700])
+    return ("unreadable", "error", ("train_img/01.jpg",))
+
+
+def photo_as_mask(folder):
+    Image.fromarray(road(1)[0]).save(folder / "train_lab" / "01.png")
+    return ("unreadable", "error", ("train_lab/01.png",))
+
+
+def detector_output(folder):
+    mask = road(1)[1]
+    mask[:20] = 60
+    Image.fromarray(mask).save(folder / "train_lab" / "01.png")
+    return ("gray mask", "error", ("train_lab/01.png",))
+
+
+def blurred_mask(folder):
+    change(folder / "test_lab" / "21.png", lambda mask: Image.fromarray(cv2.blur(np.asarray(mask), (3, 3))))
+    return ("gray mask", "warning", ("test_lab/21.png",))
+
+
+def turned_mask(folder):
+    change(folder / "train_lab" / "02.png", lambda mask: mask.transpose(Image.Transpose.TRANSPOSE))
+    return ("turned", "error", ("train_img/02.jpg", "train_lab/02.png"))
+
+
+def small_mask(folder):
+    change(folder / "train_lab" / "02.png", lambda mask: mask.resize((60, 40), Image.Resampling.NEAREST))
+    return ("mask size", "error", ("train_img/02.jpg", "train_lab/02.png"))
+
+
+def mirrored_mask(folder):
+    change(folder / "train_lab" / "03.png", lambda mask: mask.transpose(Image.Transpose.FLIP_LEFT_RIGHT))
+    return ("turned", "warning", ("train_img/03.jpg", "train_lab/03.png"))
+
+
+def small_photo(folder):
+    for kind, name in (("img", "04.jpg"), ("lab", "04.png")):
+        change(
+            folder / f"train_{kind}" / name,
+            lambda picture: picture.resize((60, 40), Image.Resampling.NEAREST),
+        )
+    return ("photo size", "error", ("train_img/04.jpg",))
+
+
+def lost_label(folder):
+    change(folder / "test_lab" / "22.png", lambda mask: mask.point(lambda value: 0))
+    return ("empty mask", "note", ("test_lab/22.png",))
+
+
+def inverted(folder):
+    change(folder / "test_lab" / "22.png", lambda mask: mask.point(lambda value: 255 - value))
+    return ("inverted mask", "warning", ("test_lab/22.png",))
+
+
+def same_mask(folder):
+    shutil.copy(folder / "train_lab" / "05.png", folder / "train_lab" / "06.png")
+    return ("duplicate mask", "warning", ("train_lab/05.png", "train_lab/06.png"))
+
+
+def same_mask_in_other_bytes(folder):
+    with Image.open(folder / "train_lab" / "05.png") as mask:
+        mask.save(folder / "train_lab" / "06.png", compress_level=1)
+    return ("duplicate mask", "warning", ("train_lab/05.png", "train_lab/06.png"))
+
+
+def litter(folder):
+    (folder / "train_img" / "notes.txt").write_text("x")
+    return ("other files", "note", ("train_img/notes.txt",))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        cut_photo,
+        photo_as_mask,
+        detector_output,
+        blurred_mask,
+        turned_mask,
+        small_mask,
+        mirrored_mask,
+        small_photo,
+        lost_label,
+        inverted,
+        same_mask,
+        same_mask_in_other_bytes,
+        litter,
+    ],
+)
+def test_each_fault_is_found_and_nothing_else(folder, fault):
+    expected = fault(folder)
+    source = replace(SOURCE, shares={})
+    accompanying = {  # a mask that lies on another photo's crack is noticed there, too
+        ("turned", "warning", ("train_img/06.jpg", "train_lab/06.png"))
+        if "same_mask" in fault.__name__
+        else None
+    }
+    findings = verify(survey(folder), source)
+    assert expected in found(findings)
+    assert found(findings) - accompanying == {expected}
+    assert passed(findings) == (expected[1] != "error")
+    for finding in findings:
+        assert str(folder) not in finding.message
+
+
+def test_a_set_with_one_fault_of_each_kind_gives_each_finding_and_no_more(folder):
+    faults = (cut_photo, turned_mask, mirrored_mask, small_photo, blurred_mask, lost_label, litter, same_mask)
+    expected = {fault(folder) for fault in faults}
+    put(folder, "test", "29", *road(29))
+    change(folder / "test_lab" / "29.png", lambda mask: mask.point(lambda value: 255 - value))
+    (folder / "train_lab" / "07.png").unlink()
+    Image.fromarray(road(8)[0]).transpose(Image.Transpose.ROTATE_180).save(folder / "test_img" / "copy.png")
+    Image.fromarray(road(8)[1]).transpose(Image.Transpose.ROTATE_180).save(folder / "test_lab" / "copy.png")
+    expected |= {
+        ("inverted mask", "warning", ("test_lab/29.png",)),
+        ("unpaired", "error", ("train_img/07.jpg",)),
+        ("near-duplicate", "warning", ("train_img/08.jpg", "test_img/copy.png")),
+        ("count", "error", ()),
+        ("crack share", "error", ()),
+    }
+    # One finding a part names all masks that lie wrong, and photo 06 has the mask of 05.
+    expected -= {("turned", "warning", ("train_img/03.jpg", "train_lab/03.png"))}
+    wrong = ("train_img/03.jpg", "train_lab/03.png", "train_img/06.jpg", "train_lab/06.png")
+    findings = verify(survey(folder), SOURCE)
+    assert found(findings) - {("turned", "warning", wrong), ("turned", "warning", wrong[:2])} == expected
+    assert any(finding.check == "turned" and finding.level == "warning" for finding in findings)
+
+
+def test_missing_files_and_parts(folder):
+    (folder / "train_lab" / "07.png").unlink()
+    (folder / "train_img" / "08.jpg").unlink()
+    assert found(verify(survey(folder), SOURCE)) == {
+        ("unpaired", "error", ("train_img/07.jpg",)),
+        ("unpaired", "error", ("train_lab/08.png",)),
+        ("count", "error", ()),
+    }
+    shutil.rmtree(folder / "test_img")
+    findings = verify(survey(folder), SOURCE)
+    assert ("missing part", "error", ()) in found(findings)
+    assert [finding.check for finding in findings].count("count") == 1  # the missing part is not counted, too
+    assert ("missing part", "warning", ()) in found(verify(survey(folder)))
+
+
+def test_copies_across_parts_are_errors_and_likenesses_warnings(folder):
+    for name in ("00", "01"):
+        for kind, ending in (("img", "jpg"), ("lab", "png")):
+            target = folder / f"test_{kind}" / f"copy{name}.{ending}"
+            if name == "00":
+                shutil.copy(folder / f"train_{kind}" / f"{name}.{ending}", target)
+                continue
+            with Image.open(folder / f"train_{kind}" / f"{name}.{ending}") as picture:
+                picture.transpose(Image.Transpose.ROTATE_180).save(target, quality=60)
+    shutil.copy(folder / "train_img" / "02.jpg", folder / "train_img" / "again.jpg")
+    shutil.copy(folder / "train_lab" / "02.png", folder / "train_lab" / "again.png")
+    put(folder, "train", "brighter", (road(3)[0].astype(int) + 10).clip(0, 255).astype(np.uint8), road(3)[1])
+    findings = verify(survey(folder), replace(SOURCE, counts={}))
+    assert found(findings) == {
+        ("duplicate", "error", ("train_img/00.jpg", "test_img/copy00.jpg")),
+        ("duplicate", "warning", ("train_img/02.jpg", "train_img/again.jpg")),
+        ("near-duplicate", "warning", ("train_img/01.jpg", "test_img/copy01.jpg")),
+        ("near-duplicate", "note", ("train_img/03.jpg", "train_img/brighter.jpg")),
+    }
+    assert "turned a half" in next(f.message for f in findings if f.level == "warning" and f.check[0] == "n")
+
+
+def test_crops_of_one_photo_across_parts_are_a_leak(tmp_path):
+    for number, part in enumerate(("train", "train", "val")):
+        image, mask = road(number)
+        path = tmp_path / f"{part}crop"
+        path.mkdir(exist_ok=True)
+        Image.fromarray(image).save(path / f"20160222_081011_{number}_1.jpg")
+        Image.fromarray(mask).save(path / f"20160222_081011_{number}_1.png")
+    findings = verify(survey(tmp_path))
+    leak, missing, note = findings
+    assert (leak.check, leak.level, len(leak.paths)) == ("shared photo", "error", 3)
+    assert (missing.check, missing.level) == ("missing part", "warning")
+    assert (note.check, note.level) == ("shared photo", "note")
+    assert "2 photos are crops of 1 larger photo" in note.message
+
+
+def test_a_manifest_is_compared_file_by_file(folder):
+    expected = manifest.entries_of(survey(folder))
+    shutil.copy(folder / "train_lab" / "00.png", folder / "kept.png")
+    with Image.open(folder / "kept.png") as mask:
+        mask.save(folder / "train_lab" / "00.png", compress_level=1)  # the same pixels in other bytes
+        mask.save(folder / "train_lab" / "01.png", compress_level=2)  # another photo's mask
+    (folder / "kept.png").unlink()
+    for kind, name in (("img", "02.jpg"), ("lab", "02.png")):
+        change(folder / f"train_{kind}" / name, lambda picture: picture.transpose(Image.Transpose.TRANSPOSE))
+    put(folder, "test", "more", *road(50))
+    with_note = [replace(e, note="saved again") if "/0" in e.path else e for e in expected]
+    for entries, level in ((expected, "warning"), (with_note, "note")):
+        findings = [f for f in verify(survey(folder), None, entries) if f.check == "manifest"]
+        assert found(findings) == {
+            ("manifest", level, ("train_lab/00.png",)),
+            ("manifest", "error", ("train_lab/01.png",)),  # a note does not excuse another share or size
+            ("manifest", "error", ("train_lab/02.png",)),
+            ("manifest", "error", ("train_img/02.jpg",)),
+            ("manifest", "warning", ("test_img/more.jpg",)),
+            ("manifest", "warning", ("test_lab/more.png",)),
+        }
+        assert sum("turned copy" in finding.message for finding in findings) == 2
+    (folder / "test_img" / "20.jpg").unlink()
+    missing = [f for f in verify(survey(folder), None, with_note) if f.paths == ("test_img/20.jpg",)]
+    assert [(finding.check, finding.level) for finding in missing] == [("manifest", "error")]
+
+
+def test_the_crack_share_must_lie_in_the_known_range(folder):
+    facts = survey(folder)
+    (finding,) = verify(facts, replace(SOURCE, shares={"train": (0.5, 2.0), "test": (6.0, 8.0)}))
+    assert (finding.check, finding.level) == ("crack share", "error")
+    assert "train: 6.84 %" in finding.message
+    assert "0.5 to 2 %" in finding.message
+
+
+def test_a_converted_set_is_named_and_its_total_counted(folder):
+    (finding,) = verify(survey(folder), replace(SOURCE, layout="plain", counts={"all": 20}))
+    assert (finding.check, finding.level) == ("layout", "warning")
+    findings = verify(survey(folder), replace(SOURCE, layout="plain", counts={"all": 21}))
+    assert [finding.check for finding in findings] == ["count", "layout"]
+
+
+def test_label_3_of_cfd(tmp_path, monkeypatch):
+    for folder in ("cfd/image", "cfd/groundTruth", "plain/image", "plain/mask", "right/image", "right/mask"):
+        (tmp_path / folder).mkdir(parents=True)
+    for number in range(8):
+        image, mask = road(number)
+        labels = np.where(mask, 2, 1).astype(np.uint8)
+        if number % 2:
+            labels[60:70, 40:60] = 3
+        savemat(tmp_path / "cfd" / "groundTruth" / f"{number}.mat", {"groundTruth": {"Segmentation": labels}})
+        for kind, crack in (("plain", labels > 1), ("right", labels == 2)):
+            Image.fromarray(image).save(tmp_path / kind / "image" / f"{number}.jpg")
+            Image.fromarray(np.uint8(255) * crack).save(tmp_path / kind / "mask" / f"{number}.png")
+        Image.fromarray(image).save(tmp_path / "cfd" / "image" / f"{number}.jpg")
+    facts = survey(tmp_path / "cfd")
+    (note,) = verify(facts)
+    assert (note.check, note.level, len(note.paths)) == ("label 3", "note", 4)
+    share, mistaken = (
+        sum(getattr(p, of) for p in facts.photos) / 8 for of in ("crack_share", "above_one_share")
+    )
+    assert f"{share:.2f} % of the pixels" in note.message
+    assert f"would give {mistaken:.2f} %" in note.message
+
+    manifest.write(tmp_path / "cfd.csv", manifest.entries_of(facts))
+    monkeypatch.setattr(manifest, "packaged", lambda name: tmp_path / f"{name}.csv")
+    (error,) = verify(survey(tmp_path / "plain"))
+    assert (error.check, error.level, len(error.paths)) == ("label 3", "error", 4)
+    assert verify(survey(tmp_path / "right")) == []
+    assert verify(survey(tmp_path / "plain"), replace(SOURCE, layout="plain", counts={}, shares={})) == []
+
+
+def test_other_photos_with_numbers_as_names_are_not_taken_for_cfd():
+    rng = np.random.default_rng(0)
+    photos = [
+        replace(
+            photo(f"{number:03d}"), image_size=(480, 320), mask_size=(480, 320), crack_share=rng.uniform(0, 5)
+        )
+        for number in range(1, 119)
+    ]
+    assert len(faults_masks._cfd_manifest()) == 118
+    assert verify(Survey(Path("x"), "plain", photos, [], {}, [], [])) == []
+
+
+def photo(name: str, part: str = "all", **facts) -> Photo:
+    values = {
+        "part": part,
+        "name": name,
+        "image": f"{part}/{name}.jpg",
+        "mask": f"{part}/{name}.png",
+        "image_size": SIZE,
+        "mask_size": SIZE,
+        "crack_share": 3.0,
+        "gray_share": 0.0,
+        "above_one_share": None,
+        "hashes": (),
+        "contrast": (),
+        "problem": None,
+    }
+    return Photo(**(values | facts))
+
+
+def test_masks_turned_as_a_whole_are_one_finding_that_names_the_turn(tmp_path):
+    for seed in range(10):
+        image, mask = road(seed, (90, 90))
+        put(tmp_path, "test", str(seed), image, np.ascontiguousarray(turned(mask, 1)))
+    _, finding = verify(survey(tmp_path))  # the first says that the part train is missing
+    assert (finding.check, finding.level) == ("turned", "warning")
+    assert "far better turned a quarter right" in finding.message
+    assert len(finding.paths) >= 2 * 8
+
+
+def test_undamaged_photos_need_no_mask_and_labeled_ones_do():
+    bare = {"mask": None, "mask_size": None, "crack_share": None, "gray_share": None}
+    photos = [photo("a", "train", **bare), photo("b", "test", **bare)]
+    (finding,) = verify(Survey(Path("x"), "crack500_authors", photos, [], {}, [], []))
+    assert (finding.check, finding.level, finding.paths) == ("unpaired", "error", ("test/b.jpg",))
+
+
+def test_findings_are_sorted_and_the_same_each_time(folder):
+    for fault in (cut_photo, turned_mask, blurred_mask, lost_label, litter, mirrored_mask):
+        fault(folder)
+    first, again = (verify(survey(folder, workers=workers), SOURCE) for workers in (1, 3))
+    assert first == again
+    levels = [LEVELS.index(finding.level) for finding in first]
+    assert levels == sorted(levels)
+    assert len(set(levels)) == 3
+    assert all("\n" not in finding.message for finding in first)
+
+
+def test_every_check_is_registered():
+    from upcrack_lite.roads import faults_copies, faults_files
+
+    modules = (faults_copies, faults_files, faults_masks)
+    public = {
+        value
+        for module in modules
+        for name, value in vars(module).items()
+        if callable(value)
+        and getattr(value, "__module__", "") == module.__name__
+        and not name.startswith("_")
+    }
+    assert public == set(CHECKS)
+
+
+def test_a_whole_set_is_checked_within_two_seconds():
+    import time
+
+    rng = np.random.default_rng(1)
+    photos, files = [], []
+    for number in range(537):
+        part = "train" if number < 300 else "test"
+        hashes = tuple(int(value) for value in rng.integers(0, 2**63, 8))
+        photos.append(photo(str(number), part, hashes=hashes, contrast=(2.0, *[0.0] * 7)))
+        for path in (photos[-1].image, photos[-1].mask):
+            files.append(File(path, 9, f"{len(files):064x}", *SIZE, 3.0))
+    start = time.perf_counter()
+    assert verify(Survey(Path("x"), "deepcrack", photos, files, {}, [], [])) == []
+    assert time.perf_counter() - start < 2
+
+
+@pytest.mark.mirror
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        # The same photo in both parts, and once more turned: both are in the authors' set.
+        (
+            "deepcrack",
+            {
+                ("near-duplicate", "warning", ("train_img/11158.jpg", "test_img/11216.jpg")),
+                ("near-duplicate", "warning", ("train_img/11187-6.jpg", "test_img/11236-6.jpg")),
+            },
+        ),
+        # The label of 042 is the one of 065: a slip in the authors' set.
+        ("cfd", {("duplicate mask", "warning", ("groundTruth/042.mat", "groundTruth/065.mat"))}),
+    ],
+)
+def test_what_is_wrong_with_the_public_sets(mirror, name, expected):
+    findings = verify(survey(mirror / name), SOURCES[name], manifest.read(manifest.packaged(name)))
+    assert passed(findings)
+    assert {each for each in found(findings) if each[1] == "warning"} == expected
