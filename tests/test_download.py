@@ -534,6 +534,15 @@ def test_a_quicker_process_keeps_the_lock_it_took_over(tmp_path):
     lock.write_text("quicker")
     locks._take_away(lock, "the dead one's, as read before")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["quicker"]
+    lock.write_text("dead")
+    claim = tmp_path / "x.lock.takeover"
+    claim.write_text("another process is at it")
+    locks._take_away(lock, "dead")
+    assert lock.exists()
+    os.utime(claim, (time.time() - 60, time.time() - 60))  # that one was killed too
+    locks._take_away(lock, "dead")
+    locks._take_away(lock, "dead")
+    assert not list(tmp_path.iterdir())
 
 
 def test_progress_is_shown_on_request(server, target, capsys):

@@ -290,6 +290,18 @@ def test_a_tar_header_of_gigabytes_is_not_read_into_memory(tmp_path):
     refused(path, r"a header of 4,294,967,296 bytes", tmp_path)
 
 
+def test_a_tar_with_endless_padding_or_headers(tmp_path):
+    whole = make_tar(tmp_path / "x.tar", {"a": b"x"}).read_bytes()
+    path = tmp_path / "x.tar.gz"
+    path.write_bytes(gzip.compress(whole + bytes(30_000_000)))
+    refused(path, "follows its end mark", tmp_path)
+    path.write_bytes(gzip.compress(whole + bytes(10_000_000)))
+    assert unpack(path, tmp_path / "set") == ["a"]
+    chain = entry("g", type=tarfile.XGLTYPE).tobuf(tarfile.USTAR_FORMAT) * 5000
+    path.write_bytes(gzip.compress(chain + whole))
+    refused(path, "damaged.*recursion", tmp_path)
+
+
 def test_a_sparse_tar_member(tmp_path):
     path = make_tar(tmp_path / "x.tar", [(entry("a", type=tarfile.GNUTYPE_SPARSE), b"x" * 512)])
     refused(path, "damaged|unusual", tmp_path)

@@ -26,6 +26,7 @@ from upcrack_lite.errors import UserError
 
 _BLOCK = 2**20  # bytes read at once
 _HEADER = 2**22  # bytes; no honest tar header, with its long names, comes near
+_PADDING = 2**24  # bytes behind the end mark of a tar; 10 KiB are usual
 _FAR = 2**62  # bytes, more than any member has
 _PACKED = {b"\x1f\x8b": gzip.GzipFile, b"BZh": bz2.BZ2File, b"\xfd7zXZ\x00": lzma.LZMAFile}
 _OTHERS = {b"7z\xbc\xaf\x27\x1c": "a 7z", b"Rar!": "a RAR", b"(\xb5/\xfd": "a Zstandard"}
@@ -40,6 +41,7 @@ _BROKEN = (
     NotImplementedError,
     OSError,  # what bz2 and gzip raise
     ValueError,
+    RecursionError,  # tarfile, on a long chain of headers
 )
 """What Python's readers raise for a damaged archive."""
 
@@ -136,8 +138,12 @@ class Archive:
             # tarfile takes a damaged header in the middle, or a missing one, for the end without a word.
             if plain.last != bytes(512):
                 raise tarfile.ReadError("the end mark is missing")
-            while plain.read(_BLOCK):  # so that the checksum of the compressed data is reached
-                pass
+            # The rest is read so that the checksum of the compressed data is reached.
+            rest = 0
+            while block := plain.read(_BLOCK):
+                rest += len(block)
+                if rest > _PADDING:
+                    raise tarfile.ReadError("far more than padding follows its end mark")
 
 
 class _Careful:

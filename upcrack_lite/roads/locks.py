@@ -31,7 +31,7 @@ def only_process(lock: Path, doing: str) -> Iterator[None]:
         UserError: another process holds the lock, or the file cannot be written.
     """
     token = f"{os.getpid()} {socket.gethostname()} {uuid.uuid4().hex}"
-    for _ in range(3):  # the first look, the one after a takeover, and one to spare
+    for _ in range(100):  # once, or a second until a dead process's lock is out of the way
         if _create(lock, token):
             break
         holder = _read(lock)
@@ -79,9 +79,7 @@ def _left_behind(holder: str, lock: Path) -> bool:
         pid, host, _ = holder.split(" ")
         number = int(pid)
     except ValueError:
-        with contextlib.suppress(OSError):
-            return time.time() - lock.stat().st_mtime > _WRITE_SECONDS
-        return False
+        return _age(lock) > _WRITE_SECONDS
     if host != socket.gethostname():
         return False
     if number == os.getpid():
@@ -102,16 +100,29 @@ def _alive(pid: int) -> bool:
 
 
 def _take_away(lock: Path, holder: str) -> None:
-    """Remove a dead process's lock, but not the one that a quicker process has just put in its place."""
-    aside = lock.with_name(f"{lock.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        lock.rename(aside)
-    except FileNotFoundError:
+    """Remove a dead process's lock, but not the one that a quicker process has just put in its place.
+
+    Between looking and removing nobody else may remove it: a second file sees to that.
+    """
+    claim = lock.with_name(f"{lock.name}.takeover")
+    if not _create(claim, holder):
+        if _age(claim) > _WRITE_SECONDS:  # its process was killed within these few lines
+            claim.unlink(missing_ok=True)
+        time.sleep(0.01)
         return
-    if _read(aside) != holder:
-        with contextlib.suppress(OSError):
-            os.link(aside, lock)  # unlike a rename, never over a third process's lock
-    aside.unlink()
+    try:
+        if _read(lock) == holder:
+            lock.unlink(missing_ok=True)
+    finally:
+        claim.unlink(missing_ok=True)
+
+
+def _age(path: Path) -> float:
+    """Return the seconds since a file was written, 0 if it is gone."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _held_by(holder: str, lock: Path, doing: str) -> UserError:
