@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -26,3 +27,30 @@ def mirror() -> Path:
     if not Path(folder).is_dir():
         pytest.fail(f"UPCRACK_MIRROR is set to {folder}, which is not a folder")
     return Path(folder)
+
+
+@pytest.fixture
+def small_sources(monkeypatch):
+    """The known sets with the counts of `small_sets`, without packaged manifests or a mirror from outside."""
+    from small_sets import PLAN
+
+    from upcrack_lite.roads import manifest
+    from upcrack_lite.roads.sources import SOURCES
+
+    monkeypatch.delenv("UPCRACK_MIRROR", raising=False)
+    for name, plan in PLAN.items():
+        counts = {split: count for split, (_, _, count) in plan.items()}
+        changed = replace(
+            SOURCES[name], counts=counts, shares={}, sizes=frozenset(), disk_mb=1, download_mb=1
+        )
+        monkeypatch.setitem(SOURCES, name, changed)
+    monkeypatch.setattr(manifest, "packaged", lambda name: None)
+
+
+@pytest.fixture
+def small_mirror(small_sources, tmp_path) -> Path:
+    """A mirror that holds a small DeepCrack."""
+    from small_sets import make
+
+    make(tmp_path / "mirror" / "deepcrack", "deepcrack")
+    return tmp_path / "mirror"

@@ -6,68 +6,25 @@ import json
 import os
 import subprocess
 import sys
-import zipfile
 from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-import numpy as np
 import pytest
-from PIL import Image
+from small_sets import make, zip_of
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.roads import fetch as fetching
 from upcrack_lite.roads import manifest as manifests
 from upcrack_lite.roads.fetch import MANIFEST, PROVENANCE, fetch
 from upcrack_lite.roads.sources import SOURCES
-from upcrack_lite.roads.synthetic import synthetic_road
-
-PLAN = {
-    "deepcrack": {"train": ("train_img", "train_lab", 3), "test": ("test_img", "test_lab", 2)},
-    "crack500": {s: (f"{s}crop", f"{s}crop", 2) for s in ("train", "val", "test")},
-    "crack500_authors": {
-        "train": ("dataset/crack500_train/train/a", None, 3),
-        "val": ("dataset/crack500_train/validation/a", None, 2),
-        "test": ("dataset/crack500_test/test_folder_all/a", "dataset/crack500_test/test_folder_all/label", 2),
-    },
-}
-
-
-def make(folder: Path, name: str) -> Path:
-    """A small set in the layout of a public one. No two photos are alike."""
-    seed = 0
-    for split, (image_dir, mask_dir, count) in PLAN[name].items():
-        for index in range(count):
-            seed += 1
-            road, crack = synthetic_road(96, seed=seed, crack=mask_dir is not None)
-            ending = "png" if name == "crack500_authors" else "jpg"
-            for where, pixels, end in ((image_dir, road, ending), (mask_dir, crack, "png")):
-                if where:
-                    (folder / where).mkdir(parents=True, exist_ok=True)
-                    pixels = pixels if pixels.dtype == np.uint8 else pixels.astype(np.uint8) * 255
-                    Image.fromarray(pixels).save(folder / where / f"{split}_{index}.{end}")
-    return folder
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch):
-    """The known sets, with the counts of the small ones here, and no mirror from outside."""
-    monkeypatch.delenv("UPCRACK_MIRROR", raising=False)
-    for name, plan in PLAN.items():
-        counts = {split: count for split, (_, _, count) in plan.items()}
-        changed = replace(
-            SOURCES[name], counts=counts, shares={}, sizes=frozenset(), disk_mb=1, download_mb=1
-        )
-        monkeypatch.setitem(SOURCES, name, changed)
-    monkeypatch.setattr(fetching.manifests, "packaged", lambda name: None)
-
-
-@pytest.fixture
-def mirror(tmp_path) -> Path:
-    make(tmp_path / "mirror" / "deepcrack", "deepcrack")
-    return tmp_path / "mirror"
+def small(small_sources):
+    """Every test here sees the known sets with the counts of small ones, and no mirror from outside."""
 
 
 @pytest.fixture
@@ -87,17 +44,9 @@ def hidden_stages(root: Path) -> list[Path]:
     return list(root.glob(".*.part"))
 
 
-def zip_of(folder: Path, archive: Path, below: str = "") -> Path:
-    with zipfile.ZipFile(archive, "w") as file:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                file.write(path, f"{below}{path.relative_to(folder).as_posix()}")
-    return archive
-
-
-def test_a_mirror_gives_a_verified_folder_with_manifest_and_provenance(mirror, root):
+def test_a_mirror_gives_a_verified_folder_with_manifest_and_provenance(small_mirror, root):
     said = []
-    got = fetch("deepcrack", root, accept_terms=True, mirror=mirror, say=said.append)
+    got = fetch("deepcrack", root, accept_terms=True, mirror=small_mirror, say=said.append)
     assert got.new
     assert got.folder == root / "deepcrack"
     assert len(got.survey.photos) == 5
@@ -111,92 +60,92 @@ def test_a_mirror_gives_a_verified_folder_with_manifest_and_provenance(mirror, r
     assert hidden_stages(root) == []
 
 
-def test_fetching_again_reads_the_set_and_touches_nothing(mirror, root):
-    fetch("deepcrack", root, accept_terms=True, mirror=mirror)
+def test_fetching_again_reads_the_set_and_touches_nothing(small_mirror, root):
+    fetch("deepcrack", root, accept_terms=True, mirror=small_mirror)
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
     assert not fetch("deepcrack", root).new  # no source is needed, and the terms are known
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
 
 
-def test_terms_come_first_and_once(mirror, root):
+def test_terms_come_first_and_once(small_mirror, root):
     with pytest.raises(UserError, match=r"non-commercial(.|\n)*--accept-terms"):
-        fetch("deepcrack", root, mirror=mirror)
+        fetch("deepcrack", root, mirror=small_mirror)
     assert visible(root) == set()
-    fetch("deepcrack", root, accept_terms=True, mirror=mirror)
+    fetch("deepcrack", root, accept_terms=True, mirror=small_mirror)
     (root / "deepcrack").rename(root / "old")
-    assert fetch("deepcrack", root, mirror=mirror).new
+    assert fetch("deepcrack", root, mirror=small_mirror).new
 
 
-def test_new_terms_are_asked_for_again(mirror, root, monkeypatch):
-    fetch("deepcrack", root, accept_terms=True, mirror=mirror)
+def test_new_terms_are_asked_for_again(small_mirror, root, monkeypatch):
+    fetch("deepcrack", root, accept_terms=True, mirror=small_mirror)
     (root / "deepcrack").rename(root / "old")
     monkeypatch.setitem(SOURCES, "deepcrack", replace(SOURCES["deepcrack"], terms="Ask first."))
     with pytest.raises(UserError, match=r"Ask first\."):
-        fetch("deepcrack", root, mirror=mirror)
+        fetch("deepcrack", root, mirror=small_mirror)
 
 
-def test_a_fetched_set_that_was_changed_is_named_file_by_file(mirror, root):
-    folder = fetch("deepcrack", root, accept_terms=True, mirror=mirror).folder
+def test_a_fetched_set_that_was_changed_is_named_file_by_file(small_mirror, root):
+    folder = fetch("deepcrack", root, accept_terms=True, mirror=small_mirror).folder
     (folder / "test_lab" / "test_1.png").write_bytes((folder / "test_lab" / "test_0.png").read_bytes())
     with pytest.raises(UserError, match=r"has changed since(.|\n)*test_lab/test_1\.png: changed"):
         fetch("deepcrack", root)
 
 
-def test_a_folder_of_the_users_own_is_left_alone(mirror, root):
+def test_a_folder_of_the_users_own_is_left_alone(small_mirror, root):
     make(root / "deepcrack", "deepcrack")
     with pytest.raises(UserError, match=r"was not made by this command: check it with `upcrack data verify"):
-        fetch("deepcrack", root, accept_terms=True, mirror=mirror)
+        fetch("deepcrack", root, accept_terms=True, mirror=small_mirror)
 
 
-def test_a_faulty_set_is_not_put_in_place_but_reported(mirror, root):
-    (mirror / "deepcrack" / "train_lab" / "train_1.png").unlink()
+def test_a_faulty_set_is_not_put_in_place_but_reported(small_mirror, root):
+    (small_mirror / "deepcrack" / "train_lab" / "train_1.png").unlink()
     with pytest.raises(UserError, match=r"train_1(.|\n)*--keep-faulty"):
-        fetch("deepcrack", root, accept_terms=True, mirror=mirror)
+        fetch("deepcrack", root, accept_terms=True, mirror=small_mirror)
     assert visible(root) == {"deepcrack-rejected.html", "deepcrack-rejected.json"}
-    got = fetch("deepcrack", root, mirror=mirror, keep_faulty=True)
+    got = fetch("deepcrack", root, mirror=small_mirror, keep_faulty=True)
     assert json.loads((got.folder / PROVENANCE).read_text())["errors"] > 0
 
 
-def test_differences_to_a_manifest_are_reported_and_do_not_hide(mirror, root, tmp_path):
-    listed = fetch("deepcrack", root, accept_terms=True, mirror=mirror).folder / MANIFEST
+def test_differences_to_a_manifest_are_reported_and_do_not_hide(small_mirror, root, tmp_path):
+    listed = fetch("deepcrack", root, accept_terms=True, mirror=small_mirror).folder / MANIFEST
     other = tmp_path / "other.csv"
     entries = [
         replace(entry, sha256="0" * 64) if "test_0.jpg" in entry.path else entry
         for entry in manifests.read(listed)
     ]
     manifests.write(other, entries)
-    got = fetch("deepcrack", tmp_path / "second", accept_terms=True, mirror=mirror, manifest=other)
+    got = fetch("deepcrack", tmp_path / "second", accept_terms=True, mirror=small_mirror, manifest=other)
     named = [finding for finding in got.findings if "test_img/test_0.jpg" in finding.paths]
     assert [(finding.check, finding.level) for finding in named] == [("manifest", "warning")]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
-def test_an_interruption_leaves_nothing_that_looks_finished(mirror, root, monkeypatch, error):
+def test_an_interruption_leaves_nothing_that_looks_finished(small_mirror, root, monkeypatch, error):
     def stop(*args, **kwargs):
         raise error
 
     with monkeypatch.context() as patch:
         patch.setattr(fetching, "survey", stop)
         with pytest.raises((KeyboardInterrupt, OSError, UserError)):
-            fetch("deepcrack", root, accept_terms=True, mirror=mirror)
+            fetch("deepcrack", root, accept_terms=True, mirror=small_mirror)
     assert visible(root) == set()
     assert hidden_stages(root) == []
-    assert fetch("deepcrack", root, mirror=mirror).new
+    assert fetch("deepcrack", root, mirror=small_mirror).new
 
 
-def test_what_a_killed_run_left_is_removed_and_what_another_run_works_on_is_not(mirror, root):
+def test_what_a_killed_run_left_is_removed_and_what_another_run_works_on_is_not(small_mirror, root):
     code = (
         "import os, signal, sys\nfrom upcrack_lite.roads import fetch\n"
         "fetch.survey = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
         "fetch.fetch('deepcrack', sys.argv[1], accept_terms=True, mirror=sys.argv[2])"
     )
-    dead = subprocess.run([sys.executable, "-c", code, root, mirror], capture_output=True, check=False)
+    dead = subprocess.run([sys.executable, "-c", code, root, small_mirror], capture_output=True, check=False)
     assert dead.returncode == -9
     (left,) = hidden_stages(root)
     assert any(left.rglob("*.jpg"))
     working = left.with_name(left.name.replace(left.name.split(".")[2].partition("@")[0], str(os.getppid())))
     working.mkdir()
-    fetch("deepcrack", root, mirror=mirror)
+    fetch("deepcrack", root, mirror=small_mirror)
     assert hidden_stages(root) == [working]
 
 
@@ -214,11 +163,11 @@ def test_archives_got_by_hand(root, tmp_path):
     assert len(again.survey.photos) == 6
 
 
-def test_what_cannot_be_fetched_says_how_to_get_it(root, tmp_path, mirror):
+def test_what_cannot_be_fetched_says_how_to_get_it(root, tmp_path, small_mirror):
     with pytest.raises(UserError, match=r"drive\.google\.com(.|\n)*--from traincrop\.zip"):
         fetch("crack500", root, accept_terms=True)
     with pytest.raises(UserError, match=r"does not hold crack500; it holds deepcrack"):
-        fetch("crack500", root, accept_terms=True, mirror=mirror)
+        fetch("crack500", root, accept_terms=True, mirror=small_mirror)
     with pytest.raises(UserError, match=r"no such folder; --mirror"):
         fetch("deepcrack", root, accept_terms=True, mirror=tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"no such file or folder: .*traincrop\.zip"):
@@ -230,8 +179,8 @@ def test_what_cannot_be_fetched_says_how_to_get_it(root, tmp_path, mirror):
     assert visible(root) == set()
 
 
-def test_the_mirror_of_the_environment_is_used_where_it_holds_the_set(mirror, root, monkeypatch):
-    monkeypatch.setenv("UPCRACK_MIRROR", str(mirror))
+def test_the_mirror_of_the_environment_is_used_where_it_holds_the_set(small_mirror, root, monkeypatch):
+    monkeypatch.setenv("UPCRACK_MIRROR", str(small_mirror))
     assert fetch("deepcrack", root, accept_terms=True).new
     with pytest.raises(UserError, match=r"drive\.google\.com"):
         fetch("crack500", root, accept_terms=True)

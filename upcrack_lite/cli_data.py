@@ -259,4 +259,6 @@ def _prepare(name: str, root: Path, size: int, rule: str) -> None:
     for split in splits_of(folder):
         roads = load(folder, split, size, memmap_dir=root / "prepared", rule=rule)
         share = "" if roads.crack_masks is None else f", {100 * roads.crack_masks.mean():.3f} % crack"
-        typer.echo(f"{roads.images.filename}: {split}, {len(roads)} photos at {size} px by {rule}{share}")
+        typer.echo(
+            f"{roads.images.filename.parent}: {split}, {len(roads)} photos at {size} px by {rule}{share}"
+        )

@@ -68,11 +68,7 @@ def _hint(src: Source) -> str:
         return f" (made from {src.made_from})"
     if src.addresses:
         return ""
-    return (
-        " (no public address is known)"
-        if src.layout == "plain"
-        else " (got by hand; without --from it says how)"
-    )
+    return " (no public address is known)" if src.layout == "plain" else " (without --from it says how)"
 
 
 def folder_of(name: str, root: Path) -> Path:
@@ -162,7 +158,8 @@ def cut_crops(
     by_window = {side: sum(row["window"] == side for row in cut.rows) for side in windows}
     counts = ", ".join(f"{number} of {side} px" for side, number in by_window.items() if number)
     lines = [
-        f"{len(cut)} undamaged crops from {len(set(cut.groups))} of {len(found)} photos: {counts}",
+        f"{len(cut)} undamaged crops from {len({row['name'] for row in cut.rows})} of {len(found)} files, "
+        f"which show {len(set(cut.groups))} places: {counts}",
         f"{enlarged(cut, size)} of them are smaller than {size} px and were enlarged",
     ]
     return target, lines

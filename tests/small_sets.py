@@ -1,0 +1,45 @@
+"""Small sets of synthetic roads in the layouts of the public ones, for the tests of fetching."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from upcrack_lite.roads.synthetic import synthetic_road
+
+PLAN = {
+    "deepcrack": {"train": ("train_img", "train_lab", 3), "test": ("test_img", "test_lab", 2)},
+    "crack500": {s: (f"{s}crop", f"{s}crop", 2) for s in ("train", "val", "test")},
+    "crack500_authors": {
+        "train": ("dataset/crack500_train/train/a", None, 3),
+        "val": ("dataset/crack500_train/validation/a", None, 2),
+        "test": ("dataset/crack500_test/test_folder_all/a", "dataset/crack500_test/test_folder_all/label", 2),
+    },
+}
+
+
+def make(folder: Path, name: str) -> Path:
+    """A small set in the layout of a public one. No two photos are alike."""
+    seed = 0
+    for split, (image_dir, mask_dir, count) in PLAN[name].items():
+        for index in range(count):
+            seed += 1
+            road, crack = synthetic_road(96, seed=seed, crack=mask_dir is not None)
+            ending = "png" if name == "crack500_authors" else "jpg"
+            for where, pixels, end in ((image_dir, road, ending), (mask_dir, crack, "png")):
+                if where:
+                    (folder / where).mkdir(parents=True, exist_ok=True)
+                    pixels = pixels if pixels.dtype == np.uint8 else pixels.astype(np.uint8) * 255
+                    Image.fromarray(pixels).save(folder / where / f"{split}_{index}.{end}")
+    return folder
+
+
+def zip_of(folder: Path, archive: Path, below: str = "") -> Path:
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                file.write(path, f"{below}{path.relative_to(folder).as_posix()}")
+    return archive

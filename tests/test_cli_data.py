@@ -1,0 +1,202 @@
+"""`upcrack data` as a person types it, on small sets drawn here and on the real ones where they are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from small_sets import make
+from typer.testing import CliRunner
+
+from upcrack_lite import cli
+from upcrack_lite.errors import UserError
+from upcrack_lite.roads.sources import SOURCES
+
+
+@pytest.fixture
+def upcrack(tmp_path, monkeypatch):
+    """Run a command in a folder of its own; a UserError comes back as its message and status 2."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("UPCRACK_DATA", raising=False)
+
+    def run(*words: object) -> tuple[int, str]:
+        result = CliRunner().invoke(cli.app, ["data", *map(str, words)])
+        if isinstance(result.exception, UserError):
+            return 2, str(result.exception)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.output
+
+    return run
+
+
+def test_without_data_one_screen_says_what_to_run_how_big_it_is_and_under_which_terms(upcrack):
+    status, text = upcrack()
+    assert status == 0
+    lines = text.splitlines()
+    assert len(lines) <= 45
+    assert max(map(len, lines)) <= 110
+    for name, source in SOURCES.items():
+        assert f"upcrack data fetch {name}" in text
+        assert source.title in text
+        assert f"{source.disk_mb} MB" in text
+    for name in ("deepcrack", "cfd", "crack500", "crack500_authors"):
+        assert f"{name}: {SOURCES[name].terms}" in text
+
+
+def test_the_screen_says_what_is_here(upcrack, small_mirror):
+    assert upcrack("fetch", "deepcrack", "--accept-terms", "--mirror", small_mirror)[0] == 0
+    _, text = upcrack()
+    assert "here: data/deepcrack" in text
+    assert "upcrack data fetch deepcrack" not in text
+
+
+def test_fetch_crops_prepare_and_train_on_the_crops(upcrack, small_mirror, tmp_path):
+    status, text = upcrack(
+        "build", "deepcrack", "--accept-terms", "--mirror", small_mirror, "--windows", "48,32", "--count", 6,
+        "--margin", 2, "--size", 48,
+    )  # fmt: skip
+    assert status == 0
+    assert re.search(r"6 undamaged crops from \d of 3 files", text)
+    assert re.search(r"\d of them are smaller than 48 px and were enlarged", text)
+    facts = json.loads((tmp_path / "data/deepcrack_undamaged/crops.json").read_text())
+    assert facts["facts"]["split"] == "train"
+    assert len(facts["facts"]["manifest_sha256"]) == 64
+    index = (tmp_path / "data/deepcrack_undamaged/index.csv").read_text().splitlines()
+    assert len(index) == 7
+    assert all(",train_" in line for line in index[1:])
+    stored = sorted(path.name.rsplit("-", 1)[0] for path in (tmp_path / "data/prepared").iterdir())
+    assert stored == ["deepcrack-test-48-area", "deepcrack-train-48-area"]
+    images, groups, data = cli._crops("data/deepcrack_undamaged", "auto", 300, 160, 4, 32, 0)
+    assert images.shape == (6, 32, 32, 3)
+    assert set(groups) <= {"train_0", "train_1", "train_2"}
+    assert data["crops"]["count"] == 6
+
+
+def test_the_same_command_gives_the_same_bytes(upcrack, small_mirror, tmp_path):
+    upcrack("fetch", "deepcrack", "--accept-terms", "--mirror", small_mirror)
+    words = ["crops", "deepcrack", "--windows", "48,32", "--count", 6, "--margin", 2, "--size", 48]
+    hashes = []
+    for out in ("one", "two"):
+        assert upcrack(*words, "--out", out)[0] == 0
+        files = sorted(path for path in (tmp_path / out).rglob("*") if path.is_file())
+        hashes.append(
+            [(p.relative_to(tmp_path / out), hashlib.sha256(p.read_bytes()).hexdigest()) for p in files]
+        )
+    assert len(hashes[0]) == 8
+    assert hashes[0] == hashes[1]
+    status, text = upcrack(*words[:-1], 32, "--out", "two")
+    assert status == 2
+    assert "two" in text
+
+
+def test_verify_and_report_name_the_fault_and_fail(upcrack, small_mirror, tmp_path):
+    shutil.copytree(small_mirror / "deepcrack", tmp_path / "roads")
+    assert upcrack("verify", "roads")[0] == 0
+    (tmp_path / "roads/test_lab/test_1.png").unlink()
+    status, text = upcrack("verify", "roads")
+    assert status == 1
+    assert "test_1" in text
+    status, text = upcrack("verify", "roads", "--json")
+    assert status == 1
+    assert any("test_1" in path for finding in json.loads(text)["findings"] for path in finding["paths"])
+    assert upcrack("report", "roads", "--out", "page.html")[0] == 0
+    assert "test_1" in (tmp_path / "page.html").read_text()
+    assert json.loads((tmp_path / "page.json").read_text())
+    assert upcrack("report", "roads", "--out", "page.pdf")[1].startswith("page.pdf: the page is HTML")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("fetch", "kitti"), "unknown data set 'kitti'; choose deepcrack, cfd"),
+        (("verify", "deepcrack"), "deepcrack is not in data: get it with `upcrack data fetch deepcrack"),
+        (("verify", "nothing"), "nothing: no folder of this name, and no set; the sets are deepcrack"),
+        (("crops", "deepcrack", "--windows", "big"), "--windows takes sides such as"),
+        (("prepare", "deepcrack"), "deepcrack is not in data"),
+        (("--root", "x", "fetch", "cfd"), "give --root after the command: upcrack data fetch --root x"),
+    ],
+)
+def test_bad_words(upcrack, words, message):
+    status, text = upcrack(*words)
+    assert status == 2
+    assert message in text
+
+
+@pytest.mark.parametrize("name", ["cfd", "cfd_patches", "crack500_heldout", "crack500_authors"])
+def test_no_crops_from_sets_to_test_on_or_from_crops(upcrack, tmp_path, name):
+    (tmp_path / "data" / name).mkdir(parents=True)
+    status, text = upcrack("crops", name)
+    assert status == 2
+    assert "test photos" in text or "undamaged crops already" in text
+
+
+def test_prepare_takes_the_rule_of_resizing(upcrack, small_mirror):
+    upcrack("fetch", "deepcrack", "--accept-terms", "--mirror", small_mirror)
+    status, text = upcrack("prepare", "deepcrack", "--size", 32, "--rule", "nearest")
+    assert status == 0
+    assert "at 32 px by nearest" in text
+    assert upcrack("prepare", "deepcrack", "--rule", "cubic")[0] == 2
+
+
+def test_the_authors_crops_train_as_they_are(tmp_path):
+    folder = make(tmp_path / "authors", "crack500_authors")
+    for path in (folder / "dataset/crack500_train/train/a").iterdir():
+        path.rename(path.with_name(f"20160222_081011_{path.stem[-1]}.png"))
+    images, groups, data = cli._crops(str(folder), "auto", 300, 160, 4, 64, 0)
+    assert images.shape == (3, 64, 64, 3)
+    assert groups == ["20160222_081011"] * 3
+    assert data["photos"] == 3
+    assert "window" not in data
+
+
+def test_every_script_runs_its_set():
+    scripts = sorted((ROOT / "data_scripts").glob("*.py"))
+    assert [path.stem for path in scripts] == sorted(SOURCES.keys() - {"crack500_crops360"})
+    for path in scripts:
+        text = path.read_text()
+        assert text.count(f'script("{path.stem}")') == 1
+        assert f"python data_scripts/{path.name}" in text
+    done = subprocess.run([sys.executable, scripts[0], "--help"], capture_output=True, text=True, check=True)
+    assert "--accept-terms" in done.stdout
+
+
+@pytest.mark.mirror
+@pytest.mark.slow
+def test_deepcrack_from_the_mirror_to_crops_in_one_command(mirror, tmp_path):
+    environment = os.environ | {"UPCRACK_DATA": str(tmp_path), "UPCRACK_MIRROR": str(mirror)}
+    words = [sys.executable, ROOT / "data_scripts/deepcrack.py", "--accept-terms"]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "300 undamaged crops" in done.stdout
+    assert "train: 300 pairs, 2.91 % crack" in done.stdout
+    masks = [
+        np.load(path, mmap_mode="r") for path in sorted((tmp_path / "prepared").glob("*/crack_masks.npy"))
+    ]
+    assert [len(mask) for mask in masks] == [237, 300]
+    # Kilobytes on Linux, bytes on macOS; the largest of all child processes so far.
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6)
+    assert peak < 1
+
+
+@pytest.mark.mirror
+def test_the_stand_ins_share_no_photo_and_their_counts_are_known(mirror, upcrack, tmp_path):
+    groups = []
+    for name in ("crack500_kept", "crack500_heldout"):
+        status, text = upcrack("fetch", name, "--accept-terms", "--mirror", mirror)
+        assert status == 0, text
+        stems = [path.stem for path in (Path("data") / name / "image").iterdir()]
+        assert len(stems) == SOURCES[name].counts["all"]
+        groups.append({stem.rsplit("_", 1)[0] for stem in stems})
+    assert (len(groups[0]), len(groups[1])) == (180, 45)
+    assert not groups[0] & groups[1]
