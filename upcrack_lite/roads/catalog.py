@@ -65,10 +65,10 @@ def _how(src: Source, root: Path) -> str:
 def _hint(src: Source) -> str:
     """What a person should know before the command."""
     if src.made_from:
-        return f" (made from {src.made_from})"
+        return ""  # its title names the set that it is made from
     if src.addresses:
         return ""
-    return " (no public address is known)" if src.layout == "plain" else " (without --from it says how)"
+    return " (no public address)" if src.layout == "plain" else " (without --from it says how)"
 
 
 def folder_of(name: str, root: Path) -> Path:
@@ -152,8 +152,9 @@ def cut_crops(
         "max_overlap": overlap,
         "size": size,
         "seed": seed,
-        "manifest_sha256": manifests.digest(manifests.read(listed)) if listed.is_file() else None,
     }
+    if listed.is_file():
+        facts["manifest_sha256"] = manifests.digest(manifests.read(listed))
     target = write_crops(cut, out or root / f"{known}_undamaged", facts)
     by_window = {side: sum(row["window"] == side for row in cut.rows) for side in windows}
     counts = ", ".join(f"{number} of {side} px" for side, number in by_window.items() if number)

@@ -86,19 +86,19 @@ def layout_of(folder: str | Path) -> str:
             the folder holds sets instead of being one, their names.
     """
     folder = _existing(folder)
-    fitting = _fitting(folder)
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting:
-        raise UserError(f"{folder}: fits the layouts {' and '.join(fitting)}; name one with layout=")
-    sets = [child.name for child in sorted(folder.iterdir()) if child.is_dir() and _fitting(child)]
+    found = fitting(folder)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UserError(f"{folder}: fits the layouts {' and '.join(found)}; name one with layout=")
+    sets = [child.name for child in sorted(folder.iterdir()) if child.is_dir() and fitting(child)]
     looked_for = "; ".join(
         f"{name}: {' '.join(dict.fromkeys(f'{part}/' for pair in splits.values() for part in pair if part))}"
         for name, splits in LAYOUTS.items()
     )
     remedy = f"; give one of the sets inside it: {', '.join(sets)}" if sets else ""
     parts = {part for splits in LAYOUTS.values() for pair in splits.values() for part in pair if part}
-    if folder.name in parts and _fitting(folder.parent):
+    if folder.name in parts and fitting(folder.parent):
         remedy = f"; give the folder above it: {folder.parent}"
     elif not sets and any(is_image(path) for path in folder.iterdir()):
         remedy = "; if it holds photos of undamaged road, train with the layout 'photos'"
@@ -116,7 +116,7 @@ def first_set(data_root: str | Path) -> Path | None:
     if not str(data_root):
         return None
     folder = _existing(data_root)
-    found = sorted(child for child in folder.iterdir() if child.is_dir() and len(_fitting(child)) == 1)
+    found = sorted(child for child in folder.iterdir() if child.is_dir() and len(fitting(child)) == 1)
     if not found:
         raise UserError(f"{folder}: holds no data set, such as deepcrack/ or cfd/")
     return min(found, key=lambda child: (child.name != "deepcrack", child.name))
@@ -218,7 +218,7 @@ def _existing(folder: str | Path) -> Path:
     return folder
 
 
-def _fitting(folder: Path) -> list[str]:
+def fitting(folder: Path) -> list[str]:
     """List the layouts that a folder's subfolders fit."""
     there = {child.name for child in folder.iterdir() if child.is_dir()}
     fits = {

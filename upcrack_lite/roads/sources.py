@@ -126,7 +126,7 @@ _ALL = (
         name="crack500_authors",
         title="Crack500 as the paper's authors keep it (256×256)",
         layout="crack500_authors",
-        terms="No license is stated. The photos are Crack500's, whose authors ask you to cite both papers.",
+        terms="No license is stated. The photos are those of Crack500: cite both papers.",
         cite=_CITE_CRACK500,
         addresses=(
             # The commit that added the data comes first: it stays the same when the branch moves on.

@@ -14,7 +14,7 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.files import check_writable
 from upcrack_lite.roads.archive_rules import LIMITS, Limits, checked, refuse_size, shown
 from upcrack_lite.roads.archives import Archive
-from upcrack_lite.roads.layouts import LAYOUTS, _fitting, raise_for
+from upcrack_lite.roads.layouts import LAYOUTS, fitting, raise_for
 from upcrack_lite.roads.locks import only_process
 from upcrack_lite.roads.space import check_space
 
@@ -89,11 +89,11 @@ def find_set(folder: str | Path, layout: str) -> Path:
     level = [folder]
     seen: list[Path] = []
     for _ in range(_LEVELS + 1):
-        fitting = [path for path in level if layout in _fitting(path)]
-        if len(fitting) == 1:
-            return fitting[0]
-        if fitting:
-            names = ", ".join(str(path) for path in fitting)
+        found = [path for path in level if layout in fitting(path)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = ", ".join(str(path) for path in found)
             raise UserError(f"{folder}: holds several sets of the layout {layout}: give one of {names}")
         seen += level
         level = sorted(child for path in level for child in path.iterdir() if _is_own_folder(child))
