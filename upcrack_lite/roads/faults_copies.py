@@ -20,7 +20,7 @@ from upcrack_lite.roads.reading import read_mask
 from upcrack_lite.roads.survey import Photo
 
 _LISTED = 200  # near-duplicates across parts that are listed one by one; the rest are counted
-_POOR_FIT = 1.0  # contrast below which a mask may be another photo's; in DeepCrack half reach 3.2
+_POOR_FIT = 1.0  # contrast below which a mask may be another photo's; half reach 3.3 in DeepCrack
 
 
 def exact_photos(case: Case) -> Iterator[Finding]:

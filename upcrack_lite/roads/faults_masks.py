@@ -15,7 +15,7 @@ from upcrack_lite.roads.likeness import better_orientation
 
 _PHOTO_LIKE = 0.15  # share of gray from which a mask is no mask; JPEG leaves up to 0.07 on real masks
 _MOSTLY_CRACK = 60.0  # percent; the largest real mask of DeepCrack, CFD and Crack500's crops has 53 %
-_FEW_WRONG = 0.01  # share of a part's masks; 4 of 1754 is what the rule gets wrong in Crack500's crops
+_FEW_WRONG = 0.01  # share of a part's masks; a fault of the whole set turns more than so few
 _SAME_SHARE = 0.02  # percent of crack: converted CFD masks of the right labels differ by less
 _CFD_MISTAKE = (2.2, 2.4)  # percent of crack in all of CFD when label 3 is taken for crack (2.29 exactly)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections import Counter
 from pathlib import Path
@@ -38,7 +39,8 @@ def text(survey: Survey, findings: list[Finding], source: Source | None = None) 
         lines.append(f"  {row['part']}: {_how_many(row)}{share}{known}, {_sizes(row)}")
     if source is None:
         lines.append("  Counts, sizes and crack shares were not compared: no known set was named.")
-    end = "The HTML page and the JSON list every finding and file."
+    folder = shlex.quote(str(survey.folder))
+    end = f"To see every finding and file: upcrack data report {folder} --out report.html"
     hidden = 0
     for level in LEVELS:
         of_level = [finding for finding in findings if finding.level == level]
@@ -129,7 +131,9 @@ def write_page(
         "layout": survey.layout,
         "source": source,
         "verdict": verdict(findings),
-        "worst": next((level for level in LEVELS if any(each.level == level for each in findings)), "none"),
+        "worst": next(
+            (level for level in LEVELS[:2] if any(each.level == level for each in findings)), "none"
+        ),
         "levels": [_of_level(level, findings) for level in LEVELS],
         "rows": [
             {
