@@ -47,7 +47,9 @@ def exact_masks(case: Case) -> Iterator[Finding]:
             paths = tuple(photo.mask for photo in same)
             which = _worst_fit(same)
             hint = f"{which.mask} fits its photo worst" if which else "at most one can be right"
-            message = f"{few(paths)}: the same mask for different photos; {hint}; look at it, and say so beside scores"
+            message = (
+                f"{few(paths)}: one mask for different photos; {hint}; look at it, and say so beside scores"
+            )
             yield Finding("duplicate mask", "warning", message, paths)
     for photo in case.survey.photos:
         sums = [case.sha256.get(path) for path in (photo.image, photo.mask) if path]
