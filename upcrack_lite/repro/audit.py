@@ -21,7 +21,7 @@ from upcrack_lite.repro.audit_faults import (
     middle,
     settle_unit,
 )
-from upcrack_lite.repro.audit_table import METRICS, PrintedRow, read_table, with_unit
+from upcrack_lite.repro.audit_table import METRICS, PrintedRow, gaps, read_table, with_unit
 from upcrack_lite.repro.intervals import Interval
 
 __all__ = ["Audit", "Finding", "GroupAudit", "RowAudit", "audit_file", "audit_paper", "audit_rows"]
@@ -129,11 +129,12 @@ def audit_rows(
         title: for the report.
         notes: remarks to pass on.
     """
+    told = unit != "auto"
     rows, unit = with_unit(rows, unit)
     notes = [*notes, f"numbers are read as {'percent' if unit == 'percent' else 'fractions of 1'}"]
     have = {metric for row in rows for metric in row.cells}
-    notes += _gaps(have)
-    rows, findings = _settle_units(rows, unit, slack)
+    notes += gaps(have)
+    rows, findings = _settle_units(rows, unit, slack, told)
     groups = []
     for name in dict.fromkeys(row.group for row in rows):
         group, found = _audit_group(name, [row for row in rows if row.group == name], slack, drift)
@@ -142,25 +143,11 @@ def audit_rows(
     return Audit(title, unit, tuple(groups), tuple(findings), tuple(notes))
 
 
-def _gaps(have: set[str]) -> list[str]:
-    notes = []
-    missing = [metric for metric in METRICS if metric not in have]
-    if missing:
-        notes.append(f"no column of {', '.join(missing)}")
-    if "f1" not in have or not {"precision", "recall"} <= have:
-        notes.append("F1 cannot be checked against precision and recall")
-    if "iou" not in have or not ("f1" in have or {"precision", "recall"} <= have):
-        notes.append("IoU cannot be checked")
-    if "accuracy" not in have:
-        notes.append("without accuracy there is no crack share: exchanged columns cannot be seen")
-    elif not ({"precision", "recall"} <= have or have & {"f1", "iou"}):
-        notes.append("the crack share cannot be computed")
-    return notes
-
-
-def _settle_units(rows: list[PrintedRow], unit: str, slack: float) -> tuple[list[PrintedRow], list[Finding]]:
+def _settle_units(
+    rows: list[PrintedRow], unit: str, slack: float, told: bool
+) -> tuple[list[PrintedRow], list[Finding]]:
     base = {"percent": 0.01, "fraction": 1.0}[unit]
-    settled = [settle_unit(row, base, slack) for row in rows]
+    settled = [settle_unit(row, base, slack, told) for row in rows]
     findings = []
     for row in settled:
         other = [metric for metric, factor in row.factor.items() if factor != base]

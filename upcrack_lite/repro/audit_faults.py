@@ -139,6 +139,8 @@ def explain(
         numbers = {"share": middle(implied_share(row, slack, exchanged)), "share_exchanged": middle(found)}
         return Finding("row exchanged", message, "likely", **place, numbers=numbers)
     what = _misfits(row, shares, exchanged, slack)
+    if check_row(row, slack).averaged_like:
+        what += " (a mean over images would err in this direction)"
     candidates = [(m, text) for m, text in digit_changes(row) if good(row.changed(m, text))]
     columns = sorted({m for m, _ in candidates})
     alone = [m for m in row.cells if len(row.cells) > 1 and good(_without(row, m))]
@@ -160,16 +162,17 @@ def explain(
     return Finding("contradiction", message, "shown", **place, numbers=numbers)
 
 
-def settle_unit(row: PrintedRow, base: float, slack: float = 0.5) -> PrintedRow:
+def settle_unit(row: PrintedRow, base: float, slack: float = 0.5, told: bool = False) -> PrintedRow:
     """Find cells of a row that are in another unit than the table: fractions among percent.
 
-    base: the table's factor, 0.01 for percent. A row is changed only if it is impossible as it stands, or claims
-    an accuracy of at most 1 %, and fits when all (or else the fewest) of its numbers up to 1 are fractions.
+    base: the table's factor, 0.01 for percent; told: the user gave it. A row is changed only if it is impossible as
+    it stands, or claims (in a unit that was guessed) an accuracy of at most 1 %, and fits when all (or else the
+    fewest) of its numbers up to 1 are fractions.
     """
-    small = [m for m, text in row.cells.items() if float(text) <= 1]
+    small = [m for m, text in row.cells.items() if 0 < float(text) <= 1]
     if base == 1 or not small:
         return row
-    if fits(row, None, False, slack) and "accuracy" not in small:
+    if fits(row, None, False, slack) and (told or "accuracy" not in small):
         return row
     subsets = [subset for n in range(1, len(small)) for subset in itertools.combinations(small, n)]
     for subset in [tuple(small), *subsets]:

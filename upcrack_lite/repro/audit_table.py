@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.repro.intervals import Interval
+from upcrack_lite.repro.intervals import Interval, narrow
 
 METRICS = ("precision", "recall", "accuracy", "f1", "iou")
 ALIASES = {
@@ -21,7 +21,7 @@ ALIASES = {
     "iou": "iou jaccard jaccardindex jaccardscore ji crackiou ioucrack iouscore",
 }
 MISSING = {"", "-", "–", "—", "na", "n/a", "nan", "none", "null", "/"}
-UNITS = ("auto", "percent", "fraction")
+FACTORS = {"percent": 0.01, "fraction": 1.0}  # of a printed number, to make it a share of 1
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,2})?", re.IGNORECASE)
 FINEST = 1e-7  # a share: programs often compute in 32 bit, so later digits prove nothing
 
@@ -71,21 +71,49 @@ class PrintedRow:
 
 
 def with_unit(rows: Sequence[PrintedRow], unit: str = "auto") -> tuple[list[PrintedRow], str]:
-    """Give each row its unit; "auto" takes fractions when more than half of all numbers are at most 1.
+    """Give each row its unit.
+
+    "auto" takes fractions when more than half of the accuracies are at most 1. Without accuracy all numbers
+    count, unless more rows satisfy the identities in percent (F1 0.6 goes with IoU 0.43, F1 0.6 % with IoU 0.30 %).
 
     Returns the rows and the unit. Raises UserError for another unit.
     """
-    if unit not in UNITS:
-        raise UserError(f"unknown unit {unit!r}; choose {', '.join(UNITS)}")
+    if unit not in ("auto", *FACTORS):
+        raise UserError(f"unknown unit {unit!r}; choose auto, {', '.join(FACTORS)}")
     if unit == "auto":
-        values = [float(text) for row in rows for text in row.cells.values()]
-        unit = "fraction" if 2 * sum(value <= 1 for value in values) > len(values) else "percent"
-    factor = {"percent": 0.01, "fraction": 1.0}[unit]
+        texts = [row.cells["accuracy"] for row in rows if "accuracy" in row.cells]
+        fitting = {}
+        if not texts:
+            texts = [text for row in rows for text in row.cells.values()]
+            for name, factor in FACTORS.items():
+                tried = (row.rescaled(dict.fromkeys(row.cells, factor)) for row in rows)
+                fitting[name] = sum(narrow(row.known()) is not None for row in tried)
+        unit = "fraction" if 2 * sum(float(text) <= 1 for text in texts) > len(texts) else "percent"
+        if fitting and fitting["percent"] > fitting["fraction"]:
+            unit = "percent"
+    factor = FACTORS[unit]
     # A number above 1 cannot be a fraction: it is read as percent, and the audit says so.
     return [
         replace(row, factor={m: 0.01 if float(text) > 1 else factor for m, text in row.cells.items()})
         for row in rows
     ], unit
+
+
+def gaps(have: set[str]) -> list[str]:
+    """Say what cannot be checked when only these metrics are printed."""
+    notes = []
+    missing = [metric for metric in METRICS if metric not in have]
+    if missing:
+        notes.append(f"no column of {', '.join(missing)}")
+    if "f1" not in have or not {"precision", "recall"} <= have:
+        notes.append("F1 cannot be checked against precision and recall")
+    if "iou" not in have or not ("f1" in have or {"precision", "recall"} <= have):
+        notes.append("IoU cannot be checked")
+    if "accuracy" not in have:
+        notes.append("without accuracy there is no crack share: exchanged columns cannot be seen")
+    elif not ({"precision", "recall"} <= have or have & {"f1", "iou"}):
+        notes.append("the crack share cannot be computed")
+    return notes
 
 
 def read_table(

@@ -1,0 +1,448 @@
+"""The audit of printed tables: planted faults are found, clean tables are left alone, bad files are refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import typer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from upcrack_lite import cli_audit
+from upcrack_lite.errors import UserError
+from upcrack_lite.metrics import Confusion
+from upcrack_lite.repro import intervals
+from upcrack_lite.repro.audit import audit_file, audit_paper, audit_rows
+from upcrack_lite.repro.audit_table import METRICS, PrintedRow, read_table
+from upcrack_lite.repro.audit_text import text, to_json
+
+PIXELS = 10**8
+DIGITS = pytest.mark.parametrize("digits", [1, 2, 3])
+
+
+def printed(number, values, digits, fractions=False):
+    """A row of text from metrics in percent."""
+    cells = {m: f"{v / 100:.{digits + 2}f}" if fractions else f"{v:.{digits}f}" for m, v in values.items()}
+    return PrintedRow(number, f"method {number}", cells)
+
+
+def metrics_of(confusion):
+    return {metric: getattr(confusion, metric) for metric in METRICS}
+
+
+def confusion(rng, share):
+    crack = round(share * PIXELS)
+    tp = round(crack * rng.uniform(0.05, 0.98))
+    fp = min(round(tp * (1 / rng.uniform(0.05, 0.98) - 1)), PIXELS - crack)
+    return Confusion(tp, fp, crack - tp, PIXELS - crack - fp)
+
+
+def clean(rng, rows, digits, share=None, fractions=False):
+    """A table without a fault: random confusion matrices of one test set, rounded."""
+    share = share or rng.uniform(0.005, 0.3)
+    return [printed(i + 1, metrics_of(confusion(rng, share)), digits, fractions) for i in range(rows)]
+
+
+def swapped(row):
+    cells = {**row.cells, "precision": row.cells["recall"], "recall": row.cells["precision"]}
+    return replace(row, cells=cells)
+
+
+def averaged(rng, rows, digits, images=40, pixels=65536):
+    """Per-image averages: cracks of many sizes, detected well and badly."""
+    crack = (np.clip(rng.lognormal(np.log(0.03), 1.0, images), 0.001, 0.4) * pixels).astype(int)
+    table = []
+    for i in range(rows):
+        recall = np.clip(rng.uniform(0.3, 0.9) + rng.normal(0, 0.15, images), 0.02, 0.99)
+        precision = np.clip(rng.uniform(0.3, 0.9) + rng.normal(0, 0.15, images), 0.02, 0.99)
+        single = []
+        for c, r, p in zip(crack, recall, precision, strict=True):
+            tp = max(1, round(c * r))
+            fp = min(round(tp / p - tp), pixels - c)
+            single.append(metrics_of(Confusion(tp, fp, c - tp, pixels - c - fp)))
+        table.append(printed(i + 1, {m: np.mean([one[m] for one in single]) for m in METRICS}, digits))
+    return table
+
+
+def kinds(result):
+    return [finding.kind for finding in result.findings]
+
+
+# No fault, no finding
+
+
+@DIGITS
+@pytest.mark.parametrize("fractions", [False, True])
+def test_clean_tables_raise_no_false_alarm(digits, fractions):
+    rng = np.random.default_rng(digits)
+    for _ in range(150):
+        result = audit_rows(clean(rng, int(rng.integers(1, 20)), digits, fractions=fractions))
+        assert kinds(result) == []
+        assert result.unit == ("fraction" if fractions else "percent")
+        assert result.groups[0].verdict in ("constant", "either", "unknown")
+        assert not result.groups[0].exchanged
+
+
+counts = st.integers(0, 10**4)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.integers(1, 10**4),
+    st.integers(0, 10**5),
+    st.lists(st.tuples(counts, counts), min_size=1, max_size=6),
+    st.integers(0, 4),
+    st.booleans(),
+)
+def test_no_counts_of_one_set_raise_an_alarm(crack, road, guesses, digits, fractions):
+    rows = []
+    for number, (found, alarms) in enumerate(guesses, 1):
+        tp, fp = min(found, crack), min(alarms, road)
+        values = metrics_of(Confusion(tp, fp, crack - tp, road - fp))
+        if not np.isnan(values["precision"]):
+            rows.append(printed(number, values, digits, fractions))
+    if rows:
+        assert kinds(audit_rows(rows, "fraction" if fractions else "percent")) == []
+
+
+@DIGITS
+@pytest.mark.parametrize("left_out", [(m,) for m in METRICS] + [("precision", "recall"), ("accuracy", "iou")])
+def test_clean_tables_with_missing_columns(digits, left_out):
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        rows = clean(rng, 6, digits)
+        rows = [replace(r, cells={m: t for m, t in r.cells.items() if m not in left_out}) for r in rows]
+        result = audit_rows(rows)
+        assert kinds(result) == []
+        assert any(left_out[0] in note for note in result.notes)
+
+
+# Planted faults
+
+
+@DIGITS
+def test_exchanged_columns_are_found(digits):
+    rng = np.random.default_rng(10 + digits)
+    right = []
+    for _ in range(60):
+        share = rng.uniform(0.01, 0.2)
+        result = audit_rows([swapped(row) for row in clean(rng, int(rng.integers(4, 20)), digits, share)])
+        right.append(kinds(result) == ["exchanged"])
+        if right[-1]:
+            assert result.groups[0].exchanged
+            assert result.groups[0].shares[0] == pytest.approx(
+                100 * share, rel=0.05 * 10 ** (1 - digits) + 1e-3
+            )
+    assert np.mean(right) >= 0.95
+
+
+def test_exchanged_columns_are_mended_before_the_confusion_matrix_is_rebuilt():
+    rng = np.random.default_rng(3)
+    truth = [confusion(rng, 0.06) for _ in range(8)]
+    rows = [swapped(printed(i, metrics_of(one), 3)) for i, one in enumerate(truth, 1)]
+    for one, found in zip(truth, audit_rows(rows).rows, strict=True):
+        assert found.precision == pytest.approx(one.precision, abs=0.01)
+        assert found.recall == pytest.approx(one.recall, abs=0.01)
+        for part in ("tp", "fp", "fn", "tn"):
+            assert found.confusion[part] == pytest.approx(100 * getattr(one, part) / PIXELS, abs=0.01)
+
+
+@DIGITS
+def test_one_exchanged_row_is_found(digits):
+    rng = np.random.default_rng(20 + digits)
+    right = 0
+    for _ in range(40):
+        rows = clean(rng, 8, digits)
+        place = int(rng.integers(8))
+        rows[place] = swapped(rows[place])
+        result = audit_rows(rows)
+        right += [(f.kind, f.row) for f in result.findings] == [("row exchanged", place + 1)]
+        assert {f.row for f in result.findings} <= {place + 1}
+    assert right >= 34
+
+
+@DIGITS
+@pytest.mark.parametrize("rows", [3, 5, 14])
+def test_averaging_per_image_is_named(digits, rows):
+    rng = np.random.default_rng(rows)
+    for _ in range(10):
+        result = audit_rows(averaged(rng, rows, digits))
+        assert kinds(result) == ["averaged"]
+        assert result.groups[0].verdict == "averaged"
+        assert all(row.confusion is None for row in result.rows)
+
+
+def test_one_averaged_row_contradicts_itself_and_the_cause_is_mentioned():
+    result = audit_rows(averaged(np.random.default_rng(0), 1, 3))
+    assert kinds(result) == ["contradiction"]
+    assert "mean over images" in result.findings[0].message
+
+
+@DIGITS
+@pytest.mark.parametrize("column", METRICS)
+def test_a_wrong_digit_is_located(digits, column):
+    rng = np.random.default_rng(METRICS.index(column))
+    found = tries = 0
+    for _ in range(40):
+        rows = clean(rng, 8, digits)
+        place = int(rng.integers(8))
+        old = rows[place].cells[column]
+        spot = int(rng.integers(old.index(".")))  # a digit before the point: always visible
+        new = old[:spot] + str((int(old[spot]) + int(rng.integers(1, 10))) % 10) + old[spot + 1 :]
+        if float(new) > 100:
+            continue
+        rows[place] = rows[place].changed(column, new)
+        tries += 1
+        here = [f for f in audit_rows(rows).findings if f.row == place + 1 and f.kind == "mistyped"]
+        if here:
+            assert here[0].sure == "guess"
+            found += (column, old) in here[0].numbers["candidates"]
+    assert tries > 30
+    assert found >= 0.9 * tries
+
+
+@DIGITS
+def test_fractions_among_percent(digits):
+    rng = np.random.default_rng(40)
+    for _ in range(20):
+        rows = clean(rng, 8, digits)
+        one = rows[3].cells
+        rows[3] = replace(rows[3], cells={m: f"{float(t) / 100:.{digits + 2}f}" for m, t in one.items()})
+        result = audit_rows(rows)
+        assert [(f.kind, f.row) for f in result.findings] == [("unit", 4)]
+        assert result.rows[3].share_fits
+
+
+def test_one_column_in_fractions():
+    rows = clean(np.random.default_rng(41), 8, 2)
+    rows = [row.changed("recall", f"{float(row.cells['recall']) / 100:.4f}") for row in rows]
+    result = audit_rows(rows)
+    assert set(kinds(result)) == {"unit"}
+    assert all(f.numbers["columns"] == ["recall"] for f in result.findings)
+    assert result.groups[0].verdict == "constant"
+
+
+@DIGITS
+def test_two_test_sets_in_one_table(digits):
+    rng = np.random.default_rng(50)
+    rows = clean(rng, 6, digits, 0.05) + clean(rng, 6, digits, 0.08)
+    rows = [replace(row, number=i, label=f"m{i}") for i, row in enumerate(rows, 1)]
+    result = audit_rows(rows)
+    assert kinds(result) == ["mixed"]
+    assert sorted(result.groups[0].shares) == pytest.approx([5, 8], abs=0.2)
+    apart = [replace(row, group="a" if row.number <= 6 else "b") for row in rows]
+    assert kinds(audit_rows(apart)) == []
+
+
+def test_every_row_from_another_set():
+    rng = np.random.default_rng(51)
+    rows = [clean(rng, 1, 3, share)[0] for share in np.linspace(0.01, 0.3, 12)]
+    assert kinds(audit_rows([replace(row, number=i) for i, row in enumerate(rows, 1)])) == ["no common share"]
+
+
+@DIGITS
+def test_mean_iou_is_not_taken_for_averaging(digits):
+    rng = np.random.default_rng(60)
+    rows = []
+    for number in range(1, 9):
+        one = confusion(rng, 0.05)
+        background = 100 * one.tn / (one.tn + one.fp + one.fn)
+        rows.append(printed(number, metrics_of(one) | {"iou": (one.iou + background) / 2}, digits))
+    assert kinds(audit_rows(rows)) == ["mean IoU"]
+
+
+def test_digits_cut_off_instead_of_rounded_need_slack():
+    rng = np.random.default_rng(70)
+    rows = []
+    for number in range(1, 15):
+        values = metrics_of(confusion(rng, 0.05))
+        rows.append(printed(number, {m: np.floor(10 * v) / 10 for m, v in values.items()}, 1))
+    assert kinds(audit_rows(rows, slack=1)) == []
+    assert kinds(audit_rows(rows)) != []
+
+
+# The paper
+
+
+def test_the_paper_exchanged_its_columns():
+    result = audit_paper()
+    groups = {group.name: group for group in result.groups}
+    assert {name: group.verdict for name, group in groups.items()} == dict.fromkeys(groups, "exchanged")
+    assert groups["Crack500"].shares == pytest.approx((5.589,), abs=0.002)
+    assert sorted(groups["DeepCrack"].shares) == pytest.approx([4.351, 4.379], abs=0.002)
+    assert groups["CFD"].shares == pytest.approx((1.743,), abs=0.002)
+    assert max(group.spread for group in result.groups) < 0.002
+    carrying = [row for row in result.rows if row.share_fits is not None and "precision" in row.row.cells]
+    assert len(carrying) == 93
+    assert [row.row.name for row in carrying if not row.share_fits] == ["Table V enet"]
+    assert [f.label for f in result.findings if f.row is not None] == ["enet"]
+    assert [f.group for f in result.findings if f.kind == "mixed"] == ["DeepCrack"]
+
+
+@pytest.mark.parametrize(
+    ("table", "share"),
+    [(1, 5.589), (3, 5.589), (4, 4.379), (5, 1.743), (6, 4.351), (7, 1.743), (8, 5.589)],
+)
+def test_each_table_alone(table, share):
+    result = audit_paper(table)
+    assert result.groups[0].verdict == "exchanged"
+    assert result.groups[0].shares == pytest.approx((share,), abs=0.002)
+    assert kinds(result) == ["exchanged"] + ["contradiction"] * (table == 5)
+
+
+def test_without_drift_table_vi_falls_into_two():
+    result = audit_paper("VI", drift=0)
+    assert [round(share, 4) for share in result.groups[0].shares] == [4.3513, 4.3496]
+
+
+def test_table_ii_gets_precision_and_recall_from_the_crack_share_of_the_others():
+    rows = {row.row.name: row for row in audit_paper().rows}
+    known, derived = rows["Table III upcracknet"], rows["Table II multi_scale_square"]
+    assert derived.precision == pytest.approx(known.precision, abs=0.01)
+    assert derived.recall == pytest.approx(known.recall, abs=0.01)
+    assert known.precision == pytest.approx(58.609, abs=0.01)  # printed as recall
+    assert known.recall == pytest.approx(65.377, abs=0.01)
+
+
+# Files
+
+
+def write(folder, content):
+    path = folder / "table.csv"
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Method,Precision,Recall,Accuracy,F1,IoU",
+        "model,Prec. (%),Sensitivity,Acc [%],F1-score,Jaccard index",
+        "name,P,R,OA,Dice,IoU ↑",
+        "method;precision_percent;recall_percent;accuracy_percent;f1_percent;iou_percent",
+        "\ufeffMethod\tPPV\tTPR\tPixel Accuracy\tF-measure\tJaccard",
+    ],
+)
+def test_usual_names_are_recognized(tmp_path, header):
+    mark = next(c for c in ";\t," if c in header)
+    path = write(tmp_path, header + "\n" + mark.join(["ours", "63.4", "88.9", "98.0", "74.0", "58.7"]) + "\n")
+    (row,), unused = read_table(path)
+    assert row.cells == dict(zip(METRICS, ["63.4", "88.9", "98.0", "74.0", "58.7"], strict=True))
+    assert row.label == "ours"
+    assert unused == []
+
+
+def test_named_columns_groups_and_labels(tmp_path):
+    path = write(tmp_path, "id,set,x,y\na,one,63.4,88.9\nb,two,–,\n")
+    rows, unused = read_table(path, {"precision": "x", "f1": "y"}, group="set", label="id")
+    assert [row.cells for row in rows] == [{"precision": "63.4", "f1": "88.9"}, {}]
+    assert [row.group for row in rows] == ["one", "two"]
+    assert unused == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty"),
+        ("method,f1,iou\n", "a header and no rows"),
+        ("method,speed\na,3\n", "has no column of precision.*method, speed.*--precision"),
+        ("method,f1\na,fast\n", "line 2, column 'f1': 'fast' is no number"),
+        ("method,f1\na,3\nb,61.8%\n", "line 3, column 'f1': '61.8%' has a percent sign: write 61.8"),
+        ("method;f1\na;61,8\n", "line 2, column 'f1': '61,8' has a decimal comma: write 61.8"),
+        ("method,f1,iou\na,61,8,44,7\n", "line 2 has 5 cells, the header 3.*decimal comma"),
+        ("method,f1\na,100.1\n", "line 2, column 'f1': 100.1 lies outside 0 to 100"),
+        ("method,f1\na,-0.1\n", "-0.1 lies outside"),
+        ("method,f1\na,60 ± 1\n", "is no number; write the mean alone"),
+        ("method,f1\na,1e999\n", "is no number"),
+        ("method,f1,dice\na,1,2\n", "'f1' and 'dice' both look like f1.*--f1 NAME"),
+        ("method,f1,f1\na,1,2\n", "column 'f1' stands for two things"),
+        ("method,f1\na,\nb,-\n", "has no number"),
+        ('method,f1\n"a,3\n', "no CSV file"),
+    ],
+)
+def test_bad_files_are_refused(tmp_path, content, message):
+    with pytest.raises(UserError, match=message):
+        audit_file(write(tmp_path, content))
+
+
+def test_other_refusals(tmp_path):
+    path = write(tmp_path, "method,f1,iou\na,61.8,44.7\n")
+    with pytest.raises(UserError, match="no column 'set'; its columns are: method, f1, iou"):
+        audit_file(path, group="set")
+    with pytest.raises(UserError, match="no column 'Q'"):
+        audit_file(path, {"f1": "Q"})
+    with pytest.raises(UserError, match="unknown metric 'speed'"):
+        audit_file(path, {"speed": "f1"})
+    with pytest.raises(UserError, match="unknown unit 'permille'"):
+        audit_file(path, unit="permille")
+    with pytest.raises(UserError, match="cannot be read"):
+        audit_file(tmp_path / "absent.csv")
+    path.write_bytes(b"method,f1\n\xff\xfe,3\n")
+    with pytest.raises(UserError, match="UTF-8"):
+        audit_file(path)
+
+
+def test_what_cannot_be_checked_is_said(tmp_path):
+    result = audit_file(write(tmp_path, "method,f1,iou,fps\na,61.8,44.7,30\nb,61.8,48.7,31\n"))
+    assert [(f.kind, f.row) for f in result.findings] == [("mistyped", 2)]
+    assert ("iou", "44.7") in result.findings[0].numbers["candidates"]
+    assert any("fps" in note for note in result.notes)
+    assert any("exchanged columns cannot be seen" in note for note in result.notes)
+    assert result.groups[0].verdict == "unknown"
+
+
+@settings(deadline=None)
+@given(*[st.integers(1, 10**5)] * 4)
+def test_narrow_keeps_the_truth(tp, fp, fn, tn):
+    one = Confusion(tp, fp, fn, tn)
+    row = printed(1, metrics_of(one), 1)
+    row = row.rescaled(dict.fromkeys(METRICS, 0.01))
+    box = intervals.narrow(row.known())
+    for name in METRICS:
+        assert box[name][0] <= getattr(one, name) / 100 + 1e-9
+        assert box[name][1] >= getattr(one, name) / 100 - 1e-9
+    assert box["share"][0] - 1e-9 <= one.crack_share / 100 <= box["share"][1] + 1e-9
+
+
+# The command
+
+
+def command(*words):
+    app = typer.Typer()
+    app.command()(cli_audit.audit)
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+def test_the_command_reports_in_text_and_json(tmp_path):
+    rows = [swapped(row) for row in clean(np.random.default_rng(1), 6, 3)]
+    lines = ["method,precision,recall,acc,F1,IoU"]
+    lines += [",".join([row.label, *(row.cells[m] for m in METRICS)]) for row in rows]
+    path = write(tmp_path, "\n".join(lines))
+    told = command(path)
+    assert told.exit_code == 1
+    assert "exchanged (shown)" in told.output
+    assert "method 6" in told.output
+    data = json.loads(command(path, "--json").output)
+    assert data == json.loads(json.dumps(to_json(audit_file(path))))
+    assert data["groups"][0]["verdict"] == "exchanged"
+    assert len(data["groups"][0]["rows"]) == 6
+    mended = command(path, "--precision", "recall", "--recall", "precision")
+    assert mended.exit_code == 0
+    assert "Findings: none" in mended.output
+
+
+def test_the_command_audits_the_paper():
+    told = command("paper")
+    assert told.exit_code == 1
+    assert "96 rows" in told.output
+    assert "37 of 37 rows" in told.output
+    assert "27 of 28 rows" in told.output
+    assert isinstance(command("paper", "--group", "x").exception, UserError)
+
+
+def test_text_has_no_endless_lines():
+    assert max(map(len, text(audit_paper()).splitlines())) <= 120

@@ -1,0 +1,118 @@
+"""The printed numbers: all 96 rows, sums that a typing error would break, and the exchanged columns."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+from importlib import resources
+
+import pytest
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.repro import published
+
+METRICS = ("precision", "recall", "accuracy", "f1", "iou")
+# Sums over all rows of a table in thousandths of a percent, in the order of METRICS.
+SUMS = {
+    1: (581_477, 432_573, 843_453, 488_455, 338_251),
+    2: (0, 0, 284_920, 169_468, 118_714),
+    3: (897_108, 807_626, 1_303_933, 818_303, 598_404),
+    4: (883_536, 1_028_290, 1_348_766, 897_578, 679_253),
+    5: (471_520, 443_187, 1_356_620, 319_313, 196_849),
+    6: (868_574, 640_454, 1_297_431, 652_722, 445_480),
+    7: (513_187, 600_875, 1_352_012, 434_591, 264_975),
+    8: (462_191, 679_392, 1_277_806, 420_585, 259_345),
+}
+
+
+def test_all_rows_are_there():
+    assert [len(published.rows(n)) for n in range(1, 9)] == [9, 3, 14, 14, 14, 14, 14, 14]
+    everything = published.rows()
+    assert len(everything) == 96
+    assert sum(row.precision is not None and row.recall is not None for row in everything) == 93
+    assert {row.table for row in everything if row.precision is None} == {2}
+
+
+@pytest.mark.parametrize("table", published.TABLES)
+def test_sums_of_the_columns(table):
+    def total(metric):
+        values = [getattr(row, metric) for row in published.rows(table)]
+        return sum(round(1000 * value) for value in values if value is not None)
+
+    assert tuple(total(metric) for metric in METRICS) == SUMS[table]
+
+
+@pytest.mark.parametrize("table", published.TABLES)
+def test_each_row_is_numbered_and_named_once(table):
+    rows = published.rows(table)
+    assert [row.row for row in rows] == list(range(1, len(rows) + 1))
+    assert len({row.key for row in rows}) == len(rows)
+    assert len({row.name for row in published.rows()}) == 96
+
+
+@pytest.mark.parametrize("table", published.TABLES)
+def test_every_number_has_three_decimals(table):
+    file = resources.files("upcrack_lite") / "assets" / "tables" / f"table_{table}.csv"
+    with file.open(encoding="utf-8") as lines:
+        cells = [value for row in csv.DictReader(lines) for key, value in row.items() if "percent" in key]
+    assert cells
+    assert all(len(text.partition(".")[2]) == 3 for text in cells)
+
+
+def test_tables_of_methods_hold_the_same_fourteen():
+    keys = [tuple((row.key, row.strategy) for row in published.rows(n)) for n in range(3, 9)]
+    assert len(set(keys)) == 1
+    assert keys[0][-1] == ("upcracknet", "proposed")
+
+
+def test_the_full_method_on_crack500_stands_in_three_tables_alike():
+    full = published.row("I", "mae+ssim+msgms+style+adv")
+    method, mask = published.row("III", "upcracknet"), published.row("II", "multi_scale_square")
+    assert [getattr(full, m) for m in METRICS] == [getattr(method, m) for m in METRICS]
+    assert [getattr(full, m) for m in METRICS[2:]] == [getattr(mask, m) for m in METRICS[2:]]
+
+
+def test_sets():
+    assert {n: facts.sets for n, facts in published.TABLES.items()} == {
+        1: "Crack500 → Crack500",
+        2: "Crack500 → Crack500",
+        3: "Crack500 → Crack500",
+        4: "DeepCrack → DeepCrack",
+        5: "Crack500 → CFD",
+        6: "Crack500 → DeepCrack",
+        7: "DeepCrack → CFD",
+        8: "DeepCrack → Crack500",
+    }
+    assert published.row(8, "riad").train_set == "DeepCrack"
+    assert published.row(8, "riad").test_set == "Crack500"
+
+
+@pytest.mark.parametrize("table", [4, "4", "IV", " iv "])
+def test_a_table_by_number_or_roman(table):
+    row = published.row(table, "upcracknet")
+    assert (row.precision, row.recall, row.f1) == (63.412, 88.852, 74.006)
+
+
+def test_corrected_exchanges_two_columns_and_nothing_else():
+    row = published.row("IV", "upcracknet")
+    mended = published.corrected(row)
+    assert (mended.precision, mended.recall) == (row.recall, row.precision)
+    assert dataclasses.replace(mended, precision=row.precision, recall=row.recall) == row
+    jumbled = published.row("II", "jumbled")
+    assert published.corrected(jumbled) == jumbled
+
+
+def test_inferred_keys_are_marked():
+    sources = [row.key_source for row in published.rows(1)]
+    assert sources == ["certain", *["inferred"] * 7, "certain"]
+
+
+@pytest.mark.parametrize("table", [0, 9, "IX", ""])
+def test_an_unknown_table_lists_the_known_ones(table):
+    with pytest.raises(UserError, match=r"1 \(I\).*8 \(VIII\)"):
+        published.rows(table)
+
+
+def test_an_unknown_row_lists_the_known_ones():
+    with pytest.raises(UserError, match=r"Table III has no row 'resnet'; choose deeplabv3plus, .*upcracknet"):
+        published.row("III", "resnet")
