@@ -83,7 +83,7 @@ def verify(
 
     seen, findings, src = _verified(name, root, manifest)
     typer.echo(
-        json.dumps(report.to_json(seen, findings, src), indent=1)
+        json.dumps(report.to_json(seen, findings, src, _digest(seen)), indent=1)
         if as_json
         else report.text(seen, findings, src)
     )
@@ -108,7 +108,7 @@ def write_report(
     check_writable(out.parent)
     seen, findings, src = _verified(name, root, manifest)
     report.write_page(out, seen, findings, src, thumbnails)
-    write_json(out.with_suffix(".json"), report.to_json(seen, findings, src))
+    write_json(out.with_suffix(".json"), report.to_json(seen, findings, src, _digest(seen)))
     typer.echo(
         f"{out} and {out.with_suffix('.json')}; the page holds photos of the set, so do not publish it"
     )
@@ -201,7 +201,9 @@ def _fetch(
         typer.echo("\nstopped; the same command goes on with the download where it was", err=True)
         raise typer.Exit(130) from None
     typer.echo(report.text(got.survey, got.findings, source(name)))
-    typer.echo(f"{got.folder}: {'fetched and verified' if got.new else 'was here before, unchanged'}")
+    errors = sum(finding.level == "error" for finding in got.findings)
+    state = f"kept with {errors} errors" if errors else "fetched and verified"
+    typer.echo(f"{got.folder}: {state if got.new else 'was here before, unchanged'}")
 
 
 def _verified(name: str, root: Path, manifest: Path | None):
@@ -218,6 +220,13 @@ def _verified(name: str, root: Path, manifest: Path | None):
     expected = manifests.read(path) if path else None
     seen = survey(folder, src.layout if src else "auto", progress=sys.stderr.isatty())
     return seen, check(seen, src, expected), src
+
+
+def _digest(seen) -> str:
+    """One hash over all files of a set, as it is on disk."""
+    from upcrack_lite.roads import manifest
+
+    return manifest.digest(manifest.entries_of(seen))
 
 
 def _crops(

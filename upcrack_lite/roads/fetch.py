@@ -245,7 +245,9 @@ def _copy(folder: Path, target: Path) -> Path:
 def _rejected(src: Source, root: Path, seen: Survey, findings: list[Finding]) -> UserError:
     """Write the report beside the place of the set, and say that the set was not put there."""
     stem = root / f"{src.name}-rejected"
-    write_json(stem.with_suffix(".json"), to_json(seen, findings, src))
+    write_json(
+        stem.with_suffix(".json"), to_json(seen, findings, src, manifests.digest(manifests.entries_of(seen)))
+    )
     write_page(stem.with_suffix(".html"), seen, findings, src)
     return UserError(
         f"{src.name} was read, has errors, and was not put into {root / src.name}.\n"
