@@ -408,6 +408,15 @@ def test_narrow_keeps_the_truth(tp, fp, fn, tn):
     assert box["share"][0] - 1e-9 <= one.crack_share / 100 <= box["share"][1] + 1e-9
 
 
+def test_the_identities_at_points():
+    assert intervals.f1_of((0.75, 0.75), (0.6, 0.6)) == pytest.approx((2 / 3, 2 / 3))
+    assert intervals.iou_of((0.5, 2 / 3)) == pytest.approx((1 / 3, 0.5))
+    assert intervals.f1_of_iou((1 / 3, 0.5)) == pytest.approx((0.5, 2 / 3))
+    assert intervals.share_of((0.75, 0.75), (0.6, 0.6), (0.97, 0.97)) == pytest.approx((0.05, 0.05))
+    assert intervals.share_of((0.6, 0.6), (0.75, 0.75), (0.97, 0.97)) == pytest.approx((0.04, 0.04))
+    assert intervals.found_of((2 / 3, 2 / 3), (0.97, 0.97)) == pytest.approx((0.03, 0.03))
+
+
 # The command
 
 

@@ -50,6 +50,16 @@ def field_forward(layers):
     return seen
 
 
+def harmonic(p, r):
+    return 2 * p * r / (p + r)
+
+
+def rebuilt(p, r, share):
+    tp = share * r / 100
+    fp = 100 * tp / p - tp
+    return tp, fp, share - tp, 100 - share - fp
+
+
 def global_ssim(a, b, c1=4e-4, c2=36e-4):
     dims = (2, 3)
     ma, mb = a.mean(dims), b.mean(dims)
@@ -356,6 +366,26 @@ CASES = {
     "iou_from_f1": (
         [lambda f: 100 * f / (200 - f), lambda f: 100 * (f / 100) / (2 - f / 100)],
         [lambda f: f / 2, lambda f: f / (2 - f), lambda f: f * f / 100],
+    ),
+    "f1_range": (
+        [
+            lambda p, r, h: (harmonic(p - h, r - h), harmonic(p + h, r + h)),
+            lambda p, r, h: sorted(harmonic(p + s * h, r + s * h) for s in (1, -1)),
+        ],
+        [
+            lambda p, r, h: (harmonic(p, r) - h, harmonic(p, r) + h),
+            lambda p, r, h: (harmonic(p - h, r + h), harmonic(p + h, r - h)),
+            lambda p, r, h: (harmonic(p + h, r + h), harmonic(p - h, r - h)),
+            lambda p, r, h: (harmonic(p, r), harmonic(p, r)),
+        ],
+    ),
+    "rebuilt": (
+        [rebuilt, lambda p, r, s: np.array(rebuilt(p, r, s))],
+        [
+            lambda p, r, s: rebuilt(r, p, s),
+            lambda p, r, s: [part / 100 for part in rebuilt(p, r, s)],
+            lambda p, r, s: (s * r / 100, 100 - p, s - s * r / 100, p - s),
+        ],
     ),
 }
 

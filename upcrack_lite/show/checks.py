@@ -7,6 +7,7 @@ which property failed. Every check's docstring says what the function takes and 
 from __future__ import annotations
 
 from upcrack_lite.show.checking import CheckFailed
+from upcrack_lite.show.checks_audit import check_f1_range, check_rebuilt
 from upcrack_lite.show.checks_losses import (
     check_adversarial,
     check_generator_adversarial,
@@ -47,6 +48,7 @@ __all__ = [
     "check_early_stop",
     "check_error_map",
     "check_f1",
+    "check_f1_range",
     "check_generator_adversarial",
     "check_gms",
     "check_gradient",
@@ -60,6 +62,7 @@ __all__ = [
     "check_output_size",
     "check_parameter_count",
     "check_pooled",
+    "check_rebuilt",
     "check_receptive_field",
     "check_skip",
     "check_ssim",
