@@ -134,6 +134,8 @@ def audit_rows(
     notes = [*notes, f"numbers are read as {'percent' if unit == 'percent' else 'fractions of 1'}"]
     have = {metric for row in rows for metric in row.cells}
     notes += gaps(have)
+    if drift and "accuracy" in have:
+        notes.append(f"crack shares of one test set may differ by {100 * drift:g} % of their value (drift)")
     rows, findings = _settle_units(rows, unit, slack, told)
     groups = []
     for name in dict.fromkeys(row.group for row in rows):
