@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 from pathlib import Path
 
 import cv2
@@ -416,9 +417,17 @@ def test_road_sets_and_arguments_are_checked(tmp_path):
         with pytest.raises(UserError):
             RoadSet("x", *bad)
     folder = make_set(tmp_path, "plain")
-    for bad in ({"limit": 0}, {"size": 0}):
-        with pytest.raises(UserError, match="at least 1"):
+    for bad in ({"limit": 0}, {"size": 0}, {"size": 20_000}):
+        with pytest.raises(UserError, match="at least 1|from 1 to 4096"):
             load(folder, "train", **({"size": 8} | bad))
+
+
+def test_a_set_that_does_not_fit_on_the_disk_is_refused_before_it_is_written(tmp_path, monkeypatch):
+    folder = make_set(tmp_path / "set", "plain")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 1000))
+    with pytest.raises(UserError, match="free"):
+        load(folder, "train", 64, memmap_dir=tmp_path / "store")
+    assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.mirror

@@ -31,6 +31,7 @@ from upcrack_lite.roads.layouts import (
     unlabeled,
 )
 from upcrack_lite.roads.reading import RULES, check_rule, read_image, read_mask, resize
+from upcrack_lite.roads.space import check_space
 
 __all__ = [
     "LAYOUTS",
@@ -49,6 +50,9 @@ __all__ = [
     "resize",
     "unlabeled",
 ]
+
+LARGEST = 4096
+"""Largest side, in pixels, that a set is stretched to; networks here take 128 or 256."""
 
 _FORMAT = 2  # of a stored set; raised when its files or the rule of `resize` change
 _WORKERS = 2  # threads that decode photos
@@ -115,8 +119,8 @@ def load(
     """
     if limit is not None and limit < 1:
         raise UserError(f"limit must be at least 1, or None for all pairs; not {limit}")
-    if size < 1:
-        raise UserError(f"size must be at least 1 pixel, not {size}")
+    if not 1 <= size <= LARGEST:
+        raise UserError(f"size must be from 1 to {LARGEST} pixels, not {size}")
     check_rule(rule)
     found = pairs(folder, layout, split)[:limit]
     name, names = Path(folder).resolve().name, [pair.name for pair in found]
@@ -168,6 +172,7 @@ def _stored(found: list[Pair], size: int, rule: str, source: Path, split: str, m
     except (OSError, ValueError):
         pass  # not there yet, or not ours: written below
     check_writable(memmap_dir)
+    check_space(memmap_dir, len(found) * size**2 * 4, f"{source.name} at {size} pixels")
     aside = memmap_dir / f".{target.name}.{uuid.uuid4().hex[:8]}"
     aside.mkdir(parents=True)
     try:
