@@ -418,7 +418,7 @@ def test_road_sets_and_arguments_are_checked(tmp_path):
             RoadSet("x", *bad)
     folder = make_set(tmp_path, "plain")
     for bad in ({"limit": 0}, {"size": 0}, {"size": 20_000}):
-        with pytest.raises(UserError, match="at least 1|from 1 to 4096"):
+        with pytest.raises(UserError, match=r"at least 1|from 1 to 4096"):
             load(folder, "train", **({"size": 8} | bad))
 
 

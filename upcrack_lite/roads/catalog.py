@@ -8,8 +8,10 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.roads import manifest as manifests
 from upcrack_lite.roads.crop_folder import write_crops
 from upcrack_lite.roads.crops import enlarged, undamaged_crops
+from upcrack_lite.roads.datasets import LARGEST
 from upcrack_lite.roads.layouts import LAYOUTS, SPLITS, layout_of, pairs, split_folders
 from upcrack_lite.roads.sources import SOURCES, Source
+from upcrack_lite.roads.space import check_space
 from upcrack_lite.roads.terms import accepted
 
 TEST_ONLY = ("cfd", "cfd_patches", "crack500_heldout")
@@ -139,6 +141,9 @@ def cut_crops(
         raise UserError(f"{known} holds undamaged crops already: train with `upcrack train --data {folder}`")
     found = pairs(folder, "auto", "train")
     number = count or CROPS.get(known, 300)
+    if not 1 <= size <= LARGEST:
+        raise UserError(f"size must be from 1 to {LARGEST} pixels, not {size}")
+    check_space(root, number * size**2 * 3, f"{number} crops of {size} pixels")
     cut = undamaged_crops(
         found, windows, number, margin, size=size, seed=seed, max_overlap=overlap, stride=stride
     )
