@@ -1,0 +1,104 @@
+"""The command `upcrack cell`: train and test one cell of a table, and write its record."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from upcrack_lite.errors import UserError
+
+
+def cell(
+    table: Annotated[
+        str | None, typer.Option(help="A table of the paper, 1 to 8, for its sets and rows.")
+    ] = None,
+    row: Annotated[
+        str | None,
+        typer.Option(help="A row of the table: losses, mask mode or method. Without it, all rows in turn."),
+    ] = None,
+    method: Annotated[str, typer.Option(help="The method, where no table is named.")] = "upcracknet",
+    recipe: Annotated[str, typer.Option(help="paper or released.")] = "paper",
+    scale: Annotated[str, typer.Option(help="full (256 px, width 64) or lite (128 px, width 16).")] = "lite",
+    train_set: Annotated[
+        str | None, typer.Option(help="deepcrack, crack500_kept, crack500 or synthetic; else the table's.")
+    ] = None,
+    test_set: Annotated[
+        str | None,
+        typer.Option(
+            help="deepcrack, cfd_patches, crack500_heldout, crack500 or synthetic; else the table's."
+        ),
+    ] = None,
+    seeds: Annotated[
+        list[int] | None, typer.Option("--seed", min=0, help="Seed of all random draws; may be repeated.")
+    ] = None,
+    data_root: Annotated[Path, typer.Option(help="The folder of all data sets.")] = Path("data"),
+    runs: Annotated[Path, typer.Option(help="The folder of runs; an interrupted one goes on.")] = Path(
+        "runs"
+    ),
+    results: Annotated[Path, typer.Option(help="The folder of records.")] = Path("results"),
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    precision: Annotated[str, typer.Option(help="32-true, or bf16-mixed on a GPU.")] = "32-true",
+    max_steps: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many batches: a try, never a result.")
+    ] = None,
+    vgg_weights: Annotated[str | None, typer.Option(help="VGG file for the style loss, or 'random'.")] = None,
+    allow_dirty: Annotated[
+        bool, typer.Option(help="Let a record that must not be committed go to RESULTS/dirty.")
+    ] = False,
+    again: Annotated[bool, typer.Option(help="Test again although the record is there.")] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Set one value of the preset; may be repeated."),
+    ] = None,
+) -> None:
+    """Train and test cells of a table, and write a record of each.
+
+    A run that is there is used, and one that was interrupted goes on. A record that is there and still holds is
+    left as it is.
+    """
+    from upcrack_lite.cli import parse_settings
+    from upcrack_lite.repro.cells import Cell, cells
+    from upcrack_lite.repro.evaluate import run_cell
+    from upcrack_lite.repro.records import load, scores
+
+    values: dict[str, Any] = parse_settings(settings)
+    numbers = tuple(dict.fromkeys(seeds or (0,)))
+    if table is None:
+        if row is not None:
+            raise UserError("--row names a row of a table: give --table too, or --method")
+        sets = {"train_set": train_set, "test_set": test_set}
+        given = {name: value for name, value in sets.items() if value is not None}
+        wanted = [
+            Cell(method, recipe, scale, tuple(values.items()), seed=number, **given) for number in numbers
+        ]
+    else:
+        rows = None if row is None else [row]
+        wanted = cells(table, recipe, scale, numbers, train_set, test_set, rows, values)
+    for one in wanted:
+        typer.echo(f"{one.slug()}  ({one.command()})")
+        try:
+            path = run_cell(
+                one,
+                data_root,
+                runs,
+                results,
+                device=device,
+                precision=precision,
+                vgg_weights=vgg_weights,
+                max_steps=max_steps,
+                allow_dirty=allow_dirty,
+                again=again,
+                progress=sys.stderr.isatty(),
+                say=typer.echo,
+            )
+        except KeyboardInterrupt:
+            typer.echo("\nstopped; the same command goes on from the last whole epoch", err=True)
+            raise typer.Exit(130) from None
+        got = scores(load(path))
+        five = ", ".join(
+            f"{name} {got[name]:.3f}" for name in ("precision", "recall", "accuracy", "f1", "iou")
+        )
+        typer.echo(f"{path}: {got['images']} images, {got['crack_share']:.3f} % crack; {five}")
