@@ -91,7 +91,10 @@ class Cell:
             raise UserError(
                 f"{self.train_set} and {self.test_set} share photos: {_LEAKS[self.train_set, self.test_set]}"
             )
-        given = preset(self.recipe, self.scale, **dict(self.overrides)).overrides()
+        chosen = dict(self.overrides)
+        for name in {"recipe", "scale"} & chosen.keys():
+            raise UserError(f"{name} is an option of its own: --{name} {chosen[name]}")
+        given = preset(self.recipe, self.scale, **chosen).overrides()
         pairs = ((name, tuple(v) if isinstance(v, list) else v) for name, v in sorted(given.items()))
         object.__setattr__(self, "overrides", tuple(pairs))
 

@@ -86,15 +86,22 @@ def run_cell(
         UserError: before any long work, for sets that are not there, a record that must not be committed, or a
             folder that cannot be written; later, for what `training.train` and `evaluate` refuse.
     """
-    device, here = check_device(device), environment()
-    tests = test_set(cell.test_set, data_root)
-    why = records.reasons(None, here, tests.known, max_steps)
+    device, tests = check_device(device), test_set(cell.test_set, data_root)
+    folder = Path(runs_root) / (cell.run_slug() + (f"-{max_steps}steps" if max_steps is not None else ""))
+    trained_by = None
+    if RunFolder.is_run(folder) and (run := RunFolder.open(folder)).finished:
+        trained_by = run.manifest.get("environment")
+    why = records.reasons(trained_by, environment(), tests.known, max_steps)
     path = records.place(cell.slug(), results, why, allow_dirty)
     crops = training_crops(cell, data_root)
     check_writable(Path(runs_root))
     check_writable(path.parent)
-    folder = Path(runs_root) / (cell.run_slug() + (f"-{max_steps}steps" if max_steps is not None else ""))
-    if path.is_file() and not again and _is_current(path, cell, tests, crops.images, max_steps, folder):
+    options = {"precision": (precision, "32-true"), "max-steps": (max_steps, None)}
+    options["vgg-weights"] = (vgg_weights and Path(vgg_weights).name, None)
+    command = cell.command()
+    for name, (value, usual) in options.items():
+        command += f" --{name} {value}" if value != usual else ""
+    if path.is_file() and not again and _is_current(path, command, tests, crops.images, folder):
         say(f"{path}: is there already, from the same code and data")
         return path
     say(f"{folder}: {len(crops.images)} undamaged crops at {cell.preset().size} px")
@@ -111,7 +118,9 @@ def run_cell(
         vgg_weights=vgg_weights,
         progress=progress,
     )
-    record, arrays = evaluate(run, cell, data_root, device=device, progress=progress, tests=tests)
+    record, arrays = evaluate(
+        run, cell, data_root, device=device, progress=progress, command=command, tests=tests
+    )
     return records.save(record, arrays, results, allow_dirty=allow_dirty)
 
 
@@ -265,14 +274,12 @@ def _checkpoint(folder: Path) -> str:
     return hashlib.sha256((folder / "checkpoint.safetensors").read_bytes()).hexdigest()
 
 
-def _is_current(
-    path: Path, cell: Cell, tests: TestSet, crops: np.ndarray, max_steps: int | None, folder: Path
-) -> bool:
-    """True if the record at `path` is what would be made now. Without the run, its record counts."""
+def _is_current(path: Path, command: str, tests: TestSet, crops: np.ndarray, folder: Path) -> bool:
+    """True if the record at `path` is what would be made now. Where there is no run, its record counts."""
     record = records.load(path)
-    if record.stale() or record.code_sha256 != code_digest() or record.test.digest != tests.digest:
+    if record.stale() or (record.command, record.code_sha256) != (command, code_digest()):
         return False
-    if (record.train.max_steps, record.train.crops_sha256) != (max_steps, data_hash(crops)):
+    if (record.test.digest, record.train.crops_sha256) != (tests.digest, data_hash(crops)):
         return False
     if not RunFolder.is_run(folder):
         return True

@@ -1,0 +1,109 @@
+"""Small records of made-up maps, for tests that need records but no model."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from upcrack_lite.metrics import cldice, histograms, per_image, tolerance_counts
+from upcrack_lite.repro import records
+from upcrack_lite.repro.cells import Cell
+
+SIZE = 16
+_CLEAN = {"kit": "0.1.0", "commit": {"id": "0" * 40, "dirty": False}, "threads": 1}
+
+
+def small_record(
+    cell: Cell | None = None, n: int = 3, seed: int = 0, contrast: float = 0.5
+) -> tuple[records.Record, dict[str, np.ndarray]]:
+    """A record that fits together, of n made-up 16 × 16 photos. The last photo has no crack.
+
+    contrast: how much higher the map is on a crack, 0 to 0.5: the higher, the better the scores.
+    """
+    values, arrays = small_values(cell or Cell(), n, seed, contrast)
+    return records.make(values), arrays
+
+
+def small_values(
+    cell: Cell, n: int = 3, seed: int = 0, contrast: float = 0.5
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The plain values of `small_record`, for tests that plant a fault."""
+    rng = np.random.default_rng(seed)
+    rows, maps, crack_total = [], {name: [] for name in records.MAPS}, 0
+    for index in range(n):
+        crack_mask = np.zeros((SIZE, SIZE), bool)
+        if index < n - 1:
+            crack_mask[5:8, 2:14] = True
+        raw = (rng.random((SIZE, SIZE), np.float32) * 0.5 + contrast * crack_mask).astype(np.float32)
+        levels = (raw * 255).round()
+        smoothed, cut = levels.astype(np.float32) / 255, float(np.float32(120 / 255))
+        predicted = smoothed > np.float32(cut)
+        counts = per_image(predicted, crack_mask)[0]
+        lines = float(cldice(predicted, crack_mask)[0])
+        rows.append(
+            {
+                "name": f"photo_{index}",
+                "tp": counts.tp,
+                "fp": counts.fp,
+                "fn": counts.fn,
+                "tn": counts.tn,
+                "threshold": cut,
+                "tolerance": tolerance_counts(predicted, crack_mask, 2)[0].tolist(),
+                "cldice": None if np.isnan(lines) else lines,
+            }
+        )
+        crack_total += int(crack_mask.sum())
+        maps["smoothed"].append(histograms(smoothed, crack_mask)[0])
+        maps["raw"].append(histograms(raw, crack_mask)[0])
+    arrays = {name: np.stack(hists).astype(np.uint32) for name, hists in maps.items()}
+    values = {
+        "format": 1,
+        "key": cell.key(),
+        "preset": cell.preset().to_dict(),
+        "command": cell.command(),
+        "protocol": {
+            "size": SIZE,
+            "resize_rule": "area",
+            "dropout_seed": cell.seed,
+            "threshold_rule": cell.preset().threshold_rule,
+            "tolerance_px": 2.0,
+        },
+        "train": {
+            "crops": 300,
+            "crops_trained": 270,
+            "crops_validated": 30,
+            "crops_sha256": "1" * 64,
+            "crops_json": {"count": 300, "facts": {"set": cell.train_set, "split": "train"}},
+            "set_manifest_sha256": "2" * 64,
+            "max_steps": None,
+            "steps": 2040,
+            "epochs": 60,
+            "best_epoch": 50,
+            "precision": "32-true",
+            "seconds": 300.5,
+            "peak_memory_mib": 900,
+            "peak_gpu_memory_mib": None,
+            "style_weights": None,
+            "start_sha256": None,
+            "checkpoint_sha256": "3" * 64,
+        },
+        "test": {
+            "digest": "4" * 64,
+            "known": "packaged",
+            "content_sha256": "5" * 64,
+            "images": n,
+            "crack_share": 100 * crack_total / (n * SIZE**2),
+        },
+        "environment": {"training": _CLEAN, "evaluation": _CLEAN},
+        "code_sha256": "6" * 64,
+        "images": rows,
+        "arrays": {
+            "file": f"{cell.slug()}.npz",
+            "sha256": hashlib.sha256(records.pack(arrays)).hexdigest(),
+        },
+        "started": "2026-01-02T03:04:05+00:00",
+        "finished": "2026-01-02T03:05:05+00:00",
+    }
+    return values, arrays

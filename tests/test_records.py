@@ -1,0 +1,382 @@
+"""Records: whole, true to their own counts, and never of a state that nobody can get back to."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_records import small_record, small_values
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.metrics import Confusion
+from upcrack_lite.repro import records
+from upcrack_lite.repro.cells import Cell
+from upcrack_lite.repro.records import arrays_of, load, load_all, make, save, scores
+
+VALUES, ARRAYS = small_values(Cell())
+
+
+@pytest.fixture
+def saved(tmp_path) -> Path:
+    return save(make(VALUES), ARRAYS, tmp_path)
+
+
+def places(values: Any, at: tuple = ()) -> list[tuple]:
+    """Where each field of the schema stands; what is free inside (presets, facts) is left out."""
+    free = ("preset", "crops_json", "overrides", "training", "evaluation", "tolerance")
+    found = []
+    for key in values:
+        found.append((*at, key))
+        inner = values[key]
+        if isinstance(inner, dict) and key not in free:
+            found += places(inner, (*at, key))
+    if at == ():
+        found += places(values["images"][1], ("images", 1))
+    return found
+
+
+def planted(place: tuple, value: Any = None, *, remove: bool = False) -> dict[str, Any]:
+    values = copy.deepcopy(VALUES)
+    inner = values
+    for key in place[:-1]:
+        inner = inner[key]
+    if remove:
+        del inner[place[-1]]
+    else:
+        inner[place[-1]] = value
+    return values
+
+
+def rewritten(path: Path, change) -> None:
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+
+
+# --- The schema ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", places(VALUES), ids=lambda p: ".".join(map(str, p)))
+def test_a_field_that_is_missing_or_of_a_wrong_type_is_refused_by_name(place):
+    name = ".".join(map(str, place))
+    with pytest.raises(UserError, match=rf"{name}: Field required"):
+        make(planted(place, remove=True))
+    with pytest.raises(UserError, match=name):
+        make(planted(place, [{"no": "field is like this"}]))
+
+
+@pytest.mark.parametrize("place", [(), *{p[:-1] for p in places(VALUES)} - {()}], ids=str)
+def test_a_field_that_nobody_knows_is_refused_by_name(place):
+    with pytest.raises(UserError, match="surprise: Extra inputs"):
+        make(planted((*place, "surprise"), 1))
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("images", 1, "tp"), 3.0),
+        (("images", 1, "tp"), True),
+        (("images", 1, "tp"), "3"),
+        (("images", 1, "tn"), -1),
+        (("images", 1, "threshold"), 1.5),
+        (("images", 1, "cldice"), 101.0),
+        (("images", 1, "tolerance"), [1, 2, 3]),
+        (("test", "known"), "somebody"),
+        (("test", "digest"), "4" * 63),
+        (("key", "seed"), 0.5),
+        (("started",), "yesterday"),
+        (("protocol", "resize_rule"), "cubic"),
+        (("preset", "epochs"), "sixty"),
+        (("preset", "recipe"), "released"),
+        (("key", "recipe"), "released"),
+        (("environment", "evaluation", "commit"), "abc"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_by_name(place, value):
+    with pytest.raises(UserError, match=str(place[0])):
+        make(planted(place, value))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/home/me/data",
+        "~/data",
+        "C:\\data",
+        "upcrack cell --runs=/srv/runs",
+        "a file '/x/y'",
+        "x /y",
+        "file:/z",
+    ],
+)
+@pytest.mark.parametrize("place", [("command",), ("train", "style_weights"), ("train", "crops_json", "root")])
+def test_a_path_of_a_machine_is_a_fault(place, text):
+    with pytest.raises(UserError, match=rf"{'.'.join(place)}: holds a path of this machine"):
+        make(planted(place, text))
+    make(planted(place, "file vgg16.safetensors, 3/4 of it, data/deepcrack"))
+
+
+# --- Counts that fit together --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["tp", "fp", "fn", "tn"])
+def test_one_count_more_is_found(name):
+    with pytest.raises(UserError, match=r"images.1 \(photo_1\): tp \+ fp \+ fn \+ tn is 257, not 16²"):
+        make(planted(("images", 1, name), VALUES["images"][1][name] + 1))
+
+
+def test_counts_moved_from_one_class_to_another_are_found(tmp_path):
+    values = copy.deepcopy(VALUES)
+    image = values["images"][0]
+    image["fp"] -= 1
+    image["tn"] += 1
+    with pytest.raises(UserError, match=r"images.0.*tolerance and the counts differ"):
+        make(values)
+    image["tolerance"][1] -= 1
+    image["tolerance"][0] -= 1
+    with pytest.raises(UserError, match=r"images.0.*cut at its threshold"):
+        save(make(values), ARRAYS, tmp_path)
+    values["images"][0] = VALUES["images"][0] | {"threshold": 0.3}
+    with pytest.raises(UserError, match=r"images.0.*cut at its threshold"):
+        save(make(values), ARRAYS, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["smoothed", "raw"])
+def test_a_histogram_that_does_not_add_up_to_the_counts_is_found(tmp_path, name):
+    arrays = {key: value.copy() for key, value in ARRAYS.items()}
+    arrays[name][2, 0, 7] += 1
+    with pytest.raises(UserError, match=rf"images.2 \(photo_2\): {name} counts"):
+        save(make(VALUES), arrays, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"smoothed": ARRAYS["smoothed"]},
+        ARRAYS | {"more": ARRAYS["raw"]},
+        ARRAYS | {"raw": ARRAYS["raw"].astype(np.int64)},
+        ARRAYS | {"raw": ARRAYS["raw"][:2]},
+    ],
+)
+def test_arrays_of_another_kind_are_refused(tmp_path, arrays):
+    with pytest.raises(UserError, match=r"the arrays must be|must be uint32 \(3, 2, 256\)"):
+        save(make(VALUES), arrays, tmp_path)
+
+
+def test_other_arrays_that_add_up_are_refused_too(tmp_path):
+    arrays = ARRAYS | {"raw": ARRAYS["raw"][:, :, ::-1].copy()}
+    with pytest.raises(UserError, match="not the arrays that the record"):
+        save(make(VALUES), arrays, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "named"),
+    [
+        (("images", 1, "name"), "photo_0", "two have the same name"),
+        (("test", "images"), 4, "test.images"),
+        (("test", "crack_share"), 7.0, "test.crack_share"),
+        (("arrays", "file"), "other.npz", "arrays.file"),
+        (("key", "seed"), 1, "arrays.file"),
+        (("images", 1, "cldice"), None, "cldice"),
+        (("protocol", "threshold_rule"), "fixed", "protocol.threshold_rule"),
+    ],
+)
+def test_facts_that_deny_each_other_are_refused(place, value, named):
+    with pytest.raises(UserError, match=named):
+        make(planted(place, value))
+
+
+# --- On disk -------------------------------------------------------------------------------------------------
+
+
+def test_what_is_saved_is_loaded_again(saved):
+    assert saved.name == "upcracknet-paper-lite-deepcrack-to-deepcrack-s0.json"
+    assert load(saved) == make(VALUES)
+    for name, array in arrays_of(saved).items():
+        np.testing.assert_array_equal(array, ARRAYS[name])
+        assert array.dtype == np.uint32
+    assert sorted(p.name for p in saved.parent.iterdir()) == [saved.name, f"{saved.stem}.npz"]
+
+
+def test_the_same_record_gives_the_same_bytes_and_times_do_not_change_what_it_says(saved, tmp_path):
+    before = {p.name: p.read_bytes() for p in saved.parent.iterdir()}
+    save(make(VALUES), ARRAYS, tmp_path)
+    assert {p.name: p.read_bytes() for p in saved.parent.iterdir() if p.is_file()} == before
+    later = save(make(VALUES | {"finished": "2027-01-01T00:00:00+00:00"}), ARRAYS, tmp_path / "later")
+    differ = [
+        (old, new)
+        for old, new in zip(
+            before[saved.name].decode().splitlines(), later.read_text().splitlines(), strict=True
+        )
+        if old != new
+    ]
+    assert len(differ) == 1
+    assert "finished" in differ[0][0]
+    assert (later.parent / f"{later.stem}.npz").read_bytes() == before[f"{saved.stem}.npz"]
+    keys = list(json.loads(later.read_text()))
+    assert keys == sorted(keys)
+
+
+def test_one_changed_byte_of_the_arrays_is_found_wherever_it_is(saved):
+    file = saved.with_suffix(".npz")
+    whole = file.read_bytes()
+    for at in range(0, len(whole), 97):
+        file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        with pytest.raises(UserError, match="npz: was changed"):
+            load(saved)
+    file.unlink()
+    with pytest.raises(UserError, match=r"npz: the arrays of .* cannot be read"):
+        arrays_of(saved)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda v: v["images"][0].update(tp=v["images"][0]["tp"] + 1),
+        lambda v: v["images"][0].update(cldice=v["images"][0]["cldice"] - 0.25),
+        lambda v: v["images"][0]["tolerance"].__setitem__(0, v["images"][0]["tolerance"][0] - 1),
+        lambda v: v["train"].update(steps=2041),
+        lambda v: v["environment"]["training"].update(threads=2),
+        lambda v: v["preset"].update(epochs=61),
+        lambda v: v.update(content_sha256="0" * 64),
+        lambda v: v.pop("content_sha256"),
+    ],
+)
+def test_one_changed_number_of_the_record_is_found(saved, change):
+    rewritten(saved, change)
+    with pytest.raises(UserError, match=saved.name):
+        load(saved)
+
+
+def test_another_format_is_named_and_nothing_is_touched(saved):
+    rewritten(saved, lambda values: values.update(format=2))
+    before = {p.name: p.read_bytes() for p in saved.parent.iterdir()}
+    with pytest.raises(
+        UserError, match=r"format: this record has 2, this version reads 1.*Nothing was touched"
+    ):
+        load(saved)
+    with pytest.raises(UserError, match="Nothing was touched"):
+        save(make(VALUES), ARRAYS, saved.parent)
+    assert {p.name: p.read_bytes() for p in saved.parent.iterdir()} == before
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1}', "\x00"])
+def test_a_file_that_is_no_record_is_refused(saved, text):
+    saved.write_text(text)
+    with pytest.raises(UserError, match=saved.name):
+        load(saved)
+
+
+def test_a_record_under_another_name_is_refused(saved):
+    other = saved.with_name("upcracknet-paper-lite-deepcrack-to-deepcrack-s1.json")
+    saved.rename(other)
+    with pytest.raises(UserError, match="name it so"):
+        load(other)
+
+
+def test_all_records_of_a_folder_are_loaded_and_nothing_else(saved):
+    folder = saved.parent
+    for cell in (Cell(seed=12), Cell(overrides=(("epochs", 3),))):
+        save(*small_record(cell), folder)
+    (folder / "shown.json").write_text("{}")
+    (folder / "README.md").write_text("words")
+    tried, arrays = small_values(Cell(seed=5))
+    tried["train"]["max_steps"] = 3
+    save(make(tried), arrays, folder, allow_dirty=True)
+    assert [record.key.seed for record in load_all(folder)] == [0, 0, 12]
+    rewritten(saved, lambda values: values["images"].pop())
+    with pytest.raises(UserError, match=saved.name):
+        load_all(folder)
+    with pytest.raises(UserError, match="no such folder"):
+        load_all(folder / "nowhere")
+
+
+def test_a_write_that_is_cut_off_leaves_no_record(saved, monkeypatch):
+    def broken(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(records, "write_text", broken)
+    with pytest.raises(KeyboardInterrupt):
+        save(*small_record(Cell(), seed=9), saved.parent)
+    assert load_all(saved.parent) == []
+
+
+# --- What must not be committed ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "why"),
+    [
+        (
+            ("environment", "training"),
+            {"commit": {"id": "0" * 40, "dirty": True}},
+            "trained by code.*commit first",
+        ),
+        (
+            ("environment", "evaluation"),
+            {"commit": {"id": "0" * 40, "dirty": True}},
+            "evaluated by code.*commit first",
+        ),
+        (
+            ("environment", "evaluation"),
+            {"commit": {"id": None, "dirty": None}},
+            "unknown commit.*UPCRACK_COMMIT",
+        ),
+        (("test", "known"), None, "test set has no manifest.*upcrack data fetch"),
+        (("train", "max_steps"), 3, "cut short at 3 steps"),
+    ],
+)
+def test_a_state_that_nobody_can_get_back_to_is_refused_or_put_aside(tmp_path, place, value, why):
+    record = make(planted(place, value))
+    with pytest.raises(UserError, match=rf"{why}.*--allow-dirty"):
+        save(record, ARRAYS, tmp_path)
+    assert not list(tmp_path.iterdir())
+    path = save(record, ARRAYS, tmp_path, allow_dirty=True)
+    assert path.parent == tmp_path / "dirty"
+    assert load(path) == record
+    assert load_all(tmp_path) == []
+
+
+def test_a_clean_record_is_not_put_aside_and_a_named_commit_without_git_is_clean(tmp_path):
+    values = planted(("environment", "evaluation"), {"commit": {"id": "1" * 40, "dirty": None}})
+    assert save(make(values), ARRAYS, tmp_path, allow_dirty=True).parent == tmp_path
+
+
+def test_a_preset_that_has_changed_since_makes_a_record_stale(monkeypatch):
+    from upcrack_lite import presets
+
+    record = make(VALUES)
+    assert record.stale() is None
+    monkeypatch.setitem(presets.LITE, "epochs", (50, "lite: shorter"))
+    assert record.stale() == "epochs 60 is now 50"
+
+
+# --- Scores --------------------------------------------------------------------------------------------------
+
+
+def test_scores_come_from_the_record_alone(saved):
+    record = load(saved)
+    got = scores(record, arrays_of(saved))
+    total = sum((Confusion(i.tp, i.fp, i.fn, i.tn) for i in record.images), Confusion())
+    assert got["images"] == 3
+    assert got["f1"] == total.f1
+    assert got["crack_share"] == total.crack_share == pytest.approx(record.test.crack_share)
+    assert got["interval_95"]["f1"][0] <= got["f1"] <= got["interval_95"]["f1"][1]
+    assert got["smoothed"]["ods_f1"] >= got["f1"]  # the best of all cuts, this one included
+    assert got["smoothed"]["auroc"] > 90  # as the map was made
+    assert set(got["raw"]) == {"ods_f1", "ods_threshold", "ois_f1", "average_precision", "auroc"}
+    defined = [i.cldice for i in record.images if i.cldice is not None]
+    assert got["cldice"] == pytest.approx(np.mean(defined))
+    plain = scores(record)
+    assert plain == {name: value for name, value in got.items() if name not in ("smoothed", "raw")}
+
+
+def test_scores_refuse_the_arrays_of_another_record():
+    _, other = small_record(seed=4)
+    with pytest.raises(UserError, match="cut at its threshold"):
+        scores(make(VALUES), other)
