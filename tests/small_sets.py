@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy.io import savemat
 
 from upcrack_lite.roads.synthetic import synthetic_road
 
 PLAN = {
+    "cfd": {"all": ("image", "groundTruth", 3)},
     "deepcrack": {"train": ("train_img", "train_lab", 3), "test": ("test_img", "test_lab", 2)},
     "crack500": {s: (f"{s}crop", f"{s}crop", 2) for s in ("train", "val", "test")},
     "crack500_authors": {
@@ -28,12 +30,15 @@ def make(folder: Path, name: str) -> Path:
         for index in range(count):
             seed += 1
             road, crack = synthetic_road(96, seed=seed, crack=mask_dir is not None)
+            for where in filter(None, (image_dir, mask_dir)):
+                (folder / where).mkdir(parents=True, exist_ok=True)
             ending = "png" if name == "crack500_authors" else "jpg"
-            for where, pixels, end in ((image_dir, road, ending), (mask_dir, crack, "png")):
-                if where:
-                    (folder / where).mkdir(parents=True, exist_ok=True)
-                    pixels = pixels if pixels.dtype == np.uint8 else pixels.astype(np.uint8) * 255
-                    Image.fromarray(pixels).save(folder / where / f"{split}_{index}.{end}")
+            Image.fromarray(road).save(folder / image_dir / f"{split}_{index}.{ending}")
+            if name == "cfd":
+                labels = {"groundTruth": {"Segmentation": crack.astype(np.uint8) + 1}}
+                savemat(folder / mask_dir / f"{split}_{index}.mat", labels)
+            elif mask_dir:
+                Image.fromarray(crack.astype(np.uint8) * 255).save(folder / mask_dir / f"{split}_{index}.png")
     return folder
 
 

@@ -71,7 +71,7 @@ def test_fetch_crops_prepare_and_train_on_the_crops(upcrack, small_mirror, tmp_p
     assert re.search(r"\d of them are smaller than 48 px and were enlarged", text)
     facts = json.loads((tmp_path / "data/deepcrack_undamaged/crops.json").read_text())
     assert facts["facts"]["split"] == "train"
-    assert len(facts["facts"]["manifest_sha256"]) == 64
+    assert len(facts["facts"]["fetched_manifest_sha256"]) == 64
     index = (tmp_path / "data/deepcrack_undamaged/index.csv").read_text().splitlines()
     assert len(index) == 7
     assert all(",train_" in line for line in index[1:])
@@ -114,6 +114,64 @@ def test_verify_and_report_name_the_fault_and_fail(upcrack, small_mirror, tmp_pa
     assert "test_1" in (tmp_path / "page.html").read_text()
     assert json.loads((tmp_path / "page.json").read_text())
     assert upcrack("report", "roads", "--out", "page.pdf")[1].startswith("page.pdf: the page is HTML")
+
+
+def test_a_report_never_replaces_other_files(upcrack, small_mirror, tmp_path):
+    for name, text in (("results.json", '{"mine": 1}'), ("page.html", "<p>mine")):
+        (tmp_path / name).write_text(text)
+        status, said = upcrack("report", "mirror/deepcrack", "--out", Path(name).with_suffix(".html"))
+        assert (status, (tmp_path / name).read_text()) == (2, text)
+        assert "no report of this command" in said
+    for _ in range(2):  # an earlier report may be written again
+        assert upcrack("report", "mirror/deepcrack", "--out", "new.html")[0] == 0
+
+
+def test_a_folder_named_by_path_is_that_folder(upcrack, small_mirror, tmp_path, monkeypatch):
+    shutil.copytree(small_mirror / "deepcrack", tmp_path / "data")
+    (tmp_path / "data/data").mkdir()
+    assert upcrack("verify", ".")[0] == 2  # the current folder, not data/.
+    monkeypatch.chdir(tmp_path / "data")
+    status, text = upcrack("verify", ".", "--root", "data")
+    assert status == 0
+    assert "train: 3 pairs" in text
+
+
+@pytest.mark.parametrize("name", ["CFD", "renamed", "cfd_patches"])
+def test_nothing_trains_on_sets_to_test_on_whatever_their_folder_is_called(upcrack, tmp_path, name):
+    folder = tmp_path / name
+    if name == "CFD":  # known by its layout
+        make(folder, "cfd")
+    else:
+        make(tmp_path / "d", "deepcrack")
+        (tmp_path / "d" / "train_img").rename(folder.mkdir() or folder / "image")
+        (tmp_path / "d" / "train_lab").rename(folder / "mask")
+    if name == "renamed":  # known by what it was fetched as
+        (folder / "provenance.json").write_text('{"name": "crack500_heldout"}')
+    status, text = upcrack("crops", folder, "--windows", 32, "--count", 2, "--size", 32)
+    assert status == 2
+    assert "never cut from test photos" in text
+    with pytest.raises(UserError, match="never cut from test photos"):
+        cli._crops(str(folder), "auto", 2, 32, 0, 32, 0)
+
+
+def test_crops_of_one_place_stay_together(tmp_path):
+    folder = tmp_path / "crops360"
+    make(tmp_path / "d", "deepcrack")
+    (tmp_path / "d" / "train_img").rename(folder.mkdir() or folder / "image")
+    (tmp_path / "d" / "train_lab").rename(folder / "mask")
+    lines = ["file,source_photo,group", *(f"train_{i}.jpg,,{'one' if i < 2 else 'two'}" for i in range(3))]
+    (folder / "recovered_names.csv").write_text("\n".join(lines) + "\n")
+    _, groups, _ = cli._crops(str(folder), "auto", 6, 32, 0, 32, 0)
+    assert set(groups) == {"one", "two"}
+
+
+def test_options_that_would_be_ignored_are_refused(upcrack, small_mirror, tmp_path):
+    upcrack("fetch", "deepcrack", "--accept-terms", "--mirror", small_mirror)
+    upcrack("crops", "deepcrack", "--windows", 32, "--count", 4, "--size", 32)
+    words = ["train", "--data", "data/deepcrack_undamaged", "--out", "run", "--crops", "3"]
+    result = CliRunner().invoke(cli.app, words)
+    assert "are cut already: leave out --crops" in str(result.exception)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

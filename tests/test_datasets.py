@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -379,6 +380,30 @@ def test_the_authors_files_are_undamaged_crops_and_a_labeled_test_set(tmp_path):
     assert stored.crack_masks is None
     assert (stored.images == load(tmp_path, "train", 16).images).all()
     assert load(tmp_path, "test", 16).crack_masks.any()
+
+
+def test_a_stored_set_never_makes_room_for_another(tmp_path):
+    folder, store = make_set(tmp_path / "set", "plain"), tmp_path / "store"
+    load(folder, "train", 16, memmap_dir=store)
+    (stored,) = store.iterdir()
+    (stored / "index.json").unlink()
+    (stored / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="is damaged or holds something else: move it away"):
+        load(folder, "train", 16, memmap_dir=store)
+    assert (stored / "notes.txt").read_text() == "mine"
+
+
+def test_several_readers_may_store_one_set_at_once(tmp_path):
+    folder, store = make_set(tmp_path / "set", "plain"), tmp_path / "store"
+    plain = load(folder, "train", 16)
+    for turn in range(5):
+        with ThreadPoolExecutor(4) as pool:
+            found = list(
+                pool.map(lambda _, at=turn: load(folder, "train", 16 + at, memmap_dir=store), range(4))
+            )
+        assert len({str(roads.images.filename) for roads in found}) == 1
+    assert (load(folder, "train", 16, memmap_dir=store).images == plain.images).all()
+    assert len(list(store.iterdir())) == 5
 
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,9 +15,13 @@ import pytest
 from small_sets import make, zip_of
 
 from upcrack_lite.errors import UserError
+from upcrack_lite.roads import collect as collecting
 from upcrack_lite.roads import fetch as fetching
 from upcrack_lite.roads import manifest as manifests
+from upcrack_lite.roads import partition
+from upcrack_lite.roads.catalog import overview
 from upcrack_lite.roads.fetch import MANIFEST, PROVENANCE, fetch
+from upcrack_lite.roads.locks import only_process
 from upcrack_lite.roads.sources import SOURCES
 
 
@@ -41,7 +44,7 @@ def visible(folder: Path) -> set[str]:
 
 
 def hidden_stages(root: Path) -> list[Path]:
-    return list(root.glob(".*.part"))
+    return list(root.glob(".*part"))
 
 
 def test_a_mirror_gives_a_verified_folder_with_manifest_and_provenance(small_mirror, root):
@@ -93,8 +96,19 @@ def test_a_fetched_set_that_was_changed_is_named_file_by_file(small_mirror, root
 
 def test_a_folder_of_the_users_own_is_left_alone(small_mirror, root):
     make(root / "deepcrack", "deepcrack")
-    with pytest.raises(UserError, match=r"was not made by this command: check it with `upcrack data verify"):
+    with pytest.raises(UserError, match=r"was not made by this command: move it away"):
         fetch("deepcrack", root, accept_terms=True, mirror=small_mirror)
+
+
+def test_an_empty_folder_is_not_in_the_way_and_a_file_or_dangling_link_is(small_mirror, root, tmp_path):
+    (root / "deepcrack").mkdir(parents=True)
+    assert fetch("deepcrack", root, accept_terms=True, mirror=small_mirror).new
+    for at, block in enumerate((lambda p: p.write_text("x"), lambda p: p.symlink_to(tmp_path / "nowhere"))):
+        other = tmp_path / f"other{at}"
+        other.mkdir()
+        block(other / "deepcrack")
+        with pytest.raises(UserError, match="move it away"):
+            fetch("deepcrack", other, accept_terms=True, mirror=small_mirror)
 
 
 def test_a_faulty_set_is_not_put_in_place_but_reported(small_mirror, root):
@@ -103,6 +117,10 @@ def test_a_faulty_set_is_not_put_in_place_but_reported(small_mirror, root):
         fetch("deepcrack", root, accept_terms=True, mirror=small_mirror)
     assert visible(root) == {"deepcrack-rejected.html", "deepcrack-rejected.json"}
     got = fetch("deepcrack", root, mirror=small_mirror, keep_faulty=True)
+    assert visible(root) == {"deepcrack"}
+    with pytest.raises(UserError, match="has errors: move it away"):
+        fetch("deepcrack", root)
+    assert "(with errors)" in overview(root)
     assert json.loads((got.folder / PROVENANCE).read_text())["errors"] > 0
 
 
@@ -133,7 +151,7 @@ def test_an_interruption_leaves_nothing_that_looks_finished(small_mirror, root, 
     assert fetch("deepcrack", root, mirror=small_mirror).new
 
 
-def test_what_a_killed_run_left_is_removed_and_what_another_run_works_on_is_not(small_mirror, root):
+def test_what_a_killed_run_left_is_removed(small_mirror, root):
     code = (
         "import os, signal, sys\nfrom upcrack_lite.roads import fetch\n"
         "fetch.survey = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -143,10 +161,128 @@ def test_what_a_killed_run_left_is_removed_and_what_another_run_works_on_is_not(
     assert dead.returncode == -9
     (left,) = hidden_stages(root)
     assert any(left.rglob("*.jpg"))
-    working = left.with_name(left.name.replace(left.name.split(".")[2].partition("@")[0], str(os.getppid())))
-    working.mkdir()
-    fetch("deepcrack", root, mirror=small_mirror)
-    assert hidden_stages(root) == [working]
+    assert fetch("deepcrack", root, mirror=small_mirror).new
+    assert hidden_stages(root) == []
+    assert not list(root.glob(".*.lock"))
+
+
+def test_a_second_run_is_refused_while_the_first_one_works(small_mirror, root):
+    root.mkdir()
+    with only_process(root / ".deepcrack.lock", "fetching deepcrack"):
+        with pytest.raises(UserError, match=r"is fetching deepcrack now: wait until it ends"):
+            fetch("deepcrack", root, accept_terms=True, mirror=small_mirror)
+        assert hidden_stages(root) == []
+    assert fetch("deepcrack", root, mirror=small_mirror).new
+
+
+def test_a_set_that_appears_while_waiting_is_checked_and_not_made_again(small_mirror, root, monkeypatch):
+    first = fetch("deepcrack", root, accept_terms=True, mirror=small_mirror).folder
+    first.rename(root / "old")
+    monkeypatch.setattr(fetching, "check_space", lambda *a: (root / "old").rename(first))
+    assert not fetch("deepcrack", root, mirror=small_mirror).new
+
+
+def test_errors_of_a_set_that_is_here_are_no_success(small_mirror, root, tmp_path):
+    folder = fetch("deepcrack", root, accept_terms=True, mirror=small_mirror).folder
+    entries = [
+        replace(entry, crack_share=50.0, sha256="0" * 64) if entry.crack_share else entry
+        for entry in manifests.read(folder / MANIFEST)
+    ]
+    manifests.write(tmp_path / "other.csv", entries)
+    with pytest.raises(
+        UserError, match=r"has errors: move it away and fetch it again, or go on with --keep-faulty"
+    ):
+        fetch("deepcrack", root, manifest=tmp_path / "other.csv")
+    assert not fetch("deepcrack", root, manifest=tmp_path / "other.csv", keep_faulty=True).new
+
+
+@pytest.fixture
+def cfd(root, monkeypatch):
+    """A CrackForest of three photos in the root, fetched."""
+    make(root.parent / "mirror" / "cfd", "cfd")
+    for name, counts in {"cfd": {"all": 3}, "cfd_patches": {"all": 4}}.items():
+        changed = replace(SOURCES[name], counts=counts, shares={}, sizes=frozenset(), disk_mb=1)
+        monkeypatch.setitem(SOURCES, name, changed)
+    monkeypatch.setattr(
+        collecting.partition, "make_cfd_patches", partial(partition.make_cfd_patches, count=4, size=64)
+    )
+    return fetch("cfd", root, accept_terms=True, mirror=root.parent / "mirror").folder
+
+
+def test_a_made_set_names_what_it_was_made_from(root, cfd):
+    got = fetch("cfd_patches", root)
+    facts = json.loads((got.folder / PROVENANCE).read_text())["origin"]
+    assert facts == {
+        "kind": "made",
+        "from": "cfd",
+        "manifest_sha256": manifests.digest(manifests.read(cfd / MANIFEST)),
+    }
+    assert len(got.survey.photos) == 4
+
+
+def test_no_set_is_made_from_one_that_was_changed(root, cfd):
+    photo = sorted((cfd / "image").iterdir())[0]
+    photo.write_bytes(sorted((cfd / "image").iterdir())[1].read_bytes())
+    with pytest.raises(UserError, match="has changed since it was fetched"):
+        fetch("cfd_patches", root)
+    (cfd / PROVENANCE).unlink()
+    sorted((cfd / "groundTruth").iterdir())[0].unlink()
+    with pytest.raises(UserError, match="has errors, so cfd_patches is not made from it"):
+        fetch("cfd_patches", root)
+
+
+def test_terms_of_a_made_set_are_those_of_its_origin(root, cfd):
+    (root / ".accepted-terms.json").unlink()
+    with pytest.raises(UserError, match=r"CrackForest(.|\n)*--accept-terms"):
+        fetch("cfd_patches", root)
+
+
+def test_sources_that_would_be_ignored_are_refused(root, cfd, small_mirror):
+    with pytest.raises(UserError, match="leave --mirror and --from out"):
+        fetch("cfd_patches", root, mirror=small_mirror)
+
+
+def test_links_and_hidden_files_are_not_copied(small_mirror, root, tmp_path):
+    outside = tmp_path / "outside.jpg"
+    outside.write_bytes(b"x")
+    (small_mirror / "deepcrack" / "train_img" / "link.jpg").symlink_to(outside)
+    (small_mirror / "deepcrack" / ".secret").write_text("x")
+    folder = fetch("deepcrack", root, accept_terms=True, mirror=small_mirror).folder
+    assert not (folder / "train_img" / "link.jpg").exists()
+    assert not (folder / ".secret").exists()
+
+
+def test_a_mirror_may_hold_an_archive(small_mirror, root):
+    zip_of(small_mirror / "deepcrack", small_mirror / "moved.zip")
+    (small_mirror / "deepcrack").rename(small_mirror / "gone")
+    for name in ("DeepCrack.zip", "deepcrack.zip"):
+        (small_mirror / "moved.zip").rename(small_mirror / name)
+        assert fetch("deepcrack", root / name, accept_terms=True, mirror=small_mirror).new
+        (small_mirror / name).rename(small_mirror / "moved.zip")
+
+
+def test_a_copy_that_does_not_fit_is_refused_first(small_mirror, root, monkeypatch):
+    def full(folder, needed, what):
+        if what.startswith("a copy of"):
+            raise UserError(f"{what} needs {needed} bytes")
+
+    monkeypatch.setattr(collecting, "check_space", full)
+    with pytest.raises(UserError, match=r"a copy of .* needs"):
+        fetch("deepcrack", root, accept_terms=True, mirror=small_mirror)
+    assert hidden_stages(root) == []
+
+
+def test_a_damaged_download_does_not_stand_in_the_way_of_the_next_one(server, root, tmp_path, monkeypatch):
+    whole = zip_of(make(tmp_path / "repository", "deepcrack"), tmp_path / "whole.zip").read_bytes()
+    served = server.folder / "pack.zip"
+    address = f"http://127.0.0.1:{server.server_address[1]}/pack.zip"
+    monkeypatch.setitem(SOURCES, "deepcrack", replace(SOURCES["deepcrack"], addresses=(address,)))
+    middle = len(whole) // 2
+    served.write_bytes(whole[:middle] + bytes(64) + whole[middle + 64 :])
+    with pytest.raises(UserError):
+        fetch("deepcrack", root, accept_terms=True)
+    served.write_bytes(whole)
+    assert fetch("deepcrack", root).new
 
 
 def test_archives_got_by_hand(root, tmp_path):
@@ -235,7 +371,7 @@ def test_an_archive_is_downloaded_once_and_only_its_data_unpacked(server, root, 
 def test_no_network_and_no_room(root, monkeypatch):
     changed = replace(SOURCES["deepcrack"], addresses=("http://127.0.0.1:9/x.zip",))
     monkeypatch.setitem(SOURCES, "deepcrack", changed)
-    monkeypatch.setattr(fetching, "download", partial(fetching.download, retries=0))
+    monkeypatch.setattr(collecting, "download", partial(collecting.download, retries=0))
     with pytest.raises(UserError, match=r"127\.0\.0\.1:9(.|\n)*--mirror"):
         fetch("deepcrack", root, accept_terms=True)
     monkeypatch.setitem(SOURCES, "deepcrack", replace(changed, disk_mb=10**9))

@@ -240,11 +240,14 @@ def test_copies_across_parts_are_errors_and_likenesses_warnings(folder):
     put(folder, "train", "brighter", (road(3)[0].astype(int) + 10).clip(0, 255).astype(np.uint8), road(3)[1])
     findings = verify(survey(folder), replace(SOURCE, counts={}))
     assert found(findings) == {
-        ("duplicate", "error", ("train_img/00.jpg", "test_img/copy00.jpg")),
+        ("duplicate", "warning", ("train_img/00.jpg", "test_img/copy00.jpg")),
         ("duplicate", "warning", ("train_img/02.jpg", "train_img/again.jpg")),
         ("near-duplicate", "warning", ("train_img/01.jpg", "test_img/copy01.jpg")),
         ("near-duplicate", "note", ("train_img/03.jpg", "train_img/brighter.jpg")),
     }
+    # A set as its authors publish it holds what it holds; in a set of one's own it is to be mended.
+    own = found(verify(survey(folder)))
+    assert ("duplicate", "error", ("train_img/00.jpg", "test_img/copy00.jpg")) in own
     assert "turned a half" in next(f.message for f in findings if f.level == "warning" and f.check[0] == "n")
 
 

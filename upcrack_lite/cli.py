@@ -42,6 +42,7 @@ def _root(
 
 @app.command(no_args_is_help=True)
 def train(
+    context: typer.Context,
     data: Annotated[str, typer.Option(help="A data set's folder, or 'synthetic' for roads drawn here.")],
     out: Annotated[Path, typer.Option(help="The run folder; an interrupted run in it goes on.")],
     recipe: Annotated[str, typer.Option(help="paper or released.")] = "paper",
@@ -69,6 +70,7 @@ def train(
             raise UserError(f"{name} is an option of its own: --{name} {values[name]}")
     chosen = preset(recipe, scale, **values)
     check_writable(out)
+    _refuse_unused(context, data)
     images, groups, facts = _crops(data, layout, crops, window, margin, chosen.size, seed)
     typer.echo(f"{len(images)} undamaged crops from {len(set(groups))} photos, used at {chosen.size} px")
     from upcrack_lite.training import train as run_training
@@ -223,13 +225,30 @@ def score_table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _refuse_unused(context: typer.Context, data: str) -> None:
+    """Refuse options on how to cut crops for a folder of crops that are cut already."""
+    from upcrack_lite.roads.crop_folder import is_crop_folder
+    from upcrack_lite.roads.layouts import fitting
+
+    folder = Path(data)
+    cut = is_crop_folder(folder) or (folder.is_dir() and "crack500_authors" in fitting(folder))
+    given = [
+        name
+        for name in ("crops", "window", "margin")
+        if context.get_parameter_source(name).name == "COMMANDLINE"
+    ]
+    if given and cut:
+        raise UserError(f"the crops in {data} are cut already: leave out --{', --'.join(given)}")
+
+
 def _crops(
     data: str, layout: str, count: int, window: int, margin: int, size: int, seed: int
 ) -> tuple[Any, list[str], dict[str, Any]]:
     """Undamaged crops, the photo of each, and the facts about them for the manifest."""
     from upcrack_lite.roads import manifest
+    from upcrack_lite.roads.catalog import places_of, refuse_test_set
     from upcrack_lite.roads.crop_folder import is_crop_folder, read_crops, read_description
-    from upcrack_lite.roads.crops import photo_of, undamaged_crops
+    from upcrack_lite.roads.crops import undamaged_crops
     from upcrack_lite.roads.datasets import LAYOUTS, load, pairs, unlabeled
 
     if data == "synthetic":
@@ -243,15 +262,20 @@ def _crops(
     if layout == "auto" and is_crop_folder(folder):
         cut = read_crops(folder, size)
         return cut.images, cut.groups, {"name": folder.resolve().name, "crops": read_description(folder)}
-    found = unlabeled(folder) if layout == "photos" else pairs(folder, layout, "train")
+    if layout != "photos":
+        found = pairs(folder, layout, "train")
+        refuse_test_set(folder)
+    else:
+        found = unlabeled(folder)
     facts: dict[str, Any] = {"name": folder.resolve().name, "photos": len(found)}
     if (folder / "manifest.csv").is_file():
-        facts["manifest_sha256"] = manifest.digest(manifest.read(folder / "manifest.csv"))
+        facts["fetched_manifest_sha256"] = manifest.digest(manifest.read(folder / "manifest.csv"))
     if layout != "photos" and found[0].mask is None:  # undamaged crops as their authors cut them
         roads = load(folder, "train", size, layout)
-        return roads.images, [photo_of(name) for name in roads.names], facts
+        return roads.images, places_of(folder, roads.names), facts
     cut = undamaged_crops(found, window=window, count=count, margin=margin, size=size, seed=seed)
-    return cut.images, cut.groups, facts | {"window": window, "margin": margin}
+    places = places_of(folder, [str(row["name"]) for row in cut.rows])
+    return cut.images, places, facts | {"window": window, "margin": margin}
 
 
 def main() -> None:
@@ -263,7 +287,7 @@ def run(words: list[str]) -> None:
     """Run a command given as words; print a UserError as text and exit with status 2."""
     try:
         app(words)
-    except UserError as error:
+    except (UserError, PermissionError) as error:
         typer.echo(f"upcrack: {error}", err=True)
         sys.exit(2)
 

@@ -34,8 +34,8 @@ Windows = Annotated[
 Count = Annotated[int | None, typer.Option(min=1, help="How many crops; else what the paper trains on.")]
 Margin = Annotated[int, typer.Option(min=0, help="Distance of a crop from any crack, px.")]
 Stride = Annotated[int, typer.Option(min=1, help="Crops start at multiples of so many px.")]
-Overlap = Annotated[float, typer.Option(min=0, max=1, help="Largest shared area of two crops of a photo.")]
-Size = Annotated[int, typer.Option(min=1, help="Side of the result, px.")]
+Overlap = Annotated[float, typer.Option(min=0, max=0.99, help="Largest shared area of two crops of a photo.")]
+Size = Annotated[int, typer.Option(min=16, help="Side of the result, px.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all random draws.")]
 Rule = Annotated[str, typer.Option(help="Rule of resizing: area or nearest.")]
 
@@ -106,6 +106,7 @@ def write_report(
     if out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{out}: the page is HTML; give it a name that ends in .html")
     check_writable(out.parent)
+    _refuse_other_files(out)
     seen, findings, src = _verified(name, root, manifest)
     report.write_page(out, seen, findings, src, thumbnails)
     write_json(out.with_suffix(".json"), report.to_json(seen, findings, src, _digest(seen)))
@@ -198,12 +199,16 @@ def _fetch(
             say=lambda line: typer.echo(line, err=True),
         )
     except KeyboardInterrupt:
-        typer.echo("\nstopped; the same command goes on with the download where it was", err=True)
+        typer.echo(
+            "\nstopped; nothing half-done is left. The same command starts again; a download goes on where it was",
+            err=True,
+        )
         raise typer.Exit(130) from None
     typer.echo(report.text(got.survey, got.findings, source(name)))
-    errors = sum(finding.level == "error" for finding in got.findings)
-    state = f"kept with {errors} errors" if errors else "fetched and verified"
-    typer.echo(f"{got.folder}: {state if got.new else 'was here before, unchanged'}")
+    counts = {level: sum(f.level == level for f in got.findings) for level in ("error", "warning")}
+    named = ", ".join(f"{count} {level}{'s' * (count != 1)}" for level, count in counts.items() if count)
+    state = "fetched and every file read" if got.new else "was here before, unchanged"
+    typer.echo(f"{got.folder}: {state}" + (f"; {named}" if named else ""))
 
 
 def _verified(name: str, root: Path, manifest: Path | None):
@@ -215,11 +220,27 @@ def _verified(name: str, root: Path, manifest: Path | None):
     from upcrack_lite.roads.verify import verify as check
 
     folder = folder_of(name, root)
+    folder = folder if folder.name else folder.resolve()  # "." has no name to show
     src = SOURCES.get(folder.resolve().name)
     path = manifest or (manifests.packaged(src.name) if src else None)
     expected = manifests.read(path) if path else None
     seen = survey(folder, src.layout if src else "auto", progress=sys.stderr.isatty())
     return seen, check(seen, src, expected), src
+
+
+def _refuse_other_files(page: Path) -> None:
+    """Refuse to write over files that are no report."""
+    facts = page.with_suffix(".json")
+    if not page.exists() and not facts.exists():
+        return
+    try:
+        written = json.loads(facts.read_text(encoding="utf-8"))
+        if {"format", "passed", "findings"} <= written.keys():
+            return  # an earlier report
+    except (OSError, ValueError, AttributeError):
+        pass
+    there = page if page.exists() else facts
+    raise UserError(f"{there} is there and is no report of this command: give the page another name")
 
 
 def _digest(seen) -> str:
@@ -242,21 +263,25 @@ def _crops(
     seed: int,
 ) -> None:
     """Cut and write the crops, and say how many were enlarged."""
-    from upcrack_lite.roads.catalog import cut_crops
+    from upcrack_lite.roads.catalog import cut_crops, train_command
 
     sides = tuple(_sides(windows))
     folder, lines = cut_crops(name, root, out, sides, count, margin, stride, overlap, size, seed)
     for line in lines:
         typer.echo(line)
-    typer.echo(f"{folder}: crops, index.csv and crops.json; train with `upcrack train --data {folder}`")
+    typer.echo(f"{folder}: crops, index.csv and crops.json")
+    typer.echo(f"train with: {train_command(folder)}")
 
 
 def _sides(windows: str) -> list[int]:
     """Turn "256,192" into numbers. Raises UserError for anything else."""
     try:
-        return [int(word) for word in windows.split(",")]
+        sides = [int(word) for word in windows.split(",")]
     except ValueError:
         raise UserError(f"--windows takes sides such as {WINDOWS}, not {windows!r}") from None
+    if min(sides) < 16:
+        raise UserError(f"--windows takes sides of at least 16 px, not {min(sides)}")
+    return sides
 
 
 def _prepare(name: str, root: Path, size: int, rule: str) -> None:

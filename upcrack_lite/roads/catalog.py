@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import shlex
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from upcrack_lite.errors import UserError
+from upcrack_lite.files import check_writable
 from upcrack_lite.roads import manifest as manifests
 from upcrack_lite.roads.crop_folder import write_crops
-from upcrack_lite.roads.crops import enlarged, undamaged_crops
+from upcrack_lite.roads.crops import enlarged, photo_of, undamaged_crops
 from upcrack_lite.roads.datasets import LARGEST
-from upcrack_lite.roads.layouts import LAYOUTS, SPLITS, layout_of, pairs, split_folders
+from upcrack_lite.roads.layouts import LAYOUTS, SPLITS, fitting, layout_of, pairs, split_folders
 from upcrack_lite.roads.sources import SOURCES, Source
 from upcrack_lite.roads.space import check_space
 from upcrack_lite.roads.terms import accepted
@@ -27,7 +33,7 @@ def overview(root: Path) -> str:
     """One screen: which sets there are, which are in `root`, how to get the others, and their terms."""
     lines = ["Public road sets. They are for research, and each has terms of use.", ""]
     for name, src in SOURCES.items():
-        where = f"here: {root / name}" if (root / name).is_dir() else "not here"
+        where = f"here: {root / name}{_errors(root / name)}" if (root / name).is_dir() else "not here"
         lines.append(f"{name:<18} {src.title}")
         lines.append(f"{'':<18} {_amount(src)}; {where}")
         if not (root / name).is_dir():
@@ -35,6 +41,7 @@ def overview(root: Path) -> str:
     lines += ["", "Terms of use:"]
     for name in _ORDER:
         lines.append(f"  {name}: {SOURCES[name].terms}")
+    lines.append("  the other crack500 sets: as crack500; cfd_patches: as cfd")
     lines += [
         "",
         "`build` instead of `fetch` also cuts the undamaged crops and stores the set at one size.",
@@ -42,6 +49,20 @@ def overview(root: Path) -> str:
         "  upcrack train --data synthetic --out runs/first",
     ]
     return "\n".join(lines)
+
+
+def _errors(folder: Path) -> str:
+    """A word of warning about a set that was kept although it has errors."""
+    return " (with errors)" if _provenance(folder).get("errors") else ""
+
+
+def _provenance(folder: Path) -> dict[str, Any]:
+    """What `fetch` wrote about a set; empty for a folder that it did not make."""
+    try:
+        facts = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def _amount(src: Source) -> str:
@@ -74,12 +95,13 @@ def _hint(src: Source) -> str:
 
 
 def folder_of(name: str, root: Path) -> Path:
-    """The folder of a set: `root/name`, or else the folder that is called `name`.
+    """The folder of a set: `root/name` for a known set, or else the folder that is called `name`.
 
     Raises:
         UserError: neither is there; for a known set the message says how to get it.
     """
-    for folder in (root / name, Path(name)):
+    places = [root / name, Path(name)]
+    for folder in places if name in SOURCES else reversed(places):
         if folder.is_dir():
             return folder
     if name in SOURCES:
@@ -90,6 +112,28 @@ def folder_of(name: str, root: Path) -> Path:
 def trains(name: str) -> bool:
     """Return True if undamaged crops are cut from this set."""
     return name not in TEST_ONLY and name != "crack500_authors"
+
+
+def refuse_test_set(folder: Path) -> None:
+    """Raise `UserError` for a set to test on: by its layout, by what it was fetched as, or by its name."""
+    name = _provenance(folder).get("name", folder.resolve().name)
+    if "cfd" in fitting(folder) or name in TEST_ONLY:
+        raise UserError(f"{folder} is a set to test on: crops for training are never cut from test photos")
+
+
+def train_command(crops: Path) -> str:
+    """The command that trains on a folder, ready to be pasted."""
+    return shlex.join(["upcrack", "train", "--data", str(crops), "--out", f"runs/{crops.resolve().name}"])
+
+
+def places_of(folder: Path, names: list[str]) -> list[str]:
+    """The place that each file of a set shows: crops of one place belong on one side of a split."""
+    listed = folder / "recovered_names.csv"
+    if listed.is_file():
+        with listed.open(newline="", encoding="utf-8") as lines:
+            known = {Path(row["file"]).stem: row["group"] for row in csv.DictReader(lines)}
+        return [known.get(name, name) for name in names]
+    return [photo_of(name) for name in names]
 
 
 def splits_of(folder: Path) -> list[str]:
@@ -135,10 +179,11 @@ def cut_crops(
     """
     folder = folder_of(name, root)
     known = folder.resolve().name
-    if known in TEST_ONLY:
-        raise UserError(f"{known} is a set to test on: crops for training are never cut from test photos")
+    target = out or root / f"{known}_undamaged"
+    check_writable(target.parent)
+    refuse_test_set(folder)
     if known == "crack500_authors":
-        raise UserError(f"{known} holds undamaged crops already: train with `upcrack train --data {folder}`")
+        raise UserError(f"{known} holds undamaged crops already: train with `{train_command(folder)}`")
     found = pairs(folder, "auto", "train")
     number = count or CROPS.get(known, 300)
     if not 1 <= size <= LARGEST:
@@ -147,6 +192,7 @@ def cut_crops(
     cut = undamaged_crops(
         found, windows, number, margin, size=size, seed=seed, max_overlap=overlap, stride=stride
     )
+    cut = replace(cut, groups=places_of(folder, [str(row["name"]) for row in cut.rows]))
     listed = folder / "manifest.csv"
     facts = {
         "set": known,
@@ -159,8 +205,8 @@ def cut_crops(
         "seed": seed,
     }
     if listed.is_file():
-        facts["manifest_sha256"] = manifests.digest(manifests.read(listed))
-    target = write_crops(cut, out or root / f"{known}_undamaged", facts)
+        facts["fetched_manifest_sha256"] = manifests.digest(manifests.read(listed))
+    write_crops(cut, target, facts)
     by_window = {side: sum(row["window"] == side for row in cut.rows) for side in windows}
     counts = ", ".join(f"{number} of {side} px" for side, number in by_window.items() if number)
     lines = [
@@ -168,4 +214,8 @@ def cut_crops(
         f"which show {len(set(cut.groups))} places: {counts}",
         f"{enlarged(cut, size)} of them are smaller than {size} px and were enlarged",
     ]
+    if known == "crack500_crops360":
+        lines.append(
+            "they include the held-out photos: before a test on crack500_heldout, take crack500_kept"
+        )
     return target, lines

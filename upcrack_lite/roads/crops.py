@@ -91,7 +91,7 @@ def undamaged_crops(
     places, too_small = _places(pairs, windows, margin, seed, max_overlap, stride)
     available = sum(map(len, places))
     if available < count:
-        raise UserError(_too_few(windows, places, too_small, count, margin))
+        raise UserError(_too_few(windows, places, too_small, count, margin, stride))
     order = np.random.default_rng(seed).permutation(len(pairs))
     chosen: list[tuple[int, Place]] = []  # index of the pair, place
     for queues in _stages(places, windows):
@@ -178,7 +178,7 @@ def _stages(places: list[list[Place]], windows: tuple[int, ...]) -> Iterator[lis
 
 
 def _too_few(
-    windows: tuple[int, ...], places: list[list[Place]], too_small: int, count: int, margin: int
+    windows: tuple[int, ...], places: list[list[Place]], too_small: int, count: int, margin: int, stride: int
 ) -> str:
     """Say how many windows of each size there are, and what helps."""
     offered = Counter(window for found in places for _, _, window in found)
@@ -190,10 +190,11 @@ def _too_few(
         what = f"crack-free windows in {len(places)} photos ({each} pixels)"
     which = "the window" if len(windows) == 1 else "every window"
     small = f" ({too_small} photos are smaller than {which})" if too_small else ""
+    finer = f"a smaller stride (now {stride}), " if stride > 1 else ""
     fewer = "ask for fewer, or " if available else ""
     return (
         f"only {available} {what}{small}, {count} asked for: {fewer}use a smaller window (now {windows[-1]}), "
-        f"a smaller margin (now {margin}), or more photos"
+        f"a smaller margin (now {margin}), {finer}or more photos"
     )
 
 

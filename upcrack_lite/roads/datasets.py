@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.files import check_writable
+from upcrack_lite.roads.aside import whole_folder
 from upcrack_lite.roads.layouts import (
     LAYOUTS,
     SPLITS,
@@ -111,7 +109,8 @@ def load(
         limit: read only the first so many pairs by name; None reads all.
         memmap_dir: keep the arrays in a subfolder of this one instead of in memory, and use them again
             as long as the files on disk have the same names, sizes and times. A subfolder whose name
-            starts with a dot is a write that was interrupted; it can be deleted.
+            starts with a dot is a write that was interrupted, and one whose set has changed is of no more
+            use; both can be deleted.
         rule: `area` or `nearest`.
 
     Raises:
@@ -162,39 +161,56 @@ def _fill(
 
 def _stored(found: list[Pair], size: int, rule: str, source: Path, split: str, memmap_dir: Path) -> Path:
     """Return the folder of a stored set: one written before from the same files, or a new one."""
-    files = _fingerprint(found)
-    target = memmap_dir / f"{source.name}-{split}-{size}-{rule}-{files[:12]}"
     index = {"format": _FORMAT, "source": str(source), "split": split, "size": size, "rule": rule}
-    index |= {"count": len(found), "files_sha256": files, "names": [pair.name for pair in found]}
+    index |= {
+        "count": len(found),
+        "names": [pair.name for pair in found],
+        "files_sha256": _fingerprint(found),
+    }
+    # The name depends on everything that the index says, so that no folder ever has to make room for another.
+    digest = hashlib.sha256(json.dumps(index).encode()).hexdigest()
+    target = memmap_dir / f"{source.name}-{split}-{size}-{rule}-{digest[:12]}"
+    if _holds(target, index):
+        return target
+    if target.exists():
+        raise UserError(f"{target} is damaged or holds something else: move it away, or name another folder")
+    shapes = {"images": (np.uint8, (len(found), size, size, 3))}
+    if labeled(found):
+        shapes["crack_masks"] = (np.bool_, (len(found), size, size))
+    needed = sum(int(np.prod(shape, dtype=np.int64)) for _, shape in shapes.values())
+    check_space(memmap_dir, needed, f"storing {source.name} at {size} pixels")
     try:
-        if json.loads((target / "index.json").read_text(encoding="utf-8")) == index:
-            return target
-    except (OSError, ValueError):
-        pass  # not there yet, or not ours: written below
-    check_writable(memmap_dir)
-    check_space(memmap_dir, len(found) * size**2 * 4, f"{source.name} at {size} pixels")
-    aside = memmap_dir / f".{target.name}.{uuid.uuid4().hex[:8]}"
-    aside.mkdir(parents=True)
-    try:
-        shapes = {"images": (np.uint8, (len(found), size, size, 3))}
-        if labeled(found):
-            shapes["crack_masks"] = (np.bool_, (len(found), size, size))
-        for name, (dtype, shape) in shapes.items():
-            np.lib.format.open_memmap(aside / f"{name}.npy", "w+", dtype, shape)
-        problems: list[str] = []
-        for start in range(0, len(found), _BLOCK):
-            # Mapped anew for each block: pages written stay in memory as long as the mapping does.
-            block = slice(start, start + _BLOCK)
-            arrays = {name: np.load(aside / f"{name}.npy", mmap_mode="r+") for name in shapes}
-            views = [arrays[name][block] if name in arrays else None for name in ("images", "crack_masks")]
-            problems += _fill(found[block], size, rule, *views)
-        raise_for(problems, _UNREADABLE)
-        (aside / "index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
-        shutil.rmtree(target, ignore_errors=True)  # an index of another source or format
-        aside.rename(target)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)  # after an error; renamed away otherwise
+        with whole_folder(target) as aside:
+            _write(found, size, rule, aside, shapes)
+            (aside / "index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
+    except UserError:
+        if not _holds(target, index):  # else another process was quicker with the same set
+            raise
     return target
+
+
+def _holds(target: Path, index: dict[str, object]) -> bool:
+    """Return True if a folder is the stored set that this index describes."""
+    try:
+        return json.loads((target / "index.json").read_text(encoding="utf-8")) == index
+    except (OSError, ValueError):
+        return False
+
+
+def _write(
+    found: list[Pair], size: int, rule: str, folder: Path, shapes: dict[str, tuple[type, tuple[int, ...]]]
+) -> None:
+    """Write the arrays of a set, a block of photos at a time."""
+    for name, (dtype, shape) in shapes.items():
+        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shape)
+    problems: list[str] = []
+    for start in range(0, len(found), _BLOCK):
+        # Mapped anew for each block: pages written stay in memory as long as the mapping does.
+        block = slice(start, start + _BLOCK)
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in shapes}
+        views = [arrays[name][block] if name in arrays else None for name in ("images", "crack_masks")]
+        problems += _fill(found[block], size, rule, *views)
+    raise_for(problems, _UNREADABLE)
 
 
 def _fingerprint(found: list[Pair]) -> str:

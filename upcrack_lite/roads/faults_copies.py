@@ -23,6 +23,12 @@ _LISTED = 200  # near-duplicates across parts that are listed one by one; the re
 _POOR_FIT = 1.0  # contrast below which a mask may be another photo's; half reach 3.3 in DeepCrack
 
 
+def _leak(case: Case) -> str:
+    """The level of a photo in two parts. In a set as its authors publish it, it is theirs: to be named, but no
+    fault of this copy, which could only be mended by making another set of it."""
+    return "error" if case.source is None else "warning"
+
+
 def exact_photos(case: Case) -> Iterator[Finding]:
     """Photos with the same bytes."""
     for same in _same(case, [(photo, photo.image) for photo in case.survey.photos]):
@@ -33,7 +39,7 @@ def exact_photos(case: Case) -> Iterator[Finding]:
                 f"{few(paths)}: the same photo in {' and '.join(parts)}, so a test would ask for what was "
                 "trained on; keep it in one part"
             )
-            yield Finding("duplicate", "error", message, paths)
+            yield Finding("duplicate", _leak(case), message, paths)
         else:
             yield Finding("duplicate", "warning", f"{few(paths)}: the same photo; keep one", paths)
 
@@ -71,7 +77,7 @@ def shared_photos(case: Case) -> Iterator[Finding]:
                 f"{group}: crops of this one photo are in {' and '.join(parts)} ({few(paths)}), so a test would "
                 "ask for what was trained on; split by photo"
             )
-            yield Finding("shared photo", "error", message, tuple(paths))
+            yield Finding("shared photo", _leak(case), message, tuple(paths))
     for part in case.parts:
         several = [paths[part] for paths in groups.values() if len(paths.get(part, ())) > 1]
         if several:
