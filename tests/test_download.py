@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import hashlib
+import io
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections import namedtuple
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,11 +24,23 @@ import pytest
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.roads import locks
-from upcrack_lite.roads.download import check_space, download
+from upcrack_lite.roads.archives import Damaged
+from upcrack_lite.roads.download import check_space, download, forget
+from upcrack_lite.roads.unpack import unpack
 
-BODY = b"PK\x03\x04" + bytes(range(256)) * 4096  # 1 MiB and 4 bytes
+
+def zipped(data: bytes) -> bytes:
+    """A zip archive of one uncompressed file; the same data give the same bytes."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("data.bin"), data)
+    return packed.getvalue()
+
+
+BODY = zipped(bytes(range(256)) * 4096)  # a little more than 1 MiB
+SIZE = len(BODY)
 HASH = hashlib.sha256(BODY).hexdigest()
-OTHER = b"PK\x03\x04" + bytes(reversed(range(256))) * 4096
+OTHER = zipped(bytes(reversed(range(256))) * 4096)
 pytestmark = pytest.mark.timeout(60)
 
 
@@ -61,6 +75,15 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_) -> None:
         pass
+
+    def end_early(self, body: bytes, **headers: str) -> None:
+        """Send a body without saying how long it is; the connection's end is the end of the file."""
+        self.send_response(200)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
 
     def answer(self, status: int, body: bytes = b"", length: int | None = None, **headers: str) -> None:
         self.send_response(status)
@@ -213,9 +236,10 @@ def test_a_changed_file_starts_over(server, target, waits, honest):
 
 
 def test_a_file_that_became_shorter_starts_over(server, target, waits):
-    server.script = [serve(sends=500_000), serve(OTHER[:9000], '"1"')]
+    short = zipped(b"short")
+    server.script = [serve(sends=500_000), serve(short, '"1"')]
     download([server.url()], target, wait=waits.append)
-    assert target.read_bytes() == OTHER[:9000]
+    assert target.read_bytes() == short
 
 
 def test_a_part_that_was_complete_is_taken(server, target):
@@ -230,8 +254,8 @@ def test_a_part_that_was_complete_is_taken(server, target):
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ("bytes 500000-500009/1048580", "sent 500,010 bytes of 1,048,580"),
-        ("bytes 400000-400009/1048580", "does not fit what is here"),
+        (f"bytes 500000-500009/{SIZE}", f"sent 500,010 bytes of {SIZE:,}"),
+        (f"bytes 400000-400009/{SIZE}", "does not fit what is here"),
         ("bytes 500000-500009/900000", "does not fit what is here"),
         ("500000", "does not fit what is here"),
     ],
@@ -459,6 +483,79 @@ def test_ctrl_c_keeps_the_part(server, target):
     assert "Range" in server.requests[1]
 
 
+def test_a_process_killed_while_the_hash_is_taken_loses_nothing(server, target):
+    code = """
+import os, sys
+from upcrack_lite.roads import download, transfer
+def dying(*_, **__):
+    os._exit(9)
+download.pooch.file_hash = transfer.pooch.file_hash = dying
+download.download([sys.argv[1]], sys.argv[2], sys.argv[3])
+"""
+    command = [sys.executable, "-c", code, server.url(), str(target), HASH]
+    assert subprocess.run(command, timeout=60, check=False).returncode == 9
+    assert target.with_name("data.zip.part").read_bytes() == BODY
+    assert names(target) == {"data.zip.part", "data.zip.part.json", "data.zip.lock"}
+    if os.name == "nt":
+        target.with_name("data.zip.lock").unlink()
+    assert download([server.url()], target, HASH) == HASH
+    assert server.requests[1]["Range"] == f"bytes={SIZE}-"
+    assert names(target) == {"data.zip"}
+
+
+def test_a_zip_that_ends_early_without_a_length_is_a_broken_transfer(server, target, waits):
+    server.script = [lambda handler: handler.end_early(BODY[:400_000])]
+    with pytest.raises(UserError, match="did not say how many there are, and the zip ends too early"):
+        download([server.url()], target, retries=1, wait=waits.append)
+    assert not names(target) & {"data.zip", "data.zip.sha256"}
+    server.script = [lambda handler: handler.end_early(BODY[:400_000], ETag='"1"'), serve()]
+    assert download([server.url()], target, wait=waits.append) == HASH
+    assert server.requests[-1]["Range"] == "bytes=400000-"
+    target.unlink()
+    server.script = [lambda handler: handler.end_early(BODY)]
+    assert download([server.url()], target) == HASH
+
+
+def test_a_zip_that_lies_there_without_its_end_is_refused(server, target):
+    server.script = [serve(BODY[:-30])]
+    with pytest.raises(UserError, match="is a zip archive that ends too early"):
+        download([server.url()], target, retries=0)
+    assert names(target) == set()
+    target.write_bytes(BODY[:-30])
+    with pytest.raises(UserError, match="is cut off, a zip archive without its end"):
+        download([], target)
+    assert names(target) == {"data.zip"}
+
+
+def test_a_damaged_archive_can_be_forgotten_and_fetched_anew(server, target, tmp_path):
+    damaged = BODY[:5000] + b"x" + BODY[5001:]
+    server.script = [serve(damaged), serve(damaged), serve()]
+    for _ in range(2):  # the second time the older one that was put away is replaced
+        download([server.url()], target)
+        with pytest.raises(Damaged, match="is cut off or damaged"):
+            unpack(target, tmp_path / "set")
+        forget(target)
+        assert names(target) == {"data.zip.broken", "data.zip.broken.sha256"}
+        assert target.with_name("data.zip.broken").read_bytes() == damaged
+    assert download([server.url()], target) == HASH
+    assert unpack(target, tmp_path / "set") == ["data.bin"]
+
+
+def test_forgetting_removes_nothing_of_somebody_else(target):
+    target.parent.mkdir()
+    target.write_bytes(BODY)
+    target.with_name("data.zip.broken").write_text("mine")
+    target.with_name("data.zip.sha256").write_text("my notes")
+    forget(target)
+    assert target.with_name("data.zip.broken").read_text() == "mine"
+    assert target.with_name("data.zip.sha256").read_text() == "my notes"
+    assert target.with_name("data.zip.broken2").read_bytes() == BODY
+    forget(target)  # there is nothing to forget
+    assert len(names(target)) == 4
+    with pytest.raises(UserError, match="cannot be written"):
+        forget(target / "no" / "folder.zip")
+
+
 def test_a_part_of_somebody_else_is_left_alone(server, target):
     target.parent.mkdir()
     (target.parent / "data.zip.part").write_bytes(b"a browser's")
@@ -494,13 +591,11 @@ def test_two_processes_do_not_meet_and_a_stopped_one_is_taken_over(server, targe
         other.kill()
         other.communicate()
     assert target.with_name("data.zip.lock").exists() == (end == signal.SIGKILL)
-    # pooch's own temporary file, still empty, is all that a killed process leaves for good.
-    strays = {name for name in names(target) if not name.startswith("data.zip")}
-    assert all(target.with_name(name).stat().st_size == 0 for name in strays)
+    assert names(target) - {"data.zip.lock"} == {"data.zip.part", "data.zip.part.json"}
     server.over.set()
     assert download([server.url()], target) == HASH
     assert "Range" in server.requests[1]
-    assert names(target) - {"data.zip", "data.zip.sha256"} == strays
+    assert names(target) == {"data.zip", "data.zip.sha256"}
 
 
 def test_locks_of_other_machines_are_never_taken_over(tmp_path):
@@ -543,6 +638,13 @@ def test_a_quicker_process_keeps_the_lock_it_took_over(tmp_path):
     locks._take_away(lock, "dead")
     locks._take_away(lock, "dead")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_process_is_alive_or_not():
+    assert locks.alive(os.getpid())
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    assert locks.alive(done.pid) == (os.name == "nt")
 
 
 def test_progress_is_shown_on_request(server, target, capsys):

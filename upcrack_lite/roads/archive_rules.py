@@ -53,7 +53,7 @@ def checked(opened: Archive, limits: Limits) -> dict[str, tuple[PurePosixPath, i
         if count > limits.members:
             raise UserError(f"{path} holds more than {limits.members:,} members; it is refused")
         total += member.size
-        refuse_size(path, total, packed, limits)
+        _refuse_size(path, total, packed, limits)
         problem = member.problem or _name_problem(member)
         clean = PurePosixPath(member.name)
         if not problem and clean.parts:
@@ -114,7 +114,7 @@ def _note_spelling(spelled: dict[str, tuple[str, bool]], path: PurePosixPath, fo
     return None
 
 
-def refuse_size(path: Path, total: int, packed: int, limits: Limits) -> None:
+def _refuse_size(path: Path, total: int, packed: int, limits: Limits) -> None:
     """Raise UserError if `total` bytes are too many for any archive, or for one of `packed` bytes."""
     if total > limits.bytes:
         raise UserError(f"{path} unpacks to more than {megabytes(limits.bytes)}; it is refused")

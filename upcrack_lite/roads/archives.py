@@ -63,6 +63,10 @@ class Member:
     problem: str | None = None
 
 
+class Damaged(UserError):
+    """An archive that is cut off or damaged, so that another copy of it may be sound."""
+
+
 class Archive:
     """An open archive; use it in a `with` block.
 
@@ -171,9 +175,17 @@ def damage_named(path: Path) -> Iterator[None]:
             f"{path} holds a name that cannot be decoded; pack it again with names in UTF-8"
         ) from error
     except _BROKEN as error:
-        raise UserError(
-            f"{path} is cut off or damaged ({str(error) or type(error).__name__}); download or copy it again"
-        ) from error
+        why = str(error) or type(error).__name__
+        raise Damaged(f"{path} is cut off or damaged ({why}); download or copy it again") from error
+
+
+def zip_ends_early(path: Path) -> bool:
+    """Return True for a file that begins like a zip archive and lacks the record at the end of one.
+
+    Only the end of the file is read. What does not begin like a zip archive is not judged.
+    """
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04" and not zipfile.is_zipfile(file)
 
 
 def page_title(head: bytes) -> str | None:

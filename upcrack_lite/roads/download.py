@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -13,12 +14,13 @@ import pooch
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.files import check_writable, write_text
+from upcrack_lite.roads.archives import zip_ends_early
 from upcrack_lite.roads.locks import only_process
 from upcrack_lite.roads.space import check_space, megabytes
 from upcrack_lite.roads.transfer import Transfer, refuse_page
 from upcrack_lite.roads.web_reasons import Failed
 
-__all__ = ["check_space", "download"]
+__all__ = ["check_space", "download", "forget"]
 
 _REMEDY = (
     "try another network, give a folder that holds the data with --mirror, "
@@ -39,7 +41,9 @@ def download(
 
     What arrives is kept in `TARGET.part`. A transfer that breaks, also one stopped with Ctrl-C or killed,
     goes on from there in the next attempt or the next call, if the server still has the same version.
-    The target appears only when it is complete. A second process that wants the same target is refused.
+    The part is checked under that name, so that a process killed at the very end loses nothing either.
+    The target appears only when it is complete; a zip archive that lacks its end is refused. So is a second
+    process that wants the same target.
 
     Without a known hash, the first success writes the file's own SHA-256 to `TARGET.sha256` (in the form
     that `sha256sum -c` reads), and from then on the file must have it. This trust on first use proves that
@@ -81,41 +85,71 @@ def download(
         failures = {}
         for address in addresses:
             try:
-                _fetch(address, target, expected, origin, transfer)
+                found = _fetch(address, target, expected, origin, transfer)
                 break
             except Failed as error:
                 failures[address] = error.reason
         else:
             raise _nowhere(target, failures, transfer.kept_bytes())
         if expected is None:
-            write_text(_note_of(target), f"{transfer.sha256}  {target.name}\n")
-        return transfer.sha256
+            write_text(_note_of(target), f"{found}  {target.name}\n")
+        return found
 
 
-def _fetch(address: str, target: Path, expected: str | None, origin: str, transfer: Transfer) -> None:
-    """Let pooch fetch one address: transfer, compare the hash, rename. Raises `Failed`."""
-    shelf = pooch.create(
-        path=target.parent,
-        base_url="",
-        registry={target.name: expected and f"sha256:{expected}"},
-        urls={target.name: address},
-        retry_if_failed=0,
-    )
-    for last in (False, True):
+def forget(target: str | Path) -> None:
+    """Put away an archive that turned out damaged, with the note on its hash, so that it is fetched anew.
+
+    For an archive of which nobody published a hash. It is renamed to `NAME.broken`; an older one of this
+    name that was put away here is replaced, and one of somebody else is kept (then it is `NAME.broken2`
+    and so on). What was put away is known by a note `NAME.broken.sha256`.
+
+    Raises:
+        UserError: another process downloads the archive now, or the folder cannot be written to.
+    """
+    target = Path(target).absolute()
+    with only_process(target.with_name(target.name + ".lock"), f"downloading {target.name}"):
         try:
-            shelf.fetch(target.name, downloader=transfer)
-            return
-        except UserError:
-            raise
-        except ValueError as error:  # pooch found another hash, and removed the file that we handed to it
-            # Two versions may have been joined; that is a matter of a second attempt, from the start.
-            if last or not transfer.resumed:
-                raise Failed(
-                    f"the file there has the SHA-256 {transfer.sha256}, but expected is {expected}{origin}",
-                    again=False,
-                ) from error
+            if target.is_file():
+                _put_away(target)
+            note = _note_of(target)
+            if note.is_file() and _noted(note):  # one that does not look like ours stays
+                note.unlink()
+        except OSError as error:
+            raise UserError(f"{target} cannot be renamed ({error.strerror or error})") from error
+
+
+def _put_away(target: Path) -> None:
+    """Rename a file to the first of NAME.broken, NAME.broken2, ... that is free, or that was put away here."""
+    for number in itertools.count(1):
+        broken = target.with_name(f"{target.name}.broken{number if number > 1 else ''}")
+        mark = _note_of(broken)
+        ours = mark.is_file() and broken.is_file() and _noted(mark) == pooch.file_hash(str(broken))
+        if ours or not (broken.exists() or mark.exists()):
+            break
+    digest = pooch.file_hash(str(target))
+    target.replace(broken)
+    write_text(mark, f"{digest}  {broken.name}\n")
+
+
+def _fetch(address: str, target: Path, expected: str | None, origin: str, transfer: Transfer) -> str:
+    """Fetch one address to `target` and return its hash: transfer, check, rename. Raises `Failed`."""
+    while True:
+        transfer.fetch(address)
+        try:
+            found, problem = pooch.file_hash(str(transfer.part)), None
+            if expected and found != expected:
+                problem = f"the file there has the SHA-256 {found}, but expected is {expected}{origin}"
+            elif not expected and zip_ends_early(transfer.part):
+                problem = "the file there is a zip archive that ends too early"
+            if problem is None:
+                transfer.hand_over(target)
+                return found
+            transfer.drop()
         except OSError as error:
             raise UserError(f"{target} cannot be written ({error.strerror or error})") from error
+        # Two versions may have been joined; that is a matter of a second attempt, from the start.
+        if not transfer.resumed:
+            raise Failed(problem, again=False)
 
 
 def _there(target: Path, sha256: str | None) -> str | None:
@@ -139,6 +173,8 @@ def _there(target: Path, sha256: str | None) -> str | None:
                 refuse_page(file.read(1024), "it seems that somebody")
         except Failed as error:
             raise UserError(f"{target} is no archive: {error.reason}; delete it and call again") from None
+        if zip_ends_early(target):
+            raise UserError(f"{target} is cut off, a zip archive without its end: delete it and call again")
         with contextlib.suppress(UserError):  # a folder for reading only, such as a shared one
             write_text(_note_of(target), f"{found}  {target.name}\n")
     return found
@@ -146,6 +182,12 @@ def _there(target: Path, sha256: str | None) -> str | None:
 
 def _note_of(target: Path) -> Path:
     return target.with_name(target.name + ".sha256")
+
+
+def _noted(note: Path) -> str | None:
+    """Return the hash that a note begins with, None if it begins with something else."""
+    match = re.match(r"[0-9a-f]{64}\b", note.read_text(encoding="utf-8", errors="replace"))
+    return match and match[0]
 
 
 def _expected(target: Path, sha256: str | None) -> tuple[str | None, str]:
@@ -158,10 +200,10 @@ def _expected(target: Path, sha256: str | None) -> tuple[str | None, str]:
     note = _note_of(target)
     if not note.exists():
         return None, ""
-    match = re.match(r"[0-9a-f]{64}\b", note.read_text(encoding="utf-8", errors="replace"))
-    if match is None:
+    digest = _noted(note)
+    if digest is None:
         raise UserError(f"{note} does not begin with a SHA-256: delete it and call again")
-    return match[0], f" as at the first download (if the new file is right, delete {note})"
+    return digest, f" as at the first download (if the new file is right, delete {note})"
 
 
 def _nowhere(target: Path, failures: dict[str, str], kept: int) -> UserError:

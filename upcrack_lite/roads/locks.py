@@ -84,10 +84,11 @@ def _left_behind(holder: str, lock: Path) -> bool:
         return False
     if number == os.getpid():
         return holder not in _held  # an earlier process had our number, as happens in containers
-    return not _alive(number)
+    return not alive(number)
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
+    """Return False if no process of this machine has this number; True also where that cannot be told."""
     if os.name == "nt":
         return True  # signal 0 is Ctrl-C on Windows, so it is not asked there
     try:

@@ -1,8 +1,8 @@
-"""Fetch one file over HTTP in as many attempts as it takes: the downloader object that pooch calls.
+"""Fetch one file over HTTP in as many attempts as it takes.
 
-pooch by itself starts a broken transfer over. This one keeps what has arrived in `TARGET.part`, with a
-note `TARGET.part.json` on which version of the file it belongs to, and goes on from there, in the next
-attempt or in the next process.
+What has arrived is kept in `TARGET.part`, with a note `TARGET.part.json` on which version of the file it
+belongs to. The next attempt, or the next process, goes on from there. The part keeps its name until the
+caller has checked it and hands it over, so that being killed costs no byte of it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tqdm import tqdm
 from upcrack_lite import __version__
 from upcrack_lite.errors import UserError
 from upcrack_lite.files import write_json
-from upcrack_lite.roads.archives import page_title
+from upcrack_lite.roads.archives import page_title, zip_ends_early
 from upcrack_lite.roads.space import check_space
 from upcrack_lite.roads.web_reasons import Failed, host_of, of_error, of_status
 
@@ -34,10 +34,7 @@ _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
 class Transfer:
-    """A downloader for `pooch.Pooch.fetch` that goes on where an earlier attempt broke off.
-
-    pooch's own retries stay off: they wait without a word, do not tell a 404 from a 503 and do not
-    know how long a server asks to wait.
+    """A transfer that goes on where an earlier attempt broke off: `fetch`, check, then `hand_over` or `drop`.
 
     Args:
         part: where the bytes are kept until all are there; a note `part` + `.json` lies beside it.
@@ -49,8 +46,7 @@ class Transfer:
         wait: called with the seconds to wait before the next attempt.
 
     Attributes:
-        resumed: True if the finished file holds bytes of an earlier attempt.
-        sha256: SHA-256 of the finished file.
+        resumed: True if the part holds bytes of an earlier attempt.
     """
 
     def __init__(
@@ -65,10 +61,10 @@ class Transfer:
         self.part, self.note = part, part.with_name(part.name + ".json")
         self.hash_known, self.retries, self.timeout = hash_known, retries, timeout
         self.progress, self.wait = progress, wait
-        self.resumed, self.sha256 = False, ""
+        self.resumed = False
 
-    def __call__(self, url: str, output_file: str, pooch_object: pooch.Pooch | None) -> None:
-        """Fetch the address to `output_file`, which pooch then checks and renames.
+    def fetch(self, url: str) -> None:
+        """Bring all bytes of the address into the part, which keeps its name and its note.
 
         Raises:
             Failed: this address does not give the file.
@@ -93,8 +89,15 @@ class Transfer:
                 left -= 1
                 pooch.get_logger().info("%s; next attempt in %.0f s.", error.reason, delay)
             self.wait(delay)
-        self.sha256 = pooch.file_hash(str(self.part))
-        self.part.replace(output_file)
+
+    def hand_over(self, target: Path) -> None:
+        """Give the part, which the caller has checked, its final name."""
+        self.part.replace(target)
+        self.note.unlink(missing_ok=True)
+
+    def drop(self) -> None:
+        """Remove the part, then its note: a part without a note counts as somebody else's."""
+        self.part.unlink(missing_ok=True)
         self.note.unlink(missing_ok=True)
 
     def kept_bytes(self) -> int:
@@ -135,16 +138,21 @@ class Transfer:
         if start == 0:
             # Before the old part is given up: the login page of a hotel must not cost half an archive.
             refuse_page(first, host_of(url))
-            self._drop()
+            self.drop()
             write_json(self.note, {"address": url, "validator": _validator(response), "total": total})
         self.resumed = start > 0
         check_space(self.part.parent, (total or start) - start, f"downloading {url}")
         self._store(itertools.chain([first], blocks), start, total)
         size = self.kept_bytes()
         if total is not None and size > total:
-            self._drop()
+            self.drop()
         if size != (size if total is None else total) or not size:
             raise Failed(f"{host_of(url)} sent {size:,} bytes{'' if total is None else f' of {total:,}'}")
+        # A server that does not say how long the file is may break off without anybody noticing.
+        if total is None and zip_ends_early(self.part):
+            raise Failed(
+                f"{host_of(url)} sent {size:,} bytes, did not say how many there are, and the zip ends too early"
+            )
 
     def _extent(
         self, response: requests.Response, offset: int, kept: dict[str, Any], validator: str | None
@@ -166,7 +174,7 @@ class Transfer:
                 return offset, offset
         else:
             raise of_status(response)
-        self._drop()
+        self.drop()
         raise Failed(f"the file at {host} does not fit what is here of it, so it starts over")
 
     def _store(self, blocks: Iterator[bytes], start: int, total: int | None) -> None:
@@ -192,11 +200,6 @@ class Transfer:
         except (OSError, ValueError):
             return {}
         return kept if isinstance(kept, dict) and "address" in kept else {}
-
-    def _drop(self) -> None:
-        """Remove the part, then its note: a part without a note counts as somebody else's."""
-        self.part.unlink(missing_ok=True)
-        self.note.unlink(missing_ok=True)
 
 
 def refuse_page(head: bytes, where: str) -> None:

@@ -7,13 +7,13 @@ written. An archive inside an archive stays one.
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path, PurePosixPath
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.files import check_writable
-from upcrack_lite.roads.archive_rules import LIMITS, Limits, checked, refuse_size, shown
-from upcrack_lite.roads.archives import Archive
+from upcrack_lite.roads.archive_rules import LIMITS, Limits, checked, shown
+from upcrack_lite.roads.archives import Archive, Damaged
+from upcrack_lite.roads.aside import whole_folder
 from upcrack_lite.roads.layouts import LAYOUTS, fitting, raise_for
 from upcrack_lite.roads.locks import only_process
 from upcrack_lite.roads.space import check_space
@@ -41,7 +41,8 @@ def unpack(archive: str | Path, target: str | Path, members: str = "", limits: L
         the files written, as paths relative to `target` with "/", sorted.
 
     Raises:
-        UserError: no archive, a damaged one, or one with members that are refused (they are listed): absolute
+        Damaged: the archive is cut off or damaged (a `UserError`; another copy of it may be sound).
+        UserError: no archive, or one with members that are refused (they are listed): absolute
             names, drive letters, "..", backslashes, names too long or with control characters, names that
             differ at most in case, links, devices, pipes, encrypted files, or more than the limits allow.
             Also: the target exists, there is no room, the folder cannot be written to, or no member lies
@@ -55,22 +56,13 @@ def unpack(archive: str | Path, target: str | Path, members: str = "", limits: L
         check_writable(target.parent)
         check_space(target.parent, sum(size for _, size in plan.values()), f"unpacking {archive.name}")
         target.parent.mkdir(parents=True, exist_ok=True)
-        with only_process(target.parent / f".{target.name}.lock", f"unpacking {target.name}"):
-            aside = target.parent / f".{target.name}.unpacking"
-            shutil.rmtree(aside, ignore_errors=True)  # of a call that was killed, since the lock is ours
-            try:
-                _write(opened, plan, aside, limits)
-                if target.exists():
-                    raise UserError(
-                        f"{target} has appeared in the meantime: name a new folder, or move it away"
-                    )
-                aside.rename(target)
-            except OSError as error:
-                raise UserError(
-                    f"{target} cannot be written ({error.strerror or error}): free space, or name another folder"
-                ) from error
-            finally:
-                shutil.rmtree(aside, ignore_errors=True)
+        with (
+            only_process(target.parent / f".{target.name}.lock", f"unpacking {target.name}"),
+            whole_folder(target) as aside,
+        ):
+            _write(opened, plan, aside)
+            if target.exists():
+                raise UserError(f"{target} has appeared in the meantime: name a new folder, or move it away")
     return sorted(name for name, _ in plan.values())
 
 
@@ -124,10 +116,10 @@ def _choose(
     return chosen
 
 
-def _write(opened: Archive, plan: dict[str, tuple[str, int]], aside: Path, limits: Limits) -> None:
-    """Write the planned files below `aside`, counting what really comes."""
-    aside.mkdir(mode=0o755)
-    packed, total, made = opened.path.stat().st_size, 0, set()
+def _write(opened: Archive, plan: dict[str, tuple[str, int]], aside: Path) -> None:
+    """Write the planned files below `aside`; no file may hold more than the bytes that were judged."""
+    aside.chmod(aside.stat().st_mode & 0o755)
+    made = set()
     for member, blocks in opened.contents(set(plan)):
         name, size = plan[member.name]
         path, written = aside / name, 0
@@ -137,15 +129,13 @@ def _write(opened: Archive, plan: dict[str, tuple[str, int]], aside: Path, limit
         with open(path, "xb", opener=lambda p, flags: os.open(p, flags, 0o644)) as file:
             for block in blocks:
                 written += len(block)
-                total += len(block)
                 if written > size:
                     raise UserError(
                         f"{opened.path} is refused: {shown(member.name)} holds more than the {size:,} bytes it says"
                     )
-                refuse_size(opened.path, total, packed, limits)
                 file.write(block)
         if written != size:
-            raise UserError(
+            raise Damaged(
                 f"{opened.path} is cut off or damaged ({shown(member.name)} holds {written:,} bytes of {size:,}); "
                 "download or copy it again"
             )
