@@ -6,6 +6,7 @@ import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
+import imagehash
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,7 +19,8 @@ from upcrack_lite.roads.survey import survey
 
 PACKAGED = ("deepcrack", "cfd", "crack500_crops360")
 SHA = "0123456789abcdef" * 4
-HEADER = "path,bytes,sha256,width,height,crack_share,note"
+HEADER = "path,bytes,sha256,width,height,crack_share,phash,note"
+OLD_HEADER = HEADER.replace("phash,", "")
 
 
 def make_set(folder: Path, names: tuple[str, ...] = ("a", "b c", "straße")) -> Path:
@@ -52,7 +54,7 @@ def test_a_manifest_comes_back_as_it_was_written(tmp_path):
 
 
 def test_a_table_program_may_have_saved_it(tmp_path):
-    text = f"{HEADER}\r\nimage/ä.png,5,{SHA},3,2,,\r\n"
+    text = f"{HEADER}\r\nimage/ä.png,5,{SHA},3,2,,,\r\n"
     (tmp_path / "m.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
     assert manifest.read(tmp_path / "m.csv") == [Entry("image/ä.png", 5, SHA, 3, 2, None, "")]
 
@@ -89,6 +91,42 @@ def test_files_missing_extra_and_changed(tmp_path):
     assert list(found) == sorted(found)
 
 
+def test_a_manifest_without_the_column_of_hashes_is_read_too(tmp_path):
+    old = f"{OLD_HEADER}\nimage/a.png,5,{SHA},3,2,,\nmask/a.png,5,{SHA},3,2,1.5000,restored\n"
+    (tmp_path / "m.csv").write_text(old)
+    photo, mask = manifest.read(tmp_path / "m.csv")
+    assert (photo, mask) == (
+        Entry("image/a.png", 5, SHA, 3, 2, None),
+        Entry("mask/a.png", 5, SHA, 3, 2, 1.5, "restored"),
+    )
+    new = replace(photo, sha256=SHA[::-1], phash="0" * 16)
+    assert [found.detail for found in compare([new, mask], [photo, mask])] == [
+        "other content in as many bytes"
+    ]
+
+
+def test_photos_have_a_perceptual_hash_and_masks_none(tmp_path):
+    entries = entries_of(survey(make_set(tmp_path / "set", ("a", "lonely"))))
+    assert [entry.phash is None for entry in entries] == [False, False, True, True]
+    (tmp_path / "set" / "mask" / "lonely.png").unlink()
+    again = entries_of(survey(tmp_path / "set"))
+    assert again == [entry for entry in entries if entry.path != "mask/lonely.png"]
+    with Image.open(tmp_path / "set" / "image" / "a.png") as picture:
+        assert entries[0].phash == str(imagehash.phash(picture))
+    (tmp_path / "set" / "image" / "a.png").write_bytes(b"no picture")
+    assert entries_of(survey(tmp_path / "set"))[0].phash is None
+
+
+def test_another_picture_is_one_of_more_than_ten_other_bits():
+    old = Entry("a.png", 5, SHA, 3, 2, None, "as expected", phash="0" * 16)
+    for bits, words in ((10, "other content in as many bytes"), (11, "shows another picture (11 of 64 bits")):
+        new = replace(old, sha256=SHA[::-1], phash=f"{2**bits - 1:016x}")
+        (difference,) = compare([new], [old])
+        assert words in difference.detail
+        assert manifest.another_picture(old, new) == (bits > 10)
+    assert not manifest.another_picture(old, replace(new, phash=None))
+
+
 def test_other_content_of_the_same_length_and_shape():
     old = Entry("a.png", 5, SHA, 3, 2, None, "as expected")
     new = replace(old, sha256=SHA[::-1], note="")
@@ -118,7 +156,7 @@ def test_the_digest_is_of_the_files_not_of_notes_or_order():
         assert digest(other) != digest(entries)
 
 
-GOOD = f"image/a.png,5,{SHA},3,2,,"
+GOOD = f"image/a.png,5,{SHA},3,2,,0123456789abcdef,"
 
 
 @pytest.mark.parametrize(
@@ -133,6 +171,10 @@ GOOD = f"image/a.png,5,{SHA},3,2,,"
         ([HEADER, GOOD.replace(",3,2,,", ",3,2,nan,")], r"line 2: crack_share is 'nan'"),
         ([HEADER, GOOD.replace(",3,2,,", ",3,2,101,")], r"line 2: crack_share is '101'"),
         ([HEADER, GOOD.replace(SHA, SHA[:-1])], r"line 2: .* is no SHA-256"),
+        (
+            [HEADER, GOOD.replace(",,0123456789abcdef,", ",,0123456789abcde,")],
+            r"line 2: '0123456789abcde' is no perceptual hash",
+        ),
         ([HEADER, GOOD, GOOD], r"line 3: names image/a.png a second time"),
         ([HEADER, GOOD.replace("image/", "../")], r"line 2: '../a.png' is no path below"),
         ([HEADER, GOOD.replace("image/", "x/../../")], r"is no path below"),

@@ -188,6 +188,24 @@ def test_bad_files_keep_their_checksum_in_the_list_of_files(tmp_path):
     assert mask.width == 60
 
 
+def test_messages_name_paths_below_the_set_and_nothing_else(tmp_path, monkeypatch):
+    for split in ("train", "test"):
+        for name in ("a", "lonely"):
+            add(tmp_path, name, f"{split}crop", f"{split}crop")
+        cut(tmp_path / f"{split}crop" / "a.jpg")
+        (tmp_path / f"{split}crop" / "lonely.png").unlink()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "crop").symlink_to(tmp_path)  # its name is the end of the folders' names in it
+    for folder in (tmp_path, Path("crop"), Path()):
+        found = survey(folder)
+        assert [photo.problem[:27] for photo in found.photos] == [
+            "traincrop/a.jpg: is cut off",
+            "testcrop/a.jpg: is cut off ",
+        ]
+        message = found.unpaired["traincrop/lonely.jpg"]
+        assert message.startswith("traincrop/lonely.jpg: has no mask; expected traincrop/lonely")
+
+
 def test_files_without_partner_are_listed_and_read(tmp_path):
     for name in ("a", "orphan", "lonely"):
         add(tmp_path, name)

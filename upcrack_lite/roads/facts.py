@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from math import nan
 from pathlib import Path
 
@@ -54,7 +55,7 @@ class Photo:
             first; empty when the photo is unreadable.
         contrast: how much darker the mask's pixels are than their surroundings, for the mask in the same
             8 orientations; nan where the turned mask does not fit; empty without a mask or when unreadable.
-        problem: the reader's message when the image or the mask could not be read.
+        problem: the reader's message when the image or the mask could not be read, with paths as above.
     """
 
     part: str
@@ -76,7 +77,9 @@ class File:
     """One file of a set: POSIX path relative to the set's folder, size in bytes, SHA-256, and what it shows.
 
     `width` and `height` are None where it is no image or cannot be read; `crack_share`, in percent, is
-    there for masks only. `sha256` is empty where the system refuses to give the bytes.
+    there for masks only. `phash`, 16 hexadecimal digits, is the perceptual hash of a photo as it stands
+    (`Photo.hashes[0]`); None for masks and what cannot be read. `sha256` is empty where the system refuses to
+    give the bytes.
     """
 
     path: str
@@ -85,6 +88,7 @@ class File:
     width: int | None
     height: int | None
     crack_share: float | None
+    phash: str | None = field(default=None, kw_only=True)
 
 
 def look_at_pair(folder: Path, part: str, pair: Pair) -> tuple[Photo, list[File]]:
@@ -115,7 +119,7 @@ def look_at_pair(folder: Path, part: str, pair: Pair) -> tuple[Photo, list[File]
             gray_share, above_one = label_facts(pair.mask, mask_data)
         except UserError as error:
             problems.append(str(error))
-    files = [_file(folder, pair.image, image_data, _size(image))]
+    files = [_file(folder, pair.image, image_data, _size(image), hashes=hashes)]
     if pair.mask is not None:
         files.append(_file(folder, pair.mask, mask_data, _size(crack_mask), crack_share))
     photo = Photo(
@@ -130,7 +134,7 @@ def look_at_pair(folder: Path, part: str, pair: Pair) -> tuple[Photo, list[File]
         above_one_share=above_one,
         hashes=hashes,
         contrast=() if image is None or crack_mask is None else contrasts(image, crack_mask),
-        problem="; ".join(problems) or None,
+        problem=relative(folder, "; ".join(problems)) or None,
     )
     return photo, files
 
@@ -142,7 +146,14 @@ def look_at_file(folder: Path, path: Path, is_mask: bool = False) -> tuple[None,
         with contextlib.suppress(UserError):
             pixels = read_mask(path) if is_mask else read_image(path)
     share = 100 * float(pixels.mean()) if is_mask and pixels is not None else None
-    return None, [_file(folder, path, _bytes(path), _size(pixels), share)]
+    hashes = () if is_mask or pixels is None else perceptual_hashes(pixels)
+    return None, [_file(folder, path, _bytes(path), _size(pixels), share, hashes)]
+
+
+def relative(folder: Path, message: str) -> str:
+    """Write a reader's message with its paths relative to the set's folder, so that it is the same anywhere."""
+    start = re.escape(str(folder).rstrip("/\\"))
+    return re.sub(rf"(?<!\S){start}[/\\]", "", message)
 
 
 def _file(
@@ -151,10 +162,12 @@ def _file(
     data: bytes | None,
     size: tuple[int, int] | None = None,
     crack_share: float | None = None,
+    hashes: tuple[int, ...] = (),
 ) -> File:
     width, height = size or (None, None)
     checksum = "" if data is None else hashlib.sha256(data).hexdigest()
-    return File(path.relative_to(folder).as_posix(), len(data or b""), checksum, width, height, crack_share)
+    name, phash = path.relative_to(folder).as_posix(), f"{hashes[0]:016x}" if hashes else None
+    return File(name, len(data or b""), checksum, width, height, crack_share, phash=phash)
 
 
 def _bytes(path: Path) -> bytes | None:

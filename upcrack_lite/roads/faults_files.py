@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from upcrack_lite.roads.findings import Case, Finding, count, few, labeled, pairs_of, pooled_share, wh
-from upcrack_lite.roads.manifest import Difference, Entry, compare, entries_of
+from upcrack_lite.roads.manifest import Difference, Entry, another_picture, compare, entries_of
 
 _SAME_SHARE = 0.01  # percent of crack by which a mask may differ from the manifest: 20 pixels of 544×384
 
@@ -27,17 +27,15 @@ def unreadable(case: Case) -> Iterator[Finding]:
     """A photo or mask that the reader refuses."""
     for photo in case.survey.photos:
         if photo.problem:
-            message = _relative(case, photo.problem)
             both = [path for path in (photo.image, photo.mask) if path]
-            yield Finding(
-                "unreadable", "error", message, tuple(p for p in both if p in message) or tuple(both)
-            )
+            named = tuple(path for path in both if f"{path}: " in photo.problem)
+            yield Finding("unreadable", "error", photo.problem, named or tuple(both))
 
 
 def unpaired(case: Case) -> Iterator[Finding]:
     """A photo without mask where masks belong, a mask without photo, two files of one name."""
     for path, message in case.survey.unpaired.items():
-        yield Finding("unpaired", "error", _relative(case, message), (path,))
+        yield Finding("unpaired", "error", message, (path,))
     for photo in case.survey.photos:
         if photo.mask is None and labeled(case.survey.layout, photo.part):
             message = f"{photo.image}: has no mask, but this part's photos have one; copy the mask again"
@@ -67,7 +65,10 @@ def against_manifest(case: Case) -> Iterator[Finding]:
 
 
 def _judge(difference: Difference, old: Entry | None, new: Entry | None) -> tuple[str, str]:
-    """Return the level of a difference and the remedy. A note excuses other bytes, never another content."""
+    """Return the level of a difference and the remedy.
+
+    A note excuses other bytes: never another size, another crack share of a mask, or another picture.
+    """
     if old is None:
         return "warning", "it does not belong to the set: move it out of the set's folder"
     if new is None or not new.sha256:
@@ -79,12 +80,17 @@ def _judge(difference: Difference, old: Entry | None, new: Entry | None) -> tupl
     shares = (old.crack_share, new.crack_share)
     if None not in shares and abs(shares[0] - shares[1]) > _SAME_SHARE:
         return "error", "the mask is another one: take the authors' own archive"
+    if another_picture(old, new):
+        return "error", "it was turned or is another photo: take the authors' own archive"
     if difference.note:
         return "note", f"expected ({difference.note})"
-    return (
-        "warning",
-        "size and crack share agree, so it may have been saved again; compare it with the original",
-    )
+    if old.phash and new.phash:
+        agree = "size and picture agree, so it may have been saved again"
+    elif None not in shares:
+        agree = "size and crack share agree, so it may have been saved again"
+    else:
+        agree = "the manifest does not say what it holds"
+    return "warning", f"{agree}; compare it with the original"
 
 
 def counts(case: Case) -> Iterator[Finding]:
@@ -146,11 +152,6 @@ def other_files(case: Case) -> Iterator[Finding]:
         use = "is not used" if len(others) == 1 else "are not used"
         message = f"{count(len(others), 'file')} in the folder {use}: {few_of_them}; that is all right"
         yield Finding("other files", "note", message, tuple(others))
-
-
-def _relative(case: Case, message: str) -> str:
-    """Write a reader's message with paths relative to the set's folder, so that it is the same anywhere."""
-    return message.replace(f"{case.survey.folder}/", "").replace(f"{case.survey.folder}\\", "")
 
 
 def _key(path: str) -> str:

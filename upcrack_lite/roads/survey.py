@@ -16,7 +16,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.roads.facts import File, Photo, look_at_file, look_at_pair
+from upcrack_lite.roads.facts import File, Photo, look_at_file, look_at_pair, relative
 from upcrack_lite.roads.layouts import LAYOUTS, layout_of, pair_up, split_folders
 from upcrack_lite.roads.reading import is_image
 
@@ -46,7 +46,7 @@ class Survey:
         photos: by part in the layout's order, then by name.
         files: sorted by path: every photo and mask in the layout's folders, also the ones without a partner,
             CFD's known unlabeled photos, and the files in `COMPANIONS`.
-        unpaired: relative path to message, as `layouts.pair_up` says it.
+        unpaired: relative path to message, as `layouts.pair_up` says it, with paths relative to `folder`.
         others: files that no reader uses, sorted; hidden files and `OWN_FILES` are left out.
         missing_parts: splits of the layout whose folder is not there.
     """
@@ -95,7 +95,7 @@ def survey(folder: str | Path, layout: str = "auto", workers: int = 2, progress:
         pairs, problems = pair_up(folder, layout, split)
         jobs += [partial(look_at_pair, folder, part, pair) for pair in pairs]
         for path, text in problems.items():
-            unpaired[path.relative_to(folder).as_posix()] = text
+            unpaired[path.relative_to(folder).as_posix()] = relative(folder, text)
             is_mask = path.parent == mask_dir and (mask_dir != image_dir or path.suffix.lower() == ".png")
             jobs.append(partial(look_at_file, folder, path, is_mask))
         if layout == "cfd":  # a photo that is neither paired nor a problem is one that was never labeled
