@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.roads import report
+from upcrack_lite.roads import report, thumbnails
 from upcrack_lite.roads.findings import Finding
 from upcrack_lite.roads.sources import Source
 from upcrack_lite.roads.survey import Survey, survey
@@ -182,11 +182,11 @@ def test_every_picture_has_numbers_in_its_alternative_text_and_its_own_bytes(fac
 def test_flagged_pairs_come_first_and_every_finding_gets_a_picture(facts):
     long = Finding("gray mask", "error", "many", tuple(f"mask/p{n}.png" for n in range(6)))
     other = Finding("turned", "warning", "one", ("mask/p6.png",))
-    flagged, sample = cards(facts, [long, other], flagged=3, sample=9)
+    flagged, sample, _ = cards(facts, [long, other], flagged=3, sample=9)
     assert [card.name for card in flagged] == ["p0", "p1", "p6"]
     assert [card.problems for card in flagged][2] == [("warning", "one")]
     assert [card.name for card in sample] == [NASTY]
-    _, sample = cards(facts, [], sample=4)
+    _, sample, _ = cards(facts, [], sample=4)
     names = sorted([f"p{n}" for n in range(7)] + [NASTY])
     assert [card.name for card in sample] == [names[0], names[2], names[5], names[7]]
 
@@ -201,7 +201,7 @@ def test_pairs_that_do_not_fit_or_cannot_be_read_are_shown_as_far_as_they_go(fac
     with Image.open(folder / "mask" / "p3.png") as mask:
         swapped = mask.point(lambda value: 255 - value)
     swapped.save(folder / "mask" / "p3.png")
-    _, found = cards(facts, [], sample=8)
+    _, found, _ = cards(facts, [], sample=8)
     by_name = {card.name: card for card in found}
     assert "photo cannot be read" in by_name["p0"].unseen
     assert len(by_name["p0"].pictures) == 1
@@ -234,6 +234,41 @@ def test_the_page_stays_below_three_megabytes(tmp_path):
     report.write_page(path, facts, findings)
     assert len(Page(path).all("img")) == 2 * 64
     assert 1.5e6 < path.stat().st_size < 3e6
+
+
+@pytest.mark.parametrize("wanted", [64, 100_000])
+def test_many_thumbnails_do_not_make_the_page_larger(tmp_path, wanted):
+    for number in range(360):
+        put(tmp_path, f"{number:03d}", number % 7, (240, 240))
+    facts = survey(tmp_path)
+    findings = [Finding("turned", "warning", "look", tuple(p.mask for p in facts.photos[:40]))]
+    path = tmp_path / "report.html"
+    report.write_page(path, facts, findings, thumbnails=wanted)
+    assert 1.5e6 < path.stat().st_size < 3e6
+    pictures, text = len(Page(path).all("img")), " ".join(Page(path).text.split())
+    assert pictures == 2 * (40 + min(wanted, 240))
+    assert ("80 more were asked for and left out" in text) == (wanted > 64)
+
+
+def test_pictures_that_do_not_fit_are_left_out(facts, monkeypatch):
+    flagged, sample, left_out = cards(facts, FINDINGS)
+    assert left_out == 0
+    monkeypatch.setattr(thumbnails, "_PAGE", 20_000)
+    again = cards(facts, FINDINGS)
+    assert len(again[0]) == len(flagged)
+    assert 0 < len(again[1]) < len(sample)
+    assert len(again[1]) + again[2] == len(sample)
+    shown = [picture.address for card in again[0] + again[1] for picture in card.pictures]
+    assert sum(map(len, shown)) < 20_000
+
+
+def test_control_characters_come_as_escapes(facts):
+    odd = "a\x1b]0;pwned\x07\x9b31m\u202egpj\rb\nc\td.jpg"
+    findings = [Finding("unpaired", "error", f"{odd}: has no mask", (odd,))]
+    text = report.text(replace(facts, folder=facts.folder / odd), findings)
+    assert text.count(r"a\x1b]0;pwned\x07\x9b31m\u202egpj\rb\nc\td.jpg") == 2
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert report.text(facts, []).startswith("roads: no error")
 
 
 def test_long_lists_are_capped_on_the_page(facts, tmp_path):

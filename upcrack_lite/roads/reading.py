@@ -6,8 +6,10 @@ JPEG without a word and fills the missing part with gray.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -41,7 +43,8 @@ def read_image(path: str | Path) -> np.ndarray:
     Gray becomes three equal channels, transparency is dropped, 16-bit values are divided by 257.
 
     Raises:
-        UserError: the file is missing, cut off, no image, or neither 8 nor 16 bits deep.
+        UserError: the file is missing, cut off, no image, neither 8 nor 16 bits deep, or has more than
+            179 million pixels.
     """
     image = _decode(Path(path), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH)
     if image.dtype == np.uint16:
@@ -85,7 +88,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
     """
     path = Path(path)
     try:
-        with Image.open(path) as picture:
+        with _opened(path, path) as picture:
             if picture.format != "TIFF":
                 width, height = picture.size
                 turned = picture.getexif().get(_ORIENTATION_TAG, 1) in (5, 6, 7, 8)
@@ -169,7 +172,7 @@ def _decode(path: Path, flags: int) -> np.ndarray:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     if not data:
         raise UserError(f"{path}: is empty (0 bytes); copy it again")
-    if not _is_whole(data):
+    if not _is_whole(data, path):
         raise UserError(f"{path}: is cut off or damaged; copy or download it again")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -182,12 +185,14 @@ def _decode(path: Path, flags: int) -> np.ndarray:
     return image
 
 
-def _is_whole(data: bytes) -> bool:
-    """Return False if the bytes are an image file that ends too early."""
-    if data.startswith(b"\xff\xd8"):
-        return _jpeg_ends(data)
+def _is_whole(data: bytes, path: Path) -> bool:
+    """Return False if the bytes are an image file that ends too early; refuse one of too many pixels."""
+    if data.startswith(b"\xff\xd8") and not _jpeg_ends(data):
+        return False
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with _opened(io.BytesIO(data), path) as picture:
+            if data.startswith(b"\xff\xd8"):
+                return True  # only its size was looked at
             if picture.format == "PNG":
                 picture.verify()  # reads every chunk's checksum, quicker than decoding
             else:
@@ -195,8 +200,21 @@ def _is_whole(data: bytes) -> bool:
     except Image.UnidentifiedImageError:
         return True  # of a kind only OpenCV may know: it decides
     except (OSError, SyntaxError, ValueError):
-        return False
+        return data.startswith(b"\xff\xd8")  # a JPEG is whole if its end mark is there
     return True
+
+
+@contextlib.contextmanager
+def _opened(source: Path | io.BytesIO, path: Path) -> Iterator[Image.Image]:
+    """Let Pillow read a picture's header, and refuse one of so many pixels that it would fill the memory."""
+    try:
+        with Image.open(source) as picture:
+            yield picture
+    except Image.DecompressionBombError:
+        most = 2 * Image.MAX_IMAGE_PIXELS / 1e6
+        raise UserError(
+            f"{path}: has more than the {most:.0f} million pixels that are read; cut it into tiles or shrink it"
+        ) from None
 
 
 def _jpeg_ends(data: bytes) -> bool:

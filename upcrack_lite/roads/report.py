@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import textwrap
+import unicodedata
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from upcrack_lite.roads.verify import passed
 FORMAT = 1
 """Version of the JSON that `to_json` gives."""
 
+# Control characters, marks that turn the direction of writing, other line ends, bytes in another encoding.
+_UNPRINTABLE = ("Cc", "Cf", "Zl", "Zp", "Cs")
 _LINES = 40  # of the text: a screen
 _WIDTH = 100
 _OF_A_KIND = 3  # findings of one check that the text shows
@@ -32,7 +35,7 @@ def text(survey: Survey, findings: list[Finding], source: Source | None = None) 
 
     Of each check the first three findings are shown, and how many more there are.
     """
-    lines = [f"{_title(survey, source)}: {verdict(findings)}"]
+    lines = [f"{_for_terminal(_title(survey, source), keep='')}: {verdict(findings)}"]
     for row in _parts(survey, source)[:6]:
         share = "" if row["crack_share"] is None else f", {row['crack_share']:.2f} % crack"
         known = f" (known: {_range(row)})" if share and row["known_range"] else ""
@@ -49,7 +52,7 @@ def text(survey: Survey, findings: list[Finding], source: Source | None = None) 
         for check in dict.fromkeys(finding.check for finding in of_level):
             of_check = [finding for finding in of_level if finding.check == check]
             for shown, finding in enumerate(of_check):
-                wrapped = _wrap(f"{check}: {finding.message}")
+                wrapped = _wrap(f"{check}: {_for_terminal(finding.message, keep='')}")
                 room = len(lines) + len(wrapped) <= _LINES - 3
                 if shown == _OF_A_KIND or not room:
                     if room:
@@ -62,7 +65,7 @@ def text(survey: Survey, findings: list[Finding], source: Source | None = None) 
         lines.append(f"{count(hidden, 'finding')} {are} not shown here. {end}")
     elif any(len(finding.paths) > _OF_A_KIND for finding in findings):
         lines.append(end)
-    return _printable("\n".join(lines))
+    return _for_terminal("\n".join(lines))
 
 
 def to_json(
@@ -111,7 +114,8 @@ def write_page(
     Args:
         path: file to write.
         survey, findings, source: as given to `verify` and by it. The photos must still be in the folder.
-        thumbnails: how many pairs to show beside the flagged ones; 0 for none.
+        thumbnails: how many pairs to show beside the flagged ones; 0 for none. The page stays below 3 MB:
+            with many, pictures get coarser, then smaller, and then fewer are shown; the page says so.
 
     Raises:
         UserError: the folder cannot be written to.
@@ -123,7 +127,7 @@ def write_page(
         trim_blocks=True,
         lstrip_blocks=True,
     ).get_template("report.html.j2")
-    flagged, sample = cards(survey, findings, flagged=_ON_PAGE, sample=thumbnails)
+    flagged, sample, left_out = cards(survey, findings, flagged=_ON_PAGE, sample=thumbnails)
     rows = _parts(survey, source)
     values = {
         "title": _title(survey, source),
@@ -150,6 +154,7 @@ def write_page(
         ],
         "flagged": flagged,
         "sample": sample,
+        "left_out": left_out,
         "total": len(survey.photos),
         "most_files": _FILES_ON_PAGE,
     }
@@ -245,6 +250,14 @@ def _wrap(message: str) -> list[str]:
         subsequent_indent="    ",
         break_long_words=False,
         break_on_hyphens=False,
+    )
+
+
+def _for_terminal(text: str, keep: str = "\n") -> str:
+    """Write the control characters of file names, which could play tricks on the terminal, as their escapes."""
+    return "".join(
+        ascii(sign)[1:-1] if unicodedata.category(sign) in _UNPRINTABLE and sign not in keep else sign
+        for sign in text
     )
 
 

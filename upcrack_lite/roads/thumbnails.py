@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,9 +21,14 @@ LONG_SIDE = 220
 OUTLINE = (255, 149, 0)
 """Color of a mask's outline, RGB: the book's orange, #ff9500."""
 
-_BUDGET = 1_900_000  # bytes of all pictures together: with base64 and text the page stays below 3 MB
+_PAGE = (
+    2_700_000  # bytes of all pictures, in base64, and their captions: with its lists the page is below 3 MB
+)
+_CARD = 900  # bytes of a pair's HTML besides its names, messages and pictures
+_MOST = 240  # pairs of the sample, whatever was asked for: each is read again, and its pictures are kept
 _MOSTLY_CRACK = 0.6  # share of crack from which the mask is shown alone
-_QUALITIES = (80, 65, 50, 35, 20)  # of JPEG, until the pictures fit
+# Quality of JPEG and share of the size, until the pictures fit: coarse first, then small.
+_STEPS = ((80, 1.0), (65, 1.0), (50, 1.0), (35, 1.0), (20, 1.0), (35, 0.7), (35, 0.5), (20, 0.5), (20, 0.35))
 
 
 @dataclass
@@ -54,27 +60,32 @@ class Card:
 
 def cards(
     survey: Survey, findings: list[Finding], flagged: int = 40, sample: int = 24
-) -> tuple[list[Card], list[Card]]:
+) -> tuple[list[Card], list[Card], int]:
     """Make the pictures of pairs that errors or warnings name, and of a sample of the others.
+
+    All pictures and captions together take at most 2.7 MB of a page.
 
     Args:
         survey: its folder must still hold the photos; a file that is gone or unreadable gives no picture.
         findings: what `verify` returned.
         flagged: at most so many flagged pairs; every finding gets one or two before any gets more.
-        sample: how many of the others, spread evenly over the set.
+        sample: how many of the others, spread evenly over the set; more than 240 are never shown.
 
     Returns:
-        The cards of the flagged pairs, in the order of the findings, and those of the sample.
+        The cards of the flagged pairs, in the order of the findings, those of the sample, and how many pairs
+        of the sample were left out so that the page does not grow too large.
     """
     problems, order = _flagged(survey, findings)
     rank = {photo: index for index, photo in enumerate(problems)}
     named = sorted(order[:flagged], key=rank.__getitem__)
     others = [photo for photo in survey.photos if photo not in problems]
-    spread = np.unique(np.linspace(0, len(others) - 1, min(sample, len(others))).round().astype(int))
+    wanted = min(max(sample, 0), len(others))
+    spread = np.unique(np.linspace(0, len(others) - 1, min(wanted, _MOST)).round().astype(int))
     first = [_card(survey, photo, problems[photo]) for photo in named]
     second = [_card(survey, others[index], []) for index in spread]
-    _encode([picture for card in first + second for picture in card.pictures])
-    return first, second
+    while not _encode(first + second) and second:
+        second = second[::2]
+    return first, second, wanted - len(second)
 
 
 def _flagged(
@@ -147,17 +158,36 @@ def _shrink(image: np.ndarray) -> np.ndarray:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
-def _encode(pictures: list[Picture]) -> None:
-    """Give each picture its address, at the best quality at which all of them fit the page."""
-    for quality in _QUALITIES:
-        encoded = [
-            cv2.imencode(".jpg", picture.pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
-            for picture in pictures
-        ]
-        if sum(map(len, encoded)) <= _BUDGET:
+def _encode(shown: list[Card]) -> bool:
+    """Give each picture its address, at the best quality and size at which all fit the page.
+
+    Returns False if they do not fit even at the worst; they have that one's addresses then.
+    """
+    pictures = [picture for card in shown for picture in card.pictures]
+    room = _PAGE - sum(map(_text_bytes, shown))
+    for quality, scale in _STEPS:
+        encoded = [_jpeg(picture.pixels, quality, scale) for picture in pictures]
+        if fits := sum(map(len, encoded)) <= room:
             break
     for picture, data in zip(pictures, encoded, strict=True):
-        picture.address = f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}"
+        picture.address = data
+    return fits
+
+
+def _jpeg(pixels: np.ndarray, quality: int, scale: float) -> str:
+    """Write a picture as an address that holds its bytes. `Picture.size` stays, so the page shows it as large."""
+    if scale < 1:
+        size = [max(1, round(side * scale)) for side in pixels.shape[1::-1]]
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    return f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _text_bytes(card: Card) -> int:
+    """Estimate, rather too high, the bytes of a card's HTML without its pictures."""
+    words = [card.name, card.part, card.facts, card.unseen, *(message for _, message in card.problems)]
+    words += [picture.alt for picture in card.pictures]
+    return _CARD + sum(len(html.escape(word).encode("utf-8", "replace")) for word in words)
 
 
 def _tried(read, path: Path) -> np.ndarray | None:
