@@ -154,6 +154,8 @@ def test_synthetic_roads_are_tested_on_without_any_folder(monkeypatch, tmp_path)
     assert record.test.crack_share > 0.3
     assert [image.name for image in record.images] == [f"synthetic_1_{i:05d}" for i in range(3)]
     assert arrays["raw"].shape == (3, 2, 256)
+    for index, (_, photo, _) in enumerate(cell_data.test_set("synthetic", tmp_path).photos(256, [])):
+        assert (photo != synthetic_road(256, [cell_data.TRAIN_SEED, index])[0]).any()
     crops = training_crops(cell, tmp_path / "nowhere")
     assert not set(crops.groups) & {image.name for image in record.images}
     monkeypatch.setattr(cell_data, "SYNTHETIC_VERSION", 2)

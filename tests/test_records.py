@@ -120,6 +120,25 @@ def test_a_path_of_a_machine_is_a_fault(place, text):
     make(planted(place, "file vgg16.safetensors, 3/4 of it, data/deepcrack"))
 
 
+@pytest.mark.parametrize(
+    ("place", "kind"),
+    [
+        (("images", 1, "tp"), float),
+        (("images", 1, "fn"), str),
+        (("images", 1, "threshold"), str),
+        (("key", "seed"), bool),
+        (("train", "steps"), float),
+        (("test", "images"), str),
+    ],
+)
+def test_a_right_value_of_a_wrong_type_is_refused_by_name(place, kind):
+    value = VALUES
+    for key in place:
+        value = value[key]
+    with pytest.raises(UserError, match=rf"{'.'.join(map(str, place))}: Input should be a valid"):
+        make(planted(place, kind(value)))
+
+
 # --- Counts that fit together --------------------------------------------------------------------------------
 
 
