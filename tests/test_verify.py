@@ -293,6 +293,27 @@ def test_a_manifest_is_compared_file_by_file(folder):
     assert [(finding.check, finding.level) for finding in missing] == [("manifest", "error")]
 
 
+def test_a_note_does_not_excuse_another_picture(folder):
+    noted = [replace(entry, note="saved again") for entry in manifest.entries_of(survey(folder))]
+    with Image.open(folder / "train_img" / "03.jpg") as photo:
+        photo.save(folder / "train_img" / "03.jpg", quality=60)  # the same picture in other bytes
+    put(folder, "train", "other", *road(60))
+    (folder / "train_img" / "other.jpg").replace(folder / "train_img" / "04.jpg")
+    (folder / "train_lab" / "other.png").unlink()
+    for entries, level in ((noted, "note"), ([replace(entry, note="") for entry in noted], "warning")):
+        same, other = (f for f in verify(survey(folder), None, entries) if f.check == "manifest")
+        same, other = sorted((same, other), key=lambda finding: finding.paths)
+        assert (same.level, same.paths) == (level, ("train_img/03.jpg",))
+        assert (other.level, other.paths) == ("error", ("train_img/04.jpg",))
+        assert "shows another picture" in other.message
+        assert not passed([other])
+    assert "size and picture agree" in same.message
+    old = [replace(entry, phash=None, note="") for entry in noted]  # a manifest without perceptual hashes
+    findings = [f for f in verify(survey(folder), None, old) if f.check == "manifest"]
+    assert [finding.level for finding in findings] == ["warning"] * 2
+    assert all("does not say what it holds" in finding.message for finding in findings)
+
+
 def test_the_crack_share_must_lie_in_the_known_range(folder):
     facts = survey(folder)
     (finding,) = verify(facts, replace(SOURCE, shares={"train": (0.5, 2.0), "test": (6.0, 8.0)}))

@@ -93,6 +93,8 @@ def image_size(path: str | Path) -> tuple[int, int]:
                 width, height = picture.size
                 turned = picture.getexif().get(_ORIENTATION_TAG, 1) in (5, 6, 7, 8)
                 return (width, height) if turned else (height, width)
+    except UserError:  # a ValueError too
+        raise
     except (OSError, SyntaxError, ValueError):
         pass  # a file is only bad if `read_image` refuses it too
     # Pillow knows fewer kinds of TIFF than OpenCV, and its versions differ on whether a turned TIFF's size
@@ -197,6 +199,8 @@ def _is_whole(data: bytes, path: Path) -> bool:
                 picture.verify()  # reads every chunk's checksum, quicker than decoding
             else:
                 picture.load()
+    except UserError:  # a ValueError too
+        raise
     except Image.UnidentifiedImageError:
         return True  # of a kind only OpenCV may know: it decides
     except (OSError, SyntaxError, ValueError):
