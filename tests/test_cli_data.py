@@ -98,6 +98,11 @@ def test_the_same_command_gives_the_same_bytes(upcrack, small_mirror, tmp_path):
     status, text = upcrack(*words[:-1], 32, "--out", "two")
     assert status == 2
     assert "two" in text
+    assert "two: 6 undamaged crops, all as they were written" in upcrack("verify", "two")[1]
+    (tmp_path / "two/crops/0002.png").unlink()
+    status, text = upcrack("verify", "two")
+    assert status == 2
+    assert "0002.png" in text
 
 
 def test_verify_and_report_name_the_fault_and_fail(upcrack, small_mirror, tmp_path):

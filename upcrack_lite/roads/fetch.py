@@ -190,9 +190,8 @@ def _rejected(order: Order, seen: Survey, findings: list[Finding]) -> UserError:
     )
     write_page(page, seen, findings, src)
     return UserError(
-        f"{src.name} was read, has errors, and was not put into {target}.\n"
-        f"{text(seen, findings, src)}\n"
-        f"The report with pictures: {page}. --keep-faulty keeps the set as it is."
+        f"{src.name} was read, has errors, and was not put into {target}. --keep-faulty keeps it as it is.\n"
+        f"{text(seen, findings, src, page)}"
     )
 
 

@@ -30,10 +30,13 @@ _ON_PAGE = 40  # findings of one check that the page shows; flagged pairs with p
 _FILES_ON_PAGE = 200
 
 
-def text(survey: Survey, findings: list[Finding], source: Source | None = None) -> str:
+def text(
+    survey: Survey, findings: list[Finding], source: Source | None = None, page: Path | None = None
+) -> str:
     """Return the report as at most 40 lines: the verdict, the parts, then the findings, the worst first.
 
-    Of each check the first three findings are shown, and how many more there are.
+    Of each check the first three findings are shown, and how many more there are. The last line names the
+    page that shows all, or without one the command that writes it.
     """
     lines = [f"{_for_terminal(_title(survey, source), keep='')}: {verdict(findings)}"]
     for row in _parts(survey, source)[:6]:
@@ -42,8 +45,8 @@ def text(survey: Survey, findings: list[Finding], source: Source | None = None) 
         lines.append(f"  {row['part']}: {_how_many(row)}{share}{known}, {_sizes(row)}")
     if source is None:
         lines.append("  Counts, sizes and crack shares were not compared: no known set was named.")
-    folder = shlex.quote(str(survey.folder))
-    end = f"To see every finding and file: upcrack data report {folder} --out report.html"
+    command = f"upcrack data report {shlex.quote(str(survey.folder))} --out report.html"
+    end = f"To see every finding and file: {page or command}"
     hidden = 0
     for level in LEVELS:
         of_level = [finding for finding in findings if finding.level == level]
