@@ -1,0 +1,213 @@
+"""Ours beside the printed rows: groups of records, tolerances and verdicts."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small_records import small_values
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.repro import published, records, tables
+from upcrack_lite.repro.cells import Cell, cells
+from upcrack_lite.repro.ours import Score, group, implied_share
+from upcrack_lite.repro.tables import Verdict
+
+ROW = published.row(4, "upcracknet")
+
+
+def record(cell: Cell, images: int | None = None, changes=(), **options) -> records.Record:
+    """A record of made-up maps; it has the official number of images unless told otherwise."""
+    images = images or (237 if cell.test_set == "deepcrack" else 5)
+    values, _ = small_values(cell, n=images, **options)
+    for part, name, value in changes:
+        values[part][name] = value
+    return records.make(values)
+
+
+@pytest.fixture(scope="module")
+def full() -> list[records.Record]:
+    """Table IV, full scale, three seeds: all that a verdict asks for."""
+    return [record(cell, seed=cell.seed) for cell in cells(4, scale="full", seeds=(0, 1, 2))]
+
+
+def printed_like(ours, **shift) -> published.Row:
+    """A printed row that equals our mean, F1 and IoU moved by so many points."""
+    return replace(ROW, **{m: ours.scores[m].mean + shift.get(m, 0.0) for m in ("f1", "iou")})
+
+
+def test_a_mean_inside_the_tolerance_matches_and_outside_differs(full):
+    (ours,) = group(ROW, full)
+    assert ours.unmet == ()
+    assert (ours.seeds, ours.images) == ((0, 1, 2), 237)
+    wide = {metric: tables.tolerance(ours, metric).points for metric in ("f1", "iou")}
+    for shift, expected in (
+        ({}, Verdict.MATCHES),
+        ({"f1": 0.99 * wide["f1"], "iou": -0.99 * wide["iou"]}, Verdict.MATCHES),
+        ({"f1": 1.01 * wide["f1"]}, Verdict.DIFFERS),
+        ({"iou": -1.01 * wide["iou"]}, Verdict.DIFFERS),
+    ):
+        found, reason = tables.verdict(printed_like(ours, **shift), full)
+        assert found is expected
+        assert ("outside" in reason) == (expected is Verdict.DIFFERS)
+
+
+@pytest.mark.parametrize(
+    ("score", "points", "reason"),
+    [
+        (Score(50, 0.1, 49.5, 50.5), 1.0, "1.0 point"),
+        (Score(50, 0.9, 49.5, 50.5), 1.8, "twice the standard deviation over 3 seeds"),
+        (Score(50, 0.1, 46, 53), 3.5, "half the 95 % bootstrap interval over 237 images"),
+        (Score(50, float("nan"), 49, 52), 1.5, "half the"),
+    ],
+)
+def test_the_tolerance_is_the_largest_of_three(full, score, points, reason):
+    (ours,) = group(ROW, full)
+    found = tables.tolerance(replace(ours, scores={"f1": score, "iou": score}), "f1")
+    assert found.points == pytest.approx(points)
+    assert found.reason.startswith(reason)
+
+
+def test_mean_spread_and_interval_come_from_the_records(full):
+    (ours,) = group(ROW, full)
+    values = [records.scores(one)["iou"] for one in full]
+    assert ours.scores["iou"].mean == pytest.approx(np.mean(values))
+    assert ours.scores["iou"].sd == pytest.approx(np.std(values, ddof=1))
+    assert ours.scores["iou"].low < ours.scores["iou"].mean < ours.scores["iou"].high
+    (single,) = group(ROW, full[:1])
+    assert (single.scores["iou"].low, single.scores["iou"].high) == records.scores(full[0])["interval_95"][
+        "iou"
+    ]
+    assert np.isnan(single.scores["iou"].sd)
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "changes", "missing"),
+    [
+        (4, {"scale": "lite"}, (), "its scale is lite, not full"),
+        (4, {"scale": "full", "seeds": (0, 1)}, (), "2 seeds, and 3 are needed"),
+        (4, {"scale": "full"}, (("train", "max_steps", 9),), "cut short at 9 steps"),
+        (4, {"scale": "full"}, (("preset", "epochs", 9),), "other preset values"),
+        (4, {"scale": "full", "test_set": "synthetic"}, (), "tested on synthetic roads, not on DeepCrack"),
+        (7, {"scale": "full"}, (), "not published"),
+        (
+            3,
+            {"scale": "full", "train_set": "crack500_kept", "test_set": "crack500_heldout"},
+            (),
+            "trained on a stand-in for Crack500",
+        ),
+        (3, {"scale": "full"}, (), "its test set has 5 images, the official one 1124"),
+    ],
+)
+def test_an_unmet_condition_is_named_and_never_compared(table, options, changes, missing):
+    wanted = cells(table, **({"seeds": (0, 1, 2)} | options))
+    # one image at full size is enough where the number is not what is asked
+    given = [record(cell, changes=changes) for cell in wanted]
+    found, reason = tables.verdict(published.row(table, "upcracknet"), given)
+    assert found is Verdict.NOT_RUN
+    assert missing in reason
+    (row,) = tables.table(table, given, methods=["upcracknet"])
+    assert row.tolerance == {}
+    assert [len(one.seeds) for one in row.ours] == [len(wanted)], "it stands beside the row"
+
+
+def test_seeds_of_different_data_are_not_averaged_into_a_verdict(full):
+    other = record(
+        Cell(scale="full", seed=2),
+        changes=(("train", "crops_sha256", "9" * 64), ("test", "digest", "8" * 64)),
+    )
+    found, reason = tables.verdict(ROW, [*full[:2], other])
+    assert found is Verdict.NOT_RUN
+    assert "different test sets" in reason
+    assert "different training crops" in reason
+
+
+def test_a_dirty_record_is_not_compared(full):
+    values, _ = small_values(Cell(scale="full", seed=2), n=237)
+    values["environment"] = {
+        name: {"commit": {"id": "0" * 40, "dirty": True}} for name in ("training", "evaluation")
+    }
+    found, reason = tables.verdict(ROW, [*full[:2], records.make(values)])
+    assert found is Verdict.NOT_RUN
+    assert "commit first" in reason
+
+
+def test_records_go_to_their_row_alone():
+    mae = cells(1, rows=["mae"])[0]
+    both = [record(mae, 3), record(cells(1, rows=["mae+ssim+msgms+style+adv"])[0], 3)]
+    found = {row.printed.key: [one.files for one in row.ours] for row in tables.table(1, both)}
+    assert found.pop("mae") == [(f"{mae.slug()}.json",)]
+    assert found.pop("mae+ssim+msgms+style+adv") == [(f"{both[1].slug}.json",)]
+    assert not any(found.values())
+    assert not any(row.ours for row in tables.table(4, both)), "other sets"
+    # at full scale all losses are the paper's own model: Tables I, II and III share its record
+    shared = record(Cell(scale="full", train_set="crack500", test_set="crack500"), 3)
+    assert [sum(len(row.ours) for row in tables.table(n, [shared])) for n in (1, 2, 3)] == [1, 1, 1]
+
+
+def test_no_row_is_blank_without_records():
+    for number in published.TABLES:
+        for row in tables.table(number):
+            assert row.verdict in (Verdict.NOT_RUN, Verdict.CANNOT)
+            assert row.reason
+            assert row.command or row.printed.key not in ("upcracknet",)
+    verdicts = {row.printed.key: row for row in tables.table(4)}
+    assert verdicts["riad"].verdict is verdicts["scadn"].verdict is Verdict.CANNOT
+    assert "did not share" in verdicts["riad"].reason
+    assert verdicts["unet"].reason == "this method is not in the kit yet"
+    assert verdicts["upcracknet"].command == (
+        "upcrack cell --table 4 --row upcracknet --recipe paper --scale full --seed 0 --seed 1 --seed 2"
+    )
+
+
+def test_precision_and_recall_are_put_right():
+    (row,) = tables.table("IV", methods=["upcracknet"])
+    assert (row.printed.precision, row.printed.recall) == (row.corrected.recall, row.corrected.precision)
+    assert row.printed.f1 == row.corrected.f1
+
+
+def test_the_other_recipe_stands_beside(full):
+    released = record(Cell(recipe="released", seed=0), 4)
+    (row,) = tables.table(4, [*full, released], methods=["upcracknet"])
+    assert [one.recipe for one in row.ours] == ["paper", "released"]
+    assert row.verdict in (Verdict.MATCHES, Verdict.DIFFERS)
+    found, reason = tables.verdict(ROW, [released])
+    assert found is Verdict.NOT_RUN
+    assert "there are records of the recipe released" in reason
+
+
+def test_filters(full):
+    (row,) = tables.table(4, full, methods=["upcracknet"], seeds=[1])
+    assert row.ours[0].seeds == (1,)
+    assert not tables.table(4, full, scale="lite", methods=["upcracknet"])[0].ours
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((9,), "no table 9; choose 1 \\(I\\)"),
+        ((4, (), "released?"), "unknown recipe 'released\\?'; choose one of paper, released"),
+        ((4, (), "paper", "tiny"), "unknown scale 'tiny'; choose one of full, lite"),
+        ((4, (), "paper", "", "cfd"), "unknown training set 'cfd'; choose one of deepcrack"),
+        ((4, (), "paper", "", "", "cfd"), "unknown test set 'cfd'; choose one of deepcrack"),
+        ((4, (), "paper", "", "", "", ["u-net"]), "no row 'u-net'; choose deeplabv3plus"),
+    ],
+)
+def test_unknown_names_list_the_valid_ones(arguments, message):
+    with pytest.raises(UserError, match=message):
+        tables.table(*arguments)
+
+
+def test_implied_share():
+    assert implied_share(published.row(3, "upcracknet")) == pytest.approx(5.589, abs=0.002)
+    assert implied_share(published.row(2, "striped")) is None
+
+
+def test_recorded_reads_a_folder_and_takes_a_missing_one_for_none(tmp_path):
+    assert tables.recorded(tmp_path / "none") == []
+    values, arrays = small_values(Cell())
+    values["arrays"]["sha256"] = hashlib.sha256(records.pack(arrays)).hexdigest()
+    records.save(records.make(values), arrays, tmp_path)
+    assert [one.slug for one in tables.recorded(tmp_path)] == [Cell().slug()]

@@ -1,0 +1,206 @@
+"""Records of one printed row, grouped by their conditions: what the table pages show as "ours"."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from upcrack_lite.metrics import METRICS, Confusion, bootstrap_interval, pooled
+from upcrack_lite.repro import cells
+from upcrack_lite.repro.published import Row
+from upcrack_lite.repro.records import Record, uncommittable
+
+SEEDS = 3  # at least so many trainings before a row is compared
+
+OFFICIAL = {"deepcrack": 237, "crack500": 1124}
+"""Test sets of the paper that can be had, with their number of photos."""
+
+SETS = {
+    "deepcrack": "DeepCrack",
+    "crack500": "Crack500",
+    "crack500_kept": "a stand-in for Crack500 (four fifths of its photo groups that we have)",
+    "crack500_heldout": "a stand-in for Crack500 (the other fifth of those photo groups)",
+    "cfd_patches": "200 patches of CFD that the kit draws",
+    "synthetic": "synthetic roads",
+}
+"""The sets in words."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One metric over the seeds of a group, in percent.
+
+    sd: standard deviation over seeds, nan for one seed. low, high: 95 % bootstrap interval over images, with the
+    counts of all seeds added up image by image. nan where undefined.
+    """
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Ours:
+    """Records of one row that differ in their seed alone.
+
+    Attributes:
+        label: recipe, scale, sets and seeds in a few words.
+        conditions: how they were made, one sentence each.
+        unmet: what keeps them from being compared with the printed row, one sentence each; empty: nothing.
+    """
+
+    recipe: str
+    scale: str
+    train_set: str
+    test_set: str
+    records: tuple[Record, ...]
+    scores: dict[str, Score]
+    label: str
+    conditions: tuple[str, ...]
+    unmet: tuple[str, ...]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, smallest first."""
+        return tuple(record.key.seed for record in self.records)
+
+    @property
+    def images(self) -> int:
+        """How many test images."""
+        return self.records[0].test.images
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the records' files."""
+        return tuple(f"{record.slug}.json" for record in self.records)
+
+
+def group(row: Row, given: Iterable[Record]) -> list[Ours]:
+    """Collect the records that belong to a printed row: its method and values, on its sets or on others.
+
+    A record on other sets belongs to the row only where these stand in for the row's own, or are synthetic.
+    """
+    found: dict[tuple[str, str, str, str], list[Record]] = {}
+    method, values = cells.row_overrides(row.table, row.key)
+    for record in given:
+        key = record.key
+        if key.method != method or not _stands_for(row, key.train_set, key.test_set):
+            continue
+        wanted = cells.Cell(method, key.recipe, key.scale, tuple(values.items()))
+        if record.cell.overrides == wanted.overrides:
+            found.setdefault((key.recipe, key.scale, key.train_set, key.test_set), []).append(record)
+    return [
+        _ours(row, name, sorted(some, key=lambda one: one.key.seed)) for name, some in sorted(found.items())
+    ]
+
+
+def confusions(some: Sequence[Record]) -> list[Confusion]:
+    """Add up the counts of all records, image by image; where the images differ, the first record's alone."""
+    first = [image.name for image in some[0].images]
+    same = [record for record in some if [image.name for image in record.images] == first]
+    return [
+        pooled([Confusion(i.tp, i.fp, i.fn, i.tn) for i in images])
+        for images in zip(*(record.images for record in same), strict=True)
+    ]
+
+
+def _stands_for(row: Row, train_set: str, test_set: str) -> bool:
+    wanted = cells.PAIRS[row.table]
+    for place, (printed, given) in enumerate(zip(wanted, (train_set, test_set), strict=True)):
+        stand_in = cells.STAND_INS.get(printed, ("", ""))[place]
+        if given not in (printed, stand_in, "synthetic"):
+            return False
+    return True
+
+
+def _ours(row: Row, name: tuple[str, str, str, str], some: list[Record]) -> Ours:
+    recipe, scale, train_set, test_set = name
+    both = confusions(some)
+    scores = {metric: _score(some, both, metric) for metric in METRICS}
+    seeds = _count(len(some), "seed")
+    label = f"{recipe} recipe, {scale}, {train_set} → {test_set}, {seeds}"
+    return Ours(
+        recipe,
+        scale,
+        train_set,
+        test_set,
+        tuple(some),
+        scores,
+        label,
+        tuple(_conditions(row, some)),
+        tuple(_unmet(row, some)),
+    )
+
+
+def _score(some: list[Record], both: list[Confusion], metric: str) -> Score:
+    values = [getattr(pooled(confusions([record])), metric) for record in some]
+    sd = statistics.stdev(values) if len(values) > 1 else float("nan")
+    return Score(statistics.fmean(values), sd, *bootstrap_interval(both, metric))
+
+
+def _conditions(row: Row, some: list[Record]) -> list[str]:
+    first = some[0]
+    size, width = first.preset["size"], first.preset["width"]
+    shares = ", ".join(dict.fromkeys(f"{record.test.crack_share:.3f} %" for record in some))
+    printed = implied_share(row)
+    against = f"; the printed row implies {printed:.3f} %" if printed is not None else ""
+    crops = ", ".join(dict.fromkeys(f"{record.train.crops}" for record in some))
+    lengths = ", ".join(dict.fromkeys(f"{record.train.epochs}" for record in some))
+    return [
+        f"{first.key.scale} scale: {size} px, width {width}",
+        f"trained on {crops} undamaged crops of {SETS[first.key.train_set]}, {lengths} epochs",
+        f"tested on {first.test.images} images of {SETS[first.key.test_set]}",
+        f"crack share of the test set {shares}{against}",
+    ]
+
+
+def _unmet(row: Row, some: list[Record]) -> list[str]:
+    first, (train, test) = some[0], cells.PAIRS[row.table]
+    found = []
+    if first.key.scale != "full":
+        found.append(f"its scale is {first.key.scale}, not full")
+    if first.key.train_set != train:
+        found.append(f"it was trained on {SETS[first.key.train_set]}, not on {SETS[train]}")
+    found += _test_set(first, test)
+    if len(some) < SEEDS:
+        found.append(f"it has {_count(len(some), 'seed')}, and {SEEDS} are needed")
+    for what, facts in (
+        ("test sets", {(r.test.digest, r.test.content_sha256) for r in some}),
+        ("training crops", {r.train.crops_sha256 for r in some}),
+        ("versions of the program", {r.code_sha256 for r in some}),
+    ):
+        if len(facts) > 1:
+            found.append(f"its seeds have different {what}")
+    for record in some:
+        reasons = uncommittable(record)
+        if reasons:
+            found.append(f"seed {record.key.seed}: {'; '.join(reasons)}")
+        if stale := record.stale():
+            found.append(f"seed {record.key.seed} was made with other preset values ({stale})")
+    return found
+
+
+def _test_set(record: Record, wanted: str) -> list[str]:
+    name, images = record.key.test_set, record.test.images
+    if name != wanted:
+        return [f"it was tested on {SETS[name]}, not on {SETS[wanted]}"]
+    if name not in OFFICIAL:
+        return ["which 200 patches of CFD the paper tested on is not published, so these are others"]
+    if images != OFFICIAL[name]:
+        return [f"its test set has {images} images, the official one {OFFICIAL[name]}"]
+    return []
+
+
+def implied_share(row: Row) -> float | None:
+    """Crack share in percent that a printed row implies once its columns are put right; None where it cannot."""
+    if not row.precision or not row.recall:
+        return None
+    precision, recall = row.recall / 100, row.precision / 100  # the printed columns are exchanged
+    wrong = recall / precision + 1 - 2 * recall
+    return (100 - row.accuracy) / wrong if wrong > 0 else None
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
