@@ -104,7 +104,7 @@ def test_a_value_that_cannot_be_is_refused_by_name(place, value):
 @pytest.mark.parametrize(
     "text",
     [
-        "/home/me/data",
+        "/mnt/me/data",
         "~/data",
         "C:\\data",
         "upcrack cell --runs=/srv/runs",
