@@ -408,6 +408,18 @@ def test_a_missing_archive(tmp_path):
     refused(tmp_path / "folder.zip", "cannot be read", tmp_path)
 
 
+@pytest.mark.parametrize(
+    "data", [b"", b"<html>", b"no archive", b"Rar!", gzip.compress(NOISE)[:-20]], ids=range(5)
+)
+def test_what_another_copy_may_mend_is_told_apart(tmp_path, data):
+    (tmp_path / "x").write_bytes(data)
+    with pytest.raises(archives.Damaged):
+        unpack(tmp_path / "x", tmp_path / "set")
+    with pytest.raises(UserError) as caught:
+        unpack(make_zip(tmp_path / "y", {"../a": b""}), tmp_path / "set")
+    assert not isinstance(caught.value, archives.Damaged)
+
+
 def test_an_archive_inside_stays_one(tmp_path):
     inner = make_zip(tmp_path / "inner.zip", FILES).read_bytes()
     assert unpack(make_zip(tmp_path / "x.zip", {"inner.zip": inner}), tmp_path / "set") == ["inner.zip"]

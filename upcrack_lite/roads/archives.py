@@ -64,7 +64,7 @@ class Member:
 
 
 class Damaged(UserError):
-    """An archive that is cut off or damaged, so that another copy of it may be sound."""
+    """A file that is cut off, damaged or no archive at all, so that another copy of it may be sound."""
 
 
 class Archive:
@@ -91,7 +91,7 @@ class Archive:
                 with damage_named(path):
                     self._zip = self._stack.enter_context(zipfile.ZipFile(self._file))
             elif not any(head.startswith(magic) for magic in _PACKED) and head[257:262] != b"ustar":
-                raise UserError(f"{path} {_what_else(head)}")
+                raise Damaged(f"{path} {_what_else(head)}")
             self._head = head
             self._stack = self._stack.pop_all()  # stays open beyond this block
 

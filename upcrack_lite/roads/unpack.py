@@ -41,8 +41,8 @@ def unpack(archive: str | Path, target: str | Path, members: str = "", limits: L
         the files written, as paths relative to `target` with "/", sorted.
 
     Raises:
-        Damaged: the archive is cut off or damaged (a `UserError`; another copy of it may be sound).
-        UserError: no archive, or one with members that are refused (they are listed): absolute
+        Damaged: the file is cut off, damaged or no archive (a `UserError`; another copy of it may be sound).
+        UserError: no such file, or an archive with members that are refused (they are listed): absolute
             names, drive letters, "..", backslashes, names too long or with control characters, names that
             differ at most in case, links, devices, pipes, encrypted files, or more than the limits allow.
             Also: the target exists, there is no room, the folder cannot be written to, or no member lies
