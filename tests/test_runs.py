@@ -276,6 +276,16 @@ def test_the_commit_and_whether_the_code_differs_from_it(repository):
     assert environment()["commit"] == {"id": clean["id"], "dirty": True}
 
 
+def test_a_new_record_does_not_make_the_code_differ(repository):
+    results = repository / "results"
+    results.mkdir()
+    (results / "a.json").write_text("1")
+    subprocess.run(["git", "-C", repository, "add", "."], check=True)
+    subprocess.run(["git", "-C", repository, "commit", "-qm", "record"], check=True)
+    (results / "a.json").write_text("2")
+    assert environment()["commit"]["dirty"] is False
+
+
 def test_without_git_the_variable_tells_the_commit(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "_root", lambda: tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

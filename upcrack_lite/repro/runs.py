@@ -237,7 +237,8 @@ def _commit() -> dict[str, Any]:
             [*call, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10
         )
         status = subprocess.run(
-            [*call, "status", "--porcelain", "--untracked-files=no"],
+            # A new or replaced record is what a run makes, not what it is made from.
+            [*call, "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)results"],
             capture_output=True,
             text=True,
             check=True,
