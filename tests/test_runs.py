@@ -280,8 +280,9 @@ def test_a_new_record_does_not_make_the_code_differ(repository):
     results = repository / "results"
     results.mkdir()
     (results / "a.json").write_text("1")
-    subprocess.run(["git", "-C", repository, "add", "."], check=True)
-    subprocess.run(["git", "-C", repository, "commit", "-qm", "record"], check=True)
+    git = ["git", "-C", str(repository), "-c", "user.name=t", "-c", "user.email=t@example.org"]
+    for call in (["add", "."], ["commit", "-q", "-m", "record"]):
+        subprocess.run(git + call, check=True)
     (results / "a.json").write_text("2")
     assert environment()["commit"]["dirty"] is False
 
