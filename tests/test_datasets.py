@@ -345,6 +345,18 @@ def test_memory_mapped_sets_equal_and_are_used_again_until_a_file_changes(tmp_pa
     assert limited.names == ["001"]
 
 
+def test_an_image_of_class_labels_is_no_mask(tmp_path):
+    labels = np.zeros((8, 8), np.uint8)
+    labels[2] = 3
+    Image.fromarray(labels).save(tmp_path / "labels.png")
+    with pytest.raises(
+        UserError, match=r"values 0, 3, so it is an image of class labels; save the crack class"
+    ):
+        read_mask(tmp_path / "labels.png")
+    Image.fromarray(labels // 3).save(tmp_path / "ones.png")
+    assert read_mask(tmp_path / "ones.png").sum() == 8
+
+
 def test_rules_are_kept_apart_and_blocks_leave_no_seam(tmp_path, monkeypatch):
     folder, store = tmp_path / "set", tmp_path / "store"
     for name in range(7):

@@ -12,6 +12,7 @@ from typing import Any
 from upcrack_lite.errors import UserError
 from upcrack_lite.roads import manifest as manifests
 from upcrack_lite.roads import partition
+from upcrack_lite.roads.archives import Damaged
 from upcrack_lite.roads.download import check_space, download, forget
 from upcrack_lite.roads.sources import SOURCES, Source
 from upcrack_lite.roads.unpack import find_set, unpack
@@ -65,7 +66,7 @@ def collect(order: Order, stage: Path) -> tuple[Path, dict[str, Any]]:
     say(f"{src.name}: unpacking")
     try:
         unpack(archive, stage / "unpacked", src.members)
-    except UserError:
+    except Damaged:
         if src.archive_sha256 is None:  # nobody vouches for it: it must not stand in the way of the next try
             forget(archive)
         raise

@@ -61,7 +61,7 @@ def read_mask(path: str | Path) -> np.ndarray:
     enclosed by cracks).
 
     Raises:
-        UserError: the file is missing, cut off or no mask, such as a photo.
+        UserError: the file is missing, cut off or no mask, such as a photo or an image of class labels.
     """
     path = Path(path)
     if path.suffix.lower() == ".mat":
@@ -70,9 +70,15 @@ def read_mask(path: str | Path) -> np.ndarray:
     if values.max() <= 1:
         return values == 1
     top = np.iinfo(values.dtype).max
+    levels = np.unique(values)
+    if levels[-1] < 32 and len(levels) <= 16:
+        raise UserError(
+            f"{path}: holds the values {', '.join(map(str, levels))}, so it is an image of class labels; "
+            "save the crack class as 255 and all others as 0"
+        )
     between = np.mean((values > 0.2 * top) & (values < 0.8 * top))
     # Soft edges and JPEG make some gray; many levels over a fifth of all pixels make a photo.
-    if between > 0.2 and len(np.unique(values)) > 32:
+    if between > 0.2 and len(levels) > 32:
         raise UserError(
             f"{path}: is {100 * between:.0f} % gray, so it is a photo and no mask of black and white"
         )
