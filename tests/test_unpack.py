@@ -391,6 +391,17 @@ def test_random_damage_never_escapes_as_another_error(tmp_path):
         (b"PK\x05\x06" + bytes(18), "no file is in it"),
         (gzip.compress(bytes(10240)), "no file is in it"),
     ],
+    ids=[
+        "empty",
+        "text",
+        "page",
+        "xml",
+        "7z",
+        "rar",
+        "gzip",
+        "empty zip",
+        "empty tar",
+    ],  # gzip holds the time
 )
 def test_files_that_are_no_archive(tmp_path, content, message):
     path = tmp_path / "data.zip"
