@@ -12,8 +12,24 @@ import pytest
 from build_site import toc_files
 from run_notebook import NotebookError, check_parameters, clean, run_notebook, upcrack_metadata
 
+from upcrack_lite.repro import published
+
 ROOT = Path(__file__).resolve().parents[1]
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+TABLES = sorted((ROOT / "notebooks/tables").glob("*.ipynb"))
+NOTEBOOKS = CHAPTERS + TABLES
+# What every table page takes, whichever table it shows.
+TABLE_PARAMETERS = {
+    "recipe": "paper",
+    "scale": "",
+    "train_set": "",
+    "test_set": "",
+    "methods": [],
+    "seeds": [],
+    "data_root": "",
+    "device": "auto",
+    "run": "recorded",
+}
 LONGEST_CELL = 40  # lines; a longer one belongs into the package
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -31,7 +47,7 @@ def small_notebook(folder: Path, *code: str) -> Path:
 
 def test_the_table_of_contents_lists_every_chapter():
     listed = [name for name in toc_files(ROOT / "_toc.yml") if name.startswith("notebooks/")]
-    assert listed == [f"notebooks/{path.stem}" for path in NOTEBOOKS]
+    assert listed == [path.relative_to(ROOT).with_suffix("").as_posix() for path in NOTEBOOKS]
 
 
 @every_notebook
@@ -74,8 +90,19 @@ def test_parameters_cell(path):
     }
     assert len(values) == len(ast.parse(tagged[0]).body), "the cell holds plain assignments alone"
     assert values["data_root"] == "", "a chapter runs on synthetic roads unless told otherwise"
-    assert values["seed"] == 0
+    if path in TABLES:
+        assert values == TABLE_PARAMETERS
+    else:
+        assert values["seed"] == 0
     assert set(papermill.inspect_notebook(str(path))) == set(values)
+
+
+def test_there_is_a_page_for_each_table_of_the_paper():
+    assert [path.stem for path in TABLES] == [f"table_{number}" for number in published.TABLES]
+    for number, path in enumerate(TABLES, 1):
+        code = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+        assert max(len(source.splitlines()) for source in code) < 10, "a page calls the package"
+        assert any(f"page = Page({number}, " in source for source in code)
 
 
 @every_notebook

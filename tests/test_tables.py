@@ -57,7 +57,7 @@ def test_a_mean_inside_the_tolerance_matches_and_outside_differs(full):
 @pytest.mark.parametrize(
     ("score", "points", "reason"),
     [
-        (Score(50, 0.1, 49.5, 50.5), 1.0, "1.0 point"),
+        (Score(50, 0.1, 49.5, 50.5), 1.0, "the least that is told apart"),
         (Score(50, 0.9, 49.5, 50.5), 1.8, "twice the standard deviation over 3 seeds"),
         (Score(50, 0.1, 46, 53), 3.5, "half the 95 % bootstrap interval over 237 images"),
         (Score(50, float("nan"), 49, 52), 1.5, "half the"),

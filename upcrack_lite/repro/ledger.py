@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +80,7 @@ class Entry:
             same.
         kinds: "differs" (paper and program), "silent" (the paper, wholly or in part), "lite".
         where: sections, equations and tables of the paper that the reasons name.
-        reasons: of the kit's value, of the program's and of lite's, as far as there are any.
+        reasons: of the values "kit", "released" and "lite", as far as there are any.
     """
 
     name: str
@@ -90,7 +91,7 @@ class Entry:
     lite: Any
     kinds: tuple[str, ...]
     where: str
-    reasons: tuple[str, ...]
+    reasons: Mapping[str, str]
 
 
 def ledger() -> list[Entry]:
@@ -101,8 +102,13 @@ def ledger() -> list[Entry]:
     return [entry for entry in entries if entry.kinds]
 
 
-def rows(entries: list[Entry] | None = None) -> list[dict[str, str]]:
-    """The ledger as text for a page: value, paper, released program, kit, lite, where, why."""
+def rows(
+    entries: list[Entry] | None = None, sides: Sequence[str] = ("kit", "released", "lite")
+) -> list[dict[str, str]]:
+    """The ledger as text for a page: value, paper, released program, kit, lite, where, why.
+
+    entries: None takes all. sides: whose reasons are given.
+    """
     return [
         {
             "value": entry.plain,
@@ -112,7 +118,12 @@ def rows(entries: list[Entry] | None = None) -> list[dict[str, str]]:
             "kit, recipe paper": shown(entry.kit),
             "kit, lite scale": "the same" if entry.lite is None else shown(entry.lite),
             "where": entry.where,
-            "why": "; ".join(entry.reasons),
+            # A reason that says "released" alone repeats the column.
+            "why": "; ".join(
+                why.replace("`", "")
+                for side, why in entry.reasons.items()
+                if side in sides and why != "released"
+            ),
         }
         for entry in (ledger() if entries is None else entries)
     ]
@@ -137,9 +148,8 @@ def _entry(name: str) -> Entry:
         kinds.append("silent")
     if lite:
         kinds.append("lite")
-    reasons = [why]
-    # A reason that says "released" alone repeats the column.
-    reasons += [one[1] for one in (released, lite) if one and one[1] != "released"]
+    reasons = {"kit": why}
+    reasons |= {side: one[1] for side, one in (("released", released), ("lite", lite)) if one}
     found = dict.fromkeys(_SECTION.findall(why))
     return Entry(
         name,
@@ -150,7 +160,7 @@ def _entry(name: str) -> Entry:
         lite[0] if lite and lite[0] != value else None,
         tuple(kinds),
         ", ".join(one[0].upper() + one[1:] for one in found),
-        tuple(reasons),
+        reasons,
     )
 
 

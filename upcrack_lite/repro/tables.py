@@ -69,7 +69,7 @@ def tolerance(ours: Ours, metric: str) -> Tolerance:
     score = ours.scores[metric]
     half, twice = (score.high - score.low) / 2, 2 * score.sd
     choices = {
-        f"{LEAST:.1f} point, the least that is told apart": LEAST,
+        "the least that is told apart": LEAST,
         f"twice the standard deviation over {len(ours.seeds)} seeds": twice,
         f"half the 95 % bootstrap interval over {ours.images} images": half,
     }

@@ -1,0 +1,188 @@
+"""The table pages as a reader sees them: without records, with some, with all; and made live."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+from small_records import small_values
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.repro import live, published, records, tables
+from upcrack_lite.repro.cells import Cell, cells
+from upcrack_lite.show import ledger as ledger_page
+from upcrack_lite.show.tables import Page, says, title
+
+
+def write(folder: Path, cell: Cell, n: int = 4) -> None:
+    values, arrays = small_values(cell, n=n, seed=cell.seed)
+    values["arrays"]["sha256"] = hashlib.sha256(records.pack(arrays)).hexdigest()
+    records.save(records.make(values), arrays, folder)
+
+
+def text(part) -> str:
+    """What a reader reads: the HTML's text."""
+    body = re.sub(r"(?s)<style>.*?</style>", "", part.data)
+    return " ".join(re.sub(r"<[^>]+>", " ", body).split())
+
+
+def lines(part) -> list[list[str]]:
+    """The cells of a table's body, row by row."""
+    body = part.data[part.data.index("<tbody") :].split("<tfoot")[0]
+    return [
+        [" ".join(re.sub(r"<[^>]+>", " ", cell).split()) for cell in re.findall(r"(?s)<td.*?</td>", row)]
+        for row in re.findall(r"(?s)<tr.*?</tr>", body)
+    ]
+
+
+def parts(page: Page) -> list:
+    return [page.printed(), page.ours(), page.verdicts(), page.made(), page.commands(), says(page.number)]
+
+
+@pytest.mark.parametrize("number", published.TABLES)
+def test_a_page_without_any_record(number, tmp_path):
+    page = Page(number, results=tmp_path / "none")
+    rows = published.rows(number)
+    for part in parts(page):
+        shown = text(part)
+        assert shown
+        assert not re.search(r"\bnan\b|None|\[\]|<class", shown)
+    printed, ours = lines(page.printed()), lines(page.ours())
+    assert [line[0] for line in printed] == [line[0] for line in ours] == [title(row) for row in rows]
+    assert all(cell for line in printed + ours for cell in line), "never a blank"
+    assert {line[1] for line in ours} <= {"not run here", "cannot be run"}
+    assert {line[3] for line in ours} == {"no record"}
+    for row in rows:
+        assert row.precision is None or f"{row.recall:.3f}" in text(page.printed())
+    assert "There is no record" in text(page.made())
+
+
+def test_a_page_with_some_records(tmp_path):
+    write(tmp_path, Cell())
+    write(tmp_path, Cell(recipe="released"))
+    page = Page(4, results=tmp_path)
+    own = [line for line in lines(page.ours()) if line[0] == "UP-CrackNet"]
+    assert [line[1] for line in own] == [
+        "not run here",
+        "beside it: paper recipe, lite, 1 seed",
+        "beside it: released recipe, lite, 1 seed",
+    ]
+    assert own[0][3] == "see below"
+    mean = tables.table(4, tables.recorded(tmp_path), methods=["upcracknet"])[0].ours[0].scores["f1"].mean
+    assert own[1][3].startswith(f"{mean:.2f} (")
+    assert "its scale is lite, not full; " in text(page.verdicts())
+    made = text(page.made())
+    assert f"results/{Cell().slug()}.json" in made
+    assert "Not compared, because its scale is lite" in made
+
+
+def test_a_page_with_all_records_of_a_row(tmp_path):
+    for cell in cells(4, scale="full", seeds=(0, 1, 2)):
+        write(tmp_path, cell, n=237)
+    page = Page(4, results=tmp_path)
+    (own,) = [line for line in lines(page.ours()) if line[0] == "UP-CrackNet"]
+    assert own[1] == "differs"
+    assert "±" in own[3]
+    assert "Tolerance of F1" in text(page.made())
+    assert "Seeds 0, 1, 2." in text(page.made())
+
+
+def test_precision_and_recall_stand_under_the_right_heading():
+    page = Page(3, methods=["upcracknet"], results="none")
+    data = page.printed().data
+    headings = re.findall(r'id="printed-3-(\w+)"', data)
+    (line,) = lines(page.printed())
+    right = published.corrected(published.row(3, "upcracknet"))
+    for name, value in (
+        ("right_precision", right.precision),
+        ("right_recall", right.recall),
+        ("was_precision", right.recall),
+        ("was_recall", right.precision),
+    ):
+        assert f'headers="printed-3-put-right printed-3-{name}"' in data or name in headings
+        assert re.search(rf'headers="[^"]*printed-3-{name}"[^>]*>{value:.3f}<', data)
+    assert line[0] == "UP-CrackNet"
+
+
+def test_stand_ins_are_offered_where_a_set_is_hard_to_get():
+    for number, words in ((3, ("crack500_kept", "crack500_heldout")), (8, ("deepcrack", "crack500_heldout"))):
+        commands = text(Page(number, results="none").commands())
+        assert f"--train-set {words[0]} --test-set {words[1]}" in commands
+    assert "stand-ins" not in text(Page(4, results="none").commands())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"run": "later"}, "unknown run 'later'; choose recorded or live"),
+        ({"recipe": "mine"}, "unknown recipe 'mine'; choose one of paper, released"),
+        ({"methods": ["gan"]}, "no row 'gan'; choose deeplabv3plus"),
+        ({"run": "live"}, "get them with `upcrack data fetch deepcrack --root data`"),
+        (
+            {"run": "live", "methods": ["unet"], "data_root": "x"},
+            "the kit cannot train unet; it can upcracknet",
+        ),
+    ],
+)
+def test_what_is_refused(options, message):
+    with pytest.raises(UserError) as caught:
+        Page(4, results="none", **options)
+    assert message in str(caught.value)
+
+
+def test_live_with_a_set_that_is_not_there_names_the_command(tmp_path):
+    with pytest.raises(UserError, match="upcrack data fetch cfd_patches"):
+        live.run_table(7, data_root=tmp_path, results=tmp_path / "results", runs=tmp_path / "runs")
+
+
+def test_live_records_join_the_page(tmp_path, monkeypatch):
+    asked = {}
+
+    def made(*arguments, **options):
+        asked.update(zip(("number", "recipe"), arguments, strict=False))
+        return [records.make(small_values(Cell(seed=5))[0])]
+
+    monkeypatch.setattr(live, "run_table", made)
+    page = Page(4, run="live", data_root="photos", results=tmp_path)
+    assert asked == {"number": 4, "recipe": "paper"}
+    assert "Seeds 5." in text(page.made())
+
+
+@pytest.mark.parametrize("number", published.TABLES)
+def test_every_table_has_a_row_for_the_live_example(number):
+    name = live.tiny_name(number)
+    assert name in {row.key for row in published.rows(number)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_a_tiny_row(number):
+    tried = live.tiny_row(number)
+    assert tried.record.train.steps == live.STEPS
+    assert records.uncommittable(tried.record), "it is never a result"
+    assert tried.scores["smoothed"]["average_precision"] > 0
+    if number == 1:
+        assert tried.record.preset["lambda_adv"] == 0
+    if number == 2:
+        assert tried.record.preset["mask_family"] == "jumbled"
+
+
+@pytest.mark.parametrize(
+    ("kind", "needs"), [("differs", "lr_g"), ("silent", "batch_size"), ("lite", "width")]
+)
+def test_the_ledger_page(kind, needs):
+    shown = lines(ledger_page.listed(kind))
+    assert all(cell for line in shown for cell in line)
+    assert any(line[0].endswith(f" {needs}") for line in shown)
+
+
+def test_an_unknown_part_of_the_ledger():
+    with pytest.raises(UserError, match="choose differs, silent, lite"):
+        ledger_page.listed("other")
+
+
+def test_sentences_and_suspects(tmp_path):
+    assert any(line[1] == "does not hold" for line in lines(ledger_page.sentences()))
+    assert {line[-1] for line in lines(ledger_page.suspects(tmp_path))} == {"not measured yet here"}

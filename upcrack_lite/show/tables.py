@@ -1,0 +1,257 @@
+"""Table pages: printed rows, ours beside them, verdicts and their reasons, as HTML for a notebook.
+
+A page takes its parameters once (`Page`); each method then gives one part of it. Nothing is computed here that is
+not in `repro.tables`, so that `upcrack verify` sees what a reader sees.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.metrics import METRICS
+from upcrack_lite.repro import cells, live, published, tables
+from upcrack_lite.repro.ours import Ours, Score
+from upcrack_lite.repro.tables import COMPARED, NAMES, TableRow
+from upcrack_lite.show.plain_tables import great, items, part
+
+TITLES = {
+    "deeplabv3plus": "DeepLabv3+",
+    "enet": "ENet",
+    "pspnet": "PSPNet",
+    "upernet": "UperNet",
+    "segresnet": "SegResNet",
+    "unet": "U-Net",
+    "bisenetv2": "BiSeNetv2",
+    "ddrnet": "DDRNet",
+    "lawin": "Lawin",
+    "deepcrack19": "DeepCrack19",
+    "deepcrack18": "DeepCrack18",
+    "scadn": "SCADN",
+    "riad": "RIAD",
+    "upcracknet": "UP-CrackNet",
+    "jumbled": "jumbled small squares",
+    "striped": "stripes",
+    "multi_scale_square": "multi-scale squares",
+}
+"""Rows in words; the losses of Table I are put together by `title`."""
+
+_LOSSES = {"mae": "MAE", "ssim": "SSIM", "msgms": "MSGMS", "style": "style", "adv": "adversarial"}
+
+
+def title(row: published.Row) -> str:
+    """A row's name as a reader knows it."""
+    return TITLES.get(row.key) or " + ".join(_LOSSES[name] for name in row.key.split("+"))
+
+
+class Page:
+    """One table page. The parameters are those of the notebook; see `repro.tables.table` and `repro.live`.
+
+    run: "recorded" reads the committed records; "live" makes the cells first, with `data_root` and `device`.
+    Raises UserError for unknown names, and for what a live run lacks.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        recipe: str = "paper",
+        scale: str = "",
+        train_set: str = "",
+        test_set: str = "",
+        methods: Sequence[str] = (),
+        seeds: Sequence[int] = (),
+        data_root: str = "",
+        device: str = "auto",
+        run: str = "recorded",
+        results: Path | str = "../../results",
+        runs: Path | str = "../../runs",
+    ) -> None:
+        if run not in ("recorded", "live"):
+            raise UserError(f"unknown run {run!r}; choose recorded or live")
+        self.number, self.facts = published.rows(number)[0].table, published.TABLES[number]
+        chosen = (recipe, scale, train_set, test_set, tuple(methods), tuple(seeds))
+        tables.table(number, (), *chosen)  # a wrong name is found before any work
+        given = {record.slug: record for record in tables.recorded(results)}
+        if run == "live":
+            made = live.run_table(number, *chosen, data_root, device, results, runs, say=print)
+            given |= {record.slug: record for record in made}
+        self.rows = tables.table(number, given.values(), *chosen)
+
+    def printed(self) -> Any:
+        """The printed table, its columns put right, with the printed precision and recall beside them."""
+        named = [name for name in METRICS if any(getattr(row.printed, name) is not None for row in self.rows)]
+        both = "precision" in named
+        lines = []
+        for row in self.rows:
+            line = {"": title(row.printed)}
+            line |= {f"right_{name}": _three(getattr(row.corrected, name)) for name in named}
+            if both:
+                line |= {f"was_{name}": _three(getattr(row.printed, name)) for name in named[:2]}
+            lines.append(line)
+        labels = {f"right_{name}": NAMES[name] for name in named}
+        if both:
+            labels |= {f"was_{name}": f"“{NAMES[name]}”" for name in named[:2]}
+        spanners = {"put right": ["right_precision", "right_recall"]} if both else {}
+        spanners |= {"as printed": ["was_precision", "was_recall"]} if both else {}
+        note = "In percent."
+        if both:
+            note += (
+                " The paper prints precision and recall exchanged; F1, IoU and accuracy stand as they are."
+            )
+        inferred = sum(row.printed.key_source == "inferred" for row in self.rows)
+        if inferred:
+            note += f" Which losses {inferred} of the rows have is our reading of the table's marks."
+        return great(f"Table {self.facts.roman} of the paper: {self.facts.title}, {self.facts.sets}", lines)(
+            labels, spanners, note, f"printed-{self.number}"
+        )
+
+    def ours(self) -> Any:
+        """F1 and IoU: printed, and ours beside them; a line for each group of records."""
+        lines = []
+        for row in self.rows:
+            compared = row.ours[0] if row.tolerance else None
+            for ours in (compared, *(one for one in row.ours if one is not compared)):
+                line = {"": title(row.printed)}
+                line["verdict"] = str(row.verdict) if ours is compared else f"beside it: {_label(row, ours)}"
+                nothing = "see below" if row.ours else "no record"
+                for metric in COMPARED:
+                    line[f"{metric}_printed"] = _three(getattr(row.printed, metric))
+                    line[metric] = _spread(ours.scores[metric], "\n") if ours else nothing
+                lines.append(line)
+        labels = {"verdict": "verdict", "f1_printed": "printed", "f1": "ours"}
+        labels |= {"iou_printed": "printed", "iou": "ours"}
+        spanners = {"F1": ["f1_printed", "f1"], "IoU": ["iou_printed", "iou"]}
+        note = (
+            "In percent. Ours: mean over seeds ± standard deviation, and in brackets the 95 % bootstrap interval "
+            "over images. “Beside it” says how records were made that cannot be compared with the printed row."
+        )
+        heading = f"Table {self.facts.roman}: ours beside the printed numbers"
+        return great(heading, lines)(labels, spanners, note, f"ours-{self.number}", text=("verdict",))
+
+    def verdicts(self) -> Any:
+        """Each verdict with its reason; rows that share both stand in one line."""
+        groups: dict[tuple[str, str], list[str]] = {}
+        for row in self.rows:
+            groups.setdefault((str(row.verdict), row.reason), []).append(title(row.printed))
+        return items(
+            [
+                f"<strong>{html.escape(_together(names, len(self.rows)))}: {verdict}.</strong> {_sentence(reason)}"
+                for (verdict, reason), names in groups.items()
+            ]
+        )
+
+    def made(self) -> Any:
+        """How each of our groups was made: all five metrics, conditions, tolerance, and the records' files."""
+        found = [(row, ours) for row in self.rows for ours in row.ours]
+        if not found:
+            return items(["There is no record of this table in <code>results/</code> yet."])
+        return part("".join(_made(row, ours) for row, ours in found))
+
+    def commands(self) -> Any:
+        """The commands that make the records which the verdicts need."""
+        lines = [row.command for row in self.rows if row.command]
+        train, test = cells.PAIRS[self.number]
+        if train in cells.STAND_INS or test in cells.STAND_INS:
+            kept = cells.STAND_INS.get(train, (train, ""))[0]
+            held = cells.STAND_INS.get(test, ("", test))[1]
+            lines.append("# without the sets of the paper, on stand-ins:")
+            lines += [
+                f"{row.command} --train-set {kept} --test-set {held}" for row in self.rows if row.command
+            ]
+        return part(f"<pre><code>{html.escape(chr(10).join(lines) or 'none yet')}</code></pre>")
+
+    def tiny(self, seed: int = 0) -> Any:
+        """Make one row live from synthetic roads in seconds. Its numbers mean nothing."""
+        tried = live.tiny_row(self.number, seed)
+        row = published.row(self.number, tried.row)
+        facts, got = tried.record, tried.scores
+        numbers = ", ".join(f"{NAMES[name]} {got[name]:.1f}" for name in METRICS)
+        return items(
+            [
+                f"Row: {html.escape(title(row))}, trained for {facts.train.steps} steps on "
+                f"{facts.train.crops} synthetic roads of {facts.preset['size']} px.",
+                f"Tested on {facts.test.images} synthetic roads with cracks; {facts.test.crack_share:.2f} % of their "
+                "pixels are crack.",
+                f"From the record, in percent: {numbers}.",
+                f"From its histograms: average precision {got['smoothed']['average_precision']:.1f} %.",
+                "<strong>These numbers mean nothing:</strong> the network is tiny and has hardly learned.",
+            ]
+        )
+
+
+def says(number: int) -> Any:
+    """What a printed table says, in sentences whose numbers are computed from it."""
+    rows = published.rows(number)
+    ranked = sorted(rows, key=lambda row: -row.iou)
+    if number in (1, 2):
+        first, second = ranked[:2]
+        lines = [
+            f"Best by IoU: {title(first)}, {first.iou:.3f} %.",
+            f"The next, {title(second)}, has {second.iou:.3f} %: {first.iou - second.iou:.3f} points less.",
+            f"From the lowest IoU ({ranked[-1].iou:.3f} %) to the highest it is "
+            f"{first.iou - ranked[-1].iou:.3f} points.",
+        ]
+        return items([html.escape(line) for line in lines])
+    own = published.row(number, "upcracknet")
+    above = [title(row) for row in ranked if row.iou > own.iou]
+    place = f"UP-CrackNet has an IoU of {own.iou:.3f} %, place {len(above) + 1} of {len(rows)}."
+    better = f"Above it: {', '.join(above)}." if above else "No method is above it."
+    labeled = [row for row in rows if row.strategy.endswith("supervised") and row.strategy != "unsupervised"]
+    beaten = sum(row.iou < own.iou for row in labeled)
+    counts = f"It is above {beaten} of the {len(labeled)} methods that are trained with crack labels."
+    other = max((row for row in rows if row.strategy == "unsupervised"), key=lambda row: row.iou)
+    alike = (
+        f"The better of the two others without labels, {title(other)}, has {other.iou:.3f} %, "
+        f"{own.iou - other.iou:.3f} points less."
+    )
+    return items([html.escape(line) for line in (place, better, counts, alike)])
+
+
+def _made(row: TableRow, ours: Ours) -> str:
+    numbers = "; ".join(f"{NAMES[metric]} {_spread(ours.scores[metric])}" for metric in METRICS)
+    lines = [html.escape(numbers + " (percent)"), *map(_sentence, ours.conditions)]
+    lines.append(f"Seeds {', '.join(map(str, ours.seeds))}.")
+    if not ours.unmet:
+        lines += [
+            f"Tolerance of {NAMES[metric]}: {one.points:.2f} points, which is {html.escape(one.reason)}."
+            for metric, one in row.tolerance.items()
+            if ours is row.ours[0]
+        ]
+    else:
+        lines.append(f"Not compared, because {html.escape('; '.join(ours.unmet))}.")
+    files = ", ".join(f"<code>results/{html.escape(name)}</code>" for name in ours.files)
+    lines.append(f"Records: {files}")
+    head = f"<p><strong>{html.escape(title(row.printed))}: {html.escape(ours.label)}</strong></p>"
+    return head + "<ul>" + "".join(f"<li>{line}</li>" for line in lines) + "</ul>"
+
+
+def _together(names: list[str], all_rows: int) -> str:
+    return f"All {all_rows} rows" if len(names) == all_rows > 1 else ", ".join(names)
+
+
+def _label(row: TableRow, ours: Ours) -> str:
+    """How records were made, in as few words as will do: the sets only where they are not the printed ones."""
+    words = [f"{ours.recipe} recipe", ours.scale]
+    if (ours.train_set, ours.test_set) != cells.PAIRS[row.printed.table]:
+        words.append(f"{ours.train_set} → {ours.test_set}")
+    return ", ".join([*words, f"{len(ours.seeds)} seed" + "s" * (len(ours.seeds) > 1)])
+
+
+def _sentence(text: str) -> str:
+    text = html.escape(text)
+    return text[0].upper() + text[1:] + "."
+
+
+def _three(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _spread(score: Score, between: str = " ") -> str:
+    if math.isnan(score.mean):
+        return "undefined"
+    text = f"{score.mean:.2f}" + ("" if math.isnan(score.sd) else f" ± {score.sd:.2f}")
+    return text if math.isnan(score.low) else f"{text}{between}({score.low:.1f} to {score.high:.1f})"
