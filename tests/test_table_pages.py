@@ -150,6 +150,23 @@ def test_live_records_join_the_page(tmp_path, monkeypatch):
     assert "Seeds 5." in text(page.made())
 
 
+def test_a_live_table_asks_for_its_cells(tmp_path, monkeypatch):
+    asked = []
+
+    def run_cell(cell, data_root, runs, results, **options):
+        asked.append((cell.slug(), str(data_root), options["allow_dirty"], options["device"]))
+        write(tmp_path, cell)
+        return tmp_path / f"{cell.slug()}.json"
+
+    monkeypatch.setattr("upcrack_lite.repro.evaluate.run_cell", run_cell)
+    made = live.run_table(
+        "VI", "released", seeds=[3, 4], train_set="synthetic", data_root="photos", device="cpu"
+    )
+    names = [f"upcracknet-released-lite-synthetic-to-deepcrack-s{seed}" for seed in (3, 4)]
+    assert asked == [(name, "photos", True, "cpu") for name in names]
+    assert [record.slug for record in made] == names
+
+
 @pytest.mark.parametrize("number", published.TABLES)
 def test_every_table_has_a_row_for_the_live_example(number):
     name = live.tiny_name(number)

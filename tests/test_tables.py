@@ -153,6 +153,8 @@ def test_no_row_is_blank_without_records():
             assert row.verdict in (Verdict.NOT_RUN, Verdict.CANNOT)
             assert row.reason
             assert row.command or row.printed.key not in ("upcracknet",)
+    for number in (5, 7):
+        assert "not published" in tables.table(number, methods=["upcracknet"])[0].reason
     verdicts = {row.printed.key: row for row in tables.table(4)}
     assert verdicts["riad"].verdict is verdicts["scadn"].verdict is Verdict.CANNOT
     assert "did not share" in verdicts["riad"].reason

@@ -16,6 +16,8 @@ SEEDS = 3  # at least so many trainings before a row is compared
 OFFICIAL = {"deepcrack": 237, "crack500": 1124}
 """Test sets of the paper that can be had, with their number of photos."""
 
+UNKNOWN_PATCHES = "which 200 patches of CFD the paper tested on is not published, so the kit tests on others"
+
 SETS = {
     "deepcrack": "DeepCrack",
     "crack500": "Crack500",
@@ -187,7 +189,7 @@ def _test_set(record: Record, wanted: str) -> list[str]:
     if name != wanted:
         return [f"it was tested on {SETS[name]}, not on {SETS[wanted]}"]
     if name not in OFFICIAL:
-        return ["which 200 patches of CFD the paper tested on is not published, so these are others"]
+        return [UNKNOWN_PATCHES]
     if images != OFFICIAL[name]:
         return [f"its test set has {images} images, the official one {OFFICIAL[name]}"]
     return []

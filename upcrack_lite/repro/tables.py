@@ -16,7 +16,7 @@ from pathlib import Path
 from upcrack_lite.errors import UserError
 from upcrack_lite.presets import RECIPES, SCALES
 from upcrack_lite.repro import cells, published, records
-from upcrack_lite.repro.ours import SEEDS, Ours, group
+from upcrack_lite.repro.ours import OFFICIAL, SEEDS, UNKNOWN_PATCHES, Ours, group
 from upcrack_lite.repro.published import Row
 from upcrack_lite.repro.records import Record
 
@@ -184,7 +184,8 @@ def _judge(row: Row, ours: Sequence[Ours], recipe: str) -> tuple[Verdict, str]:
     same = sorted((one for one in ours if one.recipe == recipe), key=lambda one: len(one.unmet))
     if not same:
         other = f"; there are records of the recipe {ours[0].recipe}" if ours else ""
-        return Verdict.NOT_RUN, f"there is no record with the recipe {recipe} yet{other}"
+        unknown = f"; {UNKNOWN_PATCHES}" if cells.PAIRS[row.table][1] not in OFFICIAL else ""
+        return Verdict.NOT_RUN, f"there is no record with the recipe {recipe} yet{other}{unknown}"
     if same[0].unmet:
         return Verdict.NOT_RUN, f"the nearest record is {same[0].label}; {'; '.join(same[0].unmet)}"
     return _compare(row, same[0])

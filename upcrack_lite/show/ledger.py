@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.repro import claims, ledger, tables
 from upcrack_lite.show.plain_tables import great
+from upcrack_lite.show.tables import TITLES
 
 _HEADINGS = {
     "differs": "Where the paper and its released program differ",
@@ -45,7 +47,7 @@ def sentences() -> Any:
         {
             "": f"“{one.phrase}” ({one.section})",
             "holds": "holds" if one.holds else "does not hold",
-            "finds": one.finds,
+            "finds": _named(one.finds),
         }
         for one in claims.claims()
     ]
@@ -58,6 +60,11 @@ def sentences() -> Any:
         text=("holds", "finds"),
         prose=("finds",),
     )
+
+
+def _named(text: str) -> str:
+    """Write methods and masks by their names, not by their keys in the tables."""
+    return re.sub("|".join(rf"\b{key}\b" for key in TITLES), lambda found: TITLES[found[0]], text)
 
 
 def suspects(results: Path | str = "../results") -> Any:
@@ -75,5 +82,5 @@ def suspects(results: Path | str = "../results") -> Any:
     }
     note = "Each is one value of a preset, so each can be tried alone."
     return great("Released choices that could cause many false alarms", lines)(
-        labels, {}, note, "suspects", text=tuple(labels), prose=("how", "effect")
+        labels, {}, note, "suspects", text=tuple(labels), prose=("how",)
     )
