@@ -568,8 +568,10 @@ def test_a_part_of_somebody_else_is_left_alone(server, target):
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
 def test_two_processes_do_not_meet_and_a_stopped_one_is_taken_over(server, target, end):
     server.script = [serve(sends=700_000, stall=True), serve()]
+    # A shell starts its background jobs, and so their children, with Ctrl-C ignored.
     code = (
-        "import sys; from upcrack_lite.roads.download import download; download([sys.argv[1]], sys.argv[2])"
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from upcrack_lite.roads.download import download; download([sys.argv[1]], sys.argv[2])"
     )
     other = subprocess.Popen(
         [sys.executable, "-c", code, server.url(), str(target)],
@@ -586,7 +588,7 @@ def test_two_processes_do_not_meet_and_a_stopped_one_is_taken_over(server, targe
             download([server.url()], target)
         assert len(server.requests) == 1
         other.send_signal(end)
-        other.communicate(timeout=20)
+        other.communicate(timeout=60)
     finally:
         other.kill()
         other.communicate()

@@ -239,8 +239,9 @@ def test_terms_of_a_made_set_are_those_of_its_origin(root, cfd):
 
 
 def test_sources_that_would_be_ignored_are_refused(root, cfd, small_mirror):
-    with pytest.raises(UserError, match="leave --mirror and --from out"):
-        fetch("cfd_patches", root, mirror=small_mirror)
+    with pytest.raises(UserError, match=r"is made from .*cfd: leave --from out"):
+        fetch("cfd_patches", root, files=[small_mirror])
+    assert fetch("cfd_patches", root, mirror=small_mirror).new  # a mirror is for all sets, and cfd is here
 
 
 def test_links_and_hidden_files_are_not_copied(small_mirror, root, tmp_path):

@@ -75,8 +75,8 @@ def fetch(
     src, expected = source(name), _expected(name, manifest)
     order = Order(src, Path(root), accept_terms, mirror, files, keep_faulty, progress, say)
     target = order.root / name
-    if src.made_from and (files or mirror) and (order.root / src.made_from).is_dir():
-        raise UserError(f"{name} is made from {order.root / src.made_from}: leave --mirror and --from out")
+    if src.made_from and files and (order.root / src.made_from).is_dir():
+        raise UserError(f"{name} is made from {order.root / src.made_from}: leave --from out")
     if _in_the_way(target):
         say(f"{name}: here already, checking every file")
         return _unchanged(order, expected)
