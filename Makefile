@@ -44,10 +44,14 @@ endif
 test: .venv/installed ## lint, unit tests (fast ones first), a short run of every chapter
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb
+	$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb notebooks/tables/*.ipynb
 	$(PYTEST) -n $(CORES) -m "not slow and not notebook and not site"
 	$(PYTEST) -n $(CORES) -m "slow and not notebook and not site"
 	$(PYTEST) -n $(CORES) -m "notebook"
+
+.PHONY: verify
+verify: .venv/installed ## recompute every number that the tables show from the records in results/
+	$(BIN)/upcrack verify
 
 .PHONY: site-test
 site-test: .venv/installed ## open the built book in a browser (after make book)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from upcrack_lite import __version__, cli_audit, cli_data, cli_record
+from upcrack_lite import __version__, cli_audit, cli_data, cli_record, cli_verify
 from upcrack_lite.errors import UserError
 from upcrack_lite.files import check_writable
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.add_typer(cli_data.app, name="data")
 app.command(no_args_is_help=True)(cli_audit.audit)
 app.command(no_args_is_help=True)(cli_record.cell)
+app.command()(cli_verify.verify)
 
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all random draws.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]

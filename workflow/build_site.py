@@ -77,7 +77,7 @@ def stage(build: Path, root: Path = ROOT, real: bool = False) -> Path:
     for name in toc_files(root / "_toc.yml"):
         page = root / f"{name}.md"
         if name.startswith("notebooks/"):
-            page = build / "run" / f"{Path(name).name}.ipynb"
+            page = build / "run" / f"{name.removeprefix('notebooks/')}.ipynb"
         pairs[page] = folder / f"{name}{page.suffix}"
         if not page.exists():
             missing.append(str(page))

@@ -38,8 +38,9 @@ def main() -> int:
     if args.failed:
         print(failure(args.failed.read_text(encoding="utf-8")), file=sys.stderr)
         return 1
-    staged = {path.stem for path in (args.build / "stage/notebooks").glob("*.ipynb")}
-    paths = sorted(path for path in (args.build / "run").glob("*.json") if path.stem in staged)
+    stage, run = args.build / "stage/notebooks", args.build / "run"
+    staged = {path.relative_to(stage).with_suffix("") for path in stage.rglob("*.ipynb")}
+    paths = sorted(path for path in run.rglob("*.json") if path.relative_to(run).with_suffix("") in staged)
     site = json.loads((args.build / "site.json").read_text(encoding="utf-8"))
     print("\n" + table([json.loads(path.read_text(encoding="utf-8")) for path in paths]))
     print("  (as of the last run of each: a chapter runs again only when something it needs has changed)\n")
