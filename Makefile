@@ -49,6 +49,13 @@ test: .venv/installed ## lint, unit tests (fast ones first), a short run of ever
 	$(PYTEST) -n $(CORES) -m "slow and not notebook and not site"
 	$(PYTEST) -n $(CORES) -m "notebook"
 
+# make tables TABLES=4,7 SEEDS=0,1,2 SCALE=lite RECIPE=paper DATA=data TRAIN_SET= TEST_SET= EXTRA="--device cuda"
+.PHONY: tables
+tables: .venv/installed ## train and test the cells of tables that are not done yet (TABLES=4 SEEDS=0,1,2 SCALE=lite DATA=data)
+	$(BIN)/snakemake -s workflow/sweep.smk --cores $(CORES) --keep-going --rerun-incomplete --quiet host rules reason --config \
+	  tables=$(or $(TABLES),4) seeds=$(or $(SEEDS),0) scale=$(or $(SCALE),lite) recipe=$(or $(RECIPE),paper) \
+	  data_root=$(or $(DATA),data) train_set=$(TRAIN_SET) test_set=$(TEST_SET) extra='$(EXTRA)'
+
 .PHONY: verify
 verify: .venv/installed ## recompute every number that the tables show from the records in results/
 	$(BIN)/upcrack verify
