@@ -270,8 +270,8 @@ def _crops(
     else:
         found = unlabeled(folder)
     facts: dict[str, Any] = {"name": folder.resolve().name, "photos": len(found)}
-    if (folder / "manifest.csv").is_file():
-        facts["fetched_manifest_sha256"] = manifest.digest(manifest.read(folder / "manifest.csv"))
+    if listed := manifest.digest_in(folder):
+        facts["fetched_manifest_sha256"] = listed
     if layout != "photos" and found[0].mask is None:  # undamaged crops as their authors cut them
         roads = load(folder, "train", size, layout)
         return roads.images, places_of(folder, roads.names), facts

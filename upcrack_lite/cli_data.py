@@ -228,8 +228,7 @@ def _verified(name: str, root: Path, manifest: Path | None):
     folder = folder_of(name, root)
     folder = folder if folder.name else folder.resolve()  # "." has no name to show
     src = SOURCES.get(folder.resolve().name)
-    path = manifest or (manifests.packaged(src.name) if src else None)
-    expected = manifests.read(path) if path else None
+    expected = manifests.expected(src.name if src else "", manifest)
     seen = survey(folder, src.layout if src else "auto", progress=sys.stderr.isatty())
     return seen, check(seen, src, expected), src
 

@@ -16,6 +16,7 @@ from upcrack_lite.roads import manifest as manifests
 from upcrack_lite.roads.crop_folder import is_crop_folder, read_crops, read_description
 from upcrack_lite.roads.layouts import Pair, pairs, raise_for, read_pair
 from upcrack_lite.roads.reading import resize_mask
+from upcrack_lite.roads.survey import MANIFEST
 from upcrack_lite.roads.synthetic import synthetic_road, synthetic_set
 
 SYNTHETIC_VERSION = 1
@@ -139,7 +140,7 @@ def test_set(name: str, data_root: str | Path) -> TestSet:
     found = tuple(pairs(folder, "auto", "test"))
     if any(pair.mask is None for pair in found):
         raise UserError(f"{folder}: its test photos have no masks; nothing can be scored")
-    own, packaged = folder / "manifest.csv", manifests.packaged(name)
+    own, packaged = folder / MANIFEST, manifests.packaged(name)
     if own.is_file():
         entries, known = manifests.read(own), "fetched"
     elif packaged:

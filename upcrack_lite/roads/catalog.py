@@ -18,6 +18,7 @@ from upcrack_lite.roads.datasets import LARGEST
 from upcrack_lite.roads.layouts import LAYOUTS, SPLITS, fitting, layout_of, pairs, split_folders
 from upcrack_lite.roads.sources import SOURCES, Source
 from upcrack_lite.roads.space import check_space
+from upcrack_lite.roads.survey import PROVENANCE
 from upcrack_lite.roads.terms import accepted
 
 TEST_ONLY = ("cfd", "cfd_patches", "crack500_heldout")
@@ -59,7 +60,7 @@ def _errors(folder: Path) -> str:
 def _provenance(folder: Path) -> dict[str, Any]:
     """What `fetch` wrote about a set; empty for a folder that it did not make."""
     try:
-        facts = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))
+        facts = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}
@@ -193,7 +194,6 @@ def cut_crops(
         found, windows, number, margin, size=size, seed=seed, max_overlap=overlap, stride=stride
     )
     cut = replace(cut, groups=places_of(folder, [str(row["name"]) for row in cut.rows]))
-    listed = folder / "manifest.csv"
     facts = {
         "set": known,
         "split": "train",
@@ -204,8 +204,8 @@ def cut_crops(
         "size": size,
         "seed": seed,
     }
-    if listed.is_file():
-        facts["fetched_manifest_sha256"] = manifests.digest(manifests.read(listed))
+    if listed := manifests.digest_in(folder):
+        facts["fetched_manifest_sha256"] = listed
     write_crops(cut, target, facts)
     by_window = {side: sum(row["window"] == side for row in cut.rows) for side in windows}
     counts = ", ".join(f"{number} of {side} px" for side, number in by_window.items() if number)

@@ -17,9 +17,6 @@ from upcrack_lite.roads.download import check_space, download, forget
 from upcrack_lite.roads.sources import SOURCES, Source
 from upcrack_lite.roads.unpack import find_set, unpack
 
-MANIFEST, PROVENANCE = "manifest.csv", "provenance.json"
-"""Written into the folder of a fetched set: a line for each file, and where the set came from."""
-
 
 @dataclass(frozen=True)
 class Order:
@@ -79,8 +76,8 @@ def _make(order: Order, stage: Path) -> tuple[Path, dict[str, Any]]:
     name, origin = order.source.name, order.root / str(order.source.made_from)
     order.say(f"{name}: making it from {origin}")
     facts = {"kind": "made", "from": origin.name}
-    if (origin / MANIFEST).is_file():
-        facts["manifest_sha256"] = manifests.digest(manifests.read(origin / MANIFEST))
+    if listed := manifests.digest_in(origin):
+        facts["manifest_sha256"] = listed
     if name == "cfd_patches":
         return partition.make_cfd_patches(origin, stage / name), facts
     return partition.make_partition(origin, name.removeprefix("crack500_"), stage / name), facts

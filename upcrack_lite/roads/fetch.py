@@ -19,12 +19,12 @@ from upcrack_lite import __version__
 from upcrack_lite.errors import UserError
 from upcrack_lite.files import check_writable, write_json
 from upcrack_lite.roads import manifest as manifests
-from upcrack_lite.roads.collect import MANIFEST, PROVENANCE, Order, collect
+from upcrack_lite.roads.collect import Order, collect
 from upcrack_lite.roads.download import check_space
 from upcrack_lite.roads.locks import only_process
 from upcrack_lite.roads.report import text, to_json, write_page
 from upcrack_lite.roads.sources import source
-from upcrack_lite.roads.survey import Survey, survey
+from upcrack_lite.roads.survey import MANIFEST, PROVENANCE, Survey, survey
 from upcrack_lite.roads.terms import accept
 from upcrack_lite.roads.verify import Finding, passed, verify
 
@@ -72,7 +72,7 @@ def fetch(
             download that fails, an archive that is unsafe or broken, a folder in the way, or errors
             found by the verification (with the report beside the folder).
     """
-    src, expected = source(name), _expected(name, manifest)
+    src, expected = source(name), manifests.expected(name, manifest)
     order = Order(src, Path(root), accept_terms, mirror, files, keep_faulty, progress, say)
     target = order.root / name
     if src.made_from and files and (order.root / src.made_from).is_dir():
@@ -130,18 +130,12 @@ def _prepare_origin(order: Order) -> None:
         return
     order.say(f"{known.name}: checking every file")
     findings = verify(
-        survey(origin, known.layout, progress=order.progress), known, _expected(known.name, None)
+        survey(origin, known.layout, progress=order.progress), known, manifests.expected(known.name)
     )
     if not (passed(findings) or order.keep_faulty):
         raise UserError(
             f"{origin} has errors, so {order.source.name} is not made from it: see `upcrack data verify {origin}`"
         )
-
-
-def _expected(name: str, manifest: str | Path | None) -> list[manifests.Entry] | None:
-    """The manifest to compare with: the one named, else the one in the kit, else none."""
-    path = Path(manifest) if manifest else manifests.packaged(name)
-    return manifests.read(path) if path else None
 
 
 def _unchanged(order: Order, expected: list[manifests.Entry] | None) -> Fetched:

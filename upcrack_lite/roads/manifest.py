@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.files import write_text
-from upcrack_lite.roads.survey import File, Survey
+from upcrack_lite.roads.survey import MANIFEST, File, Survey
 
 _PACKAGED = Path(__file__).resolve().parents[1] / "assets" / "manifests"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -142,6 +142,18 @@ def digest(entries: list[Entry]) -> str:
     for entry in sorted(entries, key=lambda entry: entry.path):
         total.update(f"{entry.path}\0{entry.bytes}\0{entry.sha256}\n".encode(errors="surrogateescape"))
     return total.hexdigest()
+
+
+def digest_in(folder: Path) -> str | None:
+    """Return the digest of the manifest that `fetch` wrote into a set's folder; None where there is none."""
+    path = folder / MANIFEST
+    return digest(read(path)) if path.is_file() else None
+
+
+def expected(name: str, given: str | Path | None = None) -> list[Entry] | None:
+    """Return the manifest to compare a set with: the one given, else the kit's own, else None."""
+    path = given or packaged(name)
+    return read(path) if path else None
 
 
 def packaged(name: str) -> Path | None:

@@ -20,11 +20,12 @@ from upcrack_lite.roads.facts import File, Photo, look_at_file, look_at_pair, re
 from upcrack_lite.roads.layouts import LAYOUTS, layout_of, pair_up, split_folders
 from upcrack_lite.roads.reading import is_image
 
-__all__ = ["COMPANIONS", "OWN_FILES", "File", "Photo", "Survey", "survey"]
+__all__ = ["COMPANIONS", "MANIFEST", "OWN_FILES", "PROVENANCE", "File", "Photo", "Survey", "survey"]
 
-OWN_FILES = frozenset(
-    {"manifest.csv", "provenance.json", "report.html", "report.json", "index.csv", "patches.json"}
-)
+MANIFEST, PROVENANCE = "manifest.csv", "provenance.json"
+"""Written into the folder of a fetched set: a line for each file, and where the set came from."""
+
+OWN_FILES = frozenset({MANIFEST, PROVENANCE, "report.html", "report.json", "index.csv", "patches.json"})
 """Files at the top of a set's folder that the kit itself wrote there; a survey passes over them."""
 
 COMPANIONS = frozenset({"recovered_names.csv"})
