@@ -213,3 +213,30 @@ def test_recorded_reads_a_folder_and_takes_a_missing_one_for_none(tmp_path):
     values["arrays"]["sha256"] = hashlib.sha256(records.pack(arrays)).hexdigest()
     records.save(records.make(values), arrays, tmp_path)
     assert [one.slug for one in tables.recorded(tmp_path)] == [Cell().slug()]
+
+
+def test_losses_and_masks_on_deepcrack_stand_beside_tables_1_and_2_alone():
+    pair = {"train_set": "deepcrack", "test_set": "deepcrack"}
+    for number, key in ((1, "mae"), (2, "striped")):
+        (cell,) = cells(number, rows=[key], **pair)
+        given = [record(cell, images=5)]
+        (row,) = tables.table(number, given, methods=[key])
+        assert len(row.ours) == 1
+        assert row.verdict is Verdict.NOT_RUN
+        assert "not on Crack500" in row.reason
+        assert not any(one.ours for one in tables.table(3, given))
+    swapped = Cell(train_set="deepcrack", test_set="crack500_heldout", overrides=cell.overrides)
+    assert not group(published.row(2, "striped"), [record(swapped)]), "a pair that is not listed"
+
+
+def test_another_style_network_joins_the_row_under_its_name():
+    (cell,) = cells(1, rows=["mae+style"], train_set="crack500_kept", test_set="crack500_heldout")
+    other = replace(cell, overrides=(*cell.overrides, ("style_network", "vgg16")))
+    found = group(published.row(1, "mae+style"), [record(cell), record(other)])
+    assert len(found) == 2, "never averaged with the other"
+    labels = {one.label: one.unmet for one in found}
+    (label,) = (one for one in labels if "vgg16" in one)
+    assert "its style features come from vgg16, not from vgg19" in labels[label]
+    assert not any("style features" in reason for one in labels if one != label for reason in labels[one])
+    third = replace(other, overrides=(*other.overrides, ("gms_median", True)))
+    assert not group(published.row(1, "mae+style"), [record(third)])

@@ -5,32 +5,17 @@ Each claim is computed from the printed tables when it is asked for; nothing her
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from upcrack_lite.presets import PAPER, RELEASED
 from upcrack_lite.repro import published
-from upcrack_lite.repro.ledger import PLAIN, shown
 from upcrack_lite.repro.ours import implied_share
 from upcrack_lite.repro.published import Row
-from upcrack_lite.repro.records import Record, scores
 
 OWN = "upcracknet"
 LABELED = ("general_supervised", "crack_supervised")
 
 REPORTED = {"precision": 29.9, "recall": 89.4, "f1": 44.8, "iou": 33.3}
 """What a user of the released program reported for Crack500, in percent; known to us second-hand."""
-
-SUSPECTS = {
-    "error_variant": "each of the two images is stretched to its own darkest and brightest point, so noise counts "
-    "for more where the restored image is dull",
-    "input_stretch": "the photo is stretched before the generator sees it, unlike the photos it was trained on",
-    "lr_g": "a rate ten times as high may end in a worse generator, which restores sound road badly too",
-    "lr_d": "the same rate for the discriminator: the balance of the two may tip",
-    "validate_every": "with a look at every tenth epoch, the best state may be missed",
-    "mask_before_resize": "the black squares are cut and enlarged with the photo, so the network trains on others",
-}
-"""Released choices that could push a result toward many false alarms; why it could, in words."""
 
 
 @dataclass(frozen=True)
@@ -81,40 +66,6 @@ def marked() -> dict[str, float]:
         "reported": marked_share(p, r, share),
         "reported, exchanged": marked_share(r, p, share),
     }
-
-
-def suspects(given: Iterable[Record] = ()) -> list[dict[str, str]]:
-    """The released choices that could move a result toward the report, with both values.
-
-    given: records; a choice counts as measured where there is a record of the recipe `paper` with this one value
-    as released, and one without, alike in scale, sets and seed.
-    """
-    given = [record for record in given if record.key.recipe == "paper"]
-    return [
-        {
-            "choice": PLAIN[name],
-            "name": name,
-            "paper": shown(PAPER[name][0]),
-            "released": shown(RELEASED[name][0]),
-            "how": how,
-            "effect": _effect(name, given),
-        }
-        for name, how in SUSPECTS.items()
-    ]
-
-
-def _effect(name: str, given: list[Record]) -> str:
-    def like(record: Record) -> tuple:
-        return record.key.scale, record.key.train_set, record.key.test_set, record.key.seed
-
-    plain = {like(record): scores(record) for record in given if not record.key.overrides}
-    found = []
-    for record in given:
-        if record.key.overrides == {name: RELEASED[name][0]} and like(record) in plain:
-            moved = scores(record)["iou"] - plain[like(record)]["iou"]
-            scale, _, test_set, seed = like(record)
-            found.append(f"IoU {moved:+.2f} points ({scale}, {test_set}, seed {seed})")
-    return "; ".join(found) or "not measured yet here"
 
 
 def _methods() -> Claim:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from upcrack_lite.metrics import METRICS, Confusion, bootstrap_interval, pooled
+from upcrack_lite.presets import preset
 from upcrack_lite.repro import cells
 from upcrack_lite.repro.published import Row
 from upcrack_lite.repro.records import Record, uncommittable
@@ -27,6 +29,12 @@ SETS = {
     "synthetic": "synthetic roads",
 }
 """The sets in words."""
+
+ELSEWHERE = {1: (("deepcrack", "deepcrack"),), 2: (("deepcrack", "deepcrack"),)}
+"""Tables that compare choices, not methods, can be made on other sets too; these are shown beside them."""
+
+SUBSTITUTES = ("style_network",)
+"""Preset values that may differ from a row's, because the weights that it needs are not always at hand."""
 
 
 @dataclass(frozen=True)
@@ -82,17 +90,20 @@ class Ours:
 def group(row: Row, given: Iterable[Record]) -> list[Ours]:
     """Collect the records that belong to a printed row: its method and values, on its sets or on others.
 
-    A record on other sets belongs to the row only where these stand in for the row's own, or are synthetic.
+    A record on other sets belongs to the row only where these stand in for the row's own, are synthetic, or are
+    listed in `ELSEWHERE`.
     """
-    found: dict[tuple[str, str, str, str], list[Record]] = {}
+    found: dict[tuple[str, ...], list[Record]] = {}
     method, values = cells.row_overrides(row.table, row.key)
     for record in given:
         key = record.key
-        if key.method != method or not _stands_for(row, key.train_set, key.test_set):
+        if key.method != method or not _belongs(row, key.train_set, key.test_set):
             continue
         wanted = cells.Cell(method, key.recipe, key.scale, tuple(values.items()))
-        if record.cell.overrides == wanted.overrides:
-            found.setdefault((key.recipe, key.scale, key.train_set, key.test_set), []).append(record)
+        if _without_substitutes(record.cell) == _without_substitutes(wanted):
+            substituted = [str(value) for name, value in record.cell.overrides if name in SUBSTITUTES]
+            name = (key.recipe, key.scale, key.train_set, key.test_set, *substituted)
+            found.setdefault(name, []).append(record)
     return [
         _ours(row, name, sorted(some, key=lambda one: one.key.seed)) for name, some in sorted(found.items())
     ]
@@ -108,21 +119,26 @@ def confusions(some: Sequence[Record]) -> list[Confusion]:
     ]
 
 
-def _stands_for(row: Row, train_set: str, test_set: str) -> bool:
-    wanted = cells.PAIRS[row.table]
-    for place, (printed, given) in enumerate(zip(wanted, (train_set, test_set), strict=True)):
+def _belongs(row: Row, train_set: str, test_set: str) -> bool:
+    if (train_set, test_set) in ELSEWHERE.get(row.table, ()):
+        return True
+    for place, (printed, given) in enumerate(zip(cells.PAIRS[row.table], (train_set, test_set), strict=True)):
         stand_in = cells.STAND_INS.get(printed, ("", ""))[place]
         if given not in (printed, stand_in, "synthetic"):
             return False
     return True
 
 
-def _ours(row: Row, name: tuple[str, str, str, str], some: list[Record]) -> Ours:
-    recipe, scale, train_set, test_set = name
+def _without_substitutes(cell: cells.Cell) -> tuple[tuple[str, Any], ...]:
+    return tuple((name, value) for name, value in cell.overrides if name not in SUBSTITUTES)
+
+
+def _ours(row: Row, name: tuple[str, ...], some: list[Record]) -> Ours:
+    recipe, scale, train_set, test_set, *substituted = name
     both = confusions(some)
     scores = {metric: _score(some, both, metric) for metric in METRICS}
     seeds = _count(len(some), "seed")
-    label = f"{recipe} recipe, {scale}, {train_set} → {test_set}, {seeds}"
+    label = ", ".join([f"{recipe} recipe, {scale}, {train_set} → {test_set}", *substituted, seeds])
     return Ours(
         recipe,
         scale,
@@ -150,11 +166,13 @@ def _conditions(row: Row, some: list[Record]) -> list[str]:
     against = f"; the printed row implies {printed:.3f} %" if printed is not None else ""
     crops = ", ".join(dict.fromkeys(f"{record.train.crops}" for record in some))
     lengths = ", ".join(dict.fromkeys(f"{record.train.epochs}" for record in some))
+    style = ", ".join(dict.fromkeys(r.train.style_weights for r in some if r.train.style_weights))
     return [
         f"{first.key.scale} scale: {size} px, width {width}",
         f"trained on {crops} undamaged crops of {SETS[first.key.train_set]}, {lengths} epochs",
         f"tested on {first.test.images} images of {SETS[first.key.test_set]}",
         f"crack share of the test set {shares}{against}",
+        *([f"style features: {style}"] if style else []),
     ]
 
 
@@ -166,6 +184,9 @@ def _unmet(row: Row, some: list[Record]) -> list[str]:
     if first.key.train_set != train:
         found.append(f"it was trained on {SETS[first.key.train_set]}, not on {SETS[train]}")
     found += _test_set(first, test)
+    style = first.preset["style_network"]
+    if first.preset["lambda_style"] and style != (named := preset(first.key.recipe).style_network):
+        found.append(f"its style features come from {style}, not from {named}")
     if len(some) < SEEDS:
         found.append(f"it has {_count(len(some), 'seed')}, and {SEEDS} are needed")
     for what, facts in (

@@ -17,10 +17,12 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.files import write_text
 from upcrack_lite.metrics import METRICS
 from upcrack_lite.repro import published, records
+from upcrack_lite.repro.ladder import ladder, numbers
 from upcrack_lite.repro.tables import TableRow, table
 
 FORMAT = 1
 FILE = "shown.json"
+LADDER = "ladder"  # stands where a number of a table has the table's
 CLOSE = 1e-6  # points; the same counts give the same numbers on every machine, but for the last digits
 _UPDATE = "If that is meant, run `upcrack verify --update` and look at the change before you commit it"
 
@@ -51,7 +53,10 @@ def shown(folder: Path | str) -> dict[str, Any]:
             _where(row): {"verdict": str(row.verdict), "reason": row.reason, "command": row.command}
             for row in rows
         },
-        "numbers": [one for row in rows for one in _numbers(row)],
+        "numbers": [
+            *(one for row in rows for one in _numbers(row)),
+            *({"table": LADDER, **one, "value": _plain(one["value"])} for one in numbers(ladder(given))),
+        ],
     }
 
 
@@ -207,7 +212,7 @@ def _compare_numbers(before: list[dict], now: list[dict]) -> list[Finding]:
         found.append(Finding(FILE, "lists a number twice"))
     for place in [*has, *(place for place in was if place not in has)]:
         number, row, what, metric = place
-        where = f"Table {number} {row}, {what}, {metric}"
+        where = f"{'' if number == LADDER else 'Table '}{number} {row}, {what}, {metric}"
         if place not in was:
             found.append(Finding(where, f"is {has[place]['value']} and is not listed"))
         elif place not in has:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.repro import claims, ledger, tables
+from upcrack_lite.repro import claims, ledger
 from upcrack_lite.show.plain_tables import great
 from upcrack_lite.show.tables import TITLES
 
@@ -65,22 +64,3 @@ def sentences() -> Any:
 def _named(text: str) -> str:
     """Write methods and masks by their names, not by their keys in the tables."""
     return re.sub("|".join(rf"\b{key}\b" for key in TITLES), lambda found: TITLES[found[0]], text)
-
-
-def suspects(results: Path | str = "../results") -> Any:
-    """Released choices that could lower a result, each with its effect where records measure it."""
-    lines = [
-        {"": f"{row['choice']}\n{row['name']}"}
-        | {name: row[name] for name in ("paper", "released", "how", "effect")}
-        for row in claims.suspects(tables.recorded(results))
-    ]
-    labels = {
-        "paper": "recipe paper",
-        "released": "recipe released",
-        "how": "how it could matter",
-        "effect": "effect",
-    }
-    note = "Each is one value of a preset, so each can be tried alone."
-    return great("Released choices that could cause many false alarms", lines)(
-        labels, {}, note, "suspects", text=tuple(labels), prose=("how",)
-    )

@@ -1,0 +1,122 @@
+"""The ladder as a table and as a picture: what each choice changes, against the spread over seeds."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from upcrack_lite.repro import cells, claims, ladder, published
+from upcrack_lite.repro.ladder import CLEAR, Step
+from upcrack_lite.repro.records import Record
+from upcrack_lite.repro.tables import NAMES
+from upcrack_lite.show.plain_tables import great, items
+from upcrack_lite.show.style import LINES, WIDTH, styled
+
+ALL = "all released choices together"
+_REPORTED = ("precision", "recall", "f1", "iou")
+_SHOWN = (*_REPORTED, "marked")
+
+
+def name(step: Step) -> str:
+    """A rung in words."""
+    return step.rung.plain if step.rung else ALL
+
+
+def changes(steps: Sequence[Step]) -> Any:
+    """What each rung changes, in points, with the number of seeds and the verdict."""
+    lines = []
+    for step in steps:
+        values = ", ".join(step.rung.names) if step.rung else "recipe released"
+        line = {"": f"{name(step)}\n{values}", "seeds": str(len(step.seeds)) if step.seeds else "–"}
+        line |= {metric: f"{step.change(metric):+.2f}" if step.seeds else "–" for metric in _SHOWN}
+        lines.append(line | {"verdict": step.verdict})
+    labels = {"seeds": "seeds"} | {metric: NAMES[metric] for metric in _REPORTED}
+    labels |= {"marked": "marked", "verdict": "IoU is"}
+    note = (
+        "Changes in points of percent against the plain recipe with the same seeds. “Marked” is the share of all "
+        f"pixels that is called crack. A change of IoU counts from {CLEAR:g} standard deviations over the plain "
+        "recipe's seeds."
+    )
+    return great("One choice at a time", lines)(labels, {}, note, "ladder", text=("verdict",))
+
+
+def reasons(steps: Sequence[Step]) -> Any:
+    """How each rung could move a result, in words, and the command that measures it."""
+    lines = [
+        {
+            "": name(step),
+            "how": step.rung.how if step.rung else "all of the above at once",
+            "command": ladder.command(step.rung),
+        }
+        for step in steps
+    ]
+    labels = {"how": "how it could matter", "command": "measure it"}
+    note = "The command trains where it must; choices of the test alone use the trained run again."
+    return great("The rungs", lines)(labels, {}, note, "rungs", text=tuple(labels), prose=tuple(labels))
+
+
+@styled
+def picture(steps: Sequence[Step]) -> Figure:
+    """Change of IoU for each measured rung: a dot for each seed, a bar for the mean, a band for the spread."""
+    measured = [step for step in steps if step.seeds]
+    figure, axes = plt.subplots(figsize=(WIDTH, 1.1 + 0.52 * max(1, len(measured))))
+    spread = next((step.spread for step in measured if step.spread is not None), None)
+    if spread is not None:
+        axes.axvspan(-CLEAR * spread, CLEAR * spread, color="#d9dce1", zorder=0)
+    axes.axvline(0, color="#111111", linewidth=1)
+    for place, step in enumerate(measured):
+        mean = step.change("iou")
+        axes.barh(place, mean, height=0.5, color=LINES[6 if step.rung else 1], zorder=1)
+        axes.plot(
+            step.changes["iou"], [place] * len(step.seeds), "o", color="#111111", markersize=4, zorder=2
+        )
+    axes.set_yticks(range(len(measured)), [_wrapped(name(step)) for step in measured], fontsize=8.5)
+    axes.invert_yaxis()
+    axes.set_xlabel("change of IoU, points")
+    return figure
+
+
+def alt(steps: Sequence[Step]) -> str:
+    """The picture in words, with its numbers."""
+    measured = [step for step in steps if step.seeds]
+    if not measured:
+        return "No rung is measured yet."
+    return (
+        "Change of IoU in points: " + "; ".join(f"{name(s)} {s.change('iou'):+.1f}" for s in measured) + "."
+    )
+
+
+def _wrapped(text: str, width: int = 30) -> str:
+    return "\n".join(textwrap.wrap(text, width))
+
+
+def report() -> Any:
+    """UP-CrackNet on Crack500: printed, with columns put right, and as a user reported it; percent."""
+    printed = published.row(3, claims.OWN)
+    lines = []
+    for title, one in (("as printed", printed), ("put right", published.corrected(printed))):
+        lines.append({"": title} | {metric: f"{getattr(one, metric):.3f}" for metric in _REPORTED})
+    lines.append({"": "the report"} | {metric: f"{claims.REPORTED[metric]:.1f}" for metric in _REPORTED})
+    labels = {metric: NAMES[metric] for metric in _REPORTED}
+    return great("UP-CrackNet on Crack500", lines)(labels, {}, "In percent.", "report")
+
+
+def recipes(given: Iterable[Record], scale: str = "lite", train_set: str = "deepcrack") -> Any:
+    """Both recipes on each test set that has records of them: means over seeds, and the share that is marked."""
+    given = list(given)
+    lines = []
+    for test_set in cells.TEST_SETS:
+        (step,) = [s for s in ladder.ladder(given, scale, train_set, test_set) if s.rung is None]
+        for recipe, scores in (("paper", step.before), ("released", step.after)) if step.seeds else ():
+            line = {"": test_set, "recipe": recipe, "seeds": str(len(step.seeds))}
+            lines.append(line | {metric: f"{scores[metric]:.2f}" for metric in _SHOWN})
+    if not lines:
+        return items([f"No set has records of both recipes, trained on {train_set}."])
+    labels = {"recipe": "recipe", "seeds": "seeds", "marked": "marked"}
+    labels |= {metric: NAMES[metric] for metric in _REPORTED}
+    note = f"Percent; trained on {train_set}, {scale} scale; means over the seeds that both recipes have."
+    return great("The two recipes", lines)(labels, {}, note, "recipes", text=("recipe",))
