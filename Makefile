@@ -49,12 +49,18 @@ test: .venv/installed ## lint, unit tests (fast ones first), a short run of ever
 	$(PYTEST) -n $(CORES) -m "slow and not notebook and not site"
 	$(PYTEST) -n $(CORES) -m "notebook"
 
-# make tables TABLES=4,7 SEEDS=0,1,2 SCALE=lite RECIPE=paper DATA=data TRAIN_SET= TEST_SET= EXTRA="--device cuda"
+# make tables TABLES=4,7 SEEDS=0,1,2 RECIPE=paper,released SCALE=lite TRAIN_SET= TEST_SET= ROWS= DEVICE= PRECISION=
+#   VGG_WEIGHTS= MAX_STEPS= ALLOW_DIRTY= DATA=data RUNS=runs RESULTS=results STATE=build/sweep PROFILE=slurm DRY=1
+SWEEP = tables='$(or $(TABLES),4)' seeds='$(SEEDS)' recipe='$(RECIPE)' scale='$(SCALE)' rows='$(ROWS)' \
+  train_set='$(TRAIN_SET)' test_set='$(TEST_SET)' device='$(DEVICE)' precision='$(PRECISION)' \
+  vgg_weights='$(VGG_WEIGHTS)' max_steps='$(MAX_STEPS)' allow_dirty='$(ALLOW_DIRTY)' \
+  data_root='$(DATA)' runs='$(RUNS)' results='$(RESULTS)' state='$(STATE)'
+PROFILE ?= local
+
 .PHONY: tables
-tables: .venv/installed ## train and test the cells of tables that are not done yet (TABLES=4 SEEDS=0,1,2 SCALE=lite DATA=data)
-	$(BIN)/snakemake -s workflow/sweep.smk --cores $(CORES) --keep-going --rerun-incomplete --quiet host rules reason --config \
-	  tables=$(or $(TABLES),4) seeds=$(or $(SEEDS),0) scale=$(or $(SCALE),lite) recipe=$(or $(RECIPE),paper) \
-	  data_root=$(or $(DATA),data) train_set=$(TRAIN_SET) test_set=$(TEST_SET) extra='$(EXTRA)'
+tables: .venv/installed ## train and test the cells of tables that are not done yet (TABLES=4 SEEDS=0,1,2 SCALE=lite DATA=data PROFILE=local DRY=1)
+	$(BIN)/snakemake -s workflow/sweep.smk --profile workflow/profiles/$(PROFILE) $(if $(DRY),-n) \
+	  $(if $(filter local,$(PROFILE)),--cores $(CORES)) $(FLAGS) --config $(SWEEP)
 
 .PHONY: verify
 verify: .venv/installed ## recompute every number that the tables show from the records in results/

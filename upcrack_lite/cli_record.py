@@ -49,6 +49,9 @@ def cell(
         bool, typer.Option(help="Let a record that must not be committed go to RESULTS/dirty.")
     ] = False,
     again: Annotated[bool, typer.Option(help="Test again although the record is there.")] = False,
+    train_only: Annotated[
+        bool, typer.Option("--train-only", help="Train, or go on, and stop there: no test, no record.")
+    ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Set one value of the preset; may be repeated."),
@@ -57,11 +60,11 @@ def cell(
     """Train and test cells of a table, and write a record of each.
 
     A run that is there is used, and one that was interrupted goes on. A record that is there and still holds is
-    left as it is.
+    left as it is. With --train-only each model is trained once, however many cells share it.
     """
     from upcrack_lite.cli import parse_settings
     from upcrack_lite.repro.cells import Cell, cells
-    from upcrack_lite.repro.evaluate import run_cell
+    from upcrack_lite.repro.evaluate import run_cell, train_cell
     from upcrack_lite.repro.records import load, scores
 
     values: dict[str, Any] = parse_settings(settings)
@@ -77,23 +80,21 @@ def cell(
     else:
         rows = None if row is None else [row]
         wanted = cells(table, recipe, scale, numbers, train_set, test_set, rows, values)
+    if train_only:
+        if again:
+            raise UserError("--again tests again, and --train-only does not test: leave one of them out")
+        wanted = list({one.run_slug(): one for one in wanted}.values())
+    options: dict[str, Any] = {"device": device, "precision": precision, "vgg_weights": vgg_weights}
+    options |= {"max_steps": max_steps, "allow_dirty": allow_dirty}
+    options |= {"progress": sys.stderr.isatty(), "say": typer.echo}
     for one in wanted:
-        typer.echo(f"{one.slug()}  ({one.command()})")
+        typer.echo(f"{one.run_slug() if train_only else one.slug()}  ({one.command()})")
         try:
-            path = run_cell(
-                one,
-                data_root,
-                runs,
-                results,
-                device=device,
-                precision=precision,
-                vgg_weights=vgg_weights,
-                max_steps=max_steps,
-                allow_dirty=allow_dirty,
-                again=again,
-                progress=sys.stderr.isatty(),
-                say=typer.echo,
-            )
+            if train_only:
+                run = train_cell(one, data_root, runs, **options)
+                typer.echo(f"{run.path}: trained for {run.manifest['epochs_done']} epochs")
+                continue
+            path = run_cell(one, data_root, runs, results, again=again, **options)
         except KeyboardInterrupt:
             typer.echo("\nstopped; the same command goes on from the last whole epoch", err=True)
             raise typer.Exit(130) from None

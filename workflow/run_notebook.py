@@ -76,7 +76,7 @@ def printed(notebook: Any) -> str:
     return "\n".join(parts)
 
 
-def execute(notebook: Path, raw: Path, parameters: Mapping[str, Any], cell_timeout: int) -> None:
+def execute(notebook: Path, raw: Path, parameters: Mapping[str, Any], cell_timeout: int | None) -> None:
     """Let papermill run `notebook` and write it to `raw`; raise `NotebookError` with cell and reason if it fails."""
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -107,13 +107,13 @@ def run_notebook(
     output: Path,
     parameters: Mapping[str, Any] | None = None,
     threads: int = 1,
-    cell_timeout: int = 900,
+    cell_timeout: int | None = 900,
 ) -> float:
     """Run `notebook` from a fresh kernel and write it, with outputs, to `output`; return the seconds it took.
 
     The kernel works in the notebook's folder and talks over local sockets, so no network is needed. What it printed
     goes to `output` with the suffix `.log`. After an error the notebook as far as it got lies beside `output`, its
-    name ending in `.failed.ipynb`.
+    name ending in `.failed.ipynb`. A cell may take `cell_timeout` seconds; None lets it take what it needs.
 
     Raises `NotebookError` on an unknown parameter, and when a cell fails.
     """
@@ -158,6 +158,7 @@ def main() -> int:
     parser.add_argument("--smoke", action="store_true", help="with the tiny parameters of its own metadata")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--timing", type=Path, help="JSON file for the time it took")
+    parser.add_argument("--cell-timeout", type=int, default=900, metavar="SECONDS", help="0: none")
     args = parser.parse_args()
     parameters = upcrack_metadata(args.notebook).get("smoke", {}) if args.smoke else {}
     for name, value in args.parameter:
@@ -168,7 +169,9 @@ def main() -> int:
     name = args.notebook.stem
     print(f"  {name:<28} started", flush=True)
     try:
-        seconds = run_notebook(args.notebook, args.output, parameters, args.threads)
+        seconds = run_notebook(
+            args.notebook, args.output, parameters, args.threads, args.cell_timeout or None
+        )
     except NotebookError as error:
         print(
             f"\nChapter {error}\n", flush=True

@@ -1,66 +1,138 @@
-"""The sweep over the cells of the paper's tables: one `upcrack cell` each, one after the other on this machine.
+"""The sweep: methods x training sets x test sets x seeds, from a laptop to a cluster.
 
-    make tables TABLES=4,7 SEEDS=0,1,2 SCALE=lite
-    snakemake -s workflow/sweep.smk --cores 2 --keep-going --config tables=4 seeds=0,1,2
+    make tables TABLES=4,7 SEEDS=0,1,2 SCALE=lite PROFILE=local
+    snakemake -s workflow/sweep.smk --profile workflow/profiles/local --config tables=4 seeds=0,1,2
 
-A cell that is done is not made again, one that failed is tried again, and neither stops the others. Each cell takes
-all cores, so that two cells which share a trained model never train it at the same time.
+One job trains each model, and one job tests each cell: a call of papermill on notebooks/tables/one_cell.ipynb. A
+cell waits for its model, so two cells that share one never train it twice. What is done is told by the records and
+the runs, not by files of this workflow: a cell is planned when its record is missing or no longer holds, and a
+training that was interrupted goes on. A job that fails stops no other, and its cells are listed in RESULTS/failed.
+The settings and their defaults: upcrack_lite/repro/plan.py.
 """
 
+import json
+import os
 import shlex
 import sys
+import time
 from pathlib import Path
+
+from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
 ROOT = Path(workflow.basedir).parent
 sys.path.insert(0, str(ROOT))
-from upcrack_lite.repro.cells import cells
+# The jobs use the kit beside this file, not another one that is installed.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+from upcrack_lite.errors import UserError
+from upcrack_lite.repro.plan import plan
 
-TABLES = str(config.get("tables", "1,2,3,4,5,6,7,8")).split(",")
-SEEDS = [int(seed) for seed in str(config.get("seeds", "0")).split(",")]
-STATE = Path(config.get("state", "build/sweep"))
-PLACES = {name: config.get(name, default) for name, default in
-          (("data_root", "data"), ("runs", "runs"), ("results", "results"))}
-EXTRA = shlex.split(config.get("extra", ""))  # such as "--device cuda --precision bf16-mixed"
+try:
+    PLAN = plan(config)
+except UserError as error:
+    raise WorkflowError(str(error)) from None
 
-CELLS = {}
-for table in TABLES:
-    for cell in cells(
-        table,
-        config.get("recipe", "paper"),
-        config.get("scale", "lite"),
-        SEEDS,
-        config.get("train_set") or None,
-        config.get("test_set") or None,
-    ):
-        CELLS.setdefault(cell.slug(), cell)
+FOLDERS = {name: getattr(PLAN, name) for name in ("data_root", "runs", "results", "state")}
+SHARED = SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage
+if not SHARED:
+    if loose := [name for name, folder in FOLDERS.items() if not folder.is_absolute()]:
+        raise WorkflowError(
+            f"{', '.join(loose)}: each job has a working folder of its own here, so name folders on the shared "
+            "volume, from the root on, such as runs=/shared/runs"
+        )
+    if "UPCRACK_COMMIT" not in os.environ:  # a pod has no git to ask which commit its code is of
+        from upcrack_lite.repro.runs import environment
 
-def words(wildcards) -> str:
-    """The command of a cell, as its record names it, with this sweep's folders."""
-    _, *rest = shlex.split(CELLS[wildcards.slug].command())
-    places = [word for name, place in PLACES.items() for word in (f"--{name.replace('_', '-')}", str(place))]
-    return shlex.join([sys.executable, "-m", "upcrack_lite.cli", *rest, *places, *EXTRA])
+        commit = environment()["commit"]
+        if commit["id"] and not commit["dirty"]:
+            os.environ["UPCRACK_COMMIT"] = commit["id"]
+# From here on from the root on: a notebook works in its own folder.
+DATA, RUNS, RESULTS, STATE = (folder.absolute() for folder in FOLDERS.values())
+
+TODO = [slug for slug, cell in PLAN.cells.items() if not PLAN.is_done(cell)]
+SHARING = {}  # the name of a run to the cells that wait for it
+for slug in TODO:
+    SHARING.setdefault(PLAN.run(PLAN.cells[slug]), []).append(PLAN.cells[slug])
+# Snakemake makes a file anew when a parameter of its rule has changed; this one always has. So a marker that an
+# interrupted sweep left behind never passes for work that is done.
+NOW = time.time()
+
+if workflow.is_main_process:
+    print(
+        f"{len(PLAN.cells)} cells: {len(PLAN.cells) - len(TODO)} are recorded, {len(TODO)} to do.",
+        *(f"Left out: {why}." for why in PLAN.left_out),
+        sep="\n",
+        file=sys.stderr,
+    )
 
 
-onerror:
-    for slug in CELLS:
-        log = STATE / f"{slug}.log"
-        if log.exists() and not (STATE / f"{slug}.done").exists():
-            last = (log.read_text(encoding="utf-8", errors="replace").strip() or "no message").splitlines()[-1]
-            print(f"failed: {slug}: {last}\n  the whole log: {log}", file=sys.stderr)
+def job(cells, log, threads, words) -> str:
+    """A command whose output goes to a log, and whose failure is written down for these cells."""
+    known = [cell.key() | {"command": PLAN.command(cell)} for cell in cells]
+    keys = [word for key in known for word in ("--cell", json.dumps(key))]
+    start = [sys.executable, "workflow/sweep_job.py", "--results", str(RESULTS), "--log", str(log), *keys]
+    return shlex.join([*start, "--threads", str(threads), "--", sys.executable, *words])
+
+
+def train_words(wildcards, threads) -> str:
+    """Train a model, or go on where its training stopped."""
+    waiting = SHARING[wildcards.run]
+    _, *words = shlex.split(waiting[0].command())  # `upcrack` cell ...
+    places = ["--data-root", str(DATA), "--runs", str(RUNS), "--train-only"]
+    words = ["-m", "upcrack_lite.cli", *words, *places, *PLAN.words()]
+    return job(waiting, STATE / f"{wildcards.run}.train.log", threads, words)
+
+
+def cell_words(wildcards, threads) -> str:
+    """Test one cell: one call of papermill."""
+    cell = PLAN.cells[wildcards.slug]
+    key = cell.key()
+    values = {"settings": key.pop("overrides")} | key | dict(PLAN.options)
+    values |= {"data_root": str(DATA), "runs": str(RUNS), "results": str(RESULTS)}
+    words = ["workflow/run_notebook.py", "notebooks/tables/one_cell.ipynb", str(STATE / f"{cell.slug()}.ipynb")]
+    for name, value in values.items():
+        words += ["-p", name, json.dumps("" if value is None else value)]
+    words += ["--threads", str(threads), "--cell-timeout", "0"]
+    return job([cell], STATE / f"{cell.slug()}.log", threads, words)
+
+
+def model(wildcards) -> list[str]:
+    """What a cell waits for. Nothing, where its test set is missing: it fails at once, and nobody trains for it."""
+    cell = PLAN.cells[wildcards.slug]
+    if PLAN.is_trained(cell) or not PLAN.can_be_tested(cell):
+        return []
+    return [f"{PLAN.state}/trained/{PLAN.run(cell)}"]
+
+
+if not SHARED and "UPCRACK_COMMIT" in os.environ:
+
+    envvars:
+        "UPCRACK_COMMIT",
 
 
 rule sweep:
     input:
-        [STATE / f"{slug}.done" for slug in CELLS],
+        [f"{PLAN.state}/done/{slug}" for slug in TODO],
+
+
+rule train:
+    output:
+        temp(touch(f"{PLAN.state}/trained/{{run}}")),
+    params:
+        words=train_words,
+        now=NOW,
+    threads: workflow.cores or 1
+    shell:
+        "{params.words}"
 
 
 rule cell:
+    input:
+        model,
     output:
-        touch(STATE / "{slug}.done"),
+        temp(touch(f"{PLAN.state}/done/{{slug}}")),
     params:
-        words=words,
-    log:
-        STATE / "{slug}.log",
+        words=cell_words,
+        now=NOW,
     threads: workflow.cores or 1
     shell:
-        "{params.words} > {log} 2>&1"
+        "{params.words}"

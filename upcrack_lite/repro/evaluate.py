@@ -14,16 +14,17 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-import upcrack_lite
 from upcrack_lite.detection import compare, enlarge, smooth_and_cut
 from upcrack_lite.errors import UserError
 from upcrack_lite.files import check_writable
 from upcrack_lite.metrics import cldice, histograms, per_image, tolerance_counts
 from upcrack_lite.photos import TABLE_SIZE
 from upcrack_lite.presets import DETECTION
-from upcrack_lite.repro import records
-from upcrack_lite.repro.cell_data import TestSet, content_digest, test_set, training_crops
+from upcrack_lite.repro import failures, records
+from upcrack_lite.repro.cell_data import TestSet, TrainingCrops, content_digest, test_set, training_crops
 from upcrack_lite.repro.cells import Cell
+from upcrack_lite.repro.code_digest import code_digest
+from upcrack_lite.repro.plan import full_command, run_name
 from upcrack_lite.repro.records import Record
 from upcrack_lite.repro.runs import RunFolder, data_hash, environment, now
 from upcrack_lite.roads.reading import resize
@@ -32,22 +33,6 @@ from upcrack_lite.tensors import to_tensor
 from upcrack_lite.training import check_device, load_generator, train
 
 RULE = "area"  # of resizing
-
-CODE = (
-    *("batches", "detection", "discriminator", "generator", "losses", "masks", "metrics", "metrics_maps"),
-    *("metrics_shapes", "photos", "presets", "scoring", "steps", "tensors", "training", "vgg"),
-    *("repro/cell_data", "repro/cells", "repro/evaluate"),
-    *("roads/coverage", "roads/cracks", "roads/layouts", "roads/reading", "roads/surface", "roads/synthetic"),
-)
-"""The files of the kit that make a record's numbers. Where one changes, a record is made again."""
-
-
-def code_digest() -> str:
-    """SHA-256 over the files in `CODE`."""
-    root, total = Path(upcrack_lite.__file__).parent, hashlib.sha256()
-    for name in CODE:
-        total.update(f"{name}\0".encode() + (root / f"{name}.py").read_bytes())
-    return total.hexdigest()
 
 
 def run_cell(
@@ -68,7 +53,7 @@ def run_cell(
     """Train a cell if its run is not there (an interrupted one goes on), test it and write its record.
 
     A record of the same cell that was made by the same code from the same crops, run and test set is left as
-    it is, without any work.
+    it is, without any work. A note that this cell failed earlier (`failures`) goes away.
 
     Args:
         data_root: the folder of all sets, with `TEST_SET/` and `TRAIN_SET_undamaged/`.
@@ -87,41 +72,96 @@ def run_cell(
             folder that cannot be written; later, for what `training.train` and `evaluate` refuse.
     """
     device, tests = check_device(device), test_set(cell.test_set, data_root)
-    folder = Path(runs_root) / (cell.run_slug() + (f"-{max_steps}steps" if max_steps is not None else ""))
-    trained_by = None
-    if RunFolder.is_run(folder) and (run := RunFolder.open(folder)).finished:
-        trained_by = run.manifest.get("environment")
-    why = records.reasons(trained_by, environment(), tests.known, max_steps)
+    folder = Path(runs_root) / run_name(cell, max_steps)
+    why = records.reasons(_trained_by(folder), environment(), tests.known, max_steps)
     path = records.place(cell.slug(), results, why, allow_dirty)
     crops = training_crops(cell, data_root)
     check_writable(Path(runs_root))
     check_writable(path.parent)
-    options = {"precision": (precision, "32-true"), "max-steps": (max_steps, None)}
-    options["vgg-weights"] = (vgg_weights and Path(vgg_weights).name, None)
-    command = cell.command()
-    for name, (value, usual) in options.items():
-        command += f" --{name} {value}" if value != usual else ""
+    command = full_command(cell, precision, max_steps, vgg_weights)
     if path.is_file() and not again and _is_current(path, command, tests, crops.images, folder):
         say(f"{path}: is there already, from the same code and data")
+        failures.clear(cell, results)
         return path
+    run = _train(
+        cell,
+        crops,
+        folder,
+        device=device,
+        precision=precision,
+        max_steps=max_steps,
+        vgg_weights=vgg_weights,
+        progress=progress,
+        say=say,
+    )
+    record, arrays = evaluate(
+        run, cell, data_root, device=device, progress=progress, command=command, tests=tests
+    )
+    path = records.save(record, arrays, results, allow_dirty=allow_dirty)
+    failures.clear(cell, results)
+    return path
+
+
+def train_cell(
+    cell: Cell,
+    data_root: Path | str,
+    runs_root: Path | str,
+    *,
+    device: str = "auto",
+    precision: str = "32-true",
+    vgg_weights: str | None = None,
+    max_steps: int | None = None,
+    allow_dirty: bool = False,
+    progress: bool = True,
+    say: Callable[[str], None] = lambda line: None,
+) -> RunFolder:
+    """Train the model of a cell, or go on where its training stopped; nothing is tested and no record is written.
+
+    Arguments as in `run_cell`. The test set is not looked at. Returns the finished run.
+
+    Raises:
+        UserError: before any long work, for crops that are not there, a folder that cannot be written, or a
+            model whose records must not be committed, unless `allow_dirty`; later, for what `training.train`
+            refuses.
+    """
+    device, folder = check_device(device), Path(runs_root) / run_name(cell, max_steps)
+    why = records.reasons(_trained_by(folder), environment(), "packaged", max_steps)
+    records.place(cell.slug(), "", why, allow_dirty)
+    crops = training_crops(cell, data_root)
+    check_writable(Path(runs_root))
+    return _train(
+        cell,
+        crops,
+        folder,
+        device=device,
+        precision=precision,
+        max_steps=max_steps,
+        vgg_weights=vgg_weights,
+        progress=progress,
+        say=say,
+    )
+
+
+def _train(
+    cell: Cell, crops: TrainingCrops, folder: Path, say: Callable[[str], None], **options: Any
+) -> RunFolder:
     say(f"{folder}: {len(crops.images)} undamaged crops at {cell.preset().size} px")
-    run = train(
+    return train(
         crops.images,
         cell.training_preset(),
         folder,
         groups=crops.groups,
         data=crops.facts,
         seed=cell.seed,
-        device=device,
-        precision=precision,
-        max_steps=max_steps,
-        vgg_weights=vgg_weights,
-        progress=progress,
+        **options,
     )
-    record, arrays = evaluate(
-        run, cell, data_root, device=device, progress=progress, command=command, tests=tests
-    )
-    return records.save(record, arrays, results, allow_dirty=allow_dirty)
+
+
+def _trained_by(folder: Path) -> dict[str, Any] | None:
+    """The environment of a finished run; None where there is none yet."""
+    if RunFolder.is_run(folder) and (run := RunFolder.open(folder)).finished:
+        return run.manifest.get("environment")
+    return None
 
 
 def evaluate(

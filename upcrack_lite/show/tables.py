@@ -14,7 +14,7 @@ from typing import Any
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import METRICS
-from upcrack_lite.repro import cells, live, published, tables
+from upcrack_lite.repro import cells, failures, live, published, tables
 from upcrack_lite.repro.ours import Ours, Score
 from upcrack_lite.repro.tables import COMPARED, NAMES, TableRow
 from upcrack_lite.show.plain_tables import great, items, part
@@ -80,6 +80,15 @@ class Page:
             made = live.run_table(number, *chosen, data_root, device, results, runs, say=print)
             given |= {record.slug: record for record in made}
         self.rows = tables.table(number, given.values(), *chosen)
+        made_at = {slug: record.finished for slug, record in given.items()}
+        wanted = {"scale": scale, "train_set": train_set, "test_set": test_set}
+        self.failed = [
+            one
+            for one in failures.load_all(results)
+            if all(one.key[name] == value for name, value in wanted.items() if value)
+            and (not seeds or one.key["seed"] in seeds)
+            and one.when > made_at.get(one.cell.slug(), "")  # a later record makes up for it
+        ]
 
     def printed(self) -> Any:
         """The printed table, its columns put right, with the printed precision and recall beside them."""
@@ -133,7 +142,7 @@ class Page:
         return great(heading, lines)(labels, spanners, note, f"ours-{self.number}", text=("verdict",))
 
     def verdicts(self) -> Any:
-        """Each verdict with its reason; rows that share both stand in one line."""
+        """Each verdict with its reason; rows that share both stand in one line. Then what was tried and failed."""
         groups: dict[tuple[str, str], list[str]] = {}
         for row in self.rows:
             groups.setdefault((str(row.verdict), row.reason), []).append(title(row.printed))
@@ -142,6 +151,7 @@ class Page:
                 f"<strong>{html.escape(_together(names, len(self.rows)))}: {verdict}.</strong> {_sentence(reason)}"
                 for (verdict, reason), names in groups.items()
             ]
+            + [_failed(row, one) for row in self.rows for one in failures.of_row(row.printed, self.failed)]
         )
 
     def made(self) -> Any:
@@ -209,6 +219,15 @@ def says(number: int) -> Any:
         f"{own.iou - other.iou:.3f} points less."
     )
     return items([html.escape(line) for line in (place, better, counts, alike)])
+
+
+def _failed(row: TableRow, one: failures.Failure) -> str:
+    log = f" Its log: {one.log}." if one.log else ""
+    text = f"{one.cell.slug()}, on {one.when[:10]}: {one.error.rstrip('.')}.{log} Try it again with"
+    return (
+        f"<strong>{html.escape(title(row.printed))}: tried here and failed.</strong> {html.escape(text)} "
+        f"<code>{html.escape(one.command)}</code>"
+    )
 
 
 def _made(row: TableRow, ours: Ours) -> str:

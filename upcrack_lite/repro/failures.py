@@ -1,0 +1,113 @@
+"""Cells that were tried and failed: a small file each, so that a table page can say so.
+
+    results/failed/SLUG.json    which cell, when, by which command, the error in a line, the name of its log
+
+Git ignores the folder: a failure is of one machine, and goes away once the cell has a record.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.files import write_json
+from upcrack_lite.repro import cells
+from upcrack_lite.repro.cells import Cell
+from upcrack_lite.repro.published import Row
+
+FOLDER = "failed"
+LONGEST = 300  # letters of an error that are kept; the log has them all
+
+_CHAPTER = re.compile(r"^Chapter \S+ failed: (?:UserError: )?(.*)")  # as workflow/run_notebook.py says it
+_PATH = re.compile(r"(?<![\w.…/])(?!(?<=:)//)(?:[A-Za-z]:)?[\\/](?:[^\s\\/:'\"`,;]+[\\/])*([^\s\\/:'\"`,;]+)")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One cell that failed. key: as `Cell.key`; when: in UTC; error: one line; log: a file's name, or empty."""
+
+    key: dict[str, Any]
+    when: str
+    command: str
+    error: str
+    log: str
+
+    @property
+    def cell(self) -> Cell:
+        """The cell. Raises UserError where this version of the kit does not know its values."""
+        return Cell.from_key(self.key)
+
+
+def note(cell: Cell, results: Path | str, error: str, log: Path | str = "", command: str = "") -> Path:
+    """Write down that a cell failed; an earlier failure of the same cell is replaced.
+
+    error: one line; paths of this machine are cut down to their last name. log: only its name is kept. command: how
+    the cell can be tried again; empty takes `cell.command()`. Returns the file. Raises UserError when it cannot be
+    written.
+    """
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    failure = Failure(cell.key(), when, command or cell.command(), _line(error), Path(log).name)
+    path = Path(results) / FOLDER / f"{cell.slug()}.json"
+    write_json(path, asdict(failure))
+    return path
+
+
+def clear(cell: Cell, results: Path | str) -> None:
+    """Forget that a cell failed; nothing happens where it did not."""
+    (Path(results) / FOLDER / f"{cell.slug()}.json").unlink(missing_ok=True)
+
+
+def load_all(results: Path | str) -> list[Failure]:
+    """Read all failures under a folder of records, sorted by name; none where there is no such folder.
+
+    Raises UserError for a file that is no failure; it names the file.
+    """
+    found = []
+    for path in sorted((Path(results) / FOLDER).glob("*.json")):
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+            failure = Failure(**values)
+            if failure.cell.slug() != path.stem:
+                raise ValueError(f"it tells of {failure.cell.slug()}")
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, UserError) as error:
+            raise UserError(f"{path}: cannot be read as a failed cell ({error}); delete it") from None
+        found.append(failure)
+    return found
+
+
+def of_row(row: Row, some: Iterable[Failure]) -> list[Failure]:
+    """Those failures that belong to a printed row: its method and values, on its sets or on what stands for them."""
+    try:
+        method, values = cells.row_overrides(row.table, row.key)
+    except UserError:  # a method that the kit cannot train
+        return []
+    sets = cells.PAIRS[row.table]
+    allowed = [
+        {name, cells.STAND_INS.get(name, (name, name))[at], "synthetic"} for at, name in enumerate(sets)
+    ]
+    found = []
+    for failure in some:
+        cell = failure.cell
+        if cell.method != method or cell.train_set not in allowed[0] or cell.test_set not in allowed[1]:
+            continue
+        if Cell(method, cell.recipe, cell.scale, tuple(values.items())).overrides == cell.overrides:
+            found.append(failure)
+    return found
+
+
+def error_in(log: str) -> str:
+    """The line of a log that says what went wrong: what a chapter failed with, else the last line."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    chapter = [match[1] for line in lines if (match := _CHAPTER.match(line))]
+    return (chapter or lines or ["it ended without a message"])[-1]
+
+
+def _line(text: str) -> str:
+    line = _PATH.sub(lambda match: f"…/{match[1]}", " ".join(text.split()))
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"

@@ -1,0 +1,184 @@
+"""One cell of a table on a page: its training, its five metrics, its photos by name, and where it comes from.
+
+Without data a tiny cell is made from synthetic roads in a temporary folder. Its numbers mean nothing.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from upcrack_lite.metrics import METRICS, Confusion
+from upcrack_lite.repro import live, records
+from upcrack_lite.repro.cells import Cell
+from upcrack_lite.repro.plan import run_name
+from upcrack_lite.repro.tables import NAMES
+from upcrack_lite.show.figures import show, training_curves
+from upcrack_lite.show.plain_tables import great, items
+from upcrack_lite.show.style import LINES, styled
+
+
+class CellPage:
+    """One cell, made or found; the parameters are those of the notebook.
+
+    data_root: the folder of all sets; empty makes a tiny cell. max_steps: 0 trains to the end. vgg_weights: empty
+    takes the usual ones. The other arguments are as in `Cell` and `evaluate.run_cell`, and so are the errors.
+    """
+
+    def __init__(
+        self,
+        method: str = "upcracknet",
+        recipe: str = "paper",
+        scale: str = "lite",
+        train_set: str = "synthetic",
+        test_set: str = "synthetic",
+        seed: int = 0,
+        settings: Mapping[str, Any] | None = None,
+        data_root: Path | str = "",
+        runs: Path | str = "../../runs",
+        results: Path | str = "../../results",
+        **options: Any,
+    ) -> None:
+        from upcrack_lite.repro.evaluate import run_cell
+        from upcrack_lite.repro.runs import RunFolder
+
+        self.tiny = not str(data_root)
+        values = {**(live.TINY if self.tiny else {}), **(settings or {})}
+        self.cell = Cell(method, recipe, scale, tuple(values.items()), train_set, test_set, seed)
+        options = {name: value or None for name, value in options.items()}
+        options["allow_dirty"] = bool(options.get("allow_dirty")) or self.tiny
+        for name, usual in (("device", "auto"), ("precision", "32-true")):
+            options[name] = options.get(name) or usual
+        if self.tiny:
+            options["max_steps"] = options.get("max_steps") or live.STEPS
+        start = time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            if self.tiny:
+                data_root, runs, results = folder, Path(folder) / "runs", Path(folder) / "results"
+            path = run_cell(self.cell, data_root, runs, results, progress=False, **options)
+            self.record, arrays = records.load(path), records.arrays_of(path)
+            run = Path(runs) / run_name(self.cell, options.get("max_steps"))
+            self.log = RunFolder.open(run).log() if RunFolder.is_run(run) else []
+        self.scores = records.scores(self.record, arrays)
+        self.seconds = time.perf_counter() - start
+
+    def what(self) -> Any:
+        """Which cell this is, and a warning where its numbers mean nothing."""
+        lines = [f"The cell: <code>{html.escape(self.cell.slug())}</code>"]
+        lines.append(f"Made by <code>{html.escape(self.record.command)}</code>")
+        if self.record.train.max_steps is not None:
+            lines.append(
+                f"<strong>These numbers mean nothing:</strong> training was cut short at {self.record.train.steps} "
+                f"steps{', and the network is tiny' if self.tiny else ''}."
+            )
+        return items(lines)
+
+    def curves(self) -> Any:
+        """The losses of the training, from the run's log; a sentence where the run is not there."""
+        if not self.log:
+            return items(["The run is not on this machine; its record counts without it."])
+        first, last = self.log[0], self.log[-1]
+        alt = f"Losses, a point for each epoch, {len(self.log)} in all; {last['steps']:.0f} steps."
+        ends = [
+            f"{name} from {first[name]:.3f} to {last[name]:.3f}"
+            for name in ("mae", "ssim", "d")
+            if name in last
+        ]
+        return show(training_curves(self.log), f"{alt} {'; '.join(ends)}.")
+
+    def metrics(self) -> Any:
+        """The five metrics with their intervals, and what else the record gives."""
+        got = self.scores
+        lines = []
+        for name in METRICS:
+            low, high = got["interval_95"][name]
+            lines.append(
+                {"": NAMES[name], "value": _number(got[name]), "interval": f"{low:.2f} to {high:.2f}"}
+            )
+        note = (
+            f"In percent, over all pixels of {got['images']} photos; {got['crack_share']:.3f} % of them are crack. "
+            "The interval is the 95 % bootstrap over photos. "
+            f"Beside these: tolerance F1 {_number(got['tolerance_f1'])}, "
+            f"clDice {_number(got['cldice'])}, average precision {_number(got['smoothed']['average_precision'])}."
+        )
+        labels = {"value": "value", "interval": "95 % interval"}
+        return great("The cell's record", lines)(labels, {}, note, "one-cell")
+
+    def photo_f1(self) -> dict[str, float]:
+        """F1 of each photo in percent; nan where the photo has no crack and none was found."""
+        return {i.name: Confusion(i.tp, i.fp, i.fn, i.tn).f1 for i in self.record.images}
+
+    def photos(self) -> Any:
+        """How F1 is spread over the photos."""
+        values = [value for value in self.photo_f1().values() if not math.isnan(value)]
+        if not values:
+            return items(["No photo has a crack, and none was found."])
+        quarter, middle, three = np.percentile(values, [25, 50, 75])
+        alt = f"Histogram of F1 over {len(values)} photos. A quarter has less than {quarter:.1f} %, half less than "
+        return show(_histogram(values), f"{alt}{middle:.1f} %, three quarters less than {three:.1f} %.")
+
+    def extremes(self, count: int = 3) -> Any:
+        """The best and the worst photos by F1, by name; no photo is shown."""
+        known = {name: value for name, value in self.photo_f1().items() if not math.isnan(value)}
+        ranked = sorted(known, key=lambda name: (-known[name], name))
+
+        def named(some: list[str]) -> str:
+            return (
+                ", ".join(f"<code>{html.escape(name)}</code> ({known[name]:.1f} %)" for name in some)
+                or "none"
+            )
+
+        lines = [f"Best: {named(ranked[:count])}", f"Worst: {named(ranked[::-1][:count])}"]
+        if left := len(self.record.images) - len(known):
+            lines.append(f"Without crack, and none found: {left}; their F1 is undefined.")
+        return items(lines)
+
+    def provenance(self) -> Any:
+        """Commit, versions, device and seconds of training and test, and the digests of what went in."""
+        record, lines = self.record, []
+        for what, one in (
+            ("Trained", record.environment.training),
+            ("Tested", record.environment.evaluation),
+        ):
+            commit = one.get("commit") or {}
+            state = {True: ", changed since", False: "", None: ""}[commit.get("dirty")]
+            versions = ", ".join(
+                f"{name} {one[name]}" for name in ("kit", "python", "torch") if one.get(name)
+            )
+            device = one.get("used_device") or one.get("device") or "unknown"
+            lines.append(
+                f"{what} at commit <code>{str(commit.get('id'))[:12]}</code>{state}; {versions}; on {device}"
+            )
+        lines.append(
+            f"Training: {record.train.crops} crops, {record.train.epochs} epochs, {record.train.steps} steps, "
+            f"{record.train.seconds:.0f} s, best epoch {record.train.best_epoch}, precision {record.train.precision}"
+        )
+        lines.append(f"Test: {record.test.images} photos, from {record.started} to {record.finished}")
+        digests = {
+            "crops": record.train.crops_sha256,
+            "test set": record.test.digest,
+            "code": record.code_sha256,
+        }
+        lines.append("; ".join(f"{name} <code>{value[:12]}</code>" for name, value in digests.items()))
+        return items([f"{line}." for line in lines])
+
+
+@styled
+def _histogram(values: list[float]) -> Figure:
+    fig, axis = plt.subplots(figsize=(6.5, 2.6))
+    axis.hist(values, np.linspace(0, 100, 21), color=LINES[0], edgecolor="white")
+    axis.set(xlabel="F1 of a photo, %", ylabel="photos", xlim=(0, 100))
+    return fig
+
+
+def _number(value: float) -> str:
+    return "undefined" if math.isnan(value) else f"{value:.2f}"

@@ -1,0 +1,79 @@
+"""Run one job of the sweep: its output goes to a log, and a failure is written down for the table pages.
+
+    python workflow/sweep_job.py --results results --log job.log --cell KEY [--cell KEY ...] -- COMMAND ...
+
+KEY is `Cell.key()` and `command`, as JSON. A training that fails is a failure of each cell that waits for it.
+Ctrl-C is no failure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from upcrack_lite.repro import failures
+from upcrack_lite.repro.cells import Cell
+
+
+class Stopped(Exception):
+    """Somebody asked this job to end: the cluster at its time limit, or a user."""
+
+
+def _stop(number: int, frame: object) -> None:
+    raise Stopped(f"stopped from outside ({signal.Signals(number).name}): a time limit, or somebody's wish")
+
+
+def run(words: list[str], log: Path, threads: int) -> str:
+    """Run a command with its output in `log`; return what went wrong, empty if nothing did."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}  # no more than the job was given
+    with log.open("wb") as file:
+        job = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT, env=environment)
+        try:
+            status = job.wait()
+        except (Stopped, KeyboardInterrupt):
+            job.terminate()
+            job.wait()
+            raise
+    if status == 0:
+        return ""
+    if status < 0:
+        return f"killed by {signal.Signals(-status).name}; most often the memory was too small"
+    return failures.error_in(log.read_text(encoding="utf-8", errors="replace"))
+
+
+def main() -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--results", type=Path, required=True)
+    parser.add_argument("--log", type=Path, required=True)
+    parser.add_argument("--cell", action="append", required=True, metavar="KEY")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("words", nargs="+")
+    args = parser.parse_args()
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        error = run(args.words, args.log, args.threads)
+    except Stopped as stopped:
+        error = str(stopped)
+    except KeyboardInterrupt:
+        return 130
+    if not error:
+        return 0
+    for key in args.cell:
+        values = json.loads(key)
+        command = values.pop("command")
+        cell = Cell.from_key(values)
+        failures.note(cell, args.results, error, args.log, command)
+        print(f"failed: {cell.slug()}: {error}", file=sys.stderr)
+    print(f"  the whole log: {args.log}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
