@@ -1,0 +1,87 @@
+"""What a compared method is: a network with its loss, and where its structure comes from. Chapter: the methods.
+
+Two kinds learn. A *supervised* network gives logits of the crack class, and learns from crack masks. An
+*unsupervised* one restores undamaged road, and scores a photo by what it cannot restore. Both are built by name
+from `registry.METHODS`, so that a new method is trained, tested and shown by being registered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+STRATEGIES = ("general_supervised", "crack_supervised", "unsupervised")
+"""Training strategies, as the paper's tables name them."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A compared method.
+
+    Attributes:
+        name: its key in the tables; title: as the paper writes it.
+        strategy: one of `STRATEGIES`.
+        build: makes the network for a width factor in (0, 1]; 1 is full width.
+        parameters: millions at full width, in the source named by `source`; the test allows `tolerance`, a share.
+        multiple: sides of the input are padded to a multiple of this.
+        encoder: which pre-trained weights can start it: "imagenet" (the library's own download), "vgg16" (a local
+            file), or "none".
+        source: where its structure is taken from.
+        chosen: where paper and source are silent or differ, and what the kit took; one sentence each.
+    """
+
+    name: str
+    title: str
+    strategy: str
+    build: Callable[[float], nn.Module]
+    parameters: float
+    tolerance: float
+    multiple: int
+    encoder: str
+    source: str
+    chosen: tuple[str, ...] = ()
+
+
+class Supervised(nn.Module):
+    """A network that gives crack logits. A subclass implements `outputs`, and `loss` where it has its own."""
+
+    multiple = 32  # of the input's sides
+
+    def outputs(self, image: torch.Tensor) -> list[torch.Tensor]:
+        """All logits of an image ``(N, 3, H, W)`` in [-1, 1], the one that counts first, each ``(N, 1, H, W)``.
+
+        H and W are multiples of `multiple`. Side outputs follow; in eval mode they may be left out.
+        """
+        raise NotImplementedError
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
+        """Logits ``(N, 1, H, W)`` of an image of any size; in training mode a list of all outputs."""
+        height, width = image.shape[-2:]
+        right, below = -width % self.multiple, -height % self.multiple
+        mode = "reflect" if right < width and below < height else "replicate"
+        padded = functional.pad(image, (0, right, 0, below), mode=mode) if right or below else image
+        found = [logits[..., :height, :width] for logits in self.outputs(padded)]
+        return found if self.training else found[0]
+
+    def loss(self, outputs: list[torch.Tensor], crack_mask: torch.Tensor) -> torch.Tensor:
+        """Mean binary cross entropy of the first output, plus 0.4 times that of each side output.
+
+        crack_mask: float ``(N, 1, H, W)``, 1 = crack. Two classes under softmax with cross entropy are the same model
+        as one logit under a sigmoid.
+        """
+        main, *sides = (functional.binary_cross_entropy_with_logits(one, crack_mask) for one in outputs)
+        return main + 0.4 * sum(sides) if sides else main
+
+
+def scaled(channels: int, width: float, least: int = 4, step: int = 4) -> int:
+    """A number of channels at a width factor, a multiple of `step` and at least `least`."""
+    return max(least, round(channels * width / step) * step)
+
+
+def up_to(logits: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Enlarge a map to the height and width of another, bilinear."""
+    return functional.interpolate(logits, size=like.shape[-2:], mode="bilinear", align_corners=False)
