@@ -1,0 +1,367 @@
+"""The paper's Figures 1 to 4: what is drawn is what was traced, and which photos are shown follows from rules."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_rgb
+from small_records import small_values
+
+from upcrack_lite.discriminator import Discriminator
+from upcrack_lite.errors import UserError
+from upcrack_lite.files import write_image
+from upcrack_lite.generator import Generator
+from upcrack_lite.metrics import Confusion
+from upcrack_lite.repro import examples, records
+from upcrack_lite.repro import failure_cases as failures
+from upcrack_lite.repro.cells import Cell
+from upcrack_lite.show import drawing, paper_figures
+from upcrack_lite.show import pipeline as drawn
+from upcrack_lite.show.style import PALETTE, WIDTH
+
+SIZE = 64
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+def words(fig) -> list[str]:
+    return [text.get_text() for text in fig.findobj(mpl.text.Text)]
+
+
+# Figure 1
+
+
+@pytest.mark.parametrize(("width", "size"), [(4, 32), (6, 64)])
+def test_the_trace_is_what_the_modules_do(width, size):
+    traced = drawing.trace(drawing.sized("paper", "lite", width, size))
+    depth = traced.preset.depth
+    g, d = Generator(width, depth), Discriminator(width)
+    image = torch.zeros(1, 3, size, size)
+    assert traced.steps["restored"] == tuple(g(image).shape[1:])
+    assert traced.steps["logits"] == tuple(d(image, image).shape[1:])
+    assert traced.g_parameters == sum(p.numel() for p in g.parameters())
+    assert traced.d_parameters == sum(p.numel() for p in d.parameters())
+    assert sum(level.parameters for level in traced.encoder + traced.decoder) == traced.g_parameters
+    x = image
+    for module, level in zip(g.encoder, traced.encoder, strict=True):
+        assert level.into == tuple(x.shape[1:])
+        x = module(x)
+        assert level.out == tuple(x.shape[1:])
+    assert traced.decoder[0].into == tuple(x.shape[1:])
+    assert traced.steps["mask"] == (1, size, size)
+    assert traced.steps["crack mask"] == (1, 256, 256)
+
+
+def test_the_paper_s_network_is_traced_without_its_weights():
+    traced = drawing.trace(drawing.sized())
+    assert traced.g_parameters == 54_419_459  # counted by hand in chapter 5
+    assert traced.steps["logits"] == (1, 30, 30)
+    assert traced.skips == tuple((6 - i, i) for i in range(7)), "each size but the smallest and the largest"
+
+
+def test_sized_keeps_the_values_in_step():
+    chosen = drawing.sized("paper", "full", 32, 128)
+    assert (chosen.width, chosen.disc_width, chosen.size, chosen.depth) == (32, 32, 128, 7)
+    assert chosen.mask_cells == (64, 32, 16)
+    assert chosen.load_size == 143
+    assert drawing.sized("released").overrides() == {}
+    for size in (16, 100):
+        with pytest.raises(UserError, match=f"size must be a power of 2 from 32 on, got {size}"):
+            drawing.sized(size=size)
+
+
+def blank_pictures() -> dict[str, np.ndarray]:
+    made = {name: np.zeros((8, 8, 3), np.uint8) for name in drawn.PICTURES}
+    made |= {name: np.zeros((8, 8), bool) for name in ("mask", "crack mask")}
+    return made | {name: np.zeros((8, 8), np.float32) for name in ("error map", "smoothed")}
+
+
+@pytest.mark.parametrize(("width", "size"), [(4, 32), (64, 256)])
+def test_the_figure_says_what_was_traced(width, size):
+    traced = drawing.trace(drawing.sized("paper", "full", width, size))
+    fig = drawn.pipeline(traced, blank_pictures())
+    shown = words(fig)
+    for shape in traced.steps.values():
+        assert any(drawn.shape_text(shape) in text for text in shown)
+    for count in (traced.g_parameters, traced.d_parameters):
+        assert any(f"{count:,}" in text for text in shown)
+    maps = [traced.encoder[0].into] + [s.out for s in (*traced.encoder, *traced.decoder)]
+    for number in {n for shape in maps for n in shape[:2]}:
+        wanted = sum(number == n for shape in maps for n in shape[:2])
+        assert shown.count(str(number)) >= wanted, f"{number} stands at every bar that has it"
+    dotted = [line for line in fig.findobj(mpl.lines.Line2D) if line.get_linestyle() == "--"]
+    assert len(dotted) == len(traced.skips)
+    alt = drawn.in_words(traced)
+    assert f"{traced.g_parameters:,}" in alt
+    assert f"{len(traced.skips)} skip connections" in alt
+
+
+def test_no_word_of_the_pipeline_leaves_the_sheet_or_gets_too_small():
+    fig = drawn.pipeline(drawing.trace(drawing.sized()), blank_pictures())
+    fig.canvas.draw()
+    width, height = fig.bbox.width, fig.bbox.height
+    for text in fig.findobj(mpl.text.Text):
+        if text.get_text() and text.get_visible() and text.axes is not None and text.get_text().strip():
+            box = text.get_window_extent()
+            assert 0 <= box.x0 <= box.x1 <= width, text.get_text()
+            assert 0 <= box.y0 <= box.y1 <= height, text.get_text()
+            assert text.get_fontsize() >= 9, "letters of 9 pt are about 7 px high on a phone"
+
+
+def test_the_pipeline_names_the_pictures_it_lacks():
+    made = blank_pictures()
+    del made["smoothed"]
+    with pytest.raises(UserError, match="also needs the pictures smoothed"):
+        drawn.pipeline(drawing.trace(drawing.sized("paper", "lite", 4, 32)), made)
+
+
+def test_pictures_of_the_pipeline():
+    rng = np.random.default_rng(0)
+    road, photo = rng.integers(0, 256, (2, 256, 256, 3), dtype=np.uint8)
+    made = examples.pipeline_pictures(examples.open_run(), road, photo, seed=3)
+    assert set(made) == set(drawn.PICTURES)
+    hole = ~made["mask"]
+    assert (made["masked"][hole] == 0).all(), "a hole is black"
+    assert (made["masked"][~hole] == made["image"][~hole]).all()
+    assert made["crack mask"].shape == made["smoothed"].shape == (256, 256)
+
+
+# Figures 2 and 3
+
+
+def row(heading="a photo", **masks) -> paper_figures.Row:
+    """A gray photo of 4 × 4 px whose upper left quarter is crack."""
+    crack_mask = np.zeros((4, 4), bool)
+    crack_mask[:2, :2] = True
+    masks = masks or {"a": np.roll(crack_mask, 1, axis=1)}
+    return paper_figures.Row("img", heading, np.full((4, 4, 3), 90, np.uint8), crack_mask, masks)
+
+
+def test_each_case_has_exactly_its_color():
+    picture = paper_figures.painted(row(), "a")
+    for (y, x), case in {(0, 1): "tp", (0, 2): "fp", (0, 0): "fn"}.items():
+        assert tuple(picture[y, x] / 255) == pytest.approx(to_rgb(PALETTE[case]))
+    rest = picture[3, 3].tolist()
+    assert len(set(rest)) == 1
+    assert rest[0] > 150, "the photo below is pale"
+    with pytest.raises(UserError, match="no mask by 'b'; it has a"):
+        paper_figures.painted(row(), "b")
+
+
+@pytest.mark.parametrize("methods", [1, 2, 5])
+def test_the_grid_shows_every_photo_and_method(methods):
+    names = [f"method {i}" for i in range(methods)]
+    rows = [row(f"row {k}", **dict.fromkeys(names, np.eye(4, dtype=bool))) for k in range(2)]
+    fig = paper_figures.grid(rows)
+    pictures = [axis for axis in fig.axes if axis.get_images()]
+    assert len(pictures) == 2 * (2 + methods)
+    shown = words(fig)
+    assert {"row 0", "row 1", "found (TP)", "false alarm (FP)", "missed (FN)"} <= set(shown)
+    assert sum(text.startswith("method 0: F1 50 %") for text in shown) == 2
+    boxes = [axis.get_position() for axis in pictures]
+    for number, box in enumerate(boxes):
+        assert 0 <= box.x0 < box.x1 <= 1.0001
+        assert 0 <= box.y0 < box.y1 <= 1
+        assert box.width * WIDTH > 1.5, "at most four beside each other"
+        assert not [other for other in boxes[:number] if box.overlaps(other)]
+    if methods == 1:
+        painted = pictures[2].get_images()[0].get_array()
+        assert (painted == paper_figures.painted(rows[0], "method 0")).all()
+
+
+def test_a_grid_needs_rows_with_the_same_methods():
+    with pytest.raises(UserError, match="no photo to show"):
+        paper_figures.grid([])
+    other = row(b=np.eye(4, dtype=bool))
+    with pytest.raises(UserError, match="the same methods"):
+        paper_figures.grid([row(), other])
+
+
+def test_words_and_scores_of_a_grid():
+    assert "img: a precision 50 %, recall 50 %, F1 50 %." in paper_figures.in_words([row()])
+    empty = row(a=np.zeros((4, 4), bool))
+    assert "precision undefined, recall 0 %" in paper_figures.in_words([empty])
+    (line,) = paper_figures.scores([row()])
+    assert (line["photo"], line["method"], line["F1 %"]) == ("img", "a", 50)
+
+
+def test_a_long_name_loses_its_middle():
+    short = paper_figures._fitting("20160222_081011_1921_361_and_more", 1.58)
+    assert short.startswith("20160222")
+    assert short.endswith("more")
+    assert len(short) * 0.082 <= 1.58
+
+
+def test_photos_at_quantiles():
+    scores = [30.0, float("nan"), 10.0, 50.0, 20.0, 40.0]
+    assert examples.at_quantiles(scores) == [(0.1, 2), (0.3, 4), (0.5, 0), (0.7, 5), (0.9, 3)]
+    assert examples.at_quantiles(list(range(101))) == [(q, round(100 * q)) for q in examples.QUANTILES]
+    assert examples.at_quantiles([5.0, 5.0], (0, 1)) == [(0, 0), (1, 1)], "equal scores keep their order"
+    assert examples.at_quantiles([7.0]) == [(0.1, 0)], "no photo twice"
+    with pytest.raises(UserError, match="no photo has a score"):
+        examples.at_quantiles([float("nan")])
+    with pytest.raises(UserError, match="between 0 and 1"):
+        examples.at_quantiles([1.0], (1.2,))
+
+
+def test_synthetic_photos_depend_on_the_seed_alone():
+    few, many = examples.find(["deepcrack"], count=2, seed=1), examples.find(["deepcrack"], seed=1)
+    assert (few.name, few.note, few.real, len(many)) == ("synthetic", "", False, examples.ROADS)
+    assert (few.read(1)[0] == many.read(1)[0]).all()
+    assert few.names == many.names[:2]
+    with pytest.raises(UserError, match="count must be 0"):
+        examples.find(["deepcrack"], count=-1)
+
+
+def test_photos_from_a_folder(tmp_path):
+    with pytest.raises(UserError, match="there is no such folder of data sets"):
+        examples.find(["crack500"], tmp_path / "none")
+    missing = examples.find(["crack500", "crack500_heldout"], tmp_path, count=1)
+    assert missing.name == "synthetic"
+    assert "holds none of crack500, crack500_heldout" in missing.note
+    assert f"upcrack data fetch crack500 --root {tmp_path}" in missing.note
+    for place, value in enumerate((80, 160)):
+        photo, crack_mask = np.full((30, 40, 3), value, np.uint8), np.zeros((30, 40), np.uint8)
+        crack_mask[:15] = 255
+        write_image(tmp_path / "own" / "image" / f"p{place}.png", photo)
+        write_image(tmp_path / "own" / "mask" / f"p{place}.png", crack_mask)
+    found = examples.find(["crack500", "own"], tmp_path)
+    assert (found.names, found.real, found.note) == (("p0", "p1"), True, "")
+    photo, crack_mask = found.read(1)
+    assert photo.shape == (30, 40, 3)
+    assert photo[0, 0, 0] == 160
+    assert crack_mask.shape == (256, 256)
+    assert crack_mask[:127].all()
+    assert not crack_mask[129:].any()
+    (counts, _) = examples.counted(found, lambda photo: np.ones((256, 256), bool))
+    assert counts.recall == 100
+    assert examples.find(["own"], tmp_path, count=1).names == ("p0",)
+
+
+def test_which_roads_a_run_knows():
+    run = examples.open_run()
+    assert "synthetic roads only" in examples.trained_on(run)
+    run.manifest["data"] = {"name": "deepcrack_undamaged"}
+    assert examples.trained_on(run) == "The generator was trained on the crops of deepcrack_undamaged."
+
+
+def test_counts_from_a_record(tmp_path):
+    run = examples.open_run()
+    values, arrays = small_values(Cell(), n=3)
+    values["train"]["checkpoint_sha256"] = hashlib.sha256(
+        (run.path / "checkpoint.safetensors").read_bytes()
+    ).hexdigest()
+    values["arrays"]["sha256"] = hashlib.sha256(records.pack(arrays)).hexdigest()
+    path = records.save(records.make(values), arrays, tmp_path)
+    photos = examples.Photos("small", ("photo_2", "photo_0"))
+    read = examples.recorded(path, photos, run)
+    for counts, place in zip(read, (2, 0), strict=True):
+        image = values["images"][place]
+        assert counts == Confusion(image["tp"], image["fp"], image["fn"], image["tn"])
+    with pytest.raises(UserError, match="was made with seed 0, not 1"):
+        examples.recorded(path, photos, run, seed=1)
+    with pytest.raises(UserError, match="no counts for 1 of the 2 photos of small, such as other"):
+        examples.recorded(path, examples.Photos("small", ("photo_1", "other")), run)
+    values["train"]["checkpoint_sha256"] = "3" * 64
+    path = records.save(records.make(values), arrays, tmp_path)
+    with pytest.raises(UserError, match="is the record of another run"):
+        examples.recorded(path, photos, run)
+
+
+# Figure 4
+
+
+def planted(marked=(), crack=(slice(30, 33), slice(0, SIZE)), dark=None, name="photo") -> failures.Facts:
+    """Facts of a 64 × 64 photo: a crack, marked places, a dark place; each a pair of slices."""
+    image = np.random.default_rng(0).integers(120, 140, (SIZE, SIZE, 1), dtype=np.uint8).repeat(3, 2)
+    crack_mask, predicted = np.zeros((2, SIZE, SIZE), bool)
+    if crack:
+        crack_mask[crack] = True
+    if dark:
+        image[dark] = 40
+    for place in marked:
+        predicted[place] = True
+    return failures.measure(name, image, predicted, crack_mask)
+
+
+ON = (slice(30, 33), slice(0, SIZE))
+CORNER = (slice(0, 16), slice(0, 16))
+CASES = {
+    "fine": (planted([ON]), set()),
+    "missed": (planted([(slice(30, 33), slice(0, 16))]), {"missed", "thin"}),
+    "alarm": (planted([ON, (slice(0, 24), slice(0, SIZE))]), {"false_alarm"}),
+    "dark": (planted([ON, CORNER], dark=CORNER), {"dark"}),
+    "bright": (planted([ON, CORNER]), set()),
+    "wide": (planted([(slice(27, 37), slice(0, SIZE))]), {"wide"}),
+    "broad and missed": (
+        planted([(slice(20, 22), slice(0, SIZE))], (slice(20, 40), slice(0, SIZE))),
+        {"missed"},
+    ),
+    "no crack": (planted([CORNER], crack=None), set()),
+    "nothing at all": (planted([], crack=None), set()),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_planted_failures_are_found_by_their_rules(case):
+    facts, kinds = CASES[case]
+    assert {kind.key for kind in failures.KINDS if kind.fails(facts)} == kinds
+
+
+def test_facts_of_a_planted_photo():
+    facts = planted([(slice(30, 33), slice(0, 32)), (slice(33, 35), slice(0, SIZE)), CORNER], dark=CORNER)
+    assert facts.crack == 100 * 3 / 64
+    assert facts.recall == 50
+    assert facts.false_alarm == pytest.approx((128 + 256) / 192)
+    assert facts.outline == pytest.approx(128 / 192), "the corner is farther away than 5 px"
+    assert facts.apart == pytest.approx(100 * 256 / 64**2)
+    assert facts.dark == 100
+    assert facts.width == pytest.approx(3, abs=0.3)
+    assert facts.line_recall == pytest.approx(50, abs=3)
+    empty = planted([], crack=None)
+    assert all(np.isnan(value) for value in (empty.recall, empty.false_alarm, empty.line_recall, empty.dark))
+
+
+def test_failures_are_counted_and_the_worst_is_shown_once():
+    worse = planted([(slice(30, 33), slice(0, 4))], name="worse")
+    photos = [facts for facts, _ in CASES.values()] + [worse]
+    counts = {line["kind"]: (line["asked"], line["failing"]) for line in failures.table(photos)}
+    assert counts["missed crack"] == (8, 3), "photos without a crack are not asked"
+    assert counts["drawn too wide"][1] == 1
+    chosen = failures.worst(photos)
+    names = list(CASES)
+    assert [(kind.key, index) for kind, index in chosen] == [
+        ("missed", len(names)),
+        ("false_alarm", names.index("alarm")),
+        ("thin", names.index("missed")),  # the worst one was taken by the kind before
+        ("dark", names.index("dark")),
+        ("wide", names.index("wide")),
+    ]
+    kind, index = chosen[0]
+    assert kind.told(photos[index]) == "recall 6 %"
+    assert failures.worst(photos[:1]) == []
+
+
+def test_limits_are_in_the_rules():
+    for kind in failures.KINDS:
+        numbers = re.findall(r"\d+(?:\.\d+)?", kind.rule)
+        words_of = {50.0: "half", 1.0: "larger than"}
+        assert f"{kind.limit:g}" in numbers or words_of.get(kind.limit, "?") in kind.rule, kind.key
+
+
+def test_measure_refuses_what_does_not_fit():
+    mask, image = np.zeros((8, 8), bool), np.zeros((8, 8, 3), np.uint8)
+    with pytest.raises(UserError, match="x: both masks must be bool and of one shape"):
+        failures.measure("x", image, mask, np.zeros((8, 9), bool))
+    with pytest.raises(UserError, match="x: the photo must be uint8"):
+        failures.measure("x", image[:4], mask, mask)
