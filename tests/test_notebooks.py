@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 ONE_CELL = ROOT / "notebooks/tables/one_cell.ipynb"
 TABLES = sorted((ROOT / "notebooks/tables").glob("table_*.ipynb"))
-NOTEBOOKS = [*CHAPTERS, ONE_CELL, *TABLES]
+FIGURES = sorted((ROOT / "notebooks/figures").glob("*.ipynb"))
+NOTEBOOKS = [*CHAPTERS, ONE_CELL, *TABLES, *FIGURES]
 # What every table page takes, whichever table it shows.
 TABLE_PARAMETERS = {
     "recipe": "paper",

@@ -21,6 +21,7 @@ from upcrack_lite.metrics import Confusion
 from upcrack_lite.repro import examples, records
 from upcrack_lite.repro import failure_cases as failures
 from upcrack_lite.repro.cells import Cell
+from upcrack_lite.roads.synthetic import synthetic_road
 from upcrack_lite.show import drawing, paper_figures
 from upcrack_lite.show import pipeline as drawn
 from upcrack_lite.show.style import PALETTE, WIDTH
@@ -219,6 +220,9 @@ def test_synthetic_photos_depend_on_the_seed_alone():
     assert (few.name, few.note, few.real, len(many)) == ("synthetic", "", False, examples.ROADS)
     assert (few.read(1)[0] == many.read(1)[0]).all()
     assert few.names == many.names[:2]
+    asphalt = examples.find(["crack500"], count=2, seed=1, surface="asphalt")
+    assert asphalt.names[0].startswith("asphalt_")
+    assert (asphalt.read(0)[0] == synthetic_road(256, [examples.FIRST_SEED + 1, 0], "asphalt")[0]).all()
     with pytest.raises(UserError, match="count must be 0"):
         examples.find(["deepcrack"], count=-1)
 
@@ -228,8 +232,9 @@ def test_photos_from_a_folder(tmp_path):
         examples.find(["crack500"], tmp_path / "none")
     missing = examples.find(["crack500", "crack500_heldout"], tmp_path, count=1)
     assert missing.name == "synthetic"
-    assert "holds none of crack500, crack500_heldout" in missing.note
-    assert f"upcrack data fetch crack500 --root {tmp_path}" in missing.note
+    assert "holds no crack500 and no crack500_heldout" in missing.note
+    assert "`upcrack data fetch crack500`" in missing.note
+    assert str(tmp_path) not in missing.note, "a page holds no path of a machine"
     for place, value in enumerate((80, 160)):
         photo, crack_mask = np.full((30, 40, 3), value, np.uint8), np.zeros((30, 40), np.uint8)
         crack_mask[:15] = 255

@@ -48,7 +48,7 @@ class Photos:
         names: one name a photo.
         note: what a reader must know about the choice, as a sentence; empty where there is nothing to say.
         pairs: the files; empty for synthetic roads.
-        seed: of the synthetic roads.
+        seed, surface: of the synthetic roads, as in `synthetic_road`.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Photos:
     note: str = ""
     pairs: tuple[Pair, ...] = ()
     seed: int = 0
+    surface: str | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -73,11 +74,17 @@ class Photos:
         if self.pairs:
             photo, crack_mask = read_pair(self.pairs[index])
         else:
-            photo, crack_mask = synthetic_road(TABLE_SIZE, [self.seed, index])
+            photo, crack_mask = synthetic_road(TABLE_SIZE, [self.seed, index], self.surface)
         return photo, resize_mask(crack_mask, TABLE_SIZE)
 
 
-def find(wanted: Sequence[str], data_root: Path | str = "", count: int = 0, seed: int = 0) -> Photos:
+def find(
+    wanted: Sequence[str],
+    data_root: Path | str = "",
+    count: int = 0,
+    seed: int = 0,
+    surface: str | None = None,
+) -> Photos:
     """Find the first of the wanted test sets that is in `data_root`, or draw synthetic roads.
 
     Args:
@@ -85,7 +92,7 @@ def find(wanted: Sequence[str], data_root: Path | str = "", count: int = 0, seed
         data_root: the folder of all sets; empty: synthetic roads. Where it holds none of the wanted sets the
             roads are synthetic, too, and the note says so and names the command that fetches the first set.
         count: photos to take, the first by name; 0 takes a whole set, or 60 synthetic roads.
-        seed: of the synthetic roads.
+        seed, surface: of the synthetic roads; surface is "asphalt", "concrete" or None for both.
 
     Raises:
         UserError: no such folder, a negative count, or a set whose files are not as its manifest says.
@@ -103,17 +110,13 @@ def find(wanted: Sequence[str], data_root: Path | str = "", count: int = 0, seed
             if (root / name).is_dir():
                 found = test_set(name, root).pairs[: count or None]
                 return Photos(name, tuple(pair.name for pair in found), pairs=found)
-        note = (
-            f"{root} holds none of {', '.join(wanted)}, so these are synthetic roads. "
-            f"Get the photos with `upcrack data fetch {wanted[0]} --root {root}`."
+        note = (  # no path: what a page says should be true on every machine
+            f"data_root holds no {' and no '.join(wanted)}, so these are synthetic roads. "
+            f"`upcrack data fetch {wanted[0]}` gets the photos, or says how to."
         )
     first = FIRST_SEED + seed
-    return Photos(
-        "synthetic",
-        tuple(f"synthetic_{first}_{index:05d}" for index in range(count or ROADS)),
-        note,
-        seed=first,
-    )
+    names = tuple(f"{surface or 'synthetic'}_{first}_{index:05d}" for index in range(count or ROADS))
+    return Photos("synthetic", names, note, seed=first, surface=surface)
 
 
 def open_run(run_folder: Path | str = "") -> RunFolder:

@@ -120,14 +120,14 @@ def in_words(rows: Sequence[Row]) -> str:
 
 
 def scores(rows: Sequence[Row]) -> list[dict[str, str | float]]:
-    """One line for each photo and method, for a table: precision, recall, F1, IoU and crack share in percent."""
+    """One line for each photo and method, for a table: scores, and the crack's share of the pixels, in percent."""
     table = []
     for row in rows:
         for method, mask in row.masks.items():
             counts = Confusion.of(mask, row.crack_mask)
             line: dict[str, str | float] = {"photo": row.name, "method": method}
             line |= {"precision %": counts.precision, "recall %": counts.recall, "F1 %": counts.f1}
-            table.append(line | {"IoU %": counts.iou, "crack % of pixels": counts.crack_share})
+            table.append(line | {"IoU %": counts.iou, "crack %": counts.crack_share})
     return table
 
 
