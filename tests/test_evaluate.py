@@ -15,11 +15,12 @@ import torch
 from upcrack_lite import cli, cli_record
 from upcrack_lite.errors import UserError
 from upcrack_lite.photos import detect_folder
-from upcrack_lite.repro import cell_data, records, runs
+from upcrack_lite.repro import cell_data, failures, records, runs
 from upcrack_lite.repro.cell_data import training_crops
 from upcrack_lite.repro.cells import Cell
 from upcrack_lite.repro.code_digest import CODE, code_digest
-from upcrack_lite.repro.evaluate import evaluate, run_cell
+from upcrack_lite.repro.evaluate import evaluate, run_cell, train_cell
+from upcrack_lite.repro.plan import Plan
 from upcrack_lite.repro.runs import RunFolder
 from upcrack_lite.roads import manifest as manifests
 from upcrack_lite.roads.crop_folder import write_crops
@@ -96,6 +97,13 @@ def small_cell(cell: Cell, root: Path, **options) -> Path:
     """Train and test with everything beside the data."""
     options = {"progress": False, "device": "cpu"} | options
     return run_cell(cell, root, root.parent / "runs", root.parent / "results", **options)
+
+
+def plan_of(root: Path, **options) -> Plan:
+    """The plan of a sweep with the folders of `small_cell`."""
+    usual = {"device": "cpu", "precision": "32-true", "vgg_weights": None, "max_steps": None}
+    places = (root, *(root.parent / name for name in ("runs", "results", "state")))
+    return Plan({}, (), *places, options=usual | {"allow_dirty": False} | options)
 
 
 # --- The numbers ---------------------------------------------------------------------------------------------
@@ -291,9 +299,12 @@ def test_a_cell_is_trained_tested_and_recorded_once(data, clean, monkeypatch):
 @pytest.mark.parametrize("change", ["code", "test set", "crops", "run", "again"])
 def test_what_has_changed_is_tested_again(data, clean, monkeypatch, change):
     path = small_cell(tiny(), data)
+    planned = plan_of(data)
+    assert planned.is_done(tiny())
     options = {}
     if change == "code":
-        monkeypatch.setattr("upcrack_lite.repro.evaluate.code_digest", lambda: "a" * 64)
+        for module in ("evaluate", "plan"):
+            monkeypatch.setattr(f"upcrack_lite.repro.{module}.code_digest", lambda: "a" * 64)
     elif change == "test set":
         for part in ("test_img", "test_lab"):
             next((data / "deepcrack" / part).glob("c.*")).unlink()
@@ -315,6 +326,7 @@ def test_what_has_changed_is_tested_again(data, clean, monkeypatch, change):
         )
     else:
         options["again"] = True
+    assert planned.is_done(tiny()) == (change == "again"), "a sweep sees it before any photo is read"
     old = records.load(path)
     calls = []
     monkeypatch.setattr(
@@ -331,6 +343,51 @@ def test_what_has_changed_is_tested_again(data, clean, monkeypatch, change):
         changed not in ("train", None)
     )
     assert same["train"] == (changed != "train")
+
+
+def test_a_record_without_its_run_counts_in_a_sweep_too(data, clean):
+    path = small_cell(tiny(), data)
+    planned = plan_of(data)
+    assert planned.is_trained(tiny())
+    shutil.rmtree(data.parent / "runs")
+    assert planned.is_done(tiny())
+    assert not planned.is_trained(tiny())
+    path.rename(path.parent / "kept.json")
+    assert not planned.is_done(tiny())
+
+
+def test_a_record_that_is_not_for_committing_counts_only_where_it_is_allowed(data, clean):
+    small_cell(tiny(), data, max_steps=1, allow_dirty=True)
+    assert plan_of(data, max_steps=1, allow_dirty=True).is_done(tiny())
+    assert not plan_of(data, max_steps=1, allow_dirty=False).is_done(tiny())
+    assert not plan_of(data, max_steps=2, allow_dirty=True).is_done(tiny())
+    assert not plan_of(data, allow_dirty=True).is_done(tiny())
+
+
+def test_training_alone_leaves_a_run_that_the_cells_then_use(data, clean, monkeypatch):
+    said = []
+    places = (data, data.parent / "runs")
+    run = train_cell(tiny(test_set="cfd_patches"), *places, device="cpu", progress=False, say=said.append)
+    assert run.finished
+    assert run.path.name == tiny().run_slug()
+    assert "12 undamaged crops at 64 px" in said[0]
+    assert not (data.parent / "results").exists()
+    monkeypatch.setattr("upcrack_lite.training._Loop", lambda *a, **k: pytest.fail("trained again"))
+    assert records.load(small_cell(tiny(), data)).train.steps == run.manifest["steps_done"]
+    clean["dirty"] = True
+    with pytest.raises(UserError, match="commit first"):
+        train_cell(tiny(), *places, device="cpu", progress=False)
+
+
+def test_a_cell_that_is_made_is_no_failure_any_more(data, clean, monkeypatch):
+    results = data.parent / "results"
+    failures.note(tiny(), results, "no room")
+    small_cell(tiny(), data)
+    assert failures.load_all(results) == []
+    failures.note(tiny(), results, "no room")
+    monkeypatch.setattr("upcrack_lite.repro.evaluate.evaluate", lambda *a, **k: pytest.fail("tested again"))
+    small_cell(tiny(), data)
+    assert failures.load_all(results) == []
 
 
 def test_cells_that_share_a_model_train_it_once(data, clean, monkeypatch):
@@ -450,6 +507,22 @@ def test_the_command_makes_the_record_of_a_row(data, clean, upcrack):
     assert f"f1 {got['f1']:.3f}" in printed
     again = upcrack(*record.command.split()[2:], *folders, "--device", "cpu")
     assert "is there already" in again[1]
+
+
+def test_the_command_trains_each_model_once_and_stops_there(data, clean, upcrack, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "upcrack_lite.repro.evaluate.train", lambda *a, **k: asked.append(a[2].name) or stored_run()
+    )
+    folders = ("--data-root", data, "--runs", data.parent / "runs", "--results", data.parent / "results")
+    words = ("--train-only", "--table", 2, "--train-set", "synthetic", "--test-set", "cfd_patches")
+    status, printed = upcrack(*words, *folders, "--seed", 0, "--seed", 1, "--device", "cpu")
+    assert status == 0
+    assert len(asked) == len(set(asked)) == 6
+    assert printed.count("trained for 22 epochs") == 6
+    assert not (data.parent / "results").exists()
+    with pytest.raises(UserError, match="leave one of them out"):
+        upcrack("--train-only", "--again", *folders)
 
 
 @pytest.mark.parametrize(

@@ -1,56 +1,157 @@
-"""The sweep: which cells a table asks for, and that a cell that fails stops no other."""
+"""The sweep as Snakemake plans and runs it: with each profile, with a cell that fails, and a second time."""
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+import yaml
 from conftest import ROOT
+from sweep_job import run as run_job
+
+from upcrack_lite.repro import failures
+from upcrack_lite.repro.cells import Cell
+
+PROFILES = ROOT / "workflow/profiles"
 
 
-def sweep(*words: str, config: dict[str, object]) -> subprocess.CompletedProcess[str]:
+def sweep(profile: str, *words: str, config: dict[str, object]) -> subprocess.CompletedProcess[str]:
+    """Run the sweep; the result's `stdout` holds all that was printed."""
     settings = [f"{name}={value}" for name, value in config.items()]
-    command = [Path(sys.executable).with_name("snakemake"), "-s", ROOT / "workflow/sweep.smk", "--cores", "2"]
+    command = [Path(sys.executable).with_name("snakemake"), "-s", "workflow/sweep.smk"]
+    command += ["--profile", PROFILES / profile, *words, "--config", *settings]
     return subprocess.run(
-        [*command, *words, "--config", *settings], cwd=ROOT, capture_output=True, text=True, check=False
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
 
 
-@pytest.mark.parametrize(
-    ("tables", "seeds", "count"),
-    [("1", "0", 9), ("2", "0,1", 6), ("4,7", "0,1,2", 6), ("4,4", "0", 1)],
-)
-def test_each_cell_is_planned_once(tmp_path, tables, seeds, count):
-    config = {"tables": tables, "seeds": seeds, "train_set": "deepcrack", "state": tmp_path}
-    if "7" not in tables:
-        config["test_set"] = "deepcrack"
-    done = sweep("-n", config=config)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("rule cell:") == count
+def jobs(printed: str) -> dict[str, int]:
+    """How many jobs of each rule a dry run has planned."""
+    table = printed.split("Job stats:")[-1] if "Job stats:" in printed else ""
+    return {rule: int(count) for rule, count in re.findall(r"(?m)^(train|cell) +(\d+)$", table)}
 
 
-def test_unknown_values_are_named(tmp_path):
-    done = sweep("-n", config={"tables": "9", "state": tmp_path})
-    assert done.returncode != 0
-    assert "9" in done.stderr + done.stdout
+def folders(root: Path) -> dict[str, object]:
+    return {name: root / name for name in ("data_root", "runs", "results", "state")}
 
 
 @pytest.mark.slow
-def test_a_cell_that_fails_stops_no_other_and_is_tried_again(tmp_path):
-    """Two loss rows without data for one set: synthetic roads train, DeepCrack is not there."""
-    folders = {name: tmp_path / name for name in ("data_root", "runs", "results", "state")}
-    folders["data_root"].mkdir()
-    common = {**folders, "tables": "2", "extra": "'--max-steps 1 --allow-dirty'"}
-    good = common | {"train_set": "synthetic", "test_set": "synthetic"}
-    (folders["state"]).mkdir()
-    bad = sweep("--keep-going", config=common | {"train_set": "deepcrack", "test_set": "deepcrack"})
-    assert bad.returncode != 0
-    assert bad.stderr.count("failed: upcracknet-paper-lite-deepcrack-to-deepcrack-s0") == 3
-    assert "upcrack data" in bad.stderr
-    done = sweep("--keep-going", config=good)
-    assert done.returncode == 0, done.stderr
-    assert len(list((folders["results"] / "dirty").glob("*.json"))) == 3
-    again = sweep("--keep-going", config=good)
-    assert "Nothing to be done" in again.stderr + again.stdout
+@pytest.mark.parametrize("profile", ["local", "slurm", "kubernetes"])
+def test_each_profile_plans_each_training_once_and_each_cell(tmp_path, profile):
+    """Two recipes and two seeds are four models. Where the test set is missing, nobody trains for it."""
+    sets = {"train_set": "synthetic", "test_set": "synthetic,deepcrack"}
+    config = {**folders(tmp_path), **sets, "tables": 4, "recipe": "paper,released", "seeds": "0,1"}
+    done = sweep(profile, "-n", config=config)
+    assert done.returncode == 0, done.stdout
+    assert jobs(done.stdout) == {"train": 4, "cell": 8}
+    assert "8 cells: 0 are recorded, 8 to do" in done.stdout
+    waiting = re.findall(r"(?m)^rule cell:\n(?: +input: .*/trained/(\S+))?", done.stdout)
+    if waiting:  # the local profile is quiet about rules
+        assert sorted(filter(None, waiting)) == sorted(set(filter(None, waiting)))
+        assert waiting.count("") == 4
+        assert "gpu=1" in done.stdout
+        assert "runtime=1440" in done.stdout
+
+
+@pytest.mark.slow
+def test_what_cannot_be_planned_is_refused_before_anything_runs(tmp_path):
+    done = sweep("local", config={"tables": "4", "test_set": "cfd", "state": tmp_path})
+    assert done.returncode != 0
+    assert "unknown test set 'cfd'; choose one of deepcrack, cfd_patches" in done.stdout
+    done = sweep("kubernetes", "-n", config={"tables": "4", "state": tmp_path, "runs": tmp_path})
+    assert done.returncode != 0
+    assert "data_root, results: each job has a working folder of its own here" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", sorted(PROFILES.glob("*/config.yaml")), ids=lambda path: path.parent.name)
+def test_a_profile_keeps_going_and_says_why(path):
+    text = path.read_text(encoding="utf-8")
+    values = yaml.safe_load(text)
+    assert values["keep-going"] is True
+    assert values["rerun-incomplete"] is True
+    assert set(values.get("set-resources", {})) <= {"train", "cell"}
+    settings = [line for line in text.splitlines() if re.match(r"\S", line) and not line.startswith("#")]
+    bare = [line for line in settings if "#" not in line and not line.endswith(":")]
+    assert bare in ([], ["executor: slurm"], ["executor: kubernetes", "default-storage-prefix: /shared/jobs"])
+
+
+def test_a_job_tells_what_went_wrong(tmp_path):
+    log = tmp_path / "deep" / "job.log"
+    assert run_job([sys.executable, "-c", "print('fine')"], log, 1) == ""
+    assert log.read_text(encoding="utf-8") == "fine\n"
+    fails = "import os, sys; print('one'); sys.exit('upcrack: no set, ' + os.environ['OMP_NUM_THREADS'])"
+    assert run_job([sys.executable, "-c", fails], log, 3) == "upcrack: no set, 3"
+    killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    assert run_job([sys.executable, "-c", killed], log, 1).startswith("killed by SIGKILL")
+
+
+@pytest.mark.parametrize("how", ["fails", "is stopped", "is fine"])
+def test_a_job_notes_its_cells(tmp_path, how):
+    some = [Cell(), Cell(test_set="synthetic")]
+    keys = [json.dumps(cell.key() | {"command": f"again {cell.test_set}"}) for cell in some]
+    code = {
+        "fails": "raise SystemExit('no room')",
+        "is fine": "",
+        "is stopped": "import time; time.sleep(60)",
+    }
+    command = [
+        sys.executable,
+        ROOT / "workflow/sweep_job.py",
+        "--results",
+        tmp_path,
+        "--log",
+        tmp_path / "a.log",
+    ]
+    command += [word for key in keys for word in ("--cell", key)]
+    job = subprocess.Popen(
+        [*command, "--", sys.executable, "-c", code[how]], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    if how == "is stopped":
+        while not (tmp_path / "a.log").exists():  # from then on it waits for its command
+            assert job.poll() is None
+        job.terminate()
+    printed = job.communicate()[1]
+    noted = failures.load_all(tmp_path)
+    if how == "is fine":
+        assert (job.returncode, noted) == (0, [])
+        return
+    assert job.returncode == 1
+    assert {one.cell for one in noted} == set(some)
+    assert {one.command for one in noted} == {"again deepcrack", "again synthetic"}
+    assert {one.log for one in noted} == {"a.log"}
+    assert {one.error for one in noted} == ({"no room"} if how == "fails" else {noted[0].error})
+    assert "stopped from outside (SIGTERM)" in noted[0].error or how == "fails"
+    assert printed.count("failed: ") == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_cell_that_fails_stops_no_other_and_the_rest_is_not_made_again(tmp_path):
+    """Synthetic roads train; DeepCrack is not there, so its training fails. The next sweep tries that one again."""
+    some = {**folders(tmp_path), "max_steps": 1, "allow_dirty": 1, "device": "cpu", "test_set": "synthetic"}
+    both = some | {"tables": 4, "train_set": "deepcrack,synthetic"}
+    first = sweep("local", "--cores", "1", config=both)
+    assert first.returncode != 0
+    cells = {name: Cell(train_set=name, test_set="synthetic") for name in ("deepcrack", "synthetic")}
+    (failed,) = failures.load_all(tmp_path / "results")
+    assert failed.cell == cells["deepcrack"]
+    assert "the undamaged crops to train on are not there" in failed.error
+    assert failed.command.endswith("--max-steps 1")
+    assert str(tmp_path) not in json.dumps(failed.error)
+    record = tmp_path / f"results/dirty/{cells['synthetic'].slug()}.json"
+    assert record.is_file()
+    page = nbformat.read(tmp_path / f"state/{cells['synthetic'].slug()}.ipynb", as_version=4)
+    assert cells["synthetic"].slug() in json.dumps(page)
+    again = sweep("local", "-n", config=both)
+    assert jobs(again.stdout) == {"train": 1, "cell": 1}
+    assert "2 cells: 1 are recorded, 1 to do" in again.stdout
+    good = some | {"tables": 4, "train_set": "synthetic"}
+    assert jobs(sweep("local", "-n", config=good).stdout) == {}
+    record.unlink()
+    assert jobs(sweep("local", "-n", config=good).stdout) == {"cell": 1}, "its model is trained already"

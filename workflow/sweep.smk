@@ -109,6 +109,21 @@ if not SHARED and "UPCRACK_COMMIT" in os.environ:
         "UPCRACK_COMMIT",
 
 
+def forget_markers() -> None:
+    """Remove what a sweep that failed leaves behind: records and runs tell what is done."""
+    for slug in TODO:
+        (PLAN.state / "done" / slug).unlink(missing_ok=True)
+    for run in SHARING:
+        (PLAN.state / "trained" / run).unlink(missing_ok=True)
+
+
+onerror:
+    forget_markers()
+    if failed := sum((RESULTS / "failed" / f"{slug}.json").exists() for slug in TODO):
+        print(f"{failed} of {len(TODO)} cells have failed; the rest is recorded or goes on next time.", file=sys.stderr)
+        print(f"Why: {RESULTS / 'failed'}, and the logs in {STATE}.", file=sys.stderr)
+
+
 rule sweep:
     input:
         [f"{PLAN.state}/done/{slug}" for slug in TODO],
