@@ -17,6 +17,16 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
+TINY = {
+    "size": 64,
+    "depth": 6,
+    "width": 4,
+    "disc_width": 4,
+    "load_size": 72,
+    "mask_cells": (32, 16, 8),
+}
+"""The network of a rehearsal, far too small to learn anything."""
+
 
 @dataclass(frozen=True)
 class Check:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import needs
-from part import ROOT, Part, missing_part, parser
+from part import ROOT, TINY, Part, missing_part, parser
 
 STEPS = 2
 ROADS = {"cuda": (24, 8), "cpu": (8, 3)}  # undamaged to train on, with cracks to test on
@@ -38,7 +38,6 @@ def cell_of(number: int, tiny: bool) -> Any:
     Tables V and VII take the released recipe.
     """
     from upcrack_lite.repro.cells import cells
-    from upcrack_lite.repro.live import TINY
 
     row = {1: "mae+ssim+msgms+style+adv", 2: "multi_scale_square"}.get(number, "upcracknet")
     settings: dict[str, Any] = {
@@ -48,7 +47,7 @@ def cell_of(number: int, tiny: bool) -> Any:
         "validate_every": 1,
     }
     if tiny:
-        settings |= {name: value for name, value in TINY.items() if name != "epochs"}
+        settings |= TINY
     recipe = "released" if number in (5, 7) else "paper"
     scale = "lite" if tiny else "full"
     return cells(number, recipe, scale, (number,), "synthetic", "synthetic", [row], settings)[0]

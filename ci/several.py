@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 import needs
-from part import SKIPPED, Part, missing_part, parser
+from part import SKIPPED, TINY, Part, missing_part, parser
 
 LIMIT = 1e-3  # relative; sums in another order, after steps in which Adam follows signs
 STEPS = 3
@@ -26,7 +26,6 @@ def main() -> int:
         import torch
 
         from upcrack_lite.presets import preset
-        from upcrack_lite.repro.live import TINY
         from upcrack_lite.roads.synthetic import synthetic_set
         from upcrack_lite.training import train
 
@@ -37,9 +36,11 @@ def main() -> int:
             part.add("two devices", SKIPPED, f"there is {torch.cuda.device_count()} graphics card")
             return part.code
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-        values = dict(TINY) if args.device == "cpu" else {"lambda_style": 0.0, "epochs": 1}
+        values = dict(TINY) if args.device == "cpu" else {}
         chosen = preset(
-            "paper", "lite", **values | {"dropout": 0.0, "batch_size": 4, "validation_share": 0.0}
+            "paper",
+            "lite",
+            **values | {"dropout": 0.0, "batch_size": 4, "validation_share": 0.0, "epochs": 1},
         )
         roads = synthetic_set(4 * STEPS, chosen.size, 0, crack_free=1.0).images
         with tempfile.TemporaryDirectory() as folder:
