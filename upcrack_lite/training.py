@@ -1,7 +1,7 @@
 """Training: D learns to tell restored roads from real ones, G learns to restore (paper, section IV-B).
 
 One readable loop over epochs; `steps` has the step of D and the step of G. Lightning Fabric takes care of
-device and precision. Chapter 13 reads the curves.
+device and precision; `launch` and `spread` of several devices. Chapter 13 reads the curves.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ from tqdm import tqdm
 
 from upcrack_lite.batches import epoch, split_by_photo
 from upcrack_lite.errors import UserError
+from upcrack_lite.files import write_aside
 from upcrack_lite.generator import Generator
+from upcrack_lite.launch import check_devices, launch
 from upcrack_lite.presets import Preset, from_dict
 from upcrack_lite.repro.runs import RunFolder, data_hash, environment, now, peak_memory_mib, weights_hash
 from upcrack_lite.steps import Trainer, picture
@@ -36,6 +39,7 @@ def train(
     data: dict[str, Any] | None = None,
     seed: int = 0,
     device: str = "auto",
+    devices: int = 1,
     precision: str = "32-true",
     max_steps: int | None = None,
     start: dict[str, torch.Tensor] | None = None,
@@ -46,10 +50,19 @@ def train(
 
     images: uint8 ``(N, S, S, 3)``, S as the preset says. groups: the photo of each crop, for the split.
     out: the run folder. data: facts about the crops for the manifest. device: "auto", "cpu" or "cuda".
+    devices: how many GPUs, or processes on a CPU, share each batch; see below.
     precision: Fabric's name, such as "32-true" or "bf16-mixed". max_steps: stop after so many batches.
     start: generator weights to begin from. vgg_weights: see `VGGFeatures`. progress: show a bar.
     Returns the finished run. Raises UserError for crops of another size, a folder that belongs to another
-    run, or a loss that is no longer finite (it names the term).
+    run, a number of devices that cannot be had, or a loss that is no longer finite (it names the term).
+
+    With several devices, new processes are started, so a script needs ``if __name__ == "__main__":``. From a
+    notebook it works as it is, but the bar appears where the notebook was started. The crops are written
+    to a temporary file that all processes read. `preset.batch_size` is the batch of all together, and order,
+    masks, crops and flips, statistics of batch norm, gradients and losses are those of one process, up to
+    rounding. Dropout is not: each process draws its own noise. So a run belongs to its number of processes, and
+    goes on, bit by bit on a CPU, with that number alone. When one process fails, all are ended, and its error is
+    raised: RuntimeError with its traceback where it is no UserError.
     """
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (preset.size, preset.size, 3):
         raise UserError(
@@ -61,6 +74,7 @@ def train(
     if len(groups) != len(images):
         raise UserError(f"{len(groups)} groups for {len(images)} crops: give the photo of each crop")
     device = check_device(device)
+    check_devices(devices, device, preset.batch_size)
     training, validation = split_by_photo(groups, preset.validation_share, seed)
     what = {
         "method": "upcracknet",
@@ -75,10 +89,67 @@ def train(
     }
     what = json.loads(json.dumps(what))  # as a manifest gives it back, where tuples have become lists
     run = RunFolder.matching(out, what)
-    if run is not None and run.finished:
-        return run
-    fabric = lightning.Fabric(accelerator=device, devices=1, precision=precision)
-    trainer = Trainer(preset, fabric, seed, vgg_weights)
+    if run is not None:
+        _check_processes(run, devices)
+        if run.finished:
+            return run
+    job = _Job(Path(out), run, what, preset, training, validation, seed, max_steps, vgg_weights, progress)
+    if devices == 1:
+        fabric = lightning.Fabric(accelerator=device, devices=1, precision=precision)
+        return _train(fabric, job, images, start)
+    with tempfile.TemporaryDirectory(prefix="upcrack-") as folder:
+        # Files, not arguments: those would be copied into every process, or through scarce shared memory.
+        write_aside(Path(folder) / CROPS, lambda path: _save_array(path, images))
+        write_aside(Path(folder) / START, lambda path: torch.save(start, path))
+        launch(_train_spread, devices, device, precision, job, Path(folder))
+    return RunFolder.open(out)
+
+
+CROPS, START = "crops.npy", "start.pt"
+
+
+def _save_array(path: Path, images: np.ndarray) -> None:
+    with path.open("wb") as file:
+        np.save(file, images)
+
+
+def _check_processes(run: RunFolder, devices: int) -> None:
+    """Refuse to go on with another number of processes; a run that does not say was trained by one."""
+    before = run.manifest.get("processes", 1)
+    if before != devices:
+        raise UserError(
+            f"{run.path} holds a run of {before} process(es), asked for {devices}: its dropout noise belongs to "
+            f"that number. Use devices {before}, or name a new folder; nothing was touched"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """What a process needs to know of a run beside the crops. run: the one to go on with. what: its facts."""
+
+    out: Path
+    run: RunFolder | None
+    what: dict[str, Any]
+    preset: Preset
+    training: np.ndarray
+    validation: np.ndarray
+    seed: int
+    max_steps: int | None
+    vgg_weights: str | None
+    progress: bool
+
+
+def _train_spread(fabric: lightning.Fabric, job: _Job, folder: Path) -> None:
+    """What each of several processes does."""
+    images = np.load(folder / CROPS, mmap_mode="r")  # the processes share the memory
+    _train(fabric, job, images, torch.load(folder / START, weights_only=True))
+
+
+def _train(
+    fabric: lightning.Fabric, job: _Job, images: np.ndarray, start: dict[str, torch.Tensor] | None
+) -> RunFolder:
+    preset, run = job.preset, job.run
+    trainer = Trainer(preset, fabric, job.seed, job.vgg_weights)
     if start is not None:
         try:
             trainer.g.load_state_dict(start)
@@ -86,12 +157,17 @@ def train(
             raise UserError(
                 f"the start weights do not fit width {preset.width}, depth {preset.depth}"
             ) from error
-    if run is None:  # made last, so that weights that cannot be had leave no folder behind
-        run = RunFolder.create(out, what | {"started": now()})
-    run.manifest["environment"] = environment() | {"used_device": str(fabric.device)}
-    run.manifest["style_weights"] = trainer.vgg.source if trainer.vgg else None
-    run.save_manifest()
-    return _Loop(trainer, run, images, training, validation, seed, max_steps, progress).run_all()
+    fabric.barrier()  # no process has found weights that cannot be had, which should leave no folder behind
+    if fabric.is_global_zero:
+        if run is None:
+            run = RunFolder.create(job.out, job.what | {"processes": fabric.world_size, "started": now()})
+        run.manifest["environment"] = environment() | {"used_device": str(fabric.device)}
+        run.manifest["style_weights"] = trainer.vgg.source if trainer.vgg else None
+        run.save_manifest()
+    fabric.barrier()
+    run = run or RunFolder.open(job.out)
+    loop = _Loop(trainer, run, images, job.training, job.validation, job.seed, job.max_steps, job.progress)
+    return loop.run_all()
 
 
 @dataclasses.dataclass
@@ -106,7 +182,10 @@ class _Position:
 
 
 class _Loop:
-    """The epochs of one run: steps, validation, log, checkpoint, early stop."""
+    """The epochs of one run: steps, validation, log, checkpoint, early stop.
+
+    Of several processes, the first alone writes and judges the held-out crops; all make the same decisions.
+    """
 
     def __init__(
         self,
@@ -122,14 +201,16 @@ class _Loop:
         self.trainer, self.run, self.preset, self.seed = trainer, run, trainer.preset, seed
         # Indices, not a copy: the training crops may lie in a memory-mapped file larger than memory.
         self.images, self.training, self.valid_images = images, training, images[validation]
-        self.max_steps, self.progress = max_steps, progress
+        self.first = trainer.fabric.is_global_zero
+        self.max_steps, self.progress = max_steps, progress and self.first
         self.at, self.rows = _Position(), []
         saved = run.load_resume()
         if saved:
             trainer.load_state(saved["trainer"])
             self.at = _Position(**saved["position"])
             self.rows = [row for row in run.log() if row["epoch"] < self.at.epoch]
-        self.board = SummaryWriter(str(run.path / "tensorboard"), purge_step=self.at.epoch)
+        if self.first:
+            self.board = SummaryWriter(str(run.path / "tensorboard"), purge_step=self.at.epoch)
 
     def run_all(self) -> RunFolder:
         bar = tqdm(
@@ -144,8 +225,10 @@ class _Loop:
                 row = self._one_epoch()
                 bar.update()
                 bar.set_postfix({k: f"{row[k]:.3g}" for k in ("mae", "valid") if k in row})
-        self.board.close()
-        return self._finish()
+        if self.first:
+            self.board.close()
+            self._finish()
+        return self.run
 
     def _enough(self) -> bool:
         if self.max_steps is not None and self.at.steps >= self.max_steps:
@@ -158,7 +241,9 @@ class _Loop:
         trainer.set_epoch(self.at.epoch)
         sums: dict[str, float] = {}
         batches = 0
-        for batch in epoch(self.images, self.preset, trainer.draws, trainer.fabric.device, self.training):
+        fabric = trainer.fabric
+        mine = (fabric.world_size, fabric.global_rank)
+        for batch in epoch(self.images, self.preset, trainer.draws, fabric.device, self.training, *mine):
             terms = {name: term.item() for name, term in trainer.step(batch).items()}
             self._check_finite(terms)
             sums = {name: sums.get(name, 0.0) + value for name, value in terms.items()}
@@ -174,22 +259,32 @@ class _Loop:
             self._validate(row)
         self.at.seconds += time.monotonic() - began
         row["seconds"] = round(self.at.seconds, 2)
-        for name, value in row.items():
-            self.board.add_scalar(name, value, self.at.epoch)
-        self.rows.append(row)
         self.at.epoch += 1
-        self.run.save_log(self.rows)
-        self.run.save_resume({"trainer": trainer.state(), "position": dataclasses.asdict(self.at)})
+        state = {"trainer": trainer.state(), "position": dataclasses.asdict(self.at)}
+        if self.first:
+            self._save(row, state)
         return row
+
+    def _save(self, row: dict[str, float], state: dict[str, Any]) -> None:
+        for name, value in row.items():
+            self.board.add_scalar(name, value, row["epoch"])
+        self.rows.append(row)
+        self.run.save_log(self.rows)
+        self.run.save_resume(state)
 
     def _validate(self, row: dict[str, float]) -> None:
         """Judge the held-out crops; without any, the last epoch counts as the best."""
         value = -float(self.at.epoch)
         if len(self.valid_images):
-            value = row["valid"] = self.trainer.validate(self.valid_images, self.seed)
+            found = self.trainer.validate(self.valid_images, self.seed) if self.first else None
+            value = row["valid"] = self.trainer.fabric.broadcast(found)
             self._check_finite({"valid": value})
-        if value < self.at.best:
+        better = value < self.at.best
+        if better:
             self.at.best, self.at.best_epoch = value, self.at.epoch
+        if not self.first:
+            return
+        if better:
             self.run.save_weights(self.trainer.g.state_dict())
         picture(
             self.trainer,
@@ -201,8 +296,10 @@ class _Loop:
     def _check_finite(self, terms: dict[str, float]) -> None:
         bad = [name for name, value in terms.items() if not math.isfinite(value)]
         if bad:
-            self.run.manifest |= {"status": "failed", "error": f"not finite: {', '.join(bad)}"}
-            self.run.save_manifest()
+            if self.first:
+                self.run.manifest |= {"status": "failed", "error": f"not finite: {', '.join(bad)}"}
+                self.run.save_manifest()
+            self.trainer.fabric.barrier()  # the first process to raise ends them all
             kept = (self.run.path / "checkpoint.safetensors").is_file()
             where = f"the last good checkpoint is in {self.run.path}" if kept else "no epoch was completed"
             raise UserError(
@@ -210,7 +307,7 @@ class _Loop:
                 f"finite. Lower lr_g ({self.preset.lr_g}) or leave the term out; {where}"
             )
 
-    def _finish(self) -> RunFolder:
+    def _finish(self) -> None:
         self.run.manifest |= {
             "status": "finished",
             "finished": now(),
@@ -226,7 +323,6 @@ class _Loop:
             self.run.manifest["peak_gpu_memory_mib"] = round(torch.cuda.max_memory_allocated() / 2**20)
         self.run.save_manifest()
         (self.run.path / "resume.pt").unlink(missing_ok=True)
-        return self.run
 
 
 def check_device(name: str) -> str:
