@@ -222,7 +222,11 @@ def test_synthetic_photos_depend_on_the_seed_alone():
     assert few.names == many.names[:2]
     asphalt = examples.find(["crack500"], count=2, seed=1, surface="asphalt")
     assert asphalt.names[0].startswith("asphalt_")
-    assert (asphalt.read(0)[0] == synthetic_road(256, [examples.FIRST_SEED + 1, 0], "asphalt")[0]).all()
+    assert (asphalt.read(0)[0] == synthetic_road(256, [examples.FIRST_SEED + 1, 0, 1], "asphalt")[0]).all()
+    mixed = {many.read(index)[0].tobytes() for index in range(2)}
+    assert not mixed & {asphalt.read(index)[0].tobytes() for index in range(2)}, (
+        "Figure 2 is not Figure 3 again"
+    )
     with pytest.raises(UserError, match="count must be 0"):
         examples.find(["deepcrack"], count=-1)
 

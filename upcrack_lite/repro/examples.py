@@ -74,7 +74,9 @@ class Photos:
         if self.pairs:
             photo, crack_mask = read_pair(self.pairs[index])
         else:
-            photo, crack_mask = synthetic_road(TABLE_SIZE, [self.seed, index], self.surface)
+            # Of one surface: other roads than those where the seed chooses the surface.
+            seed = [self.seed, index] if self.surface is None else [self.seed, index, 1]
+            photo, crack_mask = synthetic_road(TABLE_SIZE, seed, self.surface)
         return photo, resize_mask(crack_mask, TABLE_SIZE)
 
 
