@@ -2,9 +2,9 @@
 
     python benchmarks/processes.py [--turns 5] [--steps 10] [--scale lite] [--device cpu]
 
-Both work on the same batches with all the threads, or GPUs, there are: one process with all threads against two with
-half of them each. A ratio above 1 says that two are faster. What other programs do hits both, turn by turn, but not
-always alike: look at the spread of the ratios, too.
+Both work on the same batches. On a CPU one process has all threads (OMP_NUM_THREADS), and two have half of them
+each, but at least one. A ratio above 1 says that two are faster. What other programs do hits both, turn by turn, but
+not always alike: look at the spread of the ratios, too.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def main() -> None:
     threads = torch.get_num_threads()
     print(
         f"{options.scale} scale, {options.device}, batch {preset('paper', options.scale).batch_size}, "
-        f"{threads} thread(s) in all, {os.cpu_count()} core(s), load {os.getloadavg()[0]:.1f}"
+        f"{threads} thread(s) for one process, {max(1, threads // 2)} for each of two, {os.cpu_count()} core(s), "
+        f"load {os.getloadavg()[0]:.1f}"
     )
     ratios, medians = [], {1: [], 2: []}
     with tempfile.TemporaryDirectory() as folder:
