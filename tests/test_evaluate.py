@@ -436,6 +436,7 @@ def test_every_file_that_makes_the_numbers_is_in_the_code_digest():
             "__init__",
             "errors",
             "files",
+            "launch",
             "repro/__init__",
             "repro/code_digest",
             "repro/failures",

@@ -86,7 +86,7 @@ def test_a_job_tells_what_went_wrong(tmp_path):
     assert run_job([sys.executable, "-c", "print('fine')"], log, 1) == ""
     assert log.read_text(encoding="utf-8") == "fine\n"
     fails = "import os, sys; print('one'); sys.exit('upcrack: no set, ' + os.environ['OMP_NUM_THREADS'])"
-    assert run_job([sys.executable, "-c", fails], log, 3) == "upcrack: no set, 3"
+    assert run_job([sys.executable, "-c", fails], log, 3) == "no set, 3"
     killed = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     assert run_job([sys.executable, "-c", killed], log, 1).startswith("killed by SIGKILL")
 

@@ -105,7 +105,7 @@ def error_in(log: str) -> str:
     """The line of a log that says what went wrong: what a chapter failed with, else the last line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     chapter = [match[1] for line in lines if (match := _CHAPTER.match(line))]
-    return (chapter or lines or ["it ended without a message"])[-1]
+    return (chapter or lines or ["it ended without a message"])[-1].removeprefix("upcrack: ")
 
 
 def _line(text: str) -> str:
