@@ -8,6 +8,7 @@ off. Fewer roads than usual are drawn. Nothing of this is a result.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -68,7 +69,7 @@ def make(
         file = folder / f"table_{number}.json"
         try:
             cell = cell_of(number, tiny)
-            with torch.backends.mkldnn.flags(enabled=onednn):
+            with contextlib.nullcontext() if onednn else torch.backends.mkldnn.flags(enabled=False):
                 path = run_cell(
                     cell,
                     folder,
@@ -99,7 +100,7 @@ def summary(path: Path) -> dict[str, Any]:
     scores = records.scores(record, arrays)
     counts = arrays["raw"].sum(axis=(0, 1)).astype(float)  # pixels at each gray level
     return {
-        "record": str(path),
+        "record": path.name,
         "content": record.test.content_sha256,
         "crops": record.train.crops_sha256,
         "crack": [image.tp + image.fn for image in record.images],
