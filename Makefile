@@ -44,7 +44,7 @@ endif
 test: .venv/installed ## lint, unit tests (fast ones first), a short run of every chapter
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb notebooks/tables/*.ipynb
+	$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb notebooks/*/*.ipynb
 	$(PYTEST) -n $(CORES) -m "not slow and not notebook and not site"
 	$(PYTEST) -n $(CORES) -m "slow and not notebook and not site"
 	$(PYTEST) -n $(CORES) -m "notebook"
