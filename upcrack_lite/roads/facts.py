@@ -11,7 +11,6 @@ from math import nan
 from pathlib import Path
 
 import cv2
-import imagehash
 import numpy as np
 from PIL import Image
 from scipy.io import loadmat
@@ -202,6 +201,8 @@ def perceptual_hashes(image: np.ndarray) -> tuple[int, ...]:
     """
     gray = Image.fromarray(image).convert("L")
     small = np.asarray(gray.resize((_HASH_SIDE, _HASH_SIDE), Image.Resampling.LANCZOS))
+    import imagehash  # here, so that training and scoring do without it
+
     hashes = (imagehash.phash(Image.fromarray(turned(small, index))) for index in range(len(ORIENTATIONS)))
     return tuple(int(str(found), 16) for found in hashes)
 
