@@ -61,10 +61,7 @@ class Supervised(nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
         """Logits ``(N, 1, H, W)`` of an image of any size; in training mode a list of all outputs."""
         height, width = image.shape[-2:]
-        right, below = -width % self.multiple, -height % self.multiple
-        mode = "reflect" if right < width and below < height else "replicate"
-        padded = functional.pad(image, (0, right, 0, below), mode=mode) if right or below else image
-        found = [logits[..., :height, :width] for logits in self.outputs(padded)]
+        found = [logits[..., :height, :width] for logits in self.outputs(padded(image, self.multiple))]
         return found if self.training else found[0]
 
     def loss(self, outputs: list[torch.Tensor], crack_mask: torch.Tensor) -> torch.Tensor:
@@ -75,6 +72,62 @@ class Supervised(nn.Module):
         """
         main, *sides = (functional.binary_cross_entropy_with_logits(one, crack_mask) for one in outputs)
         return main + 0.4 * sum(sides) if sides else main
+
+
+class Restorer(nn.Module):
+    """A network that restores undamaged road, and scores a photo by what it cannot restore.
+
+    A subclass implements `restore`, `losses`, `optimizer` and `scores`.
+    """
+
+    multiple = 16  # of the input's sides
+
+    def restore(self, masked: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Restore masked images ``(N, 3, H, W)`` in [-1, 1] to the same shape and range.
+
+        H and W are multiples of `multiple`; mask: ``(N, 1, H, W)``, 1 = kept, where a method looks at it.
+        """
+        raise NotImplementedError
+
+    def losses(self, image: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """The terms of one step on undamaged images ``(N, 3, S, S)`` in [-1, 1]; masks come from `generator`.
+
+        "total" is the weighted sum that the step minimizes; the other terms are unweighted, for the log.
+        """
+        raise NotImplementedError
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """The optimizer of the method's source."""
+        raise NotImplementedError
+
+    def scores(self, image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """As `score_map`, for an image whose sides are multiples of `multiple`."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def score_map(self, image: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        """How little of a photo ``(N, 3, H, W)`` in [-1, 1] is restored: ``(N, 1, H, W)`` in [0, 1].
+
+        generator: draws the masks, where they are drawn; None seeds one with 0, so that a call can be repeated.
+        """
+        height, width = image.shape[-2:]
+        generator = torch.Generator().manual_seed(0) if generator is None else generator
+        mode = self.training
+        self.eval()
+        try:
+            return self.scores(padded(image, self.multiple), generator)[..., :height, :width]
+        finally:
+            self.train(mode)
+
+
+def padded(image: torch.Tensor, multiple: int) -> torch.Tensor:
+    """Enlarge images ``(N, C, H, W)`` to the right and below, mirrored, until `multiple` divides both sides."""
+    height, width = image.shape[-2:]
+    right, below = -width % multiple, -height % multiple
+    if not right and not below:
+        return image
+    mode = "reflect" if right < width and below < height else "replicate"  # a mirror needs enough to show
+    return functional.pad(image, (0, right, 0, below), mode=mode)
 
 
 def scaled(channels: int, width: float, least: int = 4, step: int = 4) -> int:
