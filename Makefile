@@ -49,10 +49,10 @@ test: .venv/installed ## lint, unit tests (fast ones first), a short run of ever
 	$(PYTEST) -n $(CORES) -m "slow and not notebook and not site"
 	$(PYTEST) -n $(CORES) -m "notebook"
 
-# make tables TABLES=4,7 SEEDS=0,1,2 RECIPE=paper,released SCALE=lite TRAIN_SET= TEST_SET= ROWS= DEVICE= PRECISION=
+# make tables TABLES=4,7 SEEDS=0,1,2 RECIPE=paper,released SCALE=lite TRAIN_SET= TEST_SET= ROWS= DEVICE= PRECISION= DEVICES=
 #   VGG_WEIGHTS= MAX_STEPS= ALLOW_DIRTY= DATA=data RUNS=runs RESULTS=results STATE=build/sweep PROFILE=slurm DRY=1
 SWEEP = tables='$(or $(TABLES),4)' seeds='$(SEEDS)' recipe='$(RECIPE)' scale='$(SCALE)' rows='$(ROWS)' \
-  train_set='$(TRAIN_SET)' test_set='$(TEST_SET)' device='$(DEVICE)' precision='$(PRECISION)' \
+  train_set='$(TRAIN_SET)' test_set='$(TEST_SET)' device='$(DEVICE)' precision='$(PRECISION)' devices='$(DEVICES)' \
   vgg_weights='$(VGG_WEIGHTS)' max_steps='$(MAX_STEPS)' allow_dirty='$(ALLOW_DIRTY)' \
   data_root='$(DATA)' runs='$(RUNS)' results='$(RESULTS)' state='$(STATE)'
 PROFILE ?= local

@@ -101,7 +101,7 @@ def small_cell(cell: Cell, root: Path, **options) -> Path:
 
 def plan_of(root: Path, **options) -> Plan:
     """The plan of a sweep with the folders of `small_cell`."""
-    usual = {"device": "cpu", "precision": "32-true", "vgg_weights": None, "max_steps": None}
+    usual = {"device": "cpu", "precision": "32-true", "devices": 1, "vgg_weights": None, "max_steps": None}
     places = (root, *(root.parent / name for name in ("runs", "results", "state")))
     return Plan({}, (), *places, options=usual | {"allow_dirty": False} | options)
 
@@ -508,6 +508,25 @@ def test_the_command_makes_the_record_of_a_row(data, clean, upcrack):
     assert f"f1 {got['f1']:.3f}" in printed
     again = upcrack(*record.command.split()[2:], *folders, "--device", "cpu")
     assert "is there already" in again[1]
+
+
+def test_a_run_of_several_processes_is_tested_as_it_is(data, clean, monkeypatch):
+    """The record names their number, and a later call without it uses the run and makes the same record."""
+    small_cell(tiny(), data, max_steps=1, allow_dirty=True)
+    run = RunFolder.open(next((data.parent / "runs").iterdir()))
+    run.manifest["processes"] = 2
+    run.save_manifest()
+    asked = []
+    monkeypatch.setattr(
+        "upcrack_lite.repro.evaluate.train", lambda *a, **k: asked.append(k["devices"]) or run
+    )
+    path = small_cell(tiny(), data, max_steps=1, allow_dirty=True)
+    record = records.load(path)
+    assert asked == [2]
+    assert record.environment.training["processes"] == 2
+    assert record.command.endswith("--max-steps 1 --devices 2")
+    assert small_cell(tiny(), data, max_steps=1, allow_dirty=True) == path
+    assert asked == [2], "the record holds"
 
 
 def test_the_command_trains_each_model_once_and_stops_there(data, clean, upcrack, monkeypatch):

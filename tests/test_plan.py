@@ -85,12 +85,16 @@ def test_a_wrong_name_is_refused_with_the_valid_ones(config, named):
 
 def test_the_options_reach_the_command_and_the_names():
     options = {"max_steps": 3, "allow_dirty": "1", "vgg_weights": "random", "precision": "bf16-mixed"}
+    options["devices"] = 2
     made = plan({"tables": "4", **options})
     (cell,) = made.cells.values()
-    given = "--device auto --precision bf16-mixed --vgg-weights random --max-steps 3 --allow-dirty"
+    given = (
+        "--device auto --precision bf16-mixed --vgg-weights random --max-steps 3 --devices 2 --allow-dirty"
+    )
     assert " ".join(made.words()) == given
     assert made.run(cell) == run_name(cell, 3) == f"{cell.run_slug()}-3steps"
-    assert made.command(cell) == f"{cell.command()} --precision bf16-mixed --max-steps 3 --vgg-weights random"
+    other = "--precision bf16-mixed --max-steps 3 --vgg-weights random --devices 2"
+    assert made.command(cell) == f"{cell.command()} {other}"
     assert full_command(cell) == cell.command()
 
 

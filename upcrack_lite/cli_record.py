@@ -41,6 +41,7 @@ def cell(
     results: Annotated[Path, typer.Option(help="The folder of records.")] = Path("results"),
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[str, typer.Option(help="32-true, or bf16-mixed on a GPU.")] = "32-true",
+    devices: Annotated[int, typer.Option(help="How many GPUs, or processes on a CPU, share each batch.")] = 1,
     max_steps: Annotated[
         int | None, typer.Option(min=1, help="Stop after so many batches: a try, never a result.")
     ] = None,
@@ -85,7 +86,7 @@ def cell(
             raise UserError("--again tests again, and --train-only does not test: leave one of them out")
         wanted = list({one.run_slug(): one for one in wanted}.values())
     options: dict[str, Any] = {"device": device, "precision": precision, "vgg_weights": vgg_weights}
-    options |= {"max_steps": max_steps, "allow_dirty": allow_dirty}
+    options |= {"devices": devices, "max_steps": max_steps, "allow_dirty": allow_dirty}
     options |= {"progress": sys.stderr.isatty(), "say": typer.echo}
     for one in wanted:
         typer.echo(f"{one.run_slug() if train_only else one.slug()}  ({one.command()})")

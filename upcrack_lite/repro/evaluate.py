@@ -43,6 +43,7 @@ def run_cell(
     *,
     device: str = "auto",
     precision: str = "32-true",
+    devices: int = 1,
     vgg_weights: str | None = None,
     max_steps: int | None = None,
     allow_dirty: bool = False,
@@ -59,7 +60,8 @@ def run_cell(
         data_root: the folder of all sets, with `TEST_SET/` and `TRAIN_SET_undamaged/`.
         runs_root: the folder of runs; cells that share a trained model share its run.
         results: the folder of records.
-        device, precision, vgg_weights, max_steps: as in `training.train`.
+        device, precision, devices, vgg_weights, max_steps: as in `training.train`; a finished run keeps its number
+            of devices.
         allow_dirty: let a record that must not be committed go to `results/dirty`.
         again: test again although the record is there.
         say: is called with a line of text for each step.
@@ -78,7 +80,8 @@ def run_cell(
     crops = training_crops(cell, data_root)
     check_writable(Path(runs_root))
     check_writable(path.parent)
-    command = full_command(cell, precision, max_steps, vgg_weights)
+    devices = _processes(folder) or devices
+    command = full_command(cell, precision, max_steps, vgg_weights, devices)
     if path.is_file() and not again and _is_current(path, command, tests, crops.images, folder):
         say(f"{path}: is there already, from the same code and data")
         failures.clear(cell, results)
@@ -89,6 +92,7 @@ def run_cell(
         folder,
         device=device,
         precision=precision,
+        devices=devices,
         max_steps=max_steps,
         vgg_weights=vgg_weights,
         progress=progress,
@@ -109,6 +113,7 @@ def train_cell(
     *,
     device: str = "auto",
     precision: str = "32-true",
+    devices: int = 1,
     vgg_weights: str | None = None,
     max_steps: int | None = None,
     allow_dirty: bool = False,
@@ -125,6 +130,7 @@ def train_cell(
             refuses.
     """
     device, folder = check_device(device), Path(runs_root) / run_name(cell, max_steps)
+    devices = _processes(folder) or devices
     why = records.reasons(_trained_by(folder), environment(), "packaged", max_steps)
     records.place(cell.slug(), "", why, allow_dirty)
     crops = training_crops(cell, data_root)
@@ -135,6 +141,7 @@ def train_cell(
         folder,
         device=device,
         precision=precision,
+        devices=devices,
         max_steps=max_steps,
         vgg_weights=vgg_weights,
         progress=progress,
@@ -161,6 +168,13 @@ def _trained_by(folder: Path) -> dict[str, Any] | None:
     """The environment of a finished run; None where there is none yet."""
     if RunFolder.is_run(folder) and (run := RunFolder.open(folder)).finished:
         return run.manifest.get("environment")
+    return None
+
+
+def _processes(folder: Path) -> int | None:
+    """How many processes trained a finished run; None where there is none yet."""
+    if RunFolder.is_run(folder) and (run := RunFolder.open(folder)).finished:
+        return run.manifest.get("processes", 1)
     return None
 
 
@@ -229,7 +243,7 @@ def evaluate(
             "crack_share": 100 * crack / pixels,
         },
         "environment": {
-            "training": run.manifest.get("environment", {}),
+            "training": run.manifest.get("environment", {}) | {"processes": run.manifest.get("processes", 1)},
             "evaluation": environment() | {"used_device": device},
         },
         "code_sha256": code_digest(),

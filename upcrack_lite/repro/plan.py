@@ -35,6 +35,7 @@ DEFAULTS: Mapping[str, Any] = {
     "state": "build/sweep",
     "device": "auto",
     "precision": "32-true",
+    "devices": "1",
     "vgg_weights": "",
     "max_steps": "",
     "allow_dirty": "",
@@ -48,7 +49,11 @@ def run_name(cell: Cell, max_steps: int | None = None) -> str:
 
 
 def full_command(
-    cell: Cell, precision: str = "32-true", max_steps: int | None = None, vgg_weights: str | None = None
+    cell: Cell,
+    precision: str = "32-true",
+    max_steps: int | None = None,
+    vgg_weights: str | None = None,
+    devices: int = 1,
 ) -> str:
     """The words that make the record of a cell again, with the options that differ from the usual."""
     command = cell.command()
@@ -56,6 +61,7 @@ def full_command(
         ("precision", precision, "32-true"),
         ("max-steps", max_steps, None),
         ("vgg-weights", Path(vgg_weights).name if vgg_weights else None, None),
+        ("devices", devices, 1),
     ):
         command += f" --{name} {value}" if value != usual else ""
     return command
@@ -69,7 +75,7 @@ class Plan:
         cells: by their slug, in the order of the tables.
         left_out: what of the product is left out and why, one sentence each.
         data_root, runs, results, state: folders.
-        options: of `evaluate.run_cell`: device, precision, vgg_weights, max_steps, allow_dirty.
+        options: of `evaluate.run_cell`: device, precision, devices, vgg_weights, max_steps, allow_dirty.
     """
 
     cells: Mapping[str, Cell]
@@ -86,13 +92,14 @@ class Plan:
 
     def command(self, cell: Cell) -> str:
         """The words that make the cell's record again."""
-        return full_command(cell, *(self.options[name] for name in ("precision", "max_steps", "vgg_weights")))
+        names = ("precision", "max_steps", "vgg_weights", "devices")
+        return full_command(cell, **{name: self.options[name] for name in names})
 
     def words(self) -> list[str]:
         """The options as words of `upcrack cell`."""
         words = ["--device", self.options["device"], "--precision", self.options["precision"]]
-        for name in ("vgg_weights", "max_steps"):
-            if self.options[name]:
+        for name, usual in (("vgg_weights", None), ("max_steps", None), ("devices", 1)):
+            if self.options[name] != usual:
                 words += [f"--{name.replace('_', '-')}", str(self.options[name])]
         return words + ["--allow-dirty"] * self.options["allow_dirty"]
 
@@ -171,6 +178,7 @@ def plan(config: Mapping[str, Any]) -> Plan:
         options={
             "device": values["device"],
             "precision": values["precision"],
+            "devices": _whole("devices", values["devices"], 1),
             "vgg_weights": vgg or None,
             "max_steps": _whole("max_steps", values["max_steps"], 1) if values["max_steps"] else None,
             "allow_dirty": _flag("allow_dirty", values["allow_dirty"]),
