@@ -77,7 +77,7 @@ FAMILIES: Mapping[str, tuple[Variant, ...]] = MappingProxyType(
         },
     }
 )
-"""Row to its variants: darkness with a robust threshold; every map with Otsu, and with the paper's filter and Otsu."""
+"""Row to its variants: darkness with a robust threshold; every map with Otsu, and with the paper's filter too."""
 
 
 def segment(photo: np.ndarray, variant: Variant) -> np.ndarray:
