@@ -372,7 +372,7 @@ def test_training_alone_leaves_a_run_that_the_cells_then_use(data, clean, monkey
     assert run.path.name == tiny().run_slug()
     assert "12 undamaged crops at 64 px" in said[0]
     assert not (data.parent / "results").exists()
-    monkeypatch.setattr("upcrack_lite.training._Loop", lambda *a, **k: pytest.fail("trained again"))
+    monkeypatch.setattr("upcrack_lite.training.Loop", lambda *a, **k: pytest.fail("trained again"))
     assert records.load(small_cell(tiny(), data)).train.steps == run.manifest["steps_done"]
     clean["dirty"] = True
     with pytest.raises(UserError, match="commit first"):
@@ -392,7 +392,7 @@ def test_a_cell_that_is_made_is_no_failure_any_more(data, clean, monkeypatch):
 
 def test_cells_that_share_a_model_train_it_once(data, clean, monkeypatch):
     small_cell(tiny(), data)
-    monkeypatch.setattr("upcrack_lite.training._Loop", lambda *a, **k: pytest.fail("trained again"))
+    monkeypatch.setattr("upcrack_lite.training.Loop", lambda *a, **k: pytest.fail("trained again"))
     monkeypatch.setattr(cell_data, "SYNTHETIC_PHOTOS", 2)
     other = small_cell(tiny(test_set="synthetic"), data)
     cut = small_cell(tiny(overrides=(*TINY, ("threshold_rule", "fixed"), ("threshold_value", 0.1))), data)

@@ -290,7 +290,7 @@ def test_a_run_of_another_format_is_refused_and_nothing_touched(tmp_path):
 
 
 def test_a_damaged_resume_file_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(training._Loop, "_finish", lambda self: self.run)
+    monkeypatch.setattr(training.Loop, "_finish", lambda self: self.run)
     run(tmp_path / "run", max_steps=3)
     monkeypatch.undo()
     file = tmp_path / "run" / "resume.pt"
@@ -508,13 +508,13 @@ def test_groups_must_match_the_crops(tmp_path, count):
 
 def test_groups_keep_a_photo_on_one_side(tmp_path, monkeypatch):
     seen = {}
-    real = training._Loop.__init__
+    real = training.Loop.__init__
 
     def watch(self, trainer, folder, images, train_at, valid_at, *rest):
         seen["train"], seen["valid"] = set(train_at), set(valid_at)
         real(self, trainer, folder, images, train_at, valid_at, *rest)
 
-    monkeypatch.setattr(training._Loop, "__init__", watch)
+    monkeypatch.setattr(training.Loop, "__init__", watch)
     groups = [str(i // 5) for i in range(20)]
     run(tmp_path / "run", groups=groups, max_steps=1)
     assert {groups[i] for i in seen["train"]}.isdisjoint(groups[i] for i in seen["valid"])

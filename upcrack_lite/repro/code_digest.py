@@ -8,7 +8,17 @@ from pathlib import Path
 import upcrack_lite
 
 CODE = (
-    *("batches", "detection", "discriminator", "generator", "losses", "masks", "metrics", "metrics_maps"),
+    *(
+        "batches",
+        "detection",
+        "discriminator",
+        "generator",
+        "loop",
+        "losses",
+        "masks",
+        "metrics",
+        "metrics_maps",
+    ),
     *("metrics_shapes", "photos", "presets", "scoring", "spread", "steps", "tensors", "training", "vgg"),
     *("repro/cell_data", "repro/cells", "repro/evaluate"),
     *("roads/coverage", "roads/cracks", "roads/layouts", "roads/reading", "roads/surface", "roads/synthetic"),
