@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -36,8 +38,8 @@ MULTIPLY_ADDS = {
     "upernet": (1029 / 16, 0.02),  # the Swin article: 1029 at 512 × 2048, with the same encoder and decoder
     "segresnet": (11.8, 0.01),
     "unet": (49.3, 0.14),  # yassouali halves the first convolution of each pair
-    "bisenetv2": (4.34, 0.3),  # counted with the four heads that only training uses
-    "ddrnet": (1.22, 0.08),  # counted with the second head
+    "bisenetv2": (4.34, 0.3),  # counted with the four heads, of 19 classes, that only training uses
+    "ddrnet": (1.22, 0.08),  # counted with the head that only training uses
     "lawin": (9.9, 0.01),
     "deepcrack19": (20.1, 0.01),
     "deepcrack18": (136.8, 0.01),
@@ -95,10 +97,12 @@ def test_logits_have_the_photos_size(name, height, width):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_in_training_every_output_has_the_photos_size(name):
-    outputs = small(name)(images(2, 70, 90))
+    network = small(name)
+    outputs = network(images(2, 70, 90))
     assert isinstance(outputs, list)
     assert len(outputs) == (2 if name == "pspnet" else 1)
     assert all(one.shape == (2, 1, 70, 90) for one in outputs)
+    assert len(network.eval().outputs(images(2, 64, 64))) == 1  # no work that nobody reads
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -276,6 +280,14 @@ def test_a_method_says_what_it_is(name):
     assert all(sentence.endswith(".") for sentence in found.chosen)
     with torch.device("meta"):
         assert found.build(0.25).multiple == found.multiple
+
+
+@pytest.mark.slow  # a second Python starts
+def test_the_registry_does_not_wait_for_the_library():
+    code = (
+        "import sys, upcrack_lite.methods.registry; assert 'segmentation_models_pytorch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_an_unknown_method_is_told_the_names():

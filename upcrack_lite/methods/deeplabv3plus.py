@@ -8,8 +8,6 @@ file says which of its variants stands for the paper's row.
 
 from __future__ import annotations
 
-import segmentation_models_pytorch as smp
-
 from upcrack_lite.methods.base import Method, scaled
 from upcrack_lite.methods.library import FromLibrary
 
@@ -43,6 +41,8 @@ class DeepLabV3Plus(FromLibrary):
     multiple = 16
 
     def __init__(self, width: float = 1.0) -> None:
+        import segmentation_models_pytorch as smp
+
         super().__init__(
             smp.DeepLabV3Plus(
                 "tu-xception65",

@@ -2,6 +2,9 @@
 
 The library names its encoders and fixes their widths. Those it takes from timm accept the channels of each stage,
 so that a narrower encoder keeps its depth and its kinds of blocks.
+
+The networks import the library where they build, not at the top of their files: it takes seconds, and who only asks
+for a method's name or source should not wait.
 """
 
 from __future__ import annotations

@@ -8,9 +8,7 @@ the pyramid and the second output are added here, because the library has neithe
 
 from __future__ import annotations
 
-import segmentation_models_pytorch as smp
 import torch
-from segmentation_models_pytorch.base.modules import Conv2dReLU
 from torch import nn
 
 from upcrack_lite.methods.base import Method, scaled, up_to
@@ -27,6 +25,9 @@ class PSPNet(FromLibrary):
     multiple = 8
 
     def __init__(self, width: float = 1.0) -> None:
+        import segmentation_models_pytorch as smp
+        from segmentation_models_pytorch.base.modules import Conv2dReLU
+
         after, side = scaled(AFTER_PYRAMID, width), scaled(SIDE, width)
         super().__init__(
             smp.PSPNet(

@@ -7,9 +7,7 @@ that of a class in yassouali/pytorch-segmentation, whose structure this follows.
 
 from __future__ import annotations
 
-import timm
 import torch
-from timm.models.resnet import Bottleneck
 from torch import nn
 from torch.nn import functional
 
@@ -17,7 +15,7 @@ from upcrack_lite.methods.base import Method, Supervised
 from upcrack_lite.methods.library import resnet_channels
 
 STEM = 64  # channels of ResNet's first convolution, at every width
-EXPANSION = Bottleneck.expansion  # 4: a bottleneck gives four times its inner channels
+EXPANSION = 4  # a bottleneck gives four times its inner channels
 
 
 class Change(nn.Module):
@@ -59,6 +57,9 @@ class SegResNet(Supervised):
     multiple = 32
 
     def __init__(self, width: float = 1.0) -> None:
+        import timm
+        from timm.models.resnet import Bottleneck
+
         super().__init__()
         channels = resnet_channels(width)  # inner ones of the four stages
         self.encoder = timm.create_model("resnet50", pretrained=False, channels=channels, num_classes=0)

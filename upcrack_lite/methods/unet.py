@@ -8,9 +8,6 @@ the way up is the decoder of segmentation-models-pytorch.
 from __future__ import annotations
 
 import torch
-from segmentation_models_pytorch.base import SegmentationHead
-from segmentation_models_pytorch.base.modules import Conv2dReLU
-from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import nn
 from torch.nn import functional
 
@@ -25,6 +22,9 @@ class UNet(Supervised):
     multiple = 16
 
     def __init__(self, width: float = 1.0) -> None:
+        from segmentation_models_pytorch.base.modules import Conv2dReLU
+        from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
+
         super().__init__()
         channels = [scaled(c, width) for c in CHANNELS]
         self.encoder = nn.ModuleList()
@@ -33,7 +33,7 @@ class UNet(Supervised):
             self.encoder.append(nn.Sequential(*level))
         # The decoder ignores the first map of its list: in the library, that is the photo.
         self.decoder = UnetDecoder([3, *channels], channels[-2::-1], n_blocks=4)
-        self.head = SegmentationHead(channels[0], 1, kernel_size=1)
+        self.head = nn.Conv2d(channels[0], 1, kernel_size=1)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

@@ -7,8 +7,6 @@ file says which of its variants stands for the paper's row.
 
 from __future__ import annotations
 
-import segmentation_models_pytorch as smp
-
 from upcrack_lite.methods.base import Method, scaled
 from upcrack_lite.methods.library import FromLibrary, resnet_channels
 
@@ -21,6 +19,8 @@ class UPerNet(FromLibrary):
     multiple = 32
 
     def __init__(self, width: float = 1.0) -> None:
+        import segmentation_models_pytorch as smp
+
         super().__init__(
             smp.UPerNet(
                 "tu-resnet101",
