@@ -2,8 +2,8 @@
 
 Sources: the Lawin Transformer (Yan et al. 2022, arXiv 2201.01615) and its encoder from SegFormer (Xie et al. 2021).
 The paper's tables call it Lawin [63]; which encoder it used is not said. The encoder, MiT, gives maps at 1/4 to 1/32.
-The head, a pyramid as in DeepLab but of attention, works on the map at 1/8: each window of 8 x 8 pixels asks a context
-of 16, 32 and 64 pixels around it, pooled to 8 x 8 positions. A map at 1/4 adds the detail.
+The head, a pyramid as in DeepLab but of attention, works on the map at 1/8: each window of 8 x 8 pixels asks
+contexts of 16, 32 and 64 pixels around it, each pooled to 8 x 8 positions. A map at 1/4 adds the detail.
 """
 
 from __future__ import annotations

@@ -8,6 +8,8 @@ give four such photos, and the score is the mean difference of their gradients f
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -46,8 +48,7 @@ class Riad(Restorer):
             for inward, out in zip((3, *channels), channels, strict=False)
         )
         self.up = nn.ModuleList(
-            nn.ConvTranspose2d(inward, out, 4, 2, 1)
-            for out, inward in zip(channels, channels[1:], strict=False)
+            nn.ConvTranspose2d(inward, out, 4, 2, 1) for out, inward in pairwise(channels)
         )
         self.join = nn.ModuleList(pair(2 * out, out) for out in channels[:-1])
         self.last = nn.Conv2d(channels[0], 3, 3, padding=1)
@@ -123,11 +124,11 @@ METHOD = Method(
     tolerance=0.01,
     multiple=Riad.multiple,
     encoder="none",
-    source="a public port, github.com/plutoyuxie/Reconstruction-by-inpainting-for-visual-anomaly-detection (no license; "
-    "read, not copied)",
+    source="a public port, read and not copied (no license): "
+    "github.com/plutoyuxie/Reconstruction-by-inpainting-for-visual-anomaly-detection",
     chosen=(
         "The authors of the comparison wrote their own code and do not share it: their rows cannot be run again.",
-        "The score is smoothed by a mean over 21 px, as ports of the paper do; the port read uses a Gaussian of 7 px.",
+        "The score is smoothed by a mean over 21 px, as several ports do; the one read has a Gaussian of 7 px.",
         "Each cell size counts alike; the port read divides by the squared number of cells in a row.",
         "SSIM takes values that span 2, as they do on [-1, 1]; the port read takes 1.",
     ),

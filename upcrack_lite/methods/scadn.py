@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 import torch
 from torch import nn
@@ -54,14 +55,14 @@ def generator(width: float) -> nn.Sequential:
     """Three halvings, eight residual blocks, three doublings; ``(N, 3, H, W)`` in [-1, 1] to the same."""
     channels = [scaled(one, width) for one in CHANNELS]
     layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(3, channels[0], 7)]
-    for inward, out in zip(channels, channels[1:], strict=False):
+    for inward, out in pairwise(channels):
         layers += [nn.InstanceNorm2d(inward), nn.ReLU(), nn.Conv2d(inward, out, 4, 2, 1)]  # half the side
     layers += [
         nn.InstanceNorm2d(channels[-1]),
         nn.ReLU(),
         *(ResidualBlock(channels[-1]) for _ in range(BLOCKS)),
     ]
-    for inward, out in zip(channels[::-1], channels[-2::-1], strict=False):
+    for inward, out in pairwise(reversed(channels)):
         layers += [nn.Upsample(scale_factor=2), nn.Conv2d(inward, out, 3, padding=1)]  # twice the side
         layers += [nn.InstanceNorm2d(out), nn.ReLU()]
     return nn.Sequential(*layers, nn.ReflectionPad2d(3), nn.Conv2d(channels[0], 3, 7), nn.Tanh())
