@@ -228,19 +228,43 @@ def test_bisenetv2_counts_each_guiding_head_as_much_as_the_first():
     torch.testing.assert_close(network.loss(outputs, crack_mask), sum(apart))
 
 
-def test_lawin_cuts_the_contexts_that_lie_around_its_windows():
-    """The map is pooled first and cut afterwards; here each context is cut first and pooled afterwards."""
-    size, n = 8, 2
-    x = noise(1, 4, size * n, size * n)
-    for ratio in lawin.RATIOS:
-        border = size * (ratio - 1) // 2
-        around = functional.pad(x, (border,) * 4)
-        pooled = functional.avg_pool2d(around, ratio)
-        cut = functional.unfold(pooled, size, stride=size // ratio).reshape(4, size, size, n, n)
+@pytest.mark.parametrize("ratio", lawin.RATIOS)
+def test_lawin_answers_as_one_window_after_another_would(ratio):
+    """The module pools the map once and cuts afterwards; here each context is cut first, then pooled and asked."""
+    size, n, channels = lawin.WINDOW, 2, 128
+    torch.manual_seed(0)
+    one = lawin.WindowAttention(channels, ratio).eval()
+    torch.nn.init.normal_(one.mixing, std=0.1)
+    torch.nn.init.normal_(one.mixing_bias, std=0.1)
+    x = noise(1, channels, size * n, size * n)
+    around = functional.pad(x, (size * (ratio - 1) // 2,) * 4)
+    wanted = torch.empty_like(x)
+    with torch.no_grad():
         for i in range(n):
             for j in range(n):
-                part = around[..., i * size :, j * size :][..., : ratio * size, : ratio * size]
-                torch.testing.assert_close(cut[..., i, j], functional.avg_pool2d(part, ratio)[0])
+                context = around[..., i * size :, j * size :][..., : ratio * size, : ratio * size]
+                pooled = (functional.max_pool2d(context, ratio) + functional.avg_pool2d(context, ratio)) / 2
+                context = one.norm(pooled).reshape(channels, -1)  # (C, 64)
+                parts = [
+                    part + part @ matrix.T + bias[:, 0]
+                    for part, matrix, bias in zip(
+                        context.chunk(one.heads), one.mixing, one.mixing_bias, strict=True
+                    )
+                ]
+                key, value = one.answer(torch.cat(parts).reshape(1, channels, size, size))[0].chunk(2)
+                window = x[..., i * size : (i + 1) * size, j * size : (j + 1) * size]
+                found = []
+                for q, k, v in zip(
+                    *(part.flatten(1).chunk(one.heads) for part in (one.ask(window)[0], key, value)),
+                    strict=True,
+                ):
+                    share = (q.T @ k / len(q) ** 0.5).softmax(
+                        dim=1
+                    )  # (64, 64): of each position for each pixel
+                    found.append(v @ share.T)
+                answer = window + one.leave(torch.cat(found).reshape(1, -1, size, size))
+                wanted[..., i * size : (i + 1) * size, j * size : (j + 1) * size] = answer
+        torch.testing.assert_close(one(x), wanted, atol=1e-5, rtol=1e-4)
 
 
 def test_lawin_windows_look_no_farther_than_their_context():
