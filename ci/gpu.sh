@@ -7,7 +7,8 @@
 #   ONLY=            chapters to run, with commas: 03_data,tables/table_4
 #   DATA=            the folder of all prepared data sets, for records of real photos
 #   OUT=build/gpu    where report.md, report.json, logs, notebooks and records go
-#   RUNS=            where the trained models of DATA= go, so that a later call goes on; empty: OUT/runs
+#   RUNS=            where the trained models of DATA= go, so that a later call goes on; empty: OUT/runs,
+#                    removed when all passed
 #   GPU_WHEELS=      a folder of wheels for what is missing; they are put into a temporary folder
 #   PYTHON=          else .venv/bin/python where it is there, else python3
 #   PACK=1           put all that is kept into OUT.tar.gz as well

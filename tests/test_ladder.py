@@ -6,10 +6,10 @@ import math
 from dataclasses import replace
 
 import pytest
-from small_records import small_record
+from small_records import small_record, small_values
 
 from upcrack_lite.presets import PAPER, RELEASED, preset
-from upcrack_lite.repro import ladder
+from upcrack_lite.repro import ladder, records
 from upcrack_lite.repro.cells import Cell
 from upcrack_lite.repro.records import scores
 
@@ -26,27 +26,34 @@ def step(given, key: str) -> ladder.Step:
     return found
 
 
-def test_each_released_choice_is_on_one_rung_or_named_as_unseen():
+def test_each_released_choice_is_on_one_rung():
     differ = {name for name, (value, _) in RELEASED.items() if value != PAPER[name][0]}
     climbed = [name for rung in ladder.RUNGS for name in rung.names]
     assert len(climbed) == len(set(climbed))
-    assert set(climbed) | set(ladder.UNSEEN) == differ
-    assert not set(climbed) & set(ladder.UNSEEN)
+    assert set(climbed) == differ
     for rung in ladder.RUNGS:
-        assert preset("paper", **rung.values).overrides() == rung.values, "each value is a change"
+        assert preset("paper", "full", **rung.values).overrides() == rung.values, "each value is a change"
+
+
+def test_what_the_lite_scale_cannot_show_is_left_to_full():
+    lite, full = ladder.rungs("lite"), ladder.rungs("full")
+    assert list(ladder.RUNGS) == full
+    left = {name for rung in full if rung not in lite for name in rung.names}
+    assert left == {"style_normalize", "style_channels", "epochs"}
+    assert preset("paper", "lite").lambda_style == 0
 
 
 def test_the_other_rungs_leave_the_released_choices_alone():
     for rung in ladder.OTHERS:
         assert preset("paper", **rung.values).overrides() == rung.values
-        assert not {name for name in rung.names if name in RELEASED and RELEASED[name] == rung.values[name]}
+        assert not {name for name in rung.names if RELEASED.get(name, (None,))[0] == rung.values[name]}
 
 
 def test_without_records_nothing_is_claimed():
     for one in ladder.ladder([]):
         assert (one.seeds, one.verdict) == ((), "not measured")
         assert math.isnan(one.change("iou"))
-    assert ladder.numbers(ladder.ladder([])) == []
+    assert ladder.numbers([]) == []
 
 
 def test_the_change_is_that_of_the_same_seed():
@@ -72,15 +79,50 @@ def test_a_record_that_differs_in_more_measures_nothing(other):
     assert step(made(Cell(), other), "input_stretch").verdict == "not measured"
 
 
-def test_the_verdict_weighs_the_change_against_the_spread():
-    many = made(*(Cell(seed=s) for s in (0, 1, 2)))
-    spread = step(many, "released").spread
-    assert spread > 0
-    far = [small_record(replace(STRETCH, seed=0), contrast=0.0)[0]]
-    near = [small_record(replace(STRETCH, seed=0), contrast=0.31)[0]]
-    assert step([*many, *near], "input_stretch").verdict == "within the spread over seeds"
-    assert step([*many, *far], "input_stretch").verdict.startswith("lower, marks ")
-    assert step([*many[:1], *near], "input_stretch").spread is None
+@pytest.mark.parametrize(
+    ("changes", "marked", "verdict"),
+    [
+        ((-4.0, -4.2, -4.1), (1.0, 1.0, 1.0), "lower, marks more"),
+        ((2.0, 2.2, 2.1), (-1.0, -1.0, -1.0), "higher, marks less"),
+        ((-1.0, -1.1, -1.05), (0.0, 0.0, 0.0), "lower, marks as much"),
+        ((-4.0, 0.5, -1.0), (1.0, 1.0, 1.0), "not clear"),
+        ((-4.0, -4.2), (1.0, 1.0), "too few seeds: 2"),
+        ((), (), "not measured"),
+    ],
+)
+def test_a_change_is_clear_only_where_three_pairs_agree(changes, marked, verdict):
+    values = dict.fromkeys(("precision", "recall", "accuracy", "f1", "iou"), changes) | {"marked": marked}
+    one = ladder.Step(ladder.RUNGS[0], tuple(range(len(changes))), {}, {}, values, (), None)
+    assert one.verdict == verdict
+
+
+def test_the_interval_is_students():
+    values = {"iou": (1.0, 2.0, 3.0)}
+    low, high = ladder.Step(None, (0, 1, 2), {}, {}, values, (), None).interval("iou")
+    assert (low, high) == pytest.approx((2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5), abs=1e-3)
+    single = ladder.Step(None, (0,), {}, {}, {"iou": (1.0,)}, (), None)
+    assert all(math.isnan(value) for value in single.interval("iou"))
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value", "said"),
+    [
+        ("train", "crops_sha256", "9" * 64, "crops"),
+        ("test", "content_sha256", "9" * 64, "photos"),
+        ("test", "digest", "9" * 64, "photos"),
+        ("train", "precision", "bf16-mixed", "precision"),
+        ("", "code_sha256", "9" * 64, "code"),
+        ("environment", "training", {"commit": {"id": "1" * 40, "dirty": False}}, "code"),
+        ("environment", "training", {"commit": {"id": "0" * 40, "dirty": False}, "processes": 2}, "devices"),
+    ],
+)
+def test_records_that_differ_in_anything_else_are_left_out(part, name, value, said):
+    (plain,) = made(Cell())
+    values, _ = small_values(STRETCH, contrast=0.1)
+    (values[part] if part else values)[name] = value
+    found = step([plain, records.make(values)], "input_stretch")
+    assert found.seeds == ()
+    assert found.verdict == f"not measured: {said} differ"
 
 
 def test_all_released_choices_together_are_the_other_recipe():
@@ -101,6 +143,9 @@ def test_marked_is_the_share_of_pixels_called_crack():
 def test_a_command_makes_the_records_of_its_rung():
     rung = ladder.RUNGS[0]
     assert ladder.command(rung).endswith("--seed 0 --seed 1 --seed 2 --set error_variant=released")
+    assert "--scale full --train-set crack500 --test-set deepcrack" in ladder.command(
+        rung, "full", "crack500"
+    )
     assert "--recipe released" in ladder.command(None)
     (rung,) = [one for one in ladder.RUNGS if "mask_before_resize" in one.names]
     assert ladder.command(rung).endswith("--set mask_before_resize=true")
@@ -108,8 +153,8 @@ def test_a_command_makes_the_records_of_its_rung():
 
 def test_every_number_is_listed_with_its_records():
     given = made(Cell(), STRETCH)
-    listed = ladder.numbers(ladder.ladder(given))
-    assert {one["row"] for one in listed} == {"input_stretch"}
+    listed = ladder.numbers(given)
+    assert {one["row"] for one in listed} == {"input_stretch, deepcrack"}
     assert all(one["records"] == [f"{r.slug}.json" for r in given] for one in listed)
     values = {(one["what"], one["metric"]): one["value"] for one in listed}
     assert values["changed", "iou"] == pytest.approx(scores(given[1])["iou"])

@@ -50,6 +50,9 @@ def small_notebook(folder: Path, *code: str) -> Path:
 def test_the_table_of_contents_lists_every_chapter():
     listed = [name for name in toc_files(ROOT / "_toc.yml") if name.startswith("notebooks/")]
     assert sorted(listed) == sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in NOTEBOOKS)
+    for folder in (CHAPTERS, TABLES, FIGURES):  # each group in its order
+        names = [path.relative_to(ROOT).with_suffix("").as_posix() for path in folder]
+        assert [name for name in listed if name in names] == names
 
 
 @every_notebook

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from conftest import ROOT
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.repro import published
@@ -122,3 +124,19 @@ def test_planning_does_without_torch():
     code = "import sys, upcrack_lite.repro.plan as p, upcrack_lite.repro.cell_data; p.plan({}); "
     code += "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_page_of_a_cell_takes_every_option_of_a_sweep():
+    """A sweep hands them over as parameters; one that the page does not know would fail every cell."""
+    page = nbformat.read(ROOT / "notebooks/tables/one_cell.ipynb", as_version=4)
+    (cell,) = [cell for cell in page.cells if "parameters" in cell.metadata.get("tags", [])]
+    names = {line.split(" = ")[0] for line in cell.source.splitlines()}
+    assert set(plan({}).options) <= names
+
+
+def test_a_finished_run_keeps_its_number_of_devices(tmp_path):
+    made, cell = plan({"tables": "4", "runs": tmp_path, "devices": 2}), Cell()
+    assert made.command(cell).endswith("--devices 2")
+    (tmp_path / cell.run_slug()).mkdir()
+    (tmp_path / cell.run_slug() / "manifest.json").write_text('{"status": "finished"}', encoding="utf-8")
+    assert made.command(cell) == cell.command()

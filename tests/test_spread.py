@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from functools import cache
 from pathlib import Path
 
@@ -392,3 +393,49 @@ def test_one_gpu_is_the_ordinary_training(tmp_path):
     named = run(tmp_path / "named", devices=1, chosen=tiny(), device="cuda")
     for a, b in zip(usual.log(), named.log(), strict=True):
         assert a["mae"] == pytest.approx(b["mae"], rel=1e-3)  # cuDNN may add in another order
+
+
+def note_and_wait(fabric: lightning.Fabric, folder: Path) -> None:
+    """Say that this process is there, and stay."""
+    (folder / f"{fabric.global_rank}.pid").write_text(str(os.getpid()), encoding="utf-8")
+    time.sleep(600)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_processes_end_with_the_one_that_started_them(tmp_path, how):
+    """Else they would go on writing to a run that the next call takes up."""
+    code = (
+        "import sys; from pathlib import Path; from upcrack_lite.launch import launch; import test_spread\n"
+        "if __name__ == '__main__':\n"
+        "    launch(test_spread.note_and_wait, 2, 'cpu', '32-true', Path(sys.argv[1]))\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(code, encoding="utf-8")
+    paths = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+    starter = subprocess.Popen(
+        [sys.executable, script, tmp_path], env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    )
+    files = [tmp_path / "0.pid", tmp_path / "1.pid"]
+    while not all(file.exists() and file.read_text() for file in files):
+        assert starter.poll() is None
+        time.sleep(0.2)
+    starter.send_signal(how)
+    starter.wait()
+    for file in files:
+        for _ in range(300):
+            if not running(int(file.read_text())):
+                break
+            time.sleep(0.2)
+        else:
+            pytest.fail("a process lives on")
+
+
+def running(pid: int) -> bool:
+    """True while a process is there and is no zombie."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat")
+    return not state.exists() or state.read_text().rsplit(")", 1)[1].split()[0] != "Z"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -98,7 +99,8 @@ def test_a_job_notes_its_cells(tmp_path, how):
     code = {
         "fails": "raise SystemExit('no room')",
         "is fine": "",
-        "is stopped": "import time; time.sleep(60)",
+        "is stopped": f"import os, pathlib, time; pid = pathlib.Path({str(tmp_path / 'pid')!r}); "
+        "pid.write_text(str(os.getpid())); time.sleep(600)",
     }
     command = [
         sys.executable,
@@ -113,7 +115,7 @@ def test_a_job_notes_its_cells(tmp_path, how):
         [*command, "--", sys.executable, "-c", code[how]], cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
     if how == "is stopped":
-        while not (tmp_path / "a.log").exists():  # from then on it waits for its command
+        while not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text()):
             assert job.poll() is None
         job.terminate()
     printed = job.communicate()[1]
@@ -125,8 +127,11 @@ def test_a_job_notes_its_cells(tmp_path, how):
     assert {one.cell for one in noted} == set(some)
     assert {one.command for one in noted} == {"again deepcrack", "again synthetic"}
     assert {one.log for one in noted} == {"a.log"}
-    assert {one.error for one in noted} == ({"no room"} if how == "fails" else {noted[0].error})
-    assert "stopped from outside (SIGTERM)" in noted[0].error or how == "fails"
+    said = "no room" if how == "fails" else "stopped from outside (SIGTERM)"
+    assert all(said in one.error for one in noted)
+    if how == "is stopped":
+        with pytest.raises(ProcessLookupError):  # the command was ended, too
+            os.kill(int((tmp_path / "pid").read_text()), 0)
     assert printed.count("failed: ") == 2
 
 

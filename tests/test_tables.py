@@ -12,6 +12,7 @@ from small_records import small_values
 from upcrack_lite.errors import UserError
 from upcrack_lite.repro import published, records, tables
 from upcrack_lite.repro.cells import Cell, cells
+from upcrack_lite.repro.code_digest import code_digest
 from upcrack_lite.repro.ours import Score, group, implied_share
 from upcrack_lite.repro.tables import Verdict
 
@@ -240,3 +241,28 @@ def test_another_style_network_joins_the_row_under_its_name():
     assert not any("style features" in reason for one in labels if one != label for reason in labels[one])
     third = replace(other, overrides=(*other.overrides, ("gms_median", True)))
     assert not group(published.row(1, "mae+style"), [record(third)])
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value", "reason"),
+    [
+        ("train", "style_weights", "random", "its style features are random"),
+        ("train", "precision", "bf16-mixed", "different precision"),
+        ("environment", "training", {"commit": {"id": "0" * 40, "dirty": False}, "processes": 2}, "devices"),
+        ("environment", "training", {"commit": {"id": "1" * 40, "dirty": False}}, "versions of the program"),
+    ],
+)
+def test_seeds_made_in_different_ways_are_not_compared(full, part, name, value, reason):
+    odd = record(cells(4, scale="full", seeds=(2,))[0], seed=2, changes=[(part, name, value)])
+    found, why = tables.verdict(ROW, [*full[:2], odd])
+    assert found is Verdict.NOT_RUN
+    assert reason in why
+
+
+def test_a_record_of_earlier_code_says_so():
+    old = record(Cell(), 3)
+    (ours,) = group(ROW, [old])
+    assert "tested by an earlier version of the code" in ours.conditions
+    values = {**old.model_dump(mode="json"), "code_sha256": code_digest()}
+    (ours,) = group(ROW, [records.make(values)])
+    assert "tested by an earlier version of the code" not in ours.conditions

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -116,6 +118,7 @@ def _child(
     arguments: tuple[Any, ...],
 ) -> None:
     """What each new process does: meet the others, work, and leave a note when that fails."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(flags[0])
@@ -131,6 +134,15 @@ def _child(
         note = {"at": time.time_ns(), "rank": rank, "user": user, "text": text}
         (Path(folder) / f"{rank}.error").write_text(json.dumps(note), encoding="utf-8")
         sys.exit(1)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, whatever killed it: nobody would read its results.
+
+    Else it would go on writing to a run folder that the next call takes up.
+    """
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
 
 
 def _connect(
@@ -163,8 +175,10 @@ def _cause(folder: Path, codes: list[int | None], error: Exception) -> Exception
     folder: with the notes. codes: exit codes by rank. error: what is known beside them.
     """
     # A process that was killed from outside left no note, but the others did, about the exchange that broke off.
-    # SIGTERM is how `join` ends those others.
+    # SIGTERM is how `join` ends those others, after it has found the first; that one it names.
     killed = {rank: -code for rank, code in enumerate(codes) if code and code < 0 and -code != signal.SIGTERM}
+    if not killed and getattr(error, "signal_name", None):
+        killed = {error.error_index: signal.Signals[error.signal_name]}
     if killed:
         rank, number = next(iter(killed.items()))
         return UserError(

@@ -117,9 +117,14 @@ def forget_markers() -> None:
         (PLAN.state / "trained" / run).unlink(missing_ok=True)
 
 
+def noted_now(path: Path) -> bool:
+    """True if a note of a failure was written by this sweep, not by an earlier one."""
+    return path.exists() and path.stat().st_mtime >= NOW
+
+
 onerror:
     forget_markers()
-    if failed := sum((RESULTS / "failed" / f"{slug}.json").exists() for slug in TODO):
+    if failed := sum(noted_now(RESULTS / "failed" / f"{slug}.json") for slug in TODO):
         print(f"{failed} of {len(TODO)} cells have failed; the rest is recorded or goes on next time.", file=sys.stderr)
         print(f"Why: {RESULTS / 'failed'}, and the logs in {STATE}.", file=sys.stderr)
 

@@ -20,6 +20,7 @@ from upcrack_lite.generator import restore
 from upcrack_lite.masks import apply
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.photos import TABLE_SIZE, find_cracks
+from upcrack_lite.presets import DETECTION
 from upcrack_lite.repro import records
 from upcrack_lite.repro.cell_data import test_set
 from upcrack_lite.repro.runs import RunFolder
@@ -177,6 +178,11 @@ def recorded(path: Path | str, photos: Photos, run: RunFolder, seed: int = 0) ->
     if record.protocol.dropout_seed != seed:
         raise UserError(
             f"{path}: was made with seed {record.protocol.dropout_seed}, not {seed}: set seed to it"
+        )
+    differ = [name for name in DETECTION if record.preset[name] != run.manifest["preset"][name]]
+    if differ:
+        raise UserError(
+            f"{path}: was tested with another {', '.join(differ)} than {run.path} has: name the plain record"
         )
     images = {image.name: Confusion(image.tp, image.fp, image.fn, image.tn) for image in record.images}
     missing = [name for name in photos.names if name not in images]

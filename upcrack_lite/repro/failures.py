@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +16,7 @@ from typing import Any
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.files import write_json
-from upcrack_lite.repro import cells
 from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.published import Row
 
 FOLDER = "failed"
 LONGEST = 300  # letters of an error that are kept; the log has them all
@@ -78,26 +75,6 @@ def load_all(results: Path | str) -> list[Failure]:
         except (OSError, ValueError, TypeError, KeyError, AttributeError, UserError) as error:
             raise UserError(f"{path}: cannot be read as a failed cell ({error}); delete it") from None
         found.append(failure)
-    return found
-
-
-def of_row(row: Row, some: Iterable[Failure]) -> list[Failure]:
-    """Those failures that belong to a printed row: its method and values, on its sets or on what stands for them."""
-    try:
-        method, values = cells.row_overrides(row.table, row.key)
-    except UserError:  # a method that the kit cannot train
-        return []
-    sets = cells.PAIRS[row.table]
-    allowed = [
-        {name, cells.STAND_INS.get(name, (name, name))[at], "synthetic"} for at, name in enumerate(sets)
-    ]
-    found = []
-    for failure in some:
-        cell = failure.cell
-        if cell.method != method or cell.train_set not in allowed[0] or cell.test_set not in allowed[1]:
-            continue
-        if Cell(method, cell.recipe, cell.scale, tuple(values.items())).overrides == cell.overrides:
-            found.append(failure)
     return found
 
 

@@ -1,22 +1,26 @@
 """One choice at a time: which difference between the two recipes moves a result, and by how much.
 
 A rung trains and tests with the recipe `paper` and one choice set otherwise. Its effect is the change against the
-plain recipe with the same seed, scale and sets. Chapter: why 33 and not 45.
+plain recipe, seed by seed; records that differ in anything else are left out. Chapter: why 33 and not 45.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scipy import stats
+
 from upcrack_lite.metrics import METRICS, Confusion, pooled
 from upcrack_lite.presets import RELEASED, preset
-from upcrack_lite.repro.ours import confusions
+from upcrack_lite.repro import cells
+from upcrack_lite.repro.ours import conditions, confusions
 from upcrack_lite.repro.records import Record
 
-CLEAR = 2.0  # a change counts as clear from so many standard deviations of the plain recipe over seeds
+SEEDS = 3  # at least so many pairs before a change is called clear
+SURE = 0.95  # of the interval of the mean change (Student's t over the pairs) that must leave out 0
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Rung:
     plain: str
     how: str
     values: Mapping[str, Any]
+    unseen: str = ""  # why it changes nothing at lite scale; empty where it does
 
     @property
     def key(self) -> str:
@@ -34,9 +39,9 @@ class Rung:
         return "+".join(self.names)
 
 
-def _released(names: str, plain: str, how: str) -> Rung:
+def _released(names: str, plain: str, how: str, unseen: str = "") -> Rung:
     listed = tuple(names.split())
-    return Rung(listed, plain, how, {name: RELEASED[name][0] for name in listed})
+    return Rung(listed, plain, how, {name: RELEASED[name][0] for name in listed}, unseen)
 
 
 RUNGS = (
@@ -77,15 +82,20 @@ RUNGS = (
         "half the discriminator's loss",
         "the discriminator learns more slowly beside the generator",
     ),
+    _released(
+        "style_normalize style_channels",
+        "photos go into VGG as they are, blue first",
+        "its features are those of other pictures than it was trained on",
+        "the lite scale has no style loss",
+    ),
+    _released(
+        "epochs",
+        "300 epochs in place of 200",
+        "a longer training may restore cracks too",
+        "the lite scale has its own number for both recipes",
+    ),
 )
 """What the released program does otherwise, one choice a rung."""
-
-UNSEEN = {
-    "style_normalize": "the lite scale has no style loss",
-    "style_channels": "the lite scale has no style loss",
-    "epochs": "the lite scale has its own number for both recipes",
-}
-"""Released choices that make no difference at lite scale, with the reason."""
 
 OTHERS = (
     Rung(
@@ -116,10 +126,11 @@ class Step:
 
     Attributes:
         rung: the choice; None for all released choices together.
-        seeds: seeds for which both records are there; empty: not measured.
+        seeds: seeds for which both records are there and were made alike; empty: not measured.
         before, after: mean over these seeds of each metric, and of `marked`, the share of pixels that are marked;
             percent.
         changes: for each metric and `marked`, the change seed by seed, in points.
+        left_out: in what the records of other seeds differ beside the rung, such as "code"; empty: none was left out.
         spread: standard deviation of the plain recipe's IoU over all its seeds; None with fewer than two.
     """
 
@@ -128,12 +139,21 @@ class Step:
     before: Mapping[str, float]
     after: Mapping[str, float]
     changes: Mapping[str, tuple[float, ...]]
+    left_out: tuple[str, ...]
     spread: float | None
     records: tuple[str, ...] = ()
 
     def change(self, metric: str) -> float:
         """Mean change of a metric in points; nan where nothing is measured."""
         return statistics.fmean(self.changes[metric]) if self.seeds else float("nan")
+
+    def interval(self, metric: str) -> tuple[float, float]:
+        """The 95 % interval of the mean change, points (Student's t over the seeds); nan with fewer than two."""
+        n = len(self.seeds)
+        if n < 2:
+            return float("nan"), float("nan")
+        half = stats.t.ppf((1 + SURE) / 2, n - 1) * statistics.stdev(self.changes[metric]) / n**0.5
+        return self.change(metric) - half, self.change(metric) + half
 
     @property
     def key(self) -> str:
@@ -142,14 +162,17 @@ class Step:
 
     @property
     def verdict(self) -> str:
-        """The effect in words, by the rule in `CLEAR`."""
+        """What happens to IoU, in words: clear only where `SEEDS` pairs agree, by the interval of the mean."""
         if not self.seeds:
-            return "not measured"
-        moved = self.change("iou")
-        if self.spread is not None and abs(moved) <= CLEAR * self.spread:
-            return "within the spread over seeds"
-        marks = "more" if self.change("marked") > 0 else "less"
-        return f"{'lower' if moved < 0 else 'higher'}, marks {marks}"
+            return f"not measured: {', '.join(self.left_out)} differ" if self.left_out else "not measured"
+        if len(self.seeds) < SEEDS:
+            return f"too few seeds: {len(self.seeds)}"
+        low, high = self.interval("iou")
+        if low <= 0 <= high:
+            return "not clear"
+        marked = self.change("marked")
+        marks = "more" if marked > 0 else "less" if marked < 0 else "as much"
+        return f"{'lower' if high < 0 else 'higher'}, marks {marks}"
 
 
 def ladder(
@@ -162,36 +185,49 @@ def ladder(
         records says so.
     """
     wanted = (scale, train_set, test_set)
-    same = [r for r in given if (r.key.scale, r.key.train_set, r.key.test_set) == wanted]
+    same = [r for r in given if (r.key.scale, r.key.train_set, r.key.test_set) == wanted and not r.stale()]
     plain = _of(same, "paper", {}, scale)
-    steps = [_step(rung, plain, _of(same, "paper", rung.values, scale)) for rung in RUNGS]
+    steps = [_step(rung, plain, _of(same, "paper", rung.values, scale)) for rung in rungs(scale)]
     steps.append(_step(None, plain, _of(same, "released", {}, scale)))
     return steps + [_step(rung, plain, _of(same, "paper", rung.values, scale)) for rung in OTHERS]
 
 
-def command(rung: Rung | None, scale: str = "lite") -> str:
-    """The words that measure a rung on DeepCrack, with three seeds."""
-    words = (
-        f"upcrack cell --recipe {'paper' if rung else 'released'} --scale {scale} --seed 0 --seed 1 --seed 2"
-    )
+def rungs(scale: str) -> list[Rung]:
+    """The rungs that can change something at a scale."""
+    return [rung for rung in RUNGS if scale != "lite" or not rung.unseen]
+
+
+def command(
+    rung: Rung | None, scale: str = "lite", train_set: str = "deepcrack", test_set: str = "deepcrack"
+) -> str:
+    """The words that measure a rung with three seeds."""
+    words = f"upcrack cell --recipe {'paper' if rung else 'released'} --scale {scale}"
+    words += f" --train-set {train_set} --test-set {test_set} --seed 0 --seed 1 --seed 2"
     for name, value in (rung.values if rung else {}).items():
         words += f" --set {name}={str(value).lower() if isinstance(value, bool) else value}"
     return words
 
 
-def numbers(steps: Iterable[Step]) -> list[dict[str, Any]]:
-    """Every number of a ladder as plain values, for `upcrack verify`."""
-    return [
-        {"row": step.key, "what": what, "metric": metric, "value": value, "records": list(step.records)}
-        for step in steps
-        if step.seeds
-        for metric in (*METRICS, "marked")
-        for what, value in (
-            ("plain", step.before[metric]),
-            ("changed", step.after[metric]),
-            ("change", step.change(metric)),
-        )
-    ]
+def numbers(given: Sequence[Record]) -> list[dict[str, Any]]:
+    """Every number of the page's ladders as plain values, for `upcrack verify`: lite, DeepCrack, each test set."""
+    found = []
+    for test_set in cells.TEST_SETS:
+        for step in ladder(given, test_set=test_set):
+            values = [
+                (what, metric, value)
+                for metric in ((*METRICS, "marked") if step.seeds else ())
+                for what, value in (
+                    ("plain", step.before[metric]),
+                    ("changed", step.after[metric]),
+                    ("change", step.change(metric)),
+                    ("change, low", step.interval(metric)[0]),
+                    ("change, high", step.interval(metric)[1]),
+                )
+            ]
+            values += [("spread of the plain recipe", "iou", step.spread)] if step.seeds else []
+            row = {"row": f"{step.key}, {test_set}", "records": list(step.records)}
+            found += [row | {"what": w, "metric": m, "value": v} for w, m, v in values]
+    return found
 
 
 def _of(given: list[Record], recipe: str, values: Mapping[str, Any], scale: str) -> dict[int, Record]:
@@ -203,7 +239,10 @@ def _of(given: list[Record], recipe: str, values: Mapping[str, Any], scale: str)
 def _step(rung: Rung | None, plain: dict[int, Record], changed: dict[int, Record]) -> Step:
     before = {seed: _scores(record) for seed, record in plain.items()}
     after = {seed: _scores(record) for seed, record in changed.items()}
-    seeds = tuple(sorted(before.keys() & after.keys()))
+    both = sorted(before.keys() & after.keys())
+    differ = {seed: _differences(plain[seed], changed[seed]) for seed in both}
+    seeds = tuple(seed for seed in both if not differ[seed])
+    left_out = tuple(dict.fromkeys(name for seed in both for name in differ[seed]))
     names = (*METRICS, "marked")
 
     def mean(scores: dict[int, dict[str, float]], name: str) -> float:
@@ -216,9 +255,16 @@ def _step(rung: Rung | None, plain: dict[int, Record], changed: dict[int, Record
         {name: mean(before, name) for name in names} if seeds else {},
         {name: mean(after, name) for name in names} if seeds else {},
         {name: tuple(after[seed][name] - before[seed][name] for seed in seeds) for name in names},
+        left_out,
         statistics.stdev(ious) if len(ious) > 1 else None,
         tuple(f"{r.slug}.json" for seed in seeds for r in (plain[seed], changed[seed])),
     )
+
+
+def _differences(one: Record, other: Record) -> list[str]:
+    """In what two records differ beside their cell."""
+    first, second = conditions(one), conditions(other)
+    return [name for name in first if first[name] != second[name]]
 
 
 def _scores(record: Record) -> dict[str, float]:

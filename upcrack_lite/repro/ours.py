@@ -7,9 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import METRICS, Confusion, bootstrap_interval, pooled
 from upcrack_lite.presets import preset
 from upcrack_lite.repro import cells
+from upcrack_lite.repro.code_digest import code_digest
 from upcrack_lite.repro.published import Row
 from upcrack_lite.repro.records import Record, uncommittable
 
@@ -94,19 +96,36 @@ def group(row: Row, given: Iterable[Record]) -> list[Ours]:
     listed in `ELSEWHERE`.
     """
     found: dict[tuple[str, ...], list[Record]] = {}
-    method, values = cells.row_overrides(row.table, row.key)
     for record in given:
         key = record.key
-        if key.method != method or not _belongs(row, key.train_set, key.test_set):
-            continue
-        wanted = cells.Cell(method, key.recipe, key.scale, tuple(values.items()))
-        if _without_substitutes(record.cell) == _without_substitutes(wanted):
+        if belongs(row, record.cell):
             substituted = [str(value) for name, value in record.cell.overrides if name in SUBSTITUTES]
             name = (key.recipe, key.scale, key.train_set, key.test_set, *substituted)
             found.setdefault(name, []).append(record)
     return [
         _ours(row, name, sorted(some, key=lambda one: one.key.seed)) for name, some in sorted(found.items())
     ]
+
+
+def conditions(record: Record) -> dict[str, Any]:
+    """How a record was made, beside its cell: two records are alike if these are equal.
+
+    crops, photos: digests of what it was trained and tested on. code: of the files that trained and tested it; where
+    the run does not say, its commit. precision, devices: of the training, and the device of the test.
+    """
+    training, evaluation = record.environment.training, record.environment.evaluation
+    trained_by = training.get("code_sha256") or (training.get("commit") or {}).get("id")
+    return {
+        "crops": record.train.crops_sha256,
+        "photos": (record.test.digest, record.test.content_sha256),
+        "code": (trained_by, record.code_sha256),
+        "precision": record.train.precision,
+        "devices": (
+            training.get("used_device"),
+            training.get("processes", 1),
+            evaluation.get("used_device"),
+        ),
+    }
 
 
 def confusions(some: Sequence[Record]) -> list[Confusion]:
@@ -119,7 +138,19 @@ def confusions(some: Sequence[Record]) -> list[Confusion]:
     ]
 
 
-def _belongs(row: Row, train_set: str, test_set: str) -> bool:
+def belongs(row: Row, cell: cells.Cell) -> bool:
+    """True if a cell belongs to a printed row: its method and values, on its sets or on those beside them."""
+    try:
+        method, values = cells.row_overrides(row.table, row.key)
+    except UserError:  # a method that the kit cannot train
+        return False
+    if cell.method != method or not _sets_fit(row, cell.train_set, cell.test_set):
+        return False
+    wanted = cells.Cell(method, cell.recipe, cell.scale, tuple(values.items()))
+    return _without_substitutes(cell) == _without_substitutes(wanted)
+
+
+def _sets_fit(row: Row, train_set: str, test_set: str) -> bool:
     if (train_set, test_set) in ELSEWHERE.get(row.table, ()):
         return True
     for place, (printed, given) in enumerate(zip(cells.PAIRS[row.table], (train_set, test_set), strict=True)):
@@ -166,6 +197,7 @@ def _conditions(row: Row, some: list[Record]) -> list[str]:
     against = f"; the printed row implies {printed:.3f} %" if printed is not None else ""
     crops = ", ".join(dict.fromkeys(f"{record.train.crops}" for record in some))
     lengths = ", ".join(dict.fromkeys(f"{record.train.epochs}" for record in some))
+    now = code_digest()
     style = ", ".join(dict.fromkeys(r.train.style_weights for r in some if r.train.style_weights))
     return [
         f"{first.key.scale} scale: {size} px, width {width}",
@@ -173,6 +205,7 @@ def _conditions(row: Row, some: list[Record]) -> list[str]:
         f"tested on {first.test.images} images of {SETS[first.key.test_set]}",
         f"crack share of the test set {shares}{against}",
         *([f"style features: {style}"] if style else []),
+        *(["tested by an earlier version of the code"] if any(r.code_sha256 != now for r in some) else []),
     ]
 
 
@@ -187,12 +220,16 @@ def _unmet(row: Row, some: list[Record]) -> list[str]:
     style = first.preset["style_network"]
     if first.preset["lambda_style"] and style != (named := preset(first.key.recipe).style_network):
         found.append(f"its style features come from {style}, not from {named}")
+    if any(record.train.style_weights == "random" for record in some):
+        found.append("its style features are random")
     if len(some) < SEEDS:
         found.append(f"it has {_count(len(some), 'seed')}, and {SEEDS} are needed")
     for what, facts in (
         ("test sets", {(r.test.digest, r.test.content_sha256) for r in some}),
         ("training crops", {r.train.crops_sha256 for r in some}),
-        ("versions of the program", {r.code_sha256 for r in some}),
+        ("versions of the program", {conditions(r)["code"] for r in some}),
+        ("precision", {conditions(r)["precision"] for r in some}),
+        ("devices", {conditions(r)["devices"] for r in some}),
     ):
         if len(facts) > 1:
             found.append(f"its seeds have different {what}")

@@ -91,9 +91,11 @@ class Plan:
         return run_name(cell, self.options["max_steps"])
 
     def command(self, cell: Cell) -> str:
-        """The words that make the cell's record again."""
-        names = ("precision", "max_steps", "vgg_weights", "devices")
-        return full_command(cell, **{name: self.options[name] for name in names})
+        """The words that make the cell's record again. A finished run keeps its number of devices."""
+        options = {name: self.options[name] for name in ("precision", "max_steps", "vgg_weights", "devices")}
+        if self.is_trained(cell):
+            options["devices"] = _manifest(self.runs / self.run(cell)).get("processes", 1)
+        return full_command(cell, **options)
 
     def words(self) -> list[str]:
         """The options as words of `upcrack cell`."""

@@ -31,6 +31,7 @@ from safetensors.torch import load_file, save
 from upcrack_lite import __version__
 from upcrack_lite.errors import UserError
 from upcrack_lite.files import write_aside, write_csv, write_json
+from upcrack_lite.repro.code_digest import code_digest
 
 FORMAT = 1
 
@@ -210,6 +211,7 @@ def environment() -> dict[str, Any]:
         "kit": __version__,
         "commit": _commit(),
         "lock_sha256": _lock_hash(),
+        "code_sha256": code_digest(),
         "python": sys.version.split()[0],
         "torch": torch.__version__,
         "platform": platform.platform(terse=True),

@@ -17,7 +17,7 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.files import write_text
 from upcrack_lite.metrics import METRICS
 from upcrack_lite.repro import published, records
-from upcrack_lite.repro.ladder import ladder, numbers
+from upcrack_lite.repro.ladder import numbers
 from upcrack_lite.repro.tables import TableRow, table
 
 FORMAT = 1
@@ -55,7 +55,7 @@ def shown(folder: Path | str) -> dict[str, Any]:
         },
         "numbers": [
             *(one for row in rows for one in _numbers(row)),
-            *({"table": LADDER, **one, "value": _plain(one["value"])} for one in numbers(ladder(given))),
+            *({"table": LADDER, **one, "value": _plain(one["value"])} for one in numbers(given)),
         ],
     }
 

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from upcrack_lite.repro import cells, claims, ladder, published
-from upcrack_lite.repro.ladder import CLEAR, Step
+from upcrack_lite.repro.ladder import SEEDS, Step
 from upcrack_lite.repro.records import Record
 from upcrack_lite.repro.tables import NAMES
 from upcrack_lite.show.plain_tables import great, items
@@ -38,42 +38,46 @@ def changes(steps: Sequence[Step]) -> Any:
     labels |= {"marked": "marked", "verdict": "IoU is"}
     note = (
         "Changes in points of percent against the plain recipe with the same seeds. “Marked” is the share of all "
-        f"pixels that is called crack. A change of IoU counts from {CLEAR:g} standard deviations over the plain "
-        "recipe's seeds."
+        f"pixels that is called crack. A change of IoU is clear where at least {SEEDS} seeds are paired and the 95 % "
+        "interval of their mean change (Student's t) leaves out 0. With this many rungs, one in twenty would look "
+        "clear by chance."
     )
     return great("One choice at a time", lines)(labels, {}, note, "ladder", text=("verdict",))
 
 
-def reasons(steps: Sequence[Step]) -> Any:
+def reasons(
+    steps: Sequence[Step], scale: str = "lite", train_set: str = "deepcrack", test_set: str = "deepcrack"
+) -> Any:
     """How each rung could move a result, in words, and the command that measures it."""
     lines = [
         {
             "": name(step),
             "how": step.rung.how if step.rung else "all of the above at once",
-            "command": ladder.command(step.rung),
+            "command": ladder.command(step.rung, scale, train_set, test_set),
         }
         for step in steps
     ]
     labels = {"how": "how it could matter", "command": "measure it"}
     note = "The command trains where it must; choices of the test alone use the trained run again."
+    unseen = [f"{rung.plain}: {rung.unseen}" for rung in ladder.RUNGS if rung not in ladder.rungs(scale)]
+    note += f" Left out here: {'; '.join(unseen)}." if unseen else ""
     return great("The rungs", lines)(labels, {}, note, "rungs", text=tuple(labels), prose=tuple(labels))
 
 
 @styled
 def picture(steps: Sequence[Step]) -> Figure:
-    """Change of IoU for each measured rung: a dot for each seed, a bar for the mean, a band for the spread."""
+    """Change of IoU for each measured rung: a bar for the mean, a dot for each seed, a line for the interval."""
     measured = [step for step in steps if step.seeds]
     figure, axes = plt.subplots(figsize=(WIDTH, 1.1 + 0.52 * max(1, len(measured))))
-    spread = next((step.spread for step in measured if step.spread is not None), None)
-    if spread is not None:
-        axes.axvspan(-CLEAR * spread, CLEAR * spread, color="#d9dce1", zorder=0)
     axes.axvline(0, color="#111111", linewidth=1)
     for place, step in enumerate(measured):
-        mean = step.change("iou")
+        mean, (low, high) = step.change("iou"), step.interval("iou")
         axes.barh(place, mean, height=0.5, color=LINES[6 if step.rung else 1], zorder=1)
         axes.plot(
-            step.changes["iou"], [place] * len(step.seeds), "o", color="#111111", markersize=4, zorder=2
+            step.changes["iou"], [place] * len(step.seeds), "o", color="#111111", markersize=4, zorder=3
         )
+        if len(step.seeds) >= SEEDS:
+            axes.plot([low, high], [place + 0.32] * 2, color="#555555", linewidth=2, zorder=2)
     axes.set_yticks(range(len(measured)), [_wrapped(name(step)) for step in measured], fontsize=8.5)
     axes.invert_yaxis()
     axes.set_xlabel("change of IoU, points")

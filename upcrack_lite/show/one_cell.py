@@ -56,7 +56,7 @@ class CellPage:
         self.cell = Cell(method, recipe, scale, tuple(values.items()), train_set, test_set, seed)
         options = {name: value or None for name, value in options.items()}
         options["allow_dirty"] = bool(options.get("allow_dirty")) or self.tiny
-        for name, usual in (("device", "auto"), ("precision", "32-true")):
+        for name, usual in (("device", "auto"), ("precision", "32-true"), ("devices", 1)):
             options[name] = options.get(name) or usual
         if self.tiny:
             options["max_steps"] = options.get("max_steps") or live.STEPS

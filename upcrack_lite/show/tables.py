@@ -15,7 +15,7 @@ from typing import Any
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import METRICS
 from upcrack_lite.repro import cells, failures, live, published, tables
-from upcrack_lite.repro.ours import Ours, Score
+from upcrack_lite.repro.ours import Ours, Score, belongs
 from upcrack_lite.repro.tables import COMPARED, NAMES, TableRow
 from upcrack_lite.show.plain_tables import great, items, part
 
@@ -151,7 +151,12 @@ class Page:
                 f"<strong>{html.escape(_together(names, len(self.rows)))}: {verdict}.</strong> {_sentence(reason)}"
                 for (verdict, reason), names in groups.items()
             ]
-            + [_failed(row, one) for row in self.rows for one in failures.of_row(row.printed, self.failed)]
+            + [
+                _failed(row, one)
+                for row in self.rows
+                for one in self.failed
+                if belongs(row.printed, one.cell)
+            ]
         )
 
     def made(self) -> Any:
