@@ -4,6 +4,14 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
+# A misspelled NAME=VALUE would be ignored, and the default taken in its place.
+VARIABLES := PYTHON TORCH CORES REAL DATA ONLY UPGRADE TABLES SEEDS SCALE RECIPE ROWS TRAIN_SET TEST_SET DEVICE PRECISION \
+  DEVICES VGG_WEIGHTS MAX_STEPS ALLOW_DIRTY RUNS RESULTS STATE PROFILE DRY FLAGS CI SHELL
+GIVEN := $(foreach word,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(word))))
+ifneq ($(filter-out $(VARIABLES),$(GIVEN)),)
+$(error unknown variable $(filter-out $(VARIABLES),$(GIVEN)); choose from $(VARIABLES))
+endif
+
 # The first Python that fits; another one: make PYTHON=/path/to/python3.12
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
@@ -56,11 +64,14 @@ SWEEP = tables='$(or $(TABLES),4)' seeds='$(SEEDS)' recipe='$(RECIPE)' scale='$(
   vgg_weights='$(VGG_WEIGHTS)' max_steps='$(MAX_STEPS)' allow_dirty='$(ALLOW_DIRTY)' \
   data_root='$(DATA)' runs='$(RUNS)' results='$(RESULTS)' state='$(STATE)'
 PROFILE ?= local
+PROFILES := $(notdir $(wildcard workflow/profiles/*))
 
 .PHONY: tables
 tables: .venv/installed ## train and test the cells of tables that are not done yet (TABLES=4 SEEDS=0,1,2 SCALE=lite DATA=data PROFILE=local DRY=1)
+	$(if $(filter $(PROFILE),$(PROFILES)),,$(error no profile $(PROFILE); choose one of $(PROFILES)))
 	$(BIN)/snakemake -s workflow/sweep.smk --profile workflow/profiles/$(PROFILE) $(if $(DRY),-n) \
-	  $(if $(filter local,$(PROFILE)),--cores $(CORES)) $(FLAGS) --config $(SWEEP)
+	  $(if $(filter local,$(PROFILE)),--cores $(CORES)) $(FLAGS) --config $(SWEEP) \
+	  || { echo "Not all is done. The lines that begin with failed: say why; the same command goes on from here."; exit 1; }
 
 .PHONY: verify
 verify: .venv/installed ## recompute every number that the tables show from the records in results/

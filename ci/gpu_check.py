@@ -115,7 +115,8 @@ def main() -> int:
         for check in part["checks"]:
             if check["verdict"] == FAILED:
                 print(f"FAILED: {part['part']}, {check['name']}: {check['said']}")
-    print(f"\n{made_report['verdict']}: {made_report['counts']}. {out / 'report.md'}")
+    counts = ", ".join(f"{number} {word}" for word, number in made_report["counts"].items())
+    print(f"\n{made_report['verdict']} on {args.device}: {counts} checks. {out / 'report.md'}")
     return int(made_report["verdict"] != PASSED)
 
 

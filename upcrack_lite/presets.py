@@ -190,6 +190,9 @@ LITE: dict[str, tuple[Any, str]] = {
     "epochs": (60, "lite: about five minutes on two cores for 300 crops"),
 }
 
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true")
+"""Number formats to train in, as Lightning Fabric names them. The kit was tried with the first two."""
+
 RECIPES = {"paper": PAPER, "released": PAPER | RELEASED}
 SCALES: dict[str, dict[str, tuple[Any, str]]] = {"full": {}, "lite": LITE}
 
@@ -274,6 +277,13 @@ def from_dict(values: dict[str, Any]) -> Preset:
 
 def _choices(recipe: str, scale: str) -> dict[str, tuple[Any, str]]:
     return RECIPES[recipe] | SCALES[scale]
+
+
+def check_precision(name: str) -> str:
+    """Return a name in `PRECISIONS`; raises UserError for another."""
+    if name not in PRECISIONS:
+        raise UserError(f"unknown precision {name!r}; choose one of {', '.join(PRECISIONS)}")
+    return name
 
 
 def _known(name: str) -> None:

@@ -56,18 +56,28 @@ for slug in TODO:
 # interrupted sweep left behind never passes for work that is done.
 NOW = time.time()
 
+def summary() -> list[str]:
+    """What is to be done, and why, line by line; what is missing for it comes last."""
+    lines = [f"{len(PLAN.cells)} cells: {len(PLAN.cells) - len(TODO)} are recorded, {len(TODO)} to do."]
+    lines += [f"  {slug}: {PLAN.why(PLAN.cells[slug])}" for slug in TODO[:MOST]]
+    lines += [f"  and {len(TODO) - MOST} more"] * (len(TODO) > MOST)
+    lines += [f"Left out: {why}." for why in PLAN.left_out]
+    lacking = [why for slug in TODO if (why := PLAN.missing(PLAN.cells[slug]))]
+    lines += [f"{lacking.count(why)} of them will fail: {why}" for why in dict.fromkeys(lacking)]
+    if TODO and len(lacking) == len(TODO):
+        raise WorkflowError("\n".join([*lines, "Nothing can be made: fetch what is missing first."]))
+    return lines
+
+
+MOST = 40  # cells that are listed
 if workflow.is_main_process:
-    print(
-        f"{len(PLAN.cells)} cells: {len(PLAN.cells) - len(TODO)} are recorded, {len(TODO)} to do.",
-        *(f"Left out: {why}." for why in PLAN.left_out),
-        sep="\n",
-        file=sys.stderr,
-    )
+    print(*summary(), sep="\n", file=sys.stderr)
 
 
 def job(cells, log, threads, words) -> str:
     """A command whose output goes to a log, and whose failure is written down for these cells."""
-    known = [cell.key() | {"command": PLAN.command(cell)} for cell in cells]
+    flag = " --allow-dirty" if PLAN.options["allow_dirty"] else ""
+    known = [cell.key() | {"command": PLAN.command(cell) + flag} for cell in cells]
     keys = [word for key in known for word in ("--cell", json.dumps(key))]
     start = [sys.executable, "workflow/sweep_job.py", "--results", str(RESULTS), "--log", str(log), *keys]
     return shlex.join([*start, "--threads", str(threads), "--", sys.executable, *words])

@@ -215,7 +215,10 @@ def _columns(path: Path, header: list[str], named: Mapping[str, str]) -> dict[st
         chosen[metric] = column
     doubled = {c for c in chosen.values() if header.count(c) > 1 or list(chosen.values()).count(c) > 1}
     if doubled:
-        raise UserError(f"{path}: column {min(doubled)!r} stands for two things; rename one of them")
+        raise UserError(
+            f"{path}: column {min(doubled)!r} stands for two things; rename one of them, or name another with "
+            "--precision, --recall, …"
+        )
     if not chosen:
         raise UserError(
             f"{path} has no column of precision, recall, accuracy, F1 or IoU; its columns are: "

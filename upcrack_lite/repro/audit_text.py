@@ -22,6 +22,9 @@ def text(result: Audit) -> str:
             lines += textwrap.wrap(message, WIDTH, initial_indent="- ", subsequent_indent="  ")
     else:
         lines.append("Findings: none. Every row that can be checked fits.")
+    partly = sum(None in (one.f1_fits, one.iou_fits, one.share_fits) for one in result.rows)
+    if partly:
+        lines.append(f"{partly} of {rows} rows lack a number and were checked in part, or not at all.")
     for group in result.groups:
         lines += ["", *_group(group)]
     lines += ["", *(f"Note: {note}" for note in result.notes)]

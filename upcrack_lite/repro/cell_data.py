@@ -45,11 +45,8 @@ def training_crops(cell: Cell, data_root: str | Path) -> TrainingCrops:
         roads = synthetic_set(SYNTHETIC_CROPS, size, TRAIN_SEED, crack_free=1.0)
         return TrainingCrops(roads.images, roads.names, {"name": "synthetic", "seed": TRAIN_SEED})
     folder = Path(data_root) / f"{cell.train_set}_undamaged"
-    if not is_crop_folder(folder):
-        raise UserError(
-            f"{folder}: the undamaged crops to train on are not there; cut them with "
-            f"`upcrack data build {cell.train_set} --root {data_root}`"
-        )
+    if why := missing_crops(cell.train_set, data_root):
+        raise UserError(why)
     described = read_description(folder)
     if described["facts"].get("set") != cell.train_set:
         raise UserError(
@@ -58,6 +55,17 @@ def training_crops(cell: Cell, data_root: str | Path) -> TrainingCrops:
         )
     cut = read_crops(folder, size)
     return TrainingCrops(cut.images, cut.groups, {"name": folder.name, "crops": described})
+
+
+def missing_crops(train_set: str, data_root: str | Path) -> str:
+    """What to do where the undamaged crops of a training set are not there; empty where they are."""
+    folder = Path(data_root) / f"{train_set}_undamaged"
+    if train_set == "synthetic" or is_crop_folder(folder):
+        return ""
+    return (
+        f"{folder}: the undamaged crops to train on are not there; cut them with "
+        f"`upcrack data build {train_set} --root {data_root}`"
+    )
 
 
 @dataclass(frozen=True)

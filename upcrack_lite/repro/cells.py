@@ -210,13 +210,13 @@ def row_overrides(table: int | str, row: str) -> tuple[str, dict[str, Any]]:
 def _rows(number: int, rows: Sequence[str] | None) -> list[tuple[str, dict[str, Any]]]:
     by_row = {1: LOSSES, 2: MASKS}.get(number)
     valid = list(by_row) if by_row else list(METHODS)
-    for row in rows or ():
-        published.row(number, row)  # a row that the paper does not have
+    named = [published.row(number, row).key for row in rows or ()]  # refuses what the paper does not have
+    for row in named:
         if row not in valid:
             raise UserError(
                 f"Table {published.TABLES[number].roman}: the kit cannot train {row}; it can {', '.join(valid)}"
             )
-    chosen = list(dict.fromkeys(rows)) if rows is not None else valid
+    chosen = list(dict.fromkeys(named)) if rows is not None else valid
     if not chosen:
         raise UserError(f"name at least one row of {', '.join(valid)}")
     return [(METHODS[0], dict(by_row[row])) if by_row else (row, {}) for row in chosen]

@@ -19,7 +19,7 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.files import check_writable
 from upcrack_lite.metrics import cldice, histograms, per_image, tolerance_counts
 from upcrack_lite.photos import TABLE_SIZE
-from upcrack_lite.presets import DETECTION
+from upcrack_lite.presets import DETECTION, check_precision
 from upcrack_lite.repro import failures, records
 from upcrack_lite.repro.cell_data import TestSet, TrainingCrops, content_digest, test_set, training_crops
 from upcrack_lite.repro.cells import Cell
@@ -73,6 +73,7 @@ def run_cell(
         UserError: before any long work, for sets that are not there, a record that must not be committed, or a
             folder that cannot be written; later, for what `training.train` and `evaluate` refuse.
     """
+    check_precision(precision)
     device, tests = check_device(device), test_set(cell.test_set, data_root)
     folder = Path(runs_root) / run_name(cell, max_steps)
     why = records.reasons(_trained_by(folder), environment(), tests.known, max_steps)
@@ -129,6 +130,7 @@ def train_cell(
             model whose records must not be committed, unless `allow_dirty`; later, for what `training.train`
             refuses.
     """
+    check_precision(precision)
     device, folder = check_device(device), Path(runs_root) / run_name(cell, max_steps)
     devices = _processes(folder) or devices
     why = records.reasons(_trained_by(folder), environment(), "packaged", max_steps)

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from upcrack_lite.errors import UserError
+from upcrack_lite.presets import PRECISIONS
 from upcrack_lite.repro import cells, published, records
 from upcrack_lite.repro.cells import Cell
 from upcrack_lite.repro.code_digest import code_digest
 from upcrack_lite.roads.crop_folder import is_crop_folder, read_description
 
 DEVICES = ("auto", "cpu", "cuda")
-PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "bf16-true")
 
 DEFAULTS: Mapping[str, Any] = {
     "tables": "1,2,3,4,5,6,7,8",
@@ -41,6 +41,9 @@ DEFAULTS: Mapping[str, Any] = {
     "allow_dirty": "",
 }
 """What a sweep is told, with its defaults. The first seven (without scale) may be lists: `0,1,2`."""
+
+
+NO_RECORD = "no record"
 
 
 def run_name(cell: Cell, max_steps: int | None = None) -> str:
@@ -114,36 +117,53 @@ class Plan:
         return self._test_digest(cell.test_set) is not None
 
     def is_done(self, cell: Cell) -> bool:
-        """True if the record is there and holds: same command, code, crops and test set, and the run, if any.
+        """True if the record is there and holds: same command, code, crops and test set, and the run, if any."""
+        return not self.why(cell)
+
+    def why(self, cell: Cell) -> str:
+        """Why a cell is to be made, in a few words; empty where its record is there and holds.
 
         This is what `evaluate.run_cell` decides, but no photo is read: crops count by their description, test
         photos by their manifest. A record in `results/dirty` counts where the options allow it.
         """
         places = [self.results, *[self.results / records.DIRTY] * self.options["allow_dirty"]]
-        return any(self._holds(cell, place / f"{cell.slug()}.json") for place in places)
+        found = [self._why(cell, place / f"{cell.slug()}.json") for place in places]
+        return "" if "" in found else min(found, key=lambda one: one == NO_RECORD)
 
-    def _holds(self, cell: Cell, path: Path) -> bool:
+    def _why(self, cell: Cell, path: Path) -> str:
         if not path.is_file():
-            return False
+            return NO_RECORD
         try:
             record = records.load(path)
             crops = None if cell.train_set == "synthetic" else _crops(self.data_root, cell.train_set)
-        except UserError:
-            return False  # `run_cell` says what is wrong
-        same = (
-            not record.stale()
-            and record.command == self.command(cell)
-            and record.code_sha256 == code_digest()
-            and record.test.digest == self._test_digest(cell.test_set)
-            and record.train.crops_json == crops
-        )
+        except UserError as error:
+            return f"its record cannot be compared: {error}"
+        for fits, otherwise in (
+            (not record.stale(), "its record has other preset values"),
+            (record.command == self.command(cell), "its record was made with other options"),
+            (record.code_sha256 == code_digest(), "its record was made by earlier code"),
+            (record.test.digest == self._test_digest(cell.test_set), "its record is of another test set"),
+            (record.train.crops_json == crops, "its record is of other crops"),
+        ):
+            if not fits:
+                return otherwise
         folder = self.runs / self.run(cell)
-        if not same or not _manifest(folder):
-            return same  # a record counts without its run, as in a fresh clone
+        if not _manifest(folder):
+            return ""  # a record counts without its run, as in a fresh clone
         weights = folder / "checkpoint.safetensors"
-        if not self.is_trained(cell) or not weights.is_file():
-            return False
-        return hashlib.sha256(weights.read_bytes()).hexdigest() == record.train.checkpoint_sha256
+        trained = self.is_trained(cell) and weights.is_file()
+        same = trained and hashlib.sha256(weights.read_bytes()).hexdigest() == record.train.checkpoint_sha256
+        return "" if same else "its record is of another training"
+
+    def missing(self, cell: Cell) -> str:
+        """What a cell needs and is not there: its test set, or the crops to train on; empty if nothing."""
+        from upcrack_lite.repro.cell_data import missing_crops, test_set
+
+        try:
+            test_set(cell.test_set, self.data_root)
+        except UserError as error:
+            return str(error)
+        return "" if self.is_trained(cell) else missing_crops(cell.train_set, self.data_root)
 
     def _test_digest(self, name: str) -> str | None:
         from upcrack_lite.repro.cell_data import test_set

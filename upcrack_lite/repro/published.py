@@ -83,7 +83,7 @@ def row(table: int | str, key: str) -> Row:
     """Return one row, such as `row("IV", "upcracknet")`. Raises UserError that lists the valid names."""
     found = rows(table)
     for one in found:
-        if one.key == key:
+        if one.key == key.lower():
             return one
     raise UserError(
         f"Table {TABLES[_number(table)].roman} has no row {key!r}; choose {', '.join(r.key for r in found)}"

@@ -23,6 +23,7 @@ from upcrack_lite.repro.tables import TableRow, table
 FORMAT = 1
 FILE = "shown.json"
 LADDER = "ladder"  # stands where a number of a table has the table's
+DAMAGED = "a record cannot be read"
 CLOSE = 1e-6  # points; the same counts give the same numbers on every machine, but for the last digits
 _UPDATE = "If that is meant, run `upcrack verify --update` and look at the change before you commit it"
 
@@ -83,7 +84,7 @@ def verify(folder: Path | str) -> list[Finding]:
     try:
         now = shown(folder)
     except UserError as error:  # a record that does not hold together; the rest would only repeat it
-        return [Finding("a record cannot be read", str(error))]
+        return [Finding(DAMAGED, str(error))]
     found = _orphans(folder)
     for slug in sorted(before["records"].keys() | now["records"].keys()):
         found += _compare_record(slug, before["records"].get(slug), now["records"].get(slug))
@@ -105,7 +106,9 @@ def text(found: list[Finding], folder: Path | str) -> str:
             f"{len(values['numbers'])} numbers in {len(published.TABLES)} tables and {len(values['records'])} "
             "records: all as shown"
         )
-    return "\n".join([*map(str, found), "", f"{len(found)} differences. {_UPDATE}."])
+    many = f"{len(found)} difference{'s' if len(found) != 1 else ''}"
+    damaged = any(one.where == DAMAGED for one in found)  # to write it down anew would not mend it
+    return "\n".join([*map(str, found), "", f"{many}." if damaged else f"{many}. {_UPDATE}."])
 
 
 def _record(record: records.Record, folder: Path) -> dict[str, Any]:

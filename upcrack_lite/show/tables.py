@@ -15,7 +15,7 @@ from typing import Any
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import METRICS
 from upcrack_lite.repro import cells, failures, live, published, tables
-from upcrack_lite.repro.ours import Ours, Score, belongs
+from upcrack_lite.repro.ours import ELSEWHERE, Ours, Score, belongs
 from upcrack_lite.repro.tables import COMPARED, NAMES, TableRow
 from upcrack_lite.show.plain_tables import great, items, part
 
@@ -170,6 +170,11 @@ class Page:
         """The commands that make the records which the verdicts need."""
         lines = [row.command for row in self.rows if row.command]
         train, test = cells.PAIRS[self.number]
+        here = ELSEWHERE.get(self.number, ((train, test),))[0]
+        if lines and not {*here} & {*cells.STAND_INS}:
+            sets = "" if here == (train, test) else f" --train-set {here[0]} --test-set {here[1]}"
+            lines.append("# on a laptop:")
+            lines += [f"{one.replace('--scale full', '--scale lite')}{sets}" for one in lines[:-1]]
         if train in cells.STAND_INS or test in cells.STAND_INS:
             kept = cells.STAND_INS.get(train, (train, ""))[0]
             held = cells.STAND_INS.get(test, ("", test))[1]
