@@ -508,13 +508,13 @@ def test_groups_must_match_the_crops(tmp_path, count):
 
 def test_groups_keep_a_photo_on_one_side(tmp_path, monkeypatch):
     seen = {}
-    real = training.Loop.__init__
+    real = training.CrackNetCourse.__init__
 
-    def watch(self, trainer, folder, images, train_at, valid_at, *rest):
+    def watch(self, trainer, images, train_at, valid_at, seed):
         seen["train"], seen["valid"] = set(train_at), set(valid_at)
-        real(self, trainer, folder, images, train_at, valid_at, *rest)
+        real(self, trainer, images, train_at, valid_at, seed)
 
-    monkeypatch.setattr(training.Loop, "__init__", watch)
+    monkeypatch.setattr(training.CrackNetCourse, "__init__", watch)
     groups = [str(i // 5) for i in range(20)]
     run(tmp_path / "run", groups=groups, max_steps=1)
     assert {groups[i] for i in seen["train"]}.isdisjoint(groups[i] for i in seen["valid"])

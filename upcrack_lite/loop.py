@@ -1,21 +1,74 @@
-"""The epochs of one run: steps, validation, log, checkpoint, early stop (paper, section IV-B)."""
+"""The epochs of one run: steps, validation, log, checkpoint, early stop (paper, section IV-B).
+
+`Loop` says when something happens, and a `Course` what: UP-CrackNet's is in `training`, those of the compared methods
+are in `methods.learning`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import time
-from typing import Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
 
-import numpy as np
+import lightning
 import torch
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from upcrack_lite.batches import epoch
 from upcrack_lite.errors import UserError
 from upcrack_lite.repro.runs import RunFolder, now, peak_memory_mib
-from upcrack_lite.steps import Trainer, picture
+
+
+class Plan(Protocol):
+    """The values of a preset that a loop needs, in epochs."""
+
+    epochs: int
+    validate_every: int
+    patience: int  # epochs without improvement before stopping; 0 never stops early
+
+
+class Course(Protocol):
+    """What one method does in a run: its networks, its images, its steps.
+
+    On several processes all make the same calls, but for `judge`, `weights`, `picture` and `finish`, which the first
+    makes alone.
+    """
+
+    fabric: lightning.Fabric
+    counts: tuple[int, int]  # images to train on, and held-out images
+
+    def set_epoch(self, index: int) -> None:
+        """Set learning rates for an epoch, counted from 0."""
+
+    def batches(self) -> Iterator[Any]:
+        """Go through the training images once."""
+
+    def step(self, batch: Any) -> dict[str, torch.Tensor]:
+        """Learn from one batch; returns the terms for the log, without a graph."""
+
+    def judge(self) -> float | None:
+        """How bad the held-out images are; None where there are none. Must leave no trace."""
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """What is kept of the best epoch."""
+
+    def finish(self, load: Callable[[], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor] | None:
+        """The kept weights, which `load` reads, with what is only found out at the end; None leaves them."""
+
+    def rates(self) -> dict[str, float]:
+        """Learning rates for the log. Their names are values of the preset."""
+
+    def picture(self, path: Path) -> None:
+        """Save a PNG that shows how far training has come. Must leave no trace."""
+
+    def state(self) -> dict[str, Any]:
+        """All that a later process needs to go on exactly here."""
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up such a state."""
 
 
 @dataclasses.dataclass
@@ -36,25 +89,15 @@ class Loop:
     """
 
     def __init__(
-        self,
-        trainer: Trainer,
-        run: RunFolder,
-        images: np.ndarray,
-        training: np.ndarray,
-        validation: np.ndarray,
-        seed: int,
-        max_steps: int | None,
-        progress: bool,
+        self, course: Course, run: RunFolder, preset: Plan, max_steps: int | None, progress: bool
     ) -> None:
-        self.trainer, self.run, self.preset, self.seed = trainer, run, trainer.preset, seed
-        # Indices, not a copy: the training crops may lie in a memory-mapped file larger than memory.
-        self.images, self.training, self.valid_images = images, training, images[validation]
-        self.first = trainer.fabric.is_global_zero
+        self.course, self.run, self.preset = course, run, preset
+        self.first = course.fabric.is_global_zero
         self.max_steps, self.progress = max_steps, progress and self.first
         self.at, self.rows = Position(), []
         saved = run.load_resume()
         if saved:
-            trainer.load_state(saved["trainer"])
+            course.load_state(saved["trainer"])
             self.at = Position(**saved["position"])
             self.rows = [row for row in run.log() if row["epoch"] < self.at.epoch]
         if self.first:
@@ -72,7 +115,7 @@ class Loop:
             while self.at.epoch < self.preset.epochs and not self._enough():
                 row = self._one_epoch()
                 bar.update()
-                bar.set_postfix({k: f"{row[k]:.3g}" for k in ("mae", "valid") if k in row})
+                bar.set_postfix({k: f"{row[k]:.3g}" for k in ("mae", "loss", "valid") if k in row})
         if self.first:
             self.board.close()
             self._finish()
@@ -82,17 +125,15 @@ class Loop:
         if self.max_steps is not None and self.at.steps >= self.max_steps:
             return True
         stale = self.at.epoch - 1 - self.at.best_epoch
-        return bool(self.preset.patience and len(self.valid_images) and stale >= self.preset.patience)
+        return bool(self.preset.patience and self.course.counts[1] and stale >= self.preset.patience)
 
     def _one_epoch(self) -> dict[str, float]:
-        began, trainer = time.monotonic(), self.trainer
-        trainer.set_epoch(self.at.epoch)
+        began, course = time.monotonic(), self.course
+        course.set_epoch(self.at.epoch)
         sums: dict[str, float] = {}
         batches = 0
-        fabric = trainer.fabric
-        mine = (fabric.world_size, fabric.global_rank)
-        for batch in epoch(self.images, self.preset, trainer.draws, fabric.device, self.training, *mine):
-            terms = {name: term.item() for name, term in trainer.step(batch).items()}
+        for batch in course.batches():
+            terms = {name: term.item() for name, term in course.step(batch).items()}
             self._check_finite(terms)
             sums = {name: sums.get(name, 0.0) + value for name, value in terms.items()}
             batches += 1
@@ -101,14 +142,14 @@ class Loop:
                 break
         row: dict[str, float] = {"epoch": self.at.epoch, "steps": self.at.steps}
         row |= {name: value / batches for name, value in sums.items()}
-        row["lr_g"] = trainer.opt_g.param_groups[0]["lr"]
+        row |= course.rates()
         last = self.at.epoch + 1 == self.preset.epochs or self.max_steps == self.at.steps
         if last or (self.at.epoch + 1) % self.preset.validate_every == 0:
             self._validate(row)
         self.at.seconds += time.monotonic() - began
         row["seconds"] = round(self.at.seconds, 2)
         self.at.epoch += 1
-        state = {"trainer": trainer.state(), "position": dataclasses.asdict(self.at)}
+        state = {"trainer": course.state(), "position": dataclasses.asdict(self.at)}
         if self.first:
             self._save(row, state)
         return row
@@ -122,24 +163,19 @@ class Loop:
 
     def _validate(self, row: dict[str, float]) -> None:
         """Judge the held-out crops; without any, the last epoch counts as the best."""
-        value = -float(self.at.epoch)
-        if len(self.valid_images):
-            found = self.trainer.validate(self.valid_images, self.seed) if self.first else None
-            value = row["valid"] = self.trainer.fabric.broadcast(found)
-            self._check_finite({"valid": value})
+        found = self.course.fabric.broadcast(self.course.judge() if self.first else None)
+        value = -float(self.at.epoch) if found is None else found
+        if found is not None:
+            row["valid"] = found
+            self._check_finite({"valid": found})
         better = value < self.at.best
         if better:
             self.at.best, self.at.best_epoch = value, self.at.epoch
         if not self.first:
             return
         if better:
-            self.run.save_weights(self.trainer.g.state_dict())
-        picture(
-            self.trainer,
-            self.images[self.training[:4]],
-            self.seed,
-            self.run.path / "progress" / f"{self.at.epoch:04d}.png",
-        )
+            self.run.save_weights(self.course.weights())
+        self.course.picture(self.run.path / "progress" / f"{self.at.epoch:04d}.png")
 
     def _check_finite(self, terms: dict[str, float]) -> None:
         bad = [name for name, value in terms.items() if not math.isfinite(value)]
@@ -147,15 +183,20 @@ class Loop:
             if self.first:
                 self.run.manifest |= {"status": "failed", "error": f"not finite: {', '.join(bad)}"}
                 self.run.save_manifest()
-            self.trainer.fabric.barrier()  # the first process to raise ends them all
+            self.course.fabric.barrier()  # the first process to raise ends them all
+            name, rate = next(iter(self.course.rates().items()))
             kept = (self.run.path / "checkpoint.safetensors").is_file()
             where = f"the last good checkpoint is in {self.run.path}" if kept else "no epoch was completed"
             raise UserError(
                 f"training stopped in epoch {self.at.epoch}, step {self.at.steps}: {', '.join(bad)} is not "
-                f"finite. Lower lr_g ({self.preset.lr_g}) or leave the term out; {where}"
+                f"finite. Lower {name} ({getattr(self.preset, name, rate)}) or leave the term out; {where}"
             )
 
     def _finish(self) -> None:
+        complete = self.course.finish(self.run.load_weights)
+        if complete is not None:
+            self.run.save_weights(complete)
+        trained, validated = self.course.counts
         self.run.manifest |= {
             "status": "finished",
             "finished": now(),
@@ -164,10 +205,10 @@ class Loop:
             "best_epoch": self.at.best_epoch,
             "train_seconds": round(self.at.seconds, 1),
             "peak_memory_mib": peak_memory_mib(),
-            "crops_trained": len(self.training),
-            "crops_validated": len(self.valid_images),
+            "crops_trained": trained,
+            "crops_validated": validated,
         }
-        if self.trainer.fabric.device.type == "cuda":
+        if self.course.fabric.device.type == "cuda":
             self.run.manifest["peak_gpu_memory_mib"] = round(torch.cuda.max_memory_allocated() / 2**20)
         self.run.save_manifest()
         (self.run.path / "resume.pt").unlink(missing_ok=True)

@@ -1,7 +1,8 @@
 """Training: D learns to tell restored roads from real ones, G learns to restore (paper, section IV-B).
 
-One readable loop over epochs; `steps` has the step of D and the step of G. Lightning Fabric takes care of
-device and precision; `launch` and `spread` of several devices. Chapter 13 reads the curves.
+`loop` goes through the epochs; `steps` has the step of D and the step of G. Lightning Fabric takes care of
+device and precision; `launch` and `spread` of several devices. Chapter 13 reads the curves. The compared methods
+are trained by `methods.learning`, which checks and opens its runs with the functions here.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import lightning
 import numpy as np
 import torch
 
-from upcrack_lite.batches import split_by_photo
+from upcrack_lite.batches import Batch, epoch, split_by_photo
 from upcrack_lite.errors import UserError
 from upcrack_lite.files import write_aside
 from upcrack_lite.generator import Generator
@@ -24,7 +26,7 @@ from upcrack_lite.launch import check_devices, launch
 from upcrack_lite.loop import Loop
 from upcrack_lite.presets import Preset, from_dict
 from upcrack_lite.repro.runs import RunFolder, data_hash, environment, now, weights_hash
-from upcrack_lite.steps import Trainer
+from upcrack_lite.steps import Trainer, picture
 
 
 def train(
@@ -61,30 +63,15 @@ def train(
     goes on, bit by bit on a CPU, with that number alone. When one process fails, all are ended, and its error is
     raised: RuntimeError with its traceback where it is no UserError.
     """
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (preset.size, preset.size, 3):
-        raise UserError(
-            f"crops must be uint8 (N, {preset.size}, {preset.size}, 3), got {images.dtype} {images.shape}"
-        )
-    if not len(images):
-        raise UserError("there is no crop to train on")
-    groups = groups if groups is not None else [str(i) for i in range(len(images))]
-    if len(groups) != len(images):
-        raise UserError(f"{len(groups)} groups for {len(images)} crops: give the photo of each crop")
+    groups = check_crops(images, preset.size, groups)
     device = check_device(device)
     check_devices(devices, device, preset.batch_size)
     training, validation = split_by_photo(groups, preset.validation_share, seed)
-    what = {
-        "method": "upcracknet",
-        "preset": preset.to_dict(),
-        "overrides": preset.overrides(),
-        "seed": seed,
-        "max_steps": max_steps,
-        "precision": precision,
+    own = {
         "start_sha256": weights_hash(start),
         "vgg_weights": None if vgg_weights is None else Path(vgg_weights).name,
-        "data": {"crops": len(images), "sha256": data_hash(images)} | (data or {}),
     }
-    what = json.loads(json.dumps(what))  # as a manifest gives it back, where tuples have become lists
+    what = describe("upcracknet", preset, images, data, seed, max_steps, precision, own)
     run = RunFolder.matching(out, what)
     if run is not None:
         _check_processes(run, devices)
@@ -100,6 +87,48 @@ def train(
         write_aside(Path(folder) / START, lambda path: torch.save(start, path))
         launch(_train_spread, devices, device, precision, job, Path(folder))
     return RunFolder.open(out)
+
+
+def check_crops(images: np.ndarray, size: int, groups: list[str] | None) -> list[str]:
+    """The photo of each crop: `groups`, or a photo of its own for each.
+
+    Raises UserError unless images are uint8 ``(N, size, size, 3)`` with N above 0, and N groups, where given.
+    """
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (size, size, 3):
+        raise UserError(f"crops must be uint8 (N, {size}, {size}, 3), got {images.dtype} {images.shape}")
+    if not len(images):
+        raise UserError("there is no crop to train on")
+    groups = groups if groups is not None else [str(i) for i in range(len(images))]
+    if len(groups) != len(images):
+        raise UserError(f"{len(groups)} groups for {len(images)} crops: give the photo of each crop")
+    return groups
+
+
+def describe(
+    method: str,
+    preset: Any,
+    images: np.ndarray,
+    data: dict[str, Any] | None,
+    seed: int,
+    max_steps: int | None,
+    precision: str,
+    own: dict[str, Any],
+) -> dict[str, Any]:
+    """The facts that make a run what it is, for its manifest: the same facts are the same run.
+
+    preset: has `to_dict` and `overrides`. data: facts about the crops. own: facts that only this method has.
+    """
+    what = {
+        "method": method,
+        "preset": preset.to_dict(),
+        "overrides": preset.overrides(),
+        "seed": seed,
+        "max_steps": max_steps,
+        "precision": precision,
+        **own,
+        "data": {"crops": len(images), "sha256": data_hash(images)} | (data or {}),
+    }
+    return json.loads(json.dumps(what))  # as a manifest gives it back, where tuples have become lists
 
 
 CROPS, START = "crops.npy", "start.pt"
@@ -163,8 +192,46 @@ def _train(
         run.save_manifest()
     fabric.barrier()
     run = run or RunFolder.open(job.out)
-    loop = Loop(trainer, run, images, job.training, job.validation, job.seed, job.max_steps, job.progress)
-    return loop.run_all()
+    course = CrackNetCourse(trainer, images, job.training, job.validation, job.seed)
+    return Loop(course, run, preset, job.max_steps, job.progress).run_all()
+
+
+class CrackNetCourse:
+    """UP-CrackNet's `Course`: a `Trainer` with its undamaged crops.
+
+    images: uint8 ``(N, S, S, 3)``. training, validation: indices of crops. seed: of the masks and the noise that the
+    held-out crops are judged with.
+    """
+
+    def __init__(
+        self, trainer: Trainer, images: np.ndarray, training: np.ndarray, validation: np.ndarray, seed: int
+    ) -> None:
+        self.trainer, self.fabric, self.seed = trainer, trainer.fabric, seed
+        # Indices, not a copy: the training crops may lie in a memory-mapped file larger than memory.
+        self.images, self.training, self.held_out = images, training, images[validation]
+        self.counts = (len(training), len(validation))
+        self.set_epoch, self.step = trainer.set_epoch, trainer.step
+        self.state, self.load_state = trainer.state, trainer.load_state
+
+    def batches(self) -> Iterator[Batch]:
+        trainer, fabric = self.trainer, self.fabric
+        mine = (fabric.world_size, fabric.global_rank)
+        return epoch(self.images, trainer.preset, trainer.draws, fabric.device, self.training, *mine)
+
+    def judge(self) -> float | None:
+        return self.trainer.validate(self.held_out, self.seed) if self.counts[1] else None
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        return self.trainer.g.state_dict()
+
+    def finish(self, load: Callable[[], dict[str, torch.Tensor]]) -> None:
+        """Nothing is left to find out."""
+
+    def rates(self) -> dict[str, float]:
+        return {"lr_g": self.trainer.opt_g.param_groups[0]["lr"]}
+
+    def picture(self, path: Path) -> None:
+        picture(self.trainer, self.images[self.training[:4]], self.seed, path)
 
 
 def check_device(name: str) -> str:
