@@ -171,7 +171,9 @@ def _lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not text in UTF-8: save it as CSV in UTF-8") from error
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise UserError(
+            f"{path} cannot be read: {error.strerror or error}. The paper's own tables: `upcrack audit paper`"
+        ) from error
     if not text.strip():
         raise UserError(f"{path} is empty: it needs a header and rows")
     first = next(line for line in text.splitlines() if line.strip())
