@@ -81,6 +81,7 @@ class Restorer(nn.Module):
     """
 
     multiple = 16  # of the input's sides
+    judged = "total"  # the term that tells how well undamaged road is restored, for held-out crops
 
     def restore(self, masked: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Restore masked images ``(N, 3, H, W)`` in [-1, 1] to the same shape and range.

@@ -84,6 +84,7 @@ class Scadn(Restorer):
     """
 
     multiple = 16
+    judged = "mse"  # "total" also has the discriminator's loss, which rises the better the road is restored
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
