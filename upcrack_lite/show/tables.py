@@ -136,8 +136,8 @@ class Page:
         spanners = {"F1": ["f1_printed", "f1"], "IoU": ["iou_printed", "iou"]}
         note = (
             "In percent. Ours: mean over seeds ± standard deviation, and in brackets the 95 % bootstrap interval "
-            "over images, for which the counts of all seeds are added up image by image. “Beside it” says how records "
-            "were made that cannot be compared with the printed row."
+            "over images, for which the counts of all seeds are added up image by image. “Beside it” says how "
+            "records were made that cannot be compared with the printed row."
         )
         heading = f"Table {self.facts.roman}: ours beside the printed numbers"
         return great(heading, lines)(labels, spanners, note, f"ours-{self.number}", text=("verdict",))
