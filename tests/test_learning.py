@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from upcrack_lite.detection import binarize
 from upcrack_lite.errors import UserError
-from upcrack_lite.methods import encoders, learning, presets, riad, scadn
+from upcrack_lite.methods import choices, encoders, learning, presets, riad, scadn
 from upcrack_lite.methods.courses import MethodCourse, random_views
 from upcrack_lite.methods.learning import optimizer_of, train_method
 from upcrack_lite.methods.prediction import load_network, score_map, smooth_and_cut
@@ -218,6 +218,32 @@ def test_a_crack_is_learned_and_found(name, tmp_path):
     assert 2 * (predicted & truth).sum() / (predicted.sum() + truth.sum()) > 0.7
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("name", ["enet", "riad", "scadn"])
+def test_a_gpu_trains_and_predicts(name, precision, tmp_path):
+    if not torch.cuda.is_available():
+        pytest.skip("NOT TESTED on a GPU: this machine has no CUDA device")
+    images, masks = roads()
+    given = {"crack_masks": masks if name in SUPERVISED else None, "device": "cuda", "progress": False}
+    found = train_method(name, images, tiny(name), tmp_path / "run", precision=precision, **given)
+    assert found.manifest["environment"]["used_device"].startswith("cuda")
+    network, chosen = load_network(found, "cuda")
+    found = score_map(network, chosen, to_tensor(images[:1]).cuda())
+    alone = score_map(network.cpu(), chosen, to_tensor(images[:1]))
+    assert torch.allclose(found.cpu(), alone, atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"), [("unet", "bf16-mixed"), ("riad", "bf16-mixed"), ("enet", "64-true")]
+)
+def test_other_precisions_train_too(name, precision, tmp_path):
+    found = run(name, tmp_path / "run", max_steps=2, precision=precision)
+    single = run(name, tmp_path / "single", max_steps=2)
+    assert found.log()[0]["loss"] == pytest.approx(single.log()[0]["loss"], rel=0.1)
+    assert float(score_map(*load_network(found), to_tensor(roads(1)[0])).max()) > 0
+
+
 # --- Learning rates, views, judging --------------------------------------------------------------------------
 
 
@@ -405,7 +431,7 @@ def test_the_filter_is_the_presets():
 
 
 def test_the_presets_cover_the_registry_and_agree_with_the_modules():
-    assert (set(presets.SUPERVISED), set(presets.UNSUPERVISED)) == (set(SUPERVISED), set(UNSUPERVISED))
+    assert (set(choices.SUPERVISED), set(choices.UNSUPERVISED)) == (set(SUPERVISED), set(UNSUPERVISED))
     chosen = method_preset("riad", "full")
     assert chosen.lr == riad.ADAM["lr"]
     assert chosen.weight_decay == riad.ADAM["weight_decay"]
@@ -416,7 +442,7 @@ def test_the_presets_cover_the_registry_and_agree_with_the_modules():
 
 
 @pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("scale", presets.SCALES)
+@pytest.mark.parametrize("scale", choices.SCALES)
 def test_every_value_has_its_why_and_a_preset_comes_back_from_plain_values(name, scale):
     chosen = method_preset(name, scale)
     assert (chosen.size, chosen.width) == ((256, 1.0) if scale == "full" else (128, 0.25))

@@ -67,12 +67,8 @@ class MethodCourse:
         seed: int,
     ) -> None:
         self.preset, self.fabric, self.seed = preset, fabric, seed
-        self.images, self.crack_masks, self.training, self.held_out = (
-            images,
-            crack_masks,
-            training,
-            validation,
-        )
+        self.images, self.crack_masks = images, crack_masks
+        self.training, self.held_out = training, validation
         self.counts = (len(training), len(validation))
         # The network itself is called, not Fabric's wrapper of it, which knows `forward` alone.
         _, self.optimizer = fabric.setup(network, optimizer)

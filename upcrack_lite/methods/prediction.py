@@ -13,8 +13,8 @@ import torch
 from upcrack_lite.detection import smooth, threshold_of
 from upcrack_lite.errors import UserError
 from upcrack_lite.methods.base import Restorer, Supervised
-from upcrack_lite.methods.presets import METHODS, MethodPreset, from_dict
-from upcrack_lite.methods.registry import method
+from upcrack_lite.methods.presets import MethodPreset, from_dict
+from upcrack_lite.methods.registry import METHODS, method
 from upcrack_lite.repro.runs import RunFolder
 from upcrack_lite.training import check_device
 
