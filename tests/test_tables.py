@@ -159,7 +159,7 @@ def test_no_row_is_blank_without_records():
     verdicts = {row.printed.key: row for row in tables.table(4)}
     assert verdicts["riad"].verdict is verdicts["scadn"].verdict is Verdict.CANNOT
     assert "did not share" in verdicts["riad"].reason
-    assert verdicts["unet"].reason == "this method is not in the kit yet"
+    assert verdicts["unet"].reason == "the kit has its network, but does not make rows of tables with it yet"
     assert verdicts["upcracknet"].command == (
         "upcrack cell --table 4 --row upcracknet --recipe paper --scale full --seed 0 --seed 1 --seed 2"
     )

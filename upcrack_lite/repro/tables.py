@@ -180,7 +180,7 @@ def _judge(row: Row, ours: Sequence[Ours], recipe: str) -> tuple[Verdict, str]:
         if row.key in NOT_SHARED:
             why = "the paper's authors did not share their program of this method, nor how they cut its map"
             return Verdict.CANNOT, f"{why} into crack and road"
-        return Verdict.NOT_RUN, "this method is not in the kit yet"
+        return Verdict.NOT_RUN, "the kit has its network, but does not make rows of tables with it yet"
     same = sorted((one for one in ours if one.recipe == recipe), key=lambda one: len(one.unmet))
     if not same:
         other = f"; there are records of the recipe {ours[0].recipe}" if ours else ""
