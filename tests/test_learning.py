@@ -323,6 +323,7 @@ def test_judging_and_pictures_are_the_same_at_every_call_and_leave_no_trace(name
     state, draws = torch.get_rng_state(), course.draws.get_state()
     before = {key: value.clone() for key, value in course.network.state_dict().items()}
     values = [course.judge() for _ in range(2)]
+    assert all(module.training for module in course.network.modules())
     course.picture(tmp_path / "picture.png")
     assert values[0] == values[1] > 0
     assert torch.equal(torch.get_rng_state(), state)
@@ -352,6 +353,17 @@ def test_scadn_is_judged_by_what_it_restores_and_calibrated_at_the_end(tmp_path,
     again.eval().calibrate([to_tensor(images[training])])
     assert float(network.usual.min()) > 0
     assert torch.allclose(network.usual, again.usual, rtol=1e-4)
+
+
+def test_the_best_epoch_is_what_is_calibrated(tmp_path, monkeypatch):
+    first = run("scadn", tmp_path / "first", max_steps=2)  # one epoch
+    values = iter([1.0, 2.0])
+    monkeypatch.setattr(MethodCourse, "judge", lambda self: next(values))
+    both = run("scadn", tmp_path / "both")
+    assert (both.manifest["epochs_done"], both.manifest["best_epoch"]) == (2, 0)
+    one, other = first.load_weights(), both.load_weights()
+    assert float(one["usual"].min()) > 0
+    assert all(torch.equal(one[key], other[key]) for key in one)
 
 
 # --- Bad input -----------------------------------------------------------------------------------------------

@@ -117,8 +117,8 @@ LITE_EPOCHS: dict[str, tuple[Any, str]] = {
         60,
         "lite: as UP-CrackNet; five to ten minutes on two cores for 300 photos, half an hour for deepcrack18",
     ),
-    "scadn": (60, "lite: as UP-CrackNet; about ten minutes on two cores for 300 crops"),
-    "riad": (30, "lite: about ten minutes on two cores for 300 crops; each step is three passes"),
+    "scadn": (40, "lite: about ten minutes on two cores for 300 crops"),
+    "riad": (25, "lite: about ten minutes on two cores for 300 crops; each step is three passes"),
 }
 
 METHODS: Mapping[str, Mapping[str, tuple[Any, str]]] = MappingProxyType(
