@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 import pytest
+from conftest import ROOT
 from small_records import small_record, small_values
 
 from upcrack_lite.presets import PAPER, RELEASED, preset
@@ -158,3 +159,14 @@ def test_every_number_is_listed_with_its_records():
     assert all(one["records"] == [f"{r.slug}.json" for r in given] for one in listed)
     values = {(one["what"], one["metric"]): one["value"] for one in listed}
     assert values["changed", "iou"] == pytest.approx(scores(given[1])["iou"])
+
+
+def test_what_the_page_says_of_the_committed_records():
+    given = records.load_all(ROOT / "results")
+    for test_set, points in (("deepcrack", -16), ("crack500_heldout", -18)):
+        (found,) = [one for one in ladder.ladder(given, test_set=test_set) if one.key == "error_variant"]
+        assert found.verdict == "lower, marks more"
+        assert round(found.change("iou")) == points
+        assert found.change("recall") < 0
+    (both,) = [one for one in ladder.ladder(given, test_set="crack500_heldout") if one.key == "released"]
+    assert both.verdict == "higher, marks less"
