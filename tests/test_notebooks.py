@@ -196,3 +196,15 @@ def test_runs_from_top_to_bottom(path, tmp_path):
         options = cell.metadata.get("mystnb", {})
         assert options.get("figure", {}).get("caption"), f"cell {number} shows a figure without a caption"
         assert options.get("image", {}).get("alt"), f"cell {number} shows a figure without alt text"
+
+
+def test_each_figure_has_a_name_of_its_own():
+    """Names are labels of the whole book: the site is not built with one that stands twice."""
+    names = [
+        cell["metadata"]["mystnb"]["figure"]["name"]
+        for path in NOTEBOOKS
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+        if "name" in cell["metadata"].get("mystnb", {}).get("figure", {})
+    ]
+    assert len(names) > 20
+    assert sorted(names) == sorted(set(names))
