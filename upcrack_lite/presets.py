@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -76,7 +77,7 @@ class Preset:
 
     def why(self, name: str) -> str:
         """Where the value of a field comes from, in a sentence. Raises UserError for an unknown field."""
-        _known(name)
+        known(Preset, name)
         if name in ("recipe", "scale"):
             return "the name of the preset"
         chosen = _choices(self.recipe, self.scale)[name]
@@ -257,10 +258,10 @@ def preset(recipe: str = "paper", scale: str = "lite", **overrides: Any) -> Pres
         raise UserError(f"unknown scale {scale!r}; choose one of {', '.join(SCALES)}")
     values = {name: value for name, (value, _) in _choices(recipe, scale).items()}
     for name, value in overrides.items():
-        _known(name)
+        known(Preset, name)
         if name in ("recipe", "scale"):
             raise UserError(f"{name} cannot be overridden: name it when the preset is made")
-        values[name] = _typed(name, value)
+        values[name] = typed(Preset, name, value)
     made = Preset(recipe=recipe, scale=scale, **values)
     _check(made)
     return made
@@ -286,16 +287,16 @@ def check_precision(name: str) -> str:
     return name
 
 
-def _known(name: str) -> None:
-    if name not in get_type_hints(Preset):
-        raise UserError(
-            f"unknown preset value {name!r}; choose one of {', '.join(sorted(get_type_hints(Preset)))}"
-        )
+def known(kind: type, name: str) -> None:
+    """Raise UserError that lists the fields of a kind of preset, if `name` is none of them."""
+    fields = get_type_hints(kind)
+    if name not in fields:
+        raise UserError(f"unknown preset value {name!r}; choose one of {', '.join(sorted(fields))}")
 
 
-def _typed(name: str, value: Any) -> Any:
+def typed(kind: type, name: str, value: Any) -> Any:
     """Check the type of one value; an int is welcome where a float is wanted, and a list for a tuple."""
-    wanted = get_type_hints(Preset)[name]
+    wanted = get_type_hints(kind)[name]
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if wanted == tuple[int, ...] and isinstance(value, list | tuple) and all(type(v) is int for v in value):
@@ -306,21 +307,34 @@ def _typed(name: str, value: Any) -> Any:
     raise UserError(f"{name} must be of type {kind}, got {value!r} ({type(value).__name__})")
 
 
-def _check(made: Preset) -> None:
-    for name, allowed in VALUES.items():
-        if getattr(made, name) not in allowed:
-            raise UserError(f"{name} is {getattr(made, name)!r}; choose one of {', '.join(allowed)}")
-    for name in POSITIVE:
+def check_values(
+    made: Any,
+    allowed: Mapping[str, tuple[str, ...]],
+    positive: Iterable[str],
+    ranges: Mapping[str, tuple[float, float]],
+    below_one: Iterable[str],
+) -> None:
+    """Raise UserError for the first value of a preset that is not allowed, not positive, or out of its range.
+
+    The range of `threshold_value` is that of the preset's rule.
+    """
+    for name, names in allowed.items():
+        if getattr(made, name) not in names:
+            raise UserError(f"{name} is {getattr(made, name)!r}; choose one of {', '.join(names)}")
+    for name in positive:
         if not 0 < getattr(made, name) < math.inf:  # written so that NaN fails too
             raise UserError(f"{name} must be above 0, got {getattr(made, name)}")
-    ranges = RANGES | {"threshold_value": THRESHOLD_RANGES[made.threshold_rule]}
-    for name, (low, high) in ranges.items():
+    for name, (low, high) in {**ranges, "threshold_value": THRESHOLD_RANGES[made.threshold_rule]}.items():
         if not low <= getattr(made, name) <= high:
             span = f"at least {low}" if high == LARGEST else f"from {low} to {high}"
             raise UserError(f"{name} must be {span}, got {getattr(made, name)}")
-    for name in ("validation_share", "beta1", "beta2"):
+    for name in below_one:
         if getattr(made, name) == 1:
             raise UserError(f"{name} must be below 1")
+
+
+def _check(made: Preset) -> None:
+    check_values(made, VALUES, POSITIVE, RANGES, ("validation_share", "beta1", "beta2"))
     _check_together(made)
 
 

@@ -48,7 +48,8 @@ if not SHARED:
 # From here on from the root on: a notebook works in its own folder.
 DATA, RUNS, RESULTS, STATE = (folder.absolute() for folder in FOLDERS.values())
 
-TODO = [slug for slug, cell in PLAN.cells.items() if not PLAN.is_done(cell)]
+WHY = {slug: why for slug, cell in PLAN.cells.items() if (why := PLAN.why(cell))}
+TODO = list(WHY)
 SHARING = {}  # the name of a run to the cells that wait for it
 for slug in TODO:
     SHARING.setdefault(PLAN.run(PLAN.cells[slug]), []).append(PLAN.cells[slug])
@@ -59,7 +60,7 @@ NOW = time.time()
 def summary() -> list[str]:
     """What is to be done, and why, line by line; what is missing for it comes last."""
     lines = [f"{len(PLAN.cells)} cells: {len(PLAN.cells) - len(TODO)} are recorded, {len(TODO)} to do."]
-    lines += [f"  {slug}: {PLAN.why(PLAN.cells[slug])}" for slug in TODO[:MOST]]
+    lines += [f"  {slug}: {WHY[slug]}" for slug in TODO[:MOST]]
     lines += [f"  and {len(TODO) - MOST} more"] * (len(TODO) > MOST)
     lines += [f"Left out: {why}." for why in PLAN.left_out]
     lacking = [why for slug in TODO if (why := PLAN.missing(PLAN.cells[slug]))]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.methods.choices import SUPERVISED, choices
-from upcrack_lite.presets import LARGEST, THRESHOLD_RANGES
+from upcrack_lite.presets import LARGEST, check_values, known, typed
 from upcrack_lite.presets import VALUES as CRACKNET_VALUES
 
 
@@ -57,7 +56,7 @@ class MethodPreset:
 
     def why(self, name: str) -> str:
         """Where the value of a field comes from, in a sentence. Raises UserError for an unknown field."""
-        _known(name)
+        known(MethodPreset, name)
         if name in ("method", "scale"):
             return "the name of the preset"
         value, reason = choices(self.method, self.scale)[name]
@@ -108,10 +107,10 @@ def method_preset(name: str, scale: str = "lite", **overrides: Any) -> MethodPre
     """
     values = {field: value for field, (value, _) in choices(name, scale).items()}
     for field, value in overrides.items():
-        _known(field)
+        known(MethodPreset, field)
         if field in ("method", "scale"):
             raise UserError(f"{field} cannot be overridden: name it when the preset is made")
-        values[field] = _typed(field, value)
+        values[field] = typed(MethodPreset, field, value)
     made = MethodPreset(method=name, scale=scale, **values)
     _check(made)
     return made
@@ -126,36 +125,8 @@ def from_dict(values: Mapping[str, Any]) -> MethodPreset:
     return method_preset(values["method"], values["scale"], **rest)
 
 
-def _known(name: str) -> None:
-    known = get_type_hints(MethodPreset)
-    if name not in known:
-        raise UserError(f"unknown preset value {name!r}; choose one of {', '.join(sorted(known))}")
-
-
-def _typed(name: str, value: Any) -> Any:
-    """Check the type of one value; an int is welcome where a float is wanted."""
-    wanted = get_type_hints(MethodPreset)[name]
-    if wanted is float and type(value) is int:
-        return float(value)
-    if type(value) is wanted:
-        return value
-    raise UserError(f"{name} must be of type {wanted.__name__}, got {value!r} ({type(value).__name__})")
-
-
 def _check(made: MethodPreset) -> None:
-    for name, allowed in VALUES.items():
-        if getattr(made, name) not in allowed:
-            raise UserError(f"{name} is {getattr(made, name)!r}; choose one of {', '.join(allowed)}")
-    for name in POSITIVE:
-        if not 0 < getattr(made, name) < math.inf:  # written so that NaN fails too
-            raise UserError(f"{name} must be above 0, got {getattr(made, name)}")
-    for name, (low, high) in (RANGES | {"threshold_value": THRESHOLD_RANGES[made.threshold_rule]}).items():
-        if not low <= getattr(made, name) <= high:
-            span = f"at least {low}" if high == LARGEST else f"from {low} to {high}"
-            raise UserError(f"{name} must be {span}, got {getattr(made, name)}")
-    for name in ("momentum", "validation_share"):
-        if getattr(made, name) == 1:
-            raise UserError(f"{name} must be below 1")
+    check_values(made, VALUES, POSITIVE, RANGES, ("momentum", "validation_share"))
     _check_together(made)
 
 

@@ -76,12 +76,12 @@ def run_cell(
     check_precision(precision)
     device, tests = check_device(device), test_set(cell.test_set, data_root)
     folder = Path(runs_root) / run_name(cell, max_steps)
-    why = records.reasons(_trained_by(folder), environment(), tests.known, max_steps)
+    trained_by, devices = _trained(folder, devices)
+    why = records.reasons(trained_by, environment(), tests.known, max_steps)
     path = records.place(cell.slug(), results, why, allow_dirty)
     crops = training_crops(cell, data_root)
     check_writable(Path(runs_root))
     check_writable(path.parent)
-    devices = _processes(folder) or devices
     command = full_command(cell, precision, max_steps, vgg_weights, devices)
     if path.is_file() and not again and _is_current(path, command, tests, crops.images, folder):
         say(f"{path}: is there already, from the same code and data")
@@ -132,8 +132,8 @@ def train_cell(
     """
     check_precision(precision)
     device, folder = check_device(device), Path(runs_root) / run_name(cell, max_steps)
-    devices = _processes(folder) or devices
-    why = records.reasons(_trained_by(folder), environment(), "packaged", max_steps)
+    trained_by, devices = _trained(folder, devices)
+    why = records.reasons(trained_by, environment(), "packaged", max_steps)
     records.place(cell.slug(), "", why, allow_dirty)
     crops = training_crops(cell, data_root)
     check_writable(Path(runs_root))
@@ -166,18 +166,11 @@ def _train(
     )
 
 
-def _trained_by(folder: Path) -> dict[str, Any] | None:
-    """The environment of a finished run; None where there is none yet."""
+def _trained(folder: Path, devices: int) -> tuple[dict[str, Any] | None, int]:
+    """Environment and number of processes of a finished run; None and the number asked for where there is none."""
     if RunFolder.is_run(folder) and (run := RunFolder.open(folder)).finished:
-        return run.manifest.get("environment")
-    return None
-
-
-def _processes(folder: Path) -> int | None:
-    """How many processes trained a finished run; None where there is none yet."""
-    if RunFolder.is_run(folder) and (run := RunFolder.open(folder)).finished:
-        return run.manifest.get("processes", 1)
-    return None
+        return run.manifest.get("environment"), run.manifest.get("processes", 1)
+    return None, devices
 
 
 def evaluate(
