@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from upcrack_lite.methods.base import Method, Supervised, scaled
+from upcrack_lite.methods.unpooling import unpool
 
 DOWN = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 UP = ((64, 64), (128, 64), (256, 256, 128), (512, 512, 256), (512, 512, 512))
@@ -25,17 +26,6 @@ def conv_relu(inward: int, channels: tuple[int, ...]) -> nn.Sequential:
         layers += [nn.Conv2d(inward, out, 3, padding=1), nn.ReLU()]
         inward = out
     return nn.Sequential(*layers)
-
-
-def unpool(x: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
-    """Undo a 2 x 2 max pooling: each value goes back to its place `where`, the other three become 0.
-
-    x and where: ``(N, C, h, w)``; returns ``(N, C, 2h, 2w)``. As `max_unpool2d`, but repeatable on a GPU.
-    """
-    height, width = 2 * x.shape[-2], 2 * x.shape[-1]
-    here = torch.arange(height * width, device=x.device).reshape(height, width)
-    x, where = (one.repeat_interleave(2, dim=-2).repeat_interleave(2, dim=-1) for one in (x, where))
-    return x * (where == here)
 
 
 class Scale(nn.Module):

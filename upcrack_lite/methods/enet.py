@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from upcrack_lite.methods.base import Method, Supervised, scaled
+from upcrack_lite.methods.unpooling import unpool
 
 FIRST, SHALLOW, DEEP = 16, 64, 128  # channels at 1/2, 1/4 and 1/8
 ROUND = (  # the eight bottlenecks that stages 2 and 3 share: kind and dilation
@@ -90,7 +91,7 @@ class Bottleneck(nn.Module):
     def forward(self, x: torch.Tensor, winners: torch.Tensor | None = None) -> torch.Tensor:
         """``(N, inward, H, W)`` to ``(N, out, H', W')``. winners: the pooling's indices; "up" needs them."""
         if self.kind == "up":
-            same = functional.max_unpool2d(self.narrow(x), winners, 2)  # (N, out, 2 H, 2 W)
+            same = unpool(self.narrow(x), winners)  # (N, out, 2 H, 2 W)
         else:
             same = x
         return self.last(same + self.branch(x))

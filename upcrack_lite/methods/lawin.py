@@ -13,7 +13,6 @@ from itertools import accumulate
 import torch
 from torch import nn
 from torch.nn import functional
-from torchvision.ops import StochasticDepth
 
 from upcrack_lite.methods.base import Method, Supervised, scaled, up_to
 
@@ -61,6 +60,8 @@ class Block(nn.Module):
     """
 
     def __init__(self, channels: int, heads: int, reduction: int, drop: float) -> None:
+        from torchvision.ops import StochasticDepth  # importing torchvision takes seconds
+
         super().__init__()
         wide = 4 * channels
         self.attend = nn.Sequential(LayerNorm2d(channels), Attention(channels, heads, reduction))

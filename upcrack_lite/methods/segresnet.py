@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from upcrack_lite.methods.base import Method, Supervised
 from upcrack_lite.methods.library import resnet_channels
+from upcrack_lite.methods.unpooling import unpool
 
 STEM = 64  # channels of ResNet's first convolution, at every width
 EXPANSION = 4  # a bottleneck gives four times its inner channels
@@ -85,7 +86,7 @@ class SegResNet(Supervised):
         for level in range(1, 5):
             x = getattr(encoder, f"layer{level}")(x)  # at last (N, 2048, H / 32, W / 32)
         x = self.decoder(x)  # (N, 64, H / 4, W / 4)
-        x = functional.max_unpool2d(x, winners, 2)  # (N, 64, H / 2, W / 2)
+        x = unpool(x, winners)  # (N, 64, H / 2, W / 2)
         return [self.head(x)]  # (N, 1, H, W)
 
 
