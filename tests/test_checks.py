@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from upcrack_lite import detection, losses, masks
+from upcrack_lite.methods import darkness
 from upcrack_lite.show import checks
 from upcrack_lite.show.checks import CheckFailed
 
@@ -385,6 +386,58 @@ CASES = {
             lambda p, r, s: rebuilt(r, p, s),
             lambda p, r, s: [part / 100 for part in rebuilt(p, r, s)],
             lambda p, r, s: (s * r / 100, 100 - p, s - s * r / 100, p - s),
+        ],
+    ),
+    "multiply_adds": (
+        [
+            lambda i, o, k, s, g: s * s * o * k * k * i // g,
+            lambda i, o, k, s, g: torch.Size((o, i // g, k, k)).numel() * s**2,
+        ],
+        [
+            lambda i, o, k, s, g: 2 * s * s * o * k * k * i // g,
+            lambda i, o, k, s, g: s * s * o * k * k * i,
+            lambda i, o, k, s, g: o * k * k * i // g,
+            lambda i, o, k, s, g: s * s * o * k * i // g,
+        ],
+    ),
+    "weighted_optimum": (
+        [lambda p, w: p / (p + w * (1 - p)), lambda p, w: 1 / (1 + w * (1 - p) / p)],
+        [lambda p, w: p, lambda p, w: w * p / (w * p + 1 - p), lambda p, w: min(p / w, 0.99)],
+    ),
+    "poly_rate": (
+        [lambda i, n, r, q: r * (1 - i / n) ** q, lambda i, n, r, q: r * math.pow((n - i) / n, q)],
+        [
+            lambda i, n, r, q: r * (1 - i / n),
+            lambda i, n, r, q: r * (1 - (i / n) ** q),
+            lambda i, n, r, q: r * q**i,
+            lambda i, n, r, q: (r * (1 - i / n)) ** q,
+        ],
+    ),
+    "robust_darkness": (
+        [
+            lambda g: (np.median(g) - g) / np.subtract(*np.percentile(g, (75, 25))),
+            lambda g: darkness.global_darkness(g.astype(np.float32)),
+        ],
+        [
+            lambda g: (g - np.median(g)) / np.subtract(*np.percentile(g, (75, 25))),
+            lambda g: (g.mean() - g) / g.std(),
+            lambda g: (np.median(g) - g) / (g.max() - g.min()),
+            lambda g: np.median(g) - g,
+        ],
+    ),
+    "frozen_choice": (
+        [
+            lambda a, b: (b[a.index(max(a))], float(np.median(b))),
+            lambda a, b: (
+                max(zip(a, b, strict=True))[1],
+                sorted(b)[len(b) // 2] if len(b) % 2 else np.median(b),
+            ),
+        ],
+        [
+            lambda a, b: (max(b), np.median(b)),
+            lambda a, b: (max(a), np.median(b)),
+            lambda a, b: (b[int(np.argmax(a))], np.mean(b[:1])),
+            lambda a, b: (b[int(np.argmax(a))], np.median(a) + 1),
         ],
     ),
 }

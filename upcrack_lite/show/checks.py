@@ -18,6 +18,13 @@ from upcrack_lite.show.checks_losses import (
     check_ssim,
     check_total,
 )
+from upcrack_lite.show.checks_methods import (
+    check_frozen_choice,
+    check_multiply_adds,
+    check_poly_rate,
+    check_robust_darkness,
+    check_weighted_optimum,
+)
 from upcrack_lite.show.checks_parts import (
     check_apply,
     check_crack_share,
@@ -49,6 +56,7 @@ __all__ = [
     "check_error_map",
     "check_f1",
     "check_f1_range",
+    "check_frozen_choice",
     "check_generator_adversarial",
     "check_gms",
     "check_gradient",
@@ -58,13 +66,17 @@ __all__ = [
     "check_learning_rate",
     "check_mae",
     "check_mask_family",
+    "check_multiply_adds",
     "check_otsu",
     "check_output_size",
     "check_parameter_count",
+    "check_poly_rate",
     "check_pooled",
     "check_rebuilt",
     "check_receptive_field",
+    "check_robust_darkness",
     "check_skip",
     "check_ssim",
     "check_total",
+    "check_weighted_optimum",
 ]

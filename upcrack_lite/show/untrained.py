@@ -1,0 +1,141 @@
+"""Detectors without training as pictures: their maps, their cuts, and a family judged on two sets. Chapter 20."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.methods import variants
+from upcrack_lite.methods.darkness import MAPS, to_gray
+from upcrack_lite.methods.variants import Variant
+from upcrack_lite.metrics import Confusion
+from upcrack_lite.show.style import LINES, MARKERS, WIDTH, styled
+
+TITLES = {
+    "global_darkness": "global darkness",
+    "local_darkness": "local darkness",
+    "black_tophat": "black top-hat",
+    "frangi": "Frangi's ridges",
+    "sato": "Sato's ridges",
+    "gabor": "Gabor filters",
+}
+"""A map's name in words."""
+
+DARKNESS = tuple(TITLES)[:2]
+"""The two maps whose unit is the interquartile range, so that a level z can cut them."""
+
+
+def all_maps(photo: np.ndarray, sigma: float = 0.0) -> list[tuple[str, np.ndarray]]:
+    """Every map of a photo, uint8 `(H, W, 3)`, under its title, each divided by its own maximum: float `(H, W)`."""
+    gray = to_gray(photo)
+    return [(TITLES[name], variants.stretched(make(gray, sigma))) for name, make in MAPS.items()]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A family of variants, counted on a training set and on a test set.
+
+    training, test: variant to its pooled counts; both hold the same variants.
+    """
+
+    training: Mapping[Variant, Confusion]
+    test: Mapping[Variant, Confusion]
+
+    def __post_init__(self) -> None:
+        if not self.training or set(self.training) != set(self.test):
+            raise UserError("give the same variants, at least one, counted on both sets")
+
+    @property
+    def chosen(self) -> Variant:
+        """The best on the training set, frozen before the test."""
+        return variants.choose(self.training)
+
+    @property
+    def luckiest(self) -> Variant:
+        """The best on the test set: nobody knows it before the test."""
+        return variants.choose(self.test)
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """F1 in percent on the test set: "best on the test set", "chosen on the training set", "median"."""
+        return {
+            "best on the test set": score(self.test[self.luckiest]),
+            "chosen on the training set": score(self.test[self.chosen]),
+            "median": variants.median_f1(self.test),
+        }
+
+
+Pairs = Iterable[tuple[np.ndarray, np.ndarray]]
+
+
+def judge(family: Iterable[Variant], training: Pairs, test: Pairs) -> Judged:
+    """Try every variant on pairs of a photo, uint8 `(H, W, 3)`, and its crack mask, bool `(H, W)`, of two sets.
+
+    Raises UserError for a set without photos.
+    """
+    family = tuple(family)
+    return Judged(variants.counts(training, family), variants.counts(test, family))
+
+
+def score(one: Confusion) -> float:
+    """F1 in percent; undefined counts as 0."""
+    return 0.0 if np.isnan(one.f1) else one.f1
+
+
+@styled
+def family_figure(judged: Judged) -> Figure:
+    """Two rows of dots, one for each variant: F1 on the training set above, on the test set below.
+
+    The frozen variant is joined across both rows; the best on the test set and the median are marked.
+    """
+    figure, axes = plt.subplots(figsize=(WIDTH, 3.3))
+    rows = ((1.0, judged.training), (0.0, judged.test))
+    for height, counted in rows:
+        values = np.array([score(one) for one in counted.values()])
+        place = height + _spread(values)
+        axes.plot(
+            values, place, linestyle="", marker="o", markersize=4.5, color=LINES[7], alpha=0.7, zorder=2
+        )
+        axes.plot(
+            [variants.median_f1(counted)] * 2, [height - 0.24, height + 0.24], color=LINES[4], linewidth=2
+        )
+    frozen = [score(counted[judged.chosen]) for _, counted in rows]
+    axes.plot(frozen, (1, 0), color=LINES[0], linewidth=1.2, linestyle="--", zorder=3)
+    look = {"linestyle": "", "markersize": 9, "zorder": 4, "markeredgecolor": "white"}
+    axes.plot(frozen, (1, 0), marker=MARKERS[1], color=LINES[0], label="chosen on the training set", **look)
+    best = judged.numbers["best on the test set"]
+    # Below the row, so that it also shows where both are one variant.
+    axes.plot(best, -0.3, marker=MARKERS[2], color=LINES[1], label="best on the test set", **look)
+    axes.plot([], [], color=LINES[4], linewidth=2, label="median")
+    axes.set_yticks((1, 0), ("training set", "test set"))
+    axes.set(xlabel="F1, percent", ylim=(-0.5, 1.4))
+    axes.grid(axis="y", visible=False)
+    figure.legend(loc="outside upper center", ncols=3, handlelength=1.4, columnspacing=1.2)
+    return figure
+
+
+def family_alt(judged: Judged) -> str:
+    """The picture of a family in words, with its numbers."""
+    said = ", ".join(f"{name} {value:.1f}" for name, value in judged.numbers.items())
+    trained = score(judged.training[judged.chosen])
+    return (
+        f"F1 of {len(judged.test)} variants on two sets, one dot for each. On the test set: {said}. The one chosen "
+        f"has {trained:.1f} on the training set."
+    )
+
+
+def _spread(values: np.ndarray, near: float = 1.2, step: float = 0.05) -> np.ndarray:
+    """Heights that keep dots apart whose values are within `near` of each other: 0, up, down, up further …"""
+    heights = np.zeros(len(values))
+    placed: list[tuple[float, float]] = []
+    offsets = [0.0] + [sign * step * i for i in range(1, 5) for sign in (1, -1)]
+    for i in np.argsort(values):
+        taken = {h for v, h in placed if abs(v - values[i]) < near}
+        heights[i] = next((h for h in offsets if h not in taken), 0.0)
+        placed.append((values[i], heights[i]))
+    return heights
