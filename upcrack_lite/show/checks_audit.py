@@ -1,4 +1,4 @@
-"""Checks of the exercises in chapter 16: rounding, and the counts behind a row. Import them from `checks`."""
+"""Checks of the exercises in the audit: rounding, and the counts behind a row. Import them from `checks`."""
 
 from __future__ import annotations
 
