@@ -62,11 +62,12 @@ def whys(name: str, scale: str = "full", beside: str = "") -> Any:
     made = method_preset(name, scale)
     other = method_preset(beside, scale).to_dict() if beside else {}
     rows = [
-        {"": field, "value": str(value), "why": made.why(field)}
+        {"": field, "value": f"{value:g}" if isinstance(value, float) else str(value), "why": made.why(field)}
         for field, value in made.to_dict().items()
         if field not in ("method", "scale")
         and not (beside and other[field] == value)
         and not made.why(field).startswith("not used")
+        and not (field.startswith("bilateral_") and made.map_filter != "bilateral")
     ]
     title = method(name).title
     if not rows:
@@ -101,7 +102,7 @@ def labels_buy() -> Any:
             line[group] = f"{min(found):.1f} to {max(found):.1f}"
         (own,) = [row.iou for row in printed if row.key == OWN]
         rows.append(line | {"own": f"{own:.1f}", "above": f"{above(number)} of {_labeled(number)}"})
-    labels = dict(GROUPS) | {"own": "UP-CrackNet", "above": "with masks, above it"}
+    labels = dict(GROUPS) | {"own": "UP-CrackNet", "above": "with masks, ahead"}
     note = (
         "IoU in percent as printed; “trained on → tested on”. The last column counts the methods that learned from "
         "masks and have a higher IoU than UP-CrackNet."
