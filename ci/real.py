@@ -63,7 +63,7 @@ def main() -> int:
 def _one(part: Part, args, recipe: str, scale: str, test_set: str, seed: int, runs: Path) -> None:
     from upcrack_lite.repro import records
     from upcrack_lite.repro.cells import Cell
-    from upcrack_lite.repro.evaluate import run_cell
+    from upcrack_lite.repro.make_cell import run_cell
 
     cell = Cell(recipe=recipe, scale=scale, train_set="deepcrack", test_set=test_set, seed=seed)
     try:

@@ -61,7 +61,7 @@ def make(
     import torch
 
     from upcrack_lite.repro import cell_data
-    from upcrack_lite.repro.evaluate import run_cell
+    from upcrack_lite.repro.make_cell import run_cell
 
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     cell_data.SYNTHETIC_CROPS, cell_data.SYNTHETIC_PHOTOS = roads  # a try, and the record says how many

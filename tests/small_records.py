@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from upcrack_lite.methods.kinds import FAMILIES, learns_from_masks
 from upcrack_lite.metrics import cldice, histograms, per_image, tolerance_counts
 from upcrack_lite.repro import records
 from upcrack_lite.repro.cells import Cell
@@ -106,4 +107,19 @@ def small_values(
         "started": "2026-01-02T03:04:05+00:00",
         "finished": "2026-01-02T03:05:05+00:00",
     }
+    if learns_from_masks(cell.method):
+        values["train"] |= {"crops_json": None, "crack_masks_sha256": "7" * 64}
+    if cell.method in FAMILIES:
+        variants = [variant.name for variant in cell.preset().variants]
+        values["train"]["chosen"] = {"name": variants[0], "variants": len(variants), "training_f1": 50.5}
+        values["family"] = _family(variants, rows)
     return values, arrays
+
+
+def _family(names: list[str], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The counts of the first variant are those of the record; each of the others finds half as much."""
+    tp, fp, fn, tn = (sum(row[name] for row in rows) for name in ("tp", "fp", "fn", "tn"))
+    half = {"tp": tp // 2, "fp": fp, "fn": fn + tp - tp // 2, "tn": tn}
+    return [{"name": names[0], "tp": tp, "fp": fp, "fn": fn, "tn": tn}] + [
+        {"name": name} | half for name in names[1:]
+    ]

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from upcrack_lite.errors import UserError
+from upcrack_lite.methods.kinds import FAMILIES, preset_from
 from upcrack_lite.presets import preset
 from upcrack_lite.repro import published
 from upcrack_lite.repro.cells import (
@@ -101,7 +102,7 @@ def test_the_command_says_all_that_the_key_says():
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
-        ({"method": "upcrack"}, "choose one of upcracknet"),
+        ({"method": "upcrack"}, "choose one of deeplabv3plus, enet, .*riad, upcracknet, tf_global_darkness"),
         ({"recipe": "papers"}, "choose one of paper, released"),
         ({"scale": "small"}, "choose one of full, lite"),
         ({"train_set": "cfd"}, "choose one of deepcrack, crack500_kept, crack500, synthetic"),
@@ -132,7 +133,7 @@ def test_table_1_has_the_printed_rows_and_their_losses():
 
 
 def test_at_full_scale_the_last_rows_of_tables_1_and_2_are_the_method_itself():
-    method = cells(3, scale="full")[0]
+    (method,) = cells(3, scale="full", rows=["upcracknet"])
     assert cells(1, scale="full")[-1] == cells(2, scale="full")[-1] == method
     assert cells(1, scale="lite")[-1].overrides == (("lambda_style", 10.0),)  # which lite leaves out
     assert len({cell.run_slug() for cell in cells(1, scale="full") + cells(2, scale="full")}) == 11
@@ -153,10 +154,39 @@ def test_each_table_has_the_printed_pair_and_may_have_another():
     for train, test in [*PAIRS.values(), *STAND_INS.values()]:
         assert train in TRAIN_SETS
         assert test in TEST_SETS
-    cell = cells("VII")[0]
+    cell = cells("VII", rows=["upcracknet"])[0]
     assert (cell.train_set, cell.test_set) == ("deepcrack", "cfd_patches")
-    stand_in = cells(3, train_set="crack500_kept", test_set="crack500_heldout")[0]
+    sets = {"train_set": "crack500_kept", "test_set": "crack500_heldout"}
+    stand_in = cells(3, rows=["upcracknet"], **sets)[0]
     assert stand_in.slug() == "upcracknet-paper-lite-crack500_kept-to-crack500_heldout-s0"
+
+
+def test_a_table_of_methods_has_the_printed_rows_and_then_the_detectors_without_training():
+    named = [cell.method for cell in cells(4, seeds=(3, 4))]
+    printed = [row.key for row in published.rows(4)]
+    assert list(dict.fromkeys(named)) == [*printed, *FAMILIES]
+    assert all(named.count(name) == (1 if name in FAMILIES else 2) for name in named), "nothing is drawn"
+    assert {cell.seed for cell in cells(4, seeds=(3, 4), rows=["tf_sato_otsu"])} == {3}
+    assert [cell.method for cell in cells(4, recipe="released")] == ["upcracknet"]
+
+
+def test_each_method_has_a_preset_of_its_own_that_names_it():
+    for cell in cells(4, scale="full"):
+        values = cell.preset().to_dict()
+        assert values["size"] == 256
+        assert values["scale"] == "full"
+        assert values.get("method", "upcracknet") == cell.method
+        assert preset_from(cell.method, values) == cell.preset()
+        assert Cell.from_key(json.loads(json.dumps(cell.key()))) == cell
+
+
+def test_what_is_changed_after_training_shares_the_run():
+    plain = Cell("unet")
+    assert Cell("unet", overrides=(("threshold_rule", "otsu"),)).run_slug() == plain.run_slug()
+    assert Cell("unet", overrides=(("epochs", 3),)).run_slug() != plain.run_slug()
+    wider = Cell("tf_sato_otsu", overrides=(("sigmas", [0.5]),))
+    assert wider.run_slug() != Cell("tf_sato_otsu").run_slug()
+    assert {variant.sigma for variant in wider.preset().variants} == {0.5}
 
 
 def test_rows_and_seeds_are_chosen_in_order():
@@ -172,7 +202,11 @@ def test_rows_and_seeds_are_chosen_in_order():
     [
         ({"table": 9}, r"no table 9; choose 1 \(I\)"),
         ({"table": 2, "rows": ["square"]}, "has no row 'square'; choose jumbled"),
-        ({"table": 4, "rows": ["unet"]}, "cannot train unet; it can upcracknet"),
+        ({"table": 4, "rows": ["segnet"]}, "has no row 'segnet'; choose deeplabv3plus, .*tf_gabor_paper"),
+        ({"table": 4, "rows": ["unet"], "recipe": "released"}, "unet has one recipe, paper"),
+        ({"table": 4, "settings": {"epochs": 3}}, "name the row that is meant, such as"),
+        ({"table": 4, "rows": ["unet"], "settings": {"lambda_adv": 0}}, "unknown preset value 'lambda_adv'"),
+        ({"table": 1, "rows": ["tf_sato_otsu"]}, "has no row 'tf_sato_otsu'; choose mae"),
         ({"table": 4, "rows": []}, "at least one row"),
         ({"table": 4, "seeds": ()}, "at least one seed"),
         ({"table": 4, "recipe": "x"}, "choose one of paper"),

@@ -14,14 +14,17 @@ import torch
 
 from upcrack_lite import cli, cli_record
 from upcrack_lite.errors import UserError
+from upcrack_lite.methods.kinds import METHODS
+from upcrack_lite.methods.registry import MODULES
 from upcrack_lite.photos import detect_folder
 from upcrack_lite.repro import cell_data, failures, records, runs
-from upcrack_lite.repro.cell_data import training_crops
 from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.code_digest import CODE, code_digest
-from upcrack_lite.repro.evaluate import evaluate, run_cell, train_cell
+from upcrack_lite.repro.code_digest import CODE, code_digest, code_of
+from upcrack_lite.repro.evaluate import evaluate
+from upcrack_lite.repro.make_cell import run_cell, train_cell
 from upcrack_lite.repro.plan import Plan
 from upcrack_lite.repro.runs import RunFolder
+from upcrack_lite.repro.training_data import training_crops
 from upcrack_lite.roads import manifest as manifests
 from upcrack_lite.roads.crop_folder import write_crops
 from upcrack_lite.roads.crops import Crops
@@ -80,7 +83,7 @@ def untrained(monkeypatch) -> list:
     """Any training is noted, and fails."""
     calls = []
     monkeypatch.setattr(
-        "upcrack_lite.repro.evaluate.train", lambda *a, **k: calls.append(a) or pytest.fail("trained")
+        "upcrack_lite.repro.make_cell.train", lambda *a, **k: calls.append(a) or pytest.fail("trained")
     )
     return calls
 
@@ -288,7 +291,7 @@ def test_a_cell_is_trained_tested_and_recorded_once(data, clean, monkeypatch):
     run = RunFolder.open(data.parent / "runs" / tiny().run_slug())
     assert run.finished
     before = path.read_bytes()
-    monkeypatch.setattr("upcrack_lite.repro.evaluate.evaluate", lambda *a, **k: pytest.fail("tested again"))
+    monkeypatch.setattr("upcrack_lite.repro.make_cell.evaluate", lambda *a, **k: pytest.fail("tested again"))
     assert small_cell(tiny(), data, say=said.append) == path
     assert path.read_bytes() == before
     assert "is there already" in said[0]
@@ -299,12 +302,11 @@ def test_a_cell_is_trained_tested_and_recorded_once(data, clean, monkeypatch):
 @pytest.mark.parametrize("change", ["code", "test set", "crops", "run", "again"])
 def test_what_has_changed_is_tested_again(data, clean, monkeypatch, change):
     path = small_cell(tiny(), data)
-    planned = plan_of(data)
-    assert planned.is_done(tiny())
+    assert plan_of(data).is_done(tiny())
     options = {}
     if change == "code":
-        for module in ("evaluate", "plan"):
-            monkeypatch.setattr(f"upcrack_lite.repro.{module}.code_digest", lambda: "a" * 64)
+        for module in ("evaluate", "make_cell", "plan"):
+            monkeypatch.setattr(f"upcrack_lite.repro.{module}.code_digest", lambda *a: "a" * 64)
     elif change == "test set":
         for part in ("test_img", "test_lab"):
             next((data / "deepcrack" / part).glob("c.*")).unlink()
@@ -326,11 +328,11 @@ def test_what_has_changed_is_tested_again(data, clean, monkeypatch, change):
         )
     else:
         options["again"] = True
-    assert planned.is_done(tiny()) == (change == "again"), "a sweep sees it before any photo is read"
+    assert plan_of(data).is_done(tiny()) == (change == "again"), "a sweep sees it before any photo is read"
     old = records.load(path)
     calls = []
     monkeypatch.setattr(
-        "upcrack_lite.repro.evaluate.evaluate", lambda *a, **k: calls.append(1) or evaluate(*a, **k)
+        "upcrack_lite.repro.make_cell.evaluate", lambda *a, **k: calls.append(1) or evaluate(*a, **k)
     )
     small_cell(tiny(), data, **options)
     assert calls == [1]
@@ -385,7 +387,7 @@ def test_a_cell_that_is_made_is_no_failure_any_more(data, clean, monkeypatch):
     small_cell(tiny(), data)
     assert failures.load_all(results) == []
     failures.note(tiny(), results, "no room")
-    monkeypatch.setattr("upcrack_lite.repro.evaluate.evaluate", lambda *a, **k: pytest.fail("tested again"))
+    monkeypatch.setattr("upcrack_lite.repro.make_cell.evaluate", lambda *a, **k: pytest.fail("tested again"))
     small_cell(tiny(), data)
     assert failures.load_all(results) == []
 
@@ -413,7 +415,7 @@ def test_a_run_of_a_dirty_tree_is_refused_before_it_is_tested(data, clean, monke
     path = small_cell(tiny(), data, allow_dirty=True)
     assert path.parent.name == "dirty"
     clean["dirty"] = False
-    monkeypatch.setattr("upcrack_lite.repro.evaluate.evaluate", lambda *a, **k: pytest.fail("tested"))
+    monkeypatch.setattr("upcrack_lite.repro.make_cell.evaluate", lambda *a, **k: pytest.fail("tested"))
     with pytest.raises(UserError, match="trained by code that differs"):
         small_cell(tiny(), data)
 
@@ -430,7 +432,7 @@ def test_a_try_has_a_run_of_its_own_and_is_never_committed(data, clean):
 
 
 def test_every_file_that_makes_the_numbers_is_in_the_code_digest():
-    """Follow the imports from `evaluate`; what is left out below holds, shows or finds, but does not compute."""
+    """Follow the imports from `make_cell` and each method; what is left out here does not compute."""
     left_out = {
         *(
             "__init__",
@@ -439,9 +441,13 @@ def test_every_file_that_makes_the_numbers_is_in_the_code_digest():
             "launch",
             "repro/__init__",
             "repro/code_digest",
+            "methods/__init__",
+            "methods/kinds",
+            "methods/registry",
             "repro/failures",
             "repro/plan",
             "repro/published",
+            "repro/record_parts",
             "repro/record_schema",
             "repro/records",
         ),
@@ -466,14 +472,25 @@ def test_every_file_that_makes_the_numbers_is_in_the_code_digest():
                 found |= {alias.name for alias in node.names}
         return {name for name in found if (PACKAGE / f"{name}.py").is_file()}
 
-    seen, todo = set(), ["repro/evaluate"]
+    seen, todo = set(), ["repro/make_cell", *(f"methods/{name}" for name in MODULES)]
     while todo:
         name = todo.pop()
         if name not in seen and name not in left_out:
             seen.add(name)
             todo += imported(name)
-    assert seen == set(CODE)
+    every = {name for method in METHODS for name in code_of(method)}
+    assert seen == every
     assert len(code_digest()) == 64
+
+
+def test_the_code_of_a_method_is_not_that_of_another():
+    for method in METHODS:
+        own = set(code_of(method)) - set(CODE)
+        others = {f"methods/{name}" for name in MODULES if name != method}
+        assert not own & others
+        assert (f"methods/{method}" in own) == (method in MODULES)
+        assert len(set(code_of(method))) == len(code_of(method))
+    assert code_digest("unet") != code_digest("enet") != code_digest()
 
 
 # --- The command ---------------------------------------------------------------------------------------------
@@ -518,7 +535,7 @@ def test_a_run_of_several_processes_is_tested_as_it_is(data, clean, monkeypatch)
     run.save_manifest()
     asked = []
     monkeypatch.setattr(
-        "upcrack_lite.repro.evaluate.train", lambda *a, **k: asked.append(k["devices"]) or run
+        "upcrack_lite.repro.make_cell.train", lambda *a, **k: asked.append(k["devices"]) or run
     )
     path = small_cell(tiny(), data, max_steps=1, allow_dirty=True)
     record = records.load(path)
@@ -532,7 +549,7 @@ def test_a_run_of_several_processes_is_tested_as_it_is(data, clean, monkeypatch)
 def test_the_command_trains_each_model_once_and_stops_there(data, clean, upcrack, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "upcrack_lite.repro.evaluate.train", lambda *a, **k: asked.append(a[2].name) or stored_run()
+        "upcrack_lite.repro.make_cell.train", lambda *a, **k: asked.append(a[2].name) or stored_run()
     )
     folders = ("--data-root", data, "--runs", data.parent / "runs", "--results", data.parent / "results")
     words = ("--train-only", "--table", 2, "--train-set", "synthetic", "--test-set", "cfd_patches")
@@ -550,7 +567,7 @@ def test_the_command_trains_each_model_once_and_stops_there(data, clean, upcrack
     [
         (["--row", "upcracknet"], "give --table too"),
         (["--table", "9"], "no table"),
-        (["--table", "4", "--row", "unet"], "cannot train unet"),
+        (["--table", "4", "--row", "segnet"], "has no row 'segnet'"),
         (["--test-set", "cfd"], "unknown test set 'cfd'"),
         (["--set", "epoch=3"], "unknown preset value 'epoch'"),
         (["--set", "recipe=paper"], "an option of its own: --recipe paper"),

@@ -14,20 +14,24 @@ from conftest import ROOT
 from upcrack_lite.errors import UserError
 from upcrack_lite.repro import published
 from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.plan import DEFAULTS, full_command, plan, run_name
+from upcrack_lite.repro.plan import full_command, run_name
+from upcrack_lite.repro.sweep import DEFAULTS, plan
 
 
 @pytest.mark.parametrize(
     ("config", "count"),
     [
-        ({}, 9 + 3 + 6 - 2),  # at lite scale a row of Table I and one of Table II are the plain cell
+        ({}, 9 + 3 + 6 * 28 - 2),  # at lite scale a row of Table I and one of Table II are the plain cell
         ({"tables": "1"}, 9),
         ({"tables": "II", "seeds": "0,1"}, 6),
-        ({"tables": "4,7,4", "seeds": "2, 0"}, 4),
-        ({"tables": 4, "recipe": "paper,released", "seeds": "0,1,2", "train_set": "deepcrack,synthetic"}, 12),
+        ({"tables": "4,7,4", "seeds": "2, 0"}, 2 * (2 * 14 + 14)),
+        (
+            {"tables": 4, "recipe": "paper,released", "seeds": "0,1,2", "train_set": "deepcrack,synthetic"},
+            2 * (3 * 14 + 14 + 3),
+        ),
         ({"tables": "1,2", "rows": "striped,mae"}, 2),
         ({"tables": "1,4", "rows": "upcracknet"}, 1),
-        ({"tables": "1,2,4", "train_set": "synthetic", "test_set": "synthetic"}, 9 + 3 + 1 - 2),
+        ({"tables": "1,2,4", "train_set": "synthetic", "test_set": "synthetic"}, 9 + 3 + 28 - 2),
     ],
 )
 def test_a_plan_is_a_product_in_which_each_cell_comes_once(config, count):
@@ -41,7 +45,7 @@ def test_without_any_setting_all_tables_are_planned_as_printed():
     assert made == plan({})
     assert made.cells == plan({"tables": ",".join(map(str, published.TABLES))}).cells
     assert (made.data_root, made.results, made.state) == (Path("data"), Path("results"), Path("build/sweep"))
-    assert made.words() == ["--device", "auto", "--precision", "32-true"]
+    assert made.words(Cell()) == ["--device", "auto", "--precision", "32-true"]
 
 
 def test_pairs_that_share_photos_are_left_out_and_named():
@@ -72,7 +76,8 @@ def test_a_table_without_the_row_is_left_out_and_named():
         ({"seeds": "0,x"}, "seed must be a whole number, 0 or more, not 'x'"),
         ({"seeds": "-1"}, "not '-1'"),
         ({"tables": "1,2", "rows": "striped,stripes"}, "no row 'stripes'; choose .*mae.*jumbled"),
-        ({"tables": "4", "rows": "unet"}, "cannot train unet; it can upcracknet"),
+        ({"tables": "4", "rows": "segnet"}, "has no row 'segnet'; choose deeplabv3plus"),
+        ({"tables": "4", "rows": "unet", "recipe": "released"}, "unet: no recipe released"),
         ({"device": "gpu"}, "unknown device 'gpu'; choose one of auto, cpu, cuda"),
         ({"precision": "16"}, "unknown precision '16'; choose one of 32-true"),
         ({"max_steps": "0"}, "max_steps must be a whole number, 1 or more"),
@@ -88,16 +93,39 @@ def test_a_wrong_name_is_refused_with_the_valid_ones(config, named):
 def test_the_options_reach_the_command_and_the_names():
     options = {"max_steps": 3, "allow_dirty": "1", "vgg_weights": "random", "precision": "bf16-mixed"}
     options["devices"] = 2
-    made = plan({"tables": "4", **options})
+    made = plan({"tables": "4", "rows": "upcracknet", **options})
     (cell,) = made.cells.values()
     given = (
         "--device auto --precision bf16-mixed --vgg-weights random --max-steps 3 --devices 2 --allow-dirty"
     )
-    assert " ".join(made.words()) == given
+    assert " ".join(made.words(cell)) == given
     assert made.run(cell) == run_name(cell, 3) == f"{cell.run_slug()}-3steps"
     other = "--precision bf16-mixed --max-steps 3 --vgg-weights random --devices 2"
     assert made.command(cell) == f"{cell.command()} {other}"
     assert full_command(cell) == cell.command()
+
+
+def test_a_method_gets_the_options_that_it_has_a_use_for():
+    made = plan(
+        {"tables": "4", "devices": 2, "vgg_weights": "random", "max_steps": 3, "precision": "bf16-mixed"}
+    )
+    unet, free = Cell("unet"), Cell("tf_sato_otsu")
+    assert " ".join(made.words(unet)) == "--device auto --precision bf16-mixed --max-steps 3"
+    assert " ".join(made.words(free)) == "--device auto --precision 32-true"
+    assert made.run(unet).endswith("-3steps")
+    assert made.run(free) == free.run_slug()
+    assert made.command(free) == free.command()
+    assert made.left_out == ()
+
+
+def test_a_recipe_of_upcracknet_alone_leaves_the_other_rows_out_and_names_them():
+    made = plan({"tables": "4", "rows": "unet,upcracknet", "recipe": "paper,released"})
+    assert [cell.slug().split("-lite")[0] for cell in made.cells.values()] == [
+        "unet-paper",
+        "upcracknet-paper",
+        "upcracknet-released",
+    ]
+    assert made.left_out == ("unet: no recipe released, which is UP-CrackNet's alone",)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +149,7 @@ def test_a_test_set_that_is_missing_is_known_before(tmp_path):
 
 
 def test_planning_does_without_torch():
-    code = "import sys, upcrack_lite.repro.plan as p, upcrack_lite.repro.cell_data; p.plan({}); "
+    code = "import sys, upcrack_lite.repro.sweep as p, upcrack_lite.repro.cell_data; p.plan({}); "
     code += "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -81,7 +81,7 @@ def test_a_page_with_some_records(tmp_path):
 
 
 def test_a_page_with_all_records_of_a_row(tmp_path):
-    for cell in cells(4, scale="full", seeds=(0, 1, 2)):
+    for cell in cells(4, rows=["upcracknet"], scale="full", seeds=(0, 1, 2)):
         write(tmp_path, cell, n=237)
     page = Page(4, results=tmp_path)
     (own,) = [line for line in lines(page.ours()) if line[0] == "UP-CrackNet"]
@@ -123,8 +123,8 @@ def test_stand_ins_are_offered_where_a_set_is_hard_to_get():
         ({"methods": ["gan"]}, "no row 'gan'; choose deeplabv3plus"),
         ({"run": "live"}, "get them with `upcrack data fetch deepcrack --root data`"),
         (
-            {"run": "live", "methods": ["unet"], "data_root": "x"},
-            "the kit cannot train unet; it can upcracknet",
+            {"run": "live", "methods": ["unet"], "recipe": "released", "data_root": "x"},
+            "unet has one recipe, paper",
         ),
     ],
 )
@@ -160,7 +160,7 @@ def test_a_live_table_asks_for_its_cells(tmp_path, monkeypatch):
         write(tmp_path, cell)
         return tmp_path / f"{cell.slug()}.json"
 
-    monkeypatch.setattr("upcrack_lite.repro.evaluate.run_cell", run_cell)
+    monkeypatch.setattr("upcrack_lite.repro.make_cell.run_cell", run_cell)
     made = live.run_table(
         "VI", "released", seeds=[3, 4], train_set="synthetic", data_root="photos", device="cpu"
     )

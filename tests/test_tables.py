@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from small_records import small_values
 
 from upcrack_lite.errors import UserError
+from upcrack_lite.methods.kinds import FAMILIES
 from upcrack_lite.repro import published, records, tables
 from upcrack_lite.repro.cells import Cell, cells
 from upcrack_lite.repro.code_digest import code_digest
@@ -31,7 +33,9 @@ def record(cell: Cell, images: int | None = None, changes=(), **options) -> reco
 @pytest.fixture(scope="module")
 def full() -> list[records.Record]:
     """Table IV, full scale, three seeds: all that a verdict asks for."""
-    return [record(cell, seed=cell.seed) for cell in cells(4, scale="full", seeds=(0, 1, 2))]
+    return [
+        record(cell, seed=cell.seed) for cell in cells(4, rows=["upcracknet"], scale="full", seeds=(0, 1, 2))
+    ]
 
 
 def printed_like(ours, **shift) -> published.Row:
@@ -103,7 +107,7 @@ def test_mean_spread_and_interval_come_from_the_records(full):
     ],
 )
 def test_an_unmet_condition_is_named_and_never_compared(table, options, changes, missing):
-    wanted = cells(table, **({"seeds": (0, 1, 2)} | options))
+    wanted = cells(table, rows=["upcracknet"], **({"seeds": (0, 1, 2)} | options))
     # one image at full size is enough where the number is not what is asked
     given = [record(cell, changes=changes) for cell in wanted]
     found, reason = tables.verdict(published.row(table, "upcracknet"), given)
@@ -151,18 +155,55 @@ def test_records_go_to_their_row_alone():
 def test_no_row_is_blank_without_records():
     for number in published.TABLES:
         for row in tables.table(number):
-            assert row.verdict in (Verdict.NOT_RUN, Verdict.CANNOT)
+            absent = row.printed.key in FAMILIES
+            assert (row.verdict is Verdict.ABSENT) == absent
+            assert absent or row.verdict in (Verdict.NOT_RUN, Verdict.CANNOT)
             assert row.reason
-            assert row.command or row.printed.key not in ("upcracknet",)
+            assert row.command.startswith(f"upcrack cell --table {number} --row {row.printed.key} ")
     for number in (5, 7):
         assert "not published" in tables.table(number, methods=["upcracknet"])[0].reason
     verdicts = {row.printed.key: row for row in tables.table(4)}
     assert verdicts["riad"].verdict is verdicts["scadn"].verdict is Verdict.CANNOT
     assert "did not share" in verdicts["riad"].reason
-    assert verdicts["unet"].reason == "the kit has its network, but does not make rows of tables with it yet"
+    assert verdicts["unet"].reason == "there is no record with the recipe paper yet"
     assert verdicts["upcracknet"].command == (
         "upcrack cell --table 4 --row upcracknet --recipe paper --scale full --seed 0 --seed 1 --seed 2"
     )
+
+
+def test_a_compared_method_is_judged_as_any_row():
+    three = [record(cell) for cell in cells(4, rows=["unet"], scale="full", seeds=(0, 1, 2))]
+    found, reason = tables.verdict(published.row(4, "unet"), three)
+    assert found in (Verdict.MATCHES, Verdict.DIFFERS), reason
+    (row,) = tables.table(4, three, methods=["unet"])
+    said = "; ".join(row.ours[0].conditions)
+    assert "trained on 300 photos with crack masks of DeepCrack, 60 epochs" in said
+    assert "encoder weights: none, the network starts from nothing" in said
+    assert "cut by the rule fixed, which the paper does not say" in said
+    (lite,) = cells(4, rows=["unet"])
+    assert "its scale is lite, not full" in tables.verdict(published.row(4, "unet"), [record(lite)])[1]
+
+
+def test_the_two_methods_whose_program_is_not_shared_are_never_compared():
+    for name in ("scadn", "riad"):
+        three = [record(cell) for cell in cells(4, rows=[name], scale="full", seeds=(0, 1, 2))]
+        (row,) = tables.table(4, three, methods=[name])
+        assert (row.verdict, len(row.ours), dict(row.tolerance)) == (Verdict.CANNOT, 1, {})
+        assert "undamaged crops" in "; ".join(row.ours[0].conditions)
+
+
+def test_a_detector_without_training_stands_beside_with_its_choice_and_the_median_of_its_family():
+    (cell,) = cells(4, rows=["tf_sato_otsu"])
+    (row,) = tables.table(4, [record(cell)], methods=["tf_sato_otsu"])
+    assert row.verdict is Verdict.ABSENT
+    assert math.isnan(row.printed.f1)
+    (ours,) = row.ours
+    assert ours.unmet == ("the paper has no such row",)
+    said = "; ".join(ours.conditions)
+    assert "no training: of 6 variants, the best on 300 photos with crack masks of DeepCrack" in said
+    assert f"median F1 {ours.middle['f1']:.2f} %" in said
+    assert 0 < ours.middle["f1"] < ours.scores["f1"].mean, "the others are made worse"
+    assert not any(one.ours for one in tables.table(3, [record(cell)])), "other sets"
 
 
 def test_precision_and_recall_are_put_right():
@@ -253,7 +294,9 @@ def test_another_style_network_joins_the_row_under_its_name():
     ],
 )
 def test_seeds_made_in_different_ways_are_not_compared(full, part, name, value, reason):
-    odd = record(cells(4, scale="full", seeds=(2,))[0], seed=2, changes=[(part, name, value)])
+    odd = record(
+        cells(4, rows=["upcracknet"], scale="full", seeds=(2,))[0], seed=2, changes=[(part, name, value)]
+    )
     found, why = tables.verdict(ROW, [*full[:2], odd])
     assert found is Verdict.NOT_RUN
     assert reason in why

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from upcrack_lite import cli_verify
 from upcrack_lite.errors import UserError
+from upcrack_lite.methods.kinds import FAMILIES
 from upcrack_lite.repro import published, records, verifier
 from upcrack_lite.repro.cells import Cell, cells
 
@@ -34,7 +35,8 @@ def write(folder: Path, cell: Cell, edit=None, **options) -> Path:
 @pytest.fixture
 def folder(tmp_path) -> Path:
     """Records of two tables with their `shown.json`, with which everything agrees."""
-    for cell in [*cells(4, scale="full", seeds=(0, 1, 2)), LITE, *cells(1, rows=["mae"])]:
+    own = cells(4, rows=["upcracknet"], scale="full", seeds=(0, 1, 2))
+    for cell in [*own, LITE, *cells(1, rows=["mae"]), *cells(4, rows=["tf_sato_otsu"])]:
         write(tmp_path, cell, seed=cell.seed, contrast=0.2)
     verifier.update(tmp_path)
     assert verifier.verify(tmp_path) == []
@@ -92,6 +94,15 @@ def test_an_image_count_changed_in_a_record_that_is_whole_again(folder):
     assert (
         f"Table 4 upcracknet, {'paper recipe, lite, deepcrack → deepcrack, 1 seed'}: mean, iou: was" in lines
     )
+
+
+def test_a_median_of_a_family_that_was_edited(folder):
+    def change(values):
+        (one,) = [n for n in values["numbers"] if "family median" in n["what"] and n["metric"] == "f1"]
+        one["value"] += 1
+
+    edit_shown(folder, change)
+    assert "family median, f1: was" in found(folder)
 
 
 def test_a_listed_number_that_was_edited(folder):
@@ -174,7 +185,7 @@ def test_every_printed_number_is_listed_twice_even_without_a_record(tmp_path):
     values = verifier.shown(tmp_path)
     rows = len(published.rows())
     assert len(values["numbers"]) == rows * 2 * 5
-    assert len(values["verdicts"]) == rows
+    assert len(values["verdicts"]) == rows + 6 * len(FAMILIES)
     assert values["records"] == {}
 
 

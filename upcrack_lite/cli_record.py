@@ -17,7 +17,9 @@ def cell(
     ] = None,
     row: Annotated[
         str | None,
-        typer.Option(help="A row of the table: losses, mask mode or method. Without it, all rows in turn."),
+        typer.Option(
+            help="A row of the table, such as unet, or a detector without training. Without it, all in turn."
+        ),
     ] = None,
     method: Annotated[str, typer.Option(help="The method, where no table is named.")] = "upcracknet",
     recipe: Annotated[str, typer.Option(help="paper or released.")] = "paper",
@@ -46,6 +48,10 @@ def cell(
         int | None, typer.Option(min=1, help="Stop after so many batches: a try, never a result.")
     ] = None,
     vgg_weights: Annotated[str | None, typer.Option(help="VGG file for the style loss, or 'random'.")] = None,
+    encoder_file: Annotated[
+        str | None,
+        typer.Option(help="Encoder weights of a compared method; with --set encoder_weights=file."),
+    ] = None,
     allow_dirty: Annotated[
         bool, typer.Option(help="Let a record that must not be committed go to RESULTS/dirty.")
     ] = False,
@@ -65,7 +71,7 @@ def cell(
     """
     from upcrack_lite.cli import parse_settings
     from upcrack_lite.repro.cells import Cell, cells
-    from upcrack_lite.repro.evaluate import run_cell, train_cell
+    from upcrack_lite.repro.make_cell import run_cell, train_cell
     from upcrack_lite.repro.records import load, scores
 
     values: dict[str, Any] = parse_settings(settings)
@@ -86,7 +92,12 @@ def cell(
             raise UserError("--again tests again, and --train-only does not test: leave one of them out")
         wanted = list({one.run_slug(): one for one in wanted}.values())
     options: dict[str, Any] = {"device": device, "precision": precision, "vgg_weights": vgg_weights}
-    options |= {"devices": devices, "max_steps": max_steps, "allow_dirty": allow_dirty}
+    options |= {
+        "encoder_file": encoder_file,
+        "devices": devices,
+        "max_steps": max_steps,
+        "allow_dirty": allow_dirty,
+    }
     options |= {"progress": sys.stderr.isatty(), "say": typer.echo}
     for one in wanted:
         typer.echo(f"{one.run_slug() if train_only else one.slug()}  ({one.command()})")

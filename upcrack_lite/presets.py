@@ -301,10 +301,16 @@ def typed(kind: type, name: str, value: Any) -> Any:
         return float(value)
     if wanted == tuple[int, ...] and isinstance(value, list | tuple) and all(type(v) is int for v in value):
         return tuple(value)
+    if wanted == tuple[float, ...] and isinstance(value, list | tuple) and all(_is_number(v) for v in value):
+        return tuple(float(v) for v in value)
     if wanted in (int, float, bool, str) and type(value) is wanted:
         return value
     kind = getattr(wanted, "__name__", str(wanted))
     raise UserError(f"{name} must be of type {kind}, got {value!r} ({type(value).__name__})")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
 
 
 def check_values(

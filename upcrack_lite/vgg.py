@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from pickle import UnpicklingError
 from urllib.error import URLError
 
 import torch
 import torchvision
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from upcrack_lite.errors import UserError
+from upcrack_lite.weights import read_state
 
 # Released: EdgeConnect's list. VGG-16 has no fourth convolution in blocks 3 and 4, so its last one stands in.
 LAYERS: dict[str, tuple[str, ...]] = {
@@ -119,14 +117,7 @@ def _download(network: str) -> nn.Module:
 
 def _load(features: nn.Sequential, path: Path, network: str) -> None:
     """Fill the layers that are used from a file with torchvision's names; float16 files are widened."""
-    if not path.is_file():
-        raise UserError(f"no VGG weights at {path}: check {VARIABLE} or the argument")
-    try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
-    except (SafetensorError, UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as VGG weights ({error}): fetch it again") from error
-    if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
-        raise UserError(f"{path} holds no table of tensors, so no VGG weights: save model.state_dict()")
+    state = read_state(path, "VGG weights", f"check {VARIABLE} or the argument")
     wanted = {f"features.{name}": tensor.shape for name, tensor in features.state_dict().items()}
     wrong = [name for name, shape in wanted.items() if name not in state or state[name].shape != shape]
     if wrong:

@@ -7,7 +7,7 @@ One job trains each model, and one job tests each cell: a call of papermill on n
 cell waits for its model, so two cells that share one never train it twice. What is done is told by the records and
 the runs, not by files of this workflow: a cell is planned when its record is missing or no longer holds, and a
 training that was interrupted goes on. A job that fails stops no other, and its cells are listed in RESULTS/failed.
-The settings and their defaults: upcrack_lite/repro/plan.py.
+The settings and their defaults: upcrack_lite/repro/sweep.py.
 """
 
 import json
@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 # The jobs use the kit beside this file, not another one that is installed.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 from upcrack_lite.errors import UserError
-from upcrack_lite.repro.plan import plan
+from upcrack_lite.repro.sweep import plan
 
 try:
     PLAN = plan(config)
@@ -89,7 +89,7 @@ def train_words(wildcards, threads) -> str:
     waiting = SHARING[wildcards.run]
     _, *words = shlex.split(waiting[0].command())  # `upcrack` cell ...
     places = ["--data-root", str(DATA), "--runs", str(RUNS), "--train-only"]
-    words = ["-m", "upcrack_lite.cli", *words, *places, *PLAN.words()]
+    words = ["-m", "upcrack_lite.cli", *words, *places, *PLAN.words(waiting[0])]
     return job(waiting, STATE / f"{wildcards.run}.train.log", threads, words)
 
 
@@ -97,7 +97,7 @@ def cell_words(wildcards, threads) -> str:
     """Test one cell: one call of papermill."""
     cell = PLAN.cells[wildcards.slug]
     key = cell.key()
-    values = {"settings": key.pop("overrides")} | key | dict(PLAN.options)
+    values = {"settings": key.pop("overrides")} | key | PLAN.options_of(cell)
     values |= {"data_root": str(DATA), "runs": str(RUNS), "results": str(RESULTS)}
     words = ["workflow/run_notebook.py", "notebooks/tables/one_cell.ipynb", str(STATE / f"{cell.slug()}.ipynb")]
     for name, value in values.items():

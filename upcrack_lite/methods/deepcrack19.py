@@ -71,7 +71,7 @@ METHOD = Method(
     parameters=14.72,
     tolerance=0.01,
     multiple=DeepCrack19.multiple,
-    encoder="none",
+    encoder="vgg16",
     source="github.com/yhlleo/DeepSegmentor (BSD-2-style)",
     chosen=(
         "The source's two classes under softmax are one logit here; their difference is the same model.",

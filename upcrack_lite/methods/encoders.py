@@ -7,50 +7,52 @@ for after some steps.
 from __future__ import annotations
 
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.methods.base import Method
 from upcrack_lite.repro.runs import weights_hash
+from upcrack_lite.weights import read_state
 
 ENCODERS = {
     "deeplabv3plus": "xception65",
     "pspnet": "resnet50",
     "upernet": "resnet101",
     "segresnet": "resnet50",
+    "deepcrack19": "vgg16",
     "deepcrack18": "vgg16",
 }
 """Methods with an encoder that others have trained, and its name in timm (vgg16: in torchvision)."""
 
+VGG16 = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
+"""Places of the thirteen convolutions in torchvision's list."""
 
-def read_encoder(method: Method, weights: str) -> dict[str, torch.Tensor]:
-    """Read the weights that start a method's encoder: "imagenet", or a file (.safetensors, .pth).
 
-    Raises UserError for a method without such an encoder, or weights that cannot be had.
+def read_encoder(
+    method: Method, source: str, file: Path | str | None = None
+) -> dict[str, torch.Tensor] | None:
+    """Read the weights that start a method's encoder; None for the source "none".
+
+    source: "none", "imagenet" (the library's download) or "file" (.safetensors or .pth, named by `file`).
+    Raises UserError for a method without such an encoder, a file that is missing or not wanted, or weights that
+    cannot be had.
     """
+    if (source == "file") != (file is not None):
+        remedy = "name it as encoder_file" if file is None else "set encoder_weights=file"
+        raise UserError(
+            f"encoder_weights is {source!r}, and a file is {'not ' * (file is None)}given: {remedy}"
+        )
+    if source == "none":
+        return None
     if method.encoder == "none":
         known = ", ".join(ENCODERS)
         raise UserError(
             f"{method.name} has no encoder with known weights (only {known} have): use encoder_weights='none'"
         )
-    if weights == "imagenet":
-        return _download(ENCODERS[method.name])
-    path = Path(weights)
-    if not path.is_file():
-        raise UserError(f"no encoder weights at {path}: name a file, 'imagenet' or 'none'")
-    try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
-    except (SafetensorError, UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as weights ({error}): fetch it again") from error
-    if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
-        raise UserError(f"{path} holds no table of tensors: save model.state_dict()")
-    return state
+    return _download(ENCODERS[method.name]) if source == "imagenet" else read_state(file, "encoder weights")
 
 
 def start_encoder(method: Method, network: nn.Module, state: dict[str, torch.Tensor]) -> None:
@@ -67,30 +69,41 @@ def start_encoder(method: Method, network: nn.Module, state: dict[str, torch.Ten
     encoder.load_state_dict({own: value.float() for own, value in values.items()}, strict=False)
 
 
-def encoder_facts(weights: str, state: dict[str, torch.Tensor] | None) -> dict[str, Any] | None:
-    """What a manifest says about the weights: where from, and a digest."""
+def encoder_facts(state: dict[str, torch.Tensor] | None, file: Path | str | None) -> dict[str, Any] | None:
+    """What a manifest says about the weights: where from, and a digest; None without any."""
     if state is None:
         return None
-    source = weights if weights == "imagenet" else f"file {Path(weights).name}"
-    return {"source": source, "sha256": weights_hash(state)}
+    return {"source": f"file {Path(file).name}" if file else "imagenet", "sha256": weights_hash(state)}
 
 
 def _encoder(method: Method, network: nn.Module) -> tuple[nn.Module, dict[str, str]]:
     """The encoder, and for each of its values the name in the file of weights. Counters may be missing there."""
-    if method.name == "deepcrack18":
-        # torchvision's list holds the same thirteen convolutions, with a pooling after each stage.
-        names, index = {}, 0
-        for stage, layers in enumerate(network.down):
-            for layer, module in enumerate(layers):
-                if isinstance(module, nn.Conv2d):
-                    for part in ("weight", "bias"):
-                        names[f"{stage}.{layer}.{part}"] = f"features.{index + layer}.{part}"
-            index += len(layers) + 1
-        return network.down, names
+    if ENCODERS[method.name] == "vgg16":
+        return _vgg16(network.down if method.name == "deepcrack18" else network.stages)
     encoder = network.encoder if method.name == "segresnet" else network.net.encoder.model
     own = [name for name in encoder.state_dict() if not name.endswith("num_batches_tracked")]
     # timm names a list's entries stem_0 where the features are taken, and stem.0 in its files.
     return encoder, {name: name.replace("stem_", "stem.").replace("blocks_", "blocks.") for name in own}
+
+
+def _vgg16(stages: nn.ModuleList) -> tuple[nn.Module, dict[str, str]]:
+    """Thirteen convolutions in five stages, by their names in torchvision, which has a pooling after each stage.
+
+    Without a bias of its own, as before batch norm, a convolution takes the weights alone: the norm would take a
+    bias away again.
+    """
+    convolutions = [
+        (f"{stage}.{layer}", module)
+        for stage, layers in enumerate(stages)
+        for layer, module in enumerate(layers)
+        if isinstance(module, nn.Conv2d)
+    ]
+    return stages, {
+        f"{name}.{part}": f"features.{place}.{part}"
+        for (name, module), place in zip(convolutions, VGG16, strict=True)
+        for part in ("weight", "bias")
+        if getattr(module, part) is not None
+    }
 
 
 def _download(name: str) -> dict[str, torch.Tensor]:

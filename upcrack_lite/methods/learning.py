@@ -15,7 +15,8 @@ from upcrack_lite.loop import Loop
 from upcrack_lite.methods.base import Method, Restorer, Supervised
 from upcrack_lite.methods.courses import MethodCourse, RestorerCourse, SupervisedCourse
 from upcrack_lite.methods.encoders import encoder_facts, read_encoder, start_encoder
-from upcrack_lite.methods.presets import MethodPreset, from_dict
+from upcrack_lite.methods.labels import check_masks
+from upcrack_lite.methods.presets import MethodPreset
 from upcrack_lite.methods.registry import method
 from upcrack_lite.repro.runs import RunFolder, data_hash, environment, now
 from upcrack_lite.training import check_crops, check_device, describe
@@ -34,7 +35,7 @@ def train_method(
     device: str = "auto",
     precision: str = "32-true",
     max_steps: int | None = None,
-    encoder_weights: str | None = None,
+    encoder_file: Path | str | None = None,
     progress: bool = True,
 ) -> RunFolder:
     """Train a compared method; a run that was killed goes on where it stopped, bit by bit on a CPU.
@@ -49,7 +50,7 @@ def train_method(
         groups: the photo of each image, for the split.
         data: facts about the images for the manifest.
         device: "auto", "cpu" or "cuda". precision: Fabric's name. max_steps: stop after so many batches.
-        encoder_weights: takes the place of the preset's: "none", "imagenet" or a file.
+        encoder_file: the weights, where the preset's `encoder_weights` is "file".
         progress: show a bar.
 
     Returns:
@@ -66,18 +67,16 @@ def train_method(
         raise UserError(
             f"the preset is {kind}'s, not {chosen.name}'s: make it with method_preset({chosen.name!r})"
         )
-    if encoder_weights is not None:
-        preset = from_dict(preset.to_dict() | {"encoder_weights": encoder_weights})
     groups = check_crops(images, preset.size, groups)
     _check_masks(chosen, images, crack_masks)
     device = check_device(device)
     training, validation = split_by_photo(groups, preset.validation_share, seed)
     if preset.supervised and len(training) < 2:
         raise UserError(f"{chosen.name} needs at least 2 images to train on, got {len(training)}")
-    start = None if preset.encoder_weights == "none" else read_encoder(chosen, preset.encoder_weights)
+    start = read_encoder(chosen, preset.encoder_weights, encoder_file)
     own = {
         "crack_masks_sha256": None if crack_masks is None else data_hash(crack_masks),
-        "encoder": encoder_facts(preset.encoder_weights, start),
+        "encoder": encoder_facts(start, encoder_file),
     }
     what = describe(chosen.name, preset, images, data, seed, max_steps, precision, own)
     run = RunFolder.matching(out, what)
@@ -87,7 +86,7 @@ def train_method(
     course = _course(chosen, preset, fabric, (images, crack_masks), (training, validation), seed, start)
     if run is None:
         run = RunFolder.create(out, what | {"processes": 1, "started": now()})
-    run.manifest["environment"] = environment() | {"used_device": str(fabric.device)}
+    run.manifest["environment"] = environment(chosen.name) | {"used_device": str(fabric.device)}
     # What a record asks of every run, and only UP-CrackNet has.
     run.manifest |= {"style_weights": None, "start_sha256": None}
     run.save_manifest()
@@ -101,12 +100,7 @@ def _check_masks(chosen: Method, images: np.ndarray, crack_masks: np.ndarray | N
         return
     if crack_masks is None:
         raise UserError(f"{chosen.name} learns from crack masks: give crack_masks, bool {images.shape[:3]}")
-    if crack_masks.dtype != bool or crack_masks.shape != images.shape[:3]:
-        raise UserError(
-            f"crack_masks must be bool {images.shape[:3]}, got {crack_masks.dtype} {crack_masks.shape}"
-        )
-    if not crack_masks.any():
-        raise UserError("no crack mask has a crack: there is nothing to learn")
+    check_masks(images, crack_masks)
 
 
 def _course(

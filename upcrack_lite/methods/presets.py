@@ -22,7 +22,9 @@ class MethodPreset:
     # network
     size: int  # side of the square input, px
     width: float  # share of the network's channels, above 0 to 1
-    encoder_weights: str  # "none", "imagenet" (the library's download), or a file
+    encoder_weights: (
+        str  # "none", "imagenet" (the library's download), or "file" (named when training starts)
+    )
     # augmentation
     scale_low: float  # smallest enlargement before the random crop to `size`
     scale_high: float  # largest one
@@ -73,6 +75,7 @@ class MethodPreset:
 
 
 VALUES: dict[str, tuple[str, ...]] = {
+    "encoder_weights": ("none", "imagenet", "file"),
     "optimizer": ("sgd", "adam"),
     "schedule": ("poly", "step", "constant"),
     "map_filter": ("bilateral", "gaussian", "none"),

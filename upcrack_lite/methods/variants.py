@@ -1,4 +1,4 @@
-"""Families of training-free detectors: a map, how it is smoothed, how it is cut, and which pieces are kept.
+"""What a detector without training does: a map, how it is smoothed, how it is cut, and which pieces are kept.
 
 The protocol against fooling oneself: all variants of a family are tried on the *training* set, the best there is
 frozen and tested once, and the median of the whole family on the test set stands beside it.
@@ -6,78 +6,20 @@ frozen and tested once, and the median of the whole family on the test set stand
 
 from __future__ import annotations
 
-import itertools
 import statistics
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
 
 import cv2
 import numpy as np
 import torch
 
-from upcrack_lite.detection import binarize, smooth
+from upcrack_lite.detection import Found, binarize, smooth, threshold_of
 from upcrack_lite.errors import UserError
 from upcrack_lite.methods.darkness import MAPS, to_gray
+from upcrack_lite.methods.families import CUTS as CUTS
+from upcrack_lite.methods.families import FAMILIES as FAMILIES
+from upcrack_lite.methods.families import Variant as Variant
 from upcrack_lite.metrics import Confusion, per_image, pooled
-
-CUTS = ("otsu", "bilateral_otsu", "z")
-SIGMAS = (0.0, 1.0, 2.0)  # px, of the smoothing before the map
-ZS = (1.5, 2.0, 2.5, 3.0)  # interquartile ranges
-LEAST_AREAS = (0.0, 1 / 650)  # smallest connected piece that is kept, as a share of the photo
-
-
-@dataclass(frozen=True)
-class Variant:
-    """One detector without training.
-
-    map: a name in `darkness.MAPS`. sigma: smoothing before the map, px. cut: "otsu" (of the map), "bilateral_otsu"
-    (the paper's filter, then Otsu) or "z" (above z interquartile ranges; darkness maps only). least_area: smallest
-    connected piece that is kept, as a share of the photo.
-    """
-
-    map: str
-    sigma: float = 0.0
-    cut: str = "otsu"
-    z: float = 0.0
-    least_area: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.map not in MAPS:
-            raise UserError(f"unknown map {self.map!r}; choose one of {', '.join(MAPS)}")
-        if self.cut not in CUTS:
-            raise UserError(f"unknown cut {self.cut!r}; choose one of {', '.join(CUTS)}")
-
-    @property
-    def name(self) -> str:
-        """Its choices in a few words."""
-        words = [self.map, f"sigma {self.sigma:g}", f"z {self.z:g}" if self.cut == "z" else self.cut]
-        return ", ".join([*words, *([f"area {self.least_area:.4f}"] if self.least_area else [])])
-
-
-def _family(name: str, cuts: Iterable[tuple[str, float]]) -> tuple[Variant, ...]:
-    return tuple(
-        Variant(name, sigma, cut, z, area)
-        for sigma, (cut, z), area in itertools.product(SIGMAS, tuple(cuts), LEAST_AREAS)
-    )
-
-
-_RULES = (("otsu", 0.0), ("bilateral_otsu", 0.0))
-
-FAMILIES: Mapping[str, tuple[Variant, ...]] = MappingProxyType(
-    {
-        **{
-            f"tf_{name}": _family(name, [("z", z) for z in ZS])
-            for name in ("global_darkness", "local_darkness")
-        },
-        **{
-            f"tf_{name}_{short}": _family(name, [rule])
-            for name in MAPS
-            for short, rule in (("otsu", _RULES[0]), ("paper", _RULES[1]))
-        },
-    }
-)
-"""Row to its variants: darkness with a robust threshold; every map with Otsu, and with the paper's filter too."""
 
 
 def segment(photo: np.ndarray, variant: Variant) -> np.ndarray:
@@ -95,12 +37,35 @@ def segment_all(photo: np.ndarray, variants: Iterable[Variant]) -> Iterator[np.n
         yield kept(cut(maps[key], variant), variant.least_area)
 
 
+def find(photo: np.ndarray, variant: Variant) -> Found:
+    """Find cracks in a photo, uint8 `(H, W, 3)`, with the map that was cut.
+
+    A piece that is too small is lowered to the threshold in the smoothed map. So is, or is raised above it, a pixel
+    that 8 bits would put on the other side of a level z.
+    """
+    values = MAPS[variant.map](to_gray(photo), variant.sigma)
+    crack_mask = kept(cut(values, variant), variant.least_area)
+    raw = _scores(values, variant)
+    smooth_map = _tensor(smoothed(raw, variant))
+    level = bounded(variant.z) if variant.cut == "z" else float(threshold_of(smooth_map)[0])
+    above = np.float32(round(255 * level))
+    levels = np.round(255 * smooth_map[0, 0].numpy())
+    levels = np.where(crack_mask, np.maximum(levels, above + 1), np.minimum(levels, above))
+    return Found(raw, levels.astype(np.float32) / 255, float(above / np.float32(255)), crack_mask)
+
+
 def score_map(photo: np.ndarray, variant: Variant) -> np.ndarray:
     """The variant's map before the cut, moved into [0, 1] by a rule that keeps the order, float32 `(H, W)`."""
-    values = MAPS[variant.map](to_gray(photo), variant.sigma)
-    if variant.cut == "z":
-        return (0.5 + 0.5 * values / (1 + np.abs(values))).astype(np.float32)  # z 0 is 0.5, without limit
-    return smoothed(stretched(values), variant)
+    return smoothed(_scores(MAPS[variant.map](to_gray(photo), variant.sigma), variant), variant)
+
+
+def bounded(values: np.ndarray | float) -> np.ndarray | float:
+    """Move interquartile ranges without limit into [0, 1], in their order; 0 becomes 0.5."""
+    return 0.5 + 0.5 * values / (1 + np.abs(values))
+
+
+def _scores(values: np.ndarray, variant: Variant) -> np.ndarray:
+    return bounded(values).astype(np.float32) if variant.cut == "z" else stretched(values)
 
 
 def cut(values: np.ndarray, variant: Variant) -> np.ndarray:

@@ -10,11 +10,9 @@ from types import MappingProxyType
 from typing import Any
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.presets import DETECTION, PAPER, Preset, preset
+from upcrack_lite.methods.kinds import CRACKNET, FAMILIES, METHODS, AnyPreset, after_training, preset_of
+from upcrack_lite.presets import PAPER
 from upcrack_lite.repro import published
-
-METHODS = ("upcracknet",)
-"""The methods that the kit can train."""
 
 TRAIN_SETS = ("deepcrack", "crack500_kept", "crack500", "synthetic")
 TEST_SETS = ("deepcrack", "cfd_patches", "crack500_heldout", "crack500", "synthetic")
@@ -92,9 +90,9 @@ class Cell:
                 f"{self.train_set} and {self.test_set} share photos: {_LEAKS[self.train_set, self.test_set]}"
             )
         chosen = dict(self.overrides)
-        for name in {"recipe", "scale"} & chosen.keys():
+        for name in {"method", "recipe", "scale"} & chosen.keys():
             raise UserError(f"{name} is an option of its own: --{name} {chosen[name]}")
-        given = preset(self.recipe, self.scale, **chosen).overrides()
+        given = preset_of(self.method, self.recipe, self.scale, **chosen).overrides()
         pairs = ((name, tuple(v) if isinstance(v, list) else v) for name, v in sorted(given.items()))
         object.__setattr__(self, "overrides", tuple(pairs))
 
@@ -130,13 +128,13 @@ class Cell:
         """
         return self._slug(self.train_set, self._training_overrides())
 
-    def preset(self) -> Preset:
+    def preset(self) -> AnyPreset:
         """All values to train and to test with."""
-        return preset(self.recipe, self.scale, **dict(self.overrides))
+        return preset_of(self.method, self.recipe, self.scale, **dict(self.overrides))
 
-    def training_preset(self) -> Preset:
+    def training_preset(self) -> AnyPreset:
         """The values to train with: overrides of the detection are left out, for they do not shape the model."""
-        return preset(self.recipe, self.scale, **dict(self._training_overrides()))
+        return preset_of(self.method, self.recipe, self.scale, **dict(self._training_overrides()))
 
     def command(self) -> str:
         """The words that make this cell's record, for folders `data`, `runs` and `results` as by default."""
@@ -147,7 +145,9 @@ class Cell:
         return " ".join(words)
 
     def _training_overrides(self) -> tuple[tuple[str, Any], ...]:
-        return tuple((name, value) for name, value in self.overrides if name not in DETECTION)
+        return tuple(
+            (name, value) for name, value in self.overrides if name not in after_training(self.method)
+        )
 
     def _slug(self, sets: str, overrides: tuple[tuple[str, Any], ...]) -> str:
         name = f"{self.method}-{self.recipe}-{self.scale}-{sets}-s{self.seed}"
@@ -171,19 +171,31 @@ def cells(
     Args:
         table: 1 to 8, or "I" to "VIII".
         train_set, test_set: None takes the printed one.
-        rows: losses, mask modes or methods as `published.rows` names them; None takes all that the kit can
-            train.
-        settings: preset values set otherwise in every row; the row's own values win.
+        rows: losses, mask modes or methods as `published.rows` names them, or detectors without training; None
+            takes all. With a recipe that is UP-CrackNet's alone, None takes UP-CrackNet.
+        settings: preset values set otherwise in every row; the row's own values win. In a table of methods, whose
+            presets differ, they need `rows`.
+
+    A detector without training draws nothing, so it has a cell for the first seed alone.
 
     Raises:
-        UserError: unknown table, row, recipe, scale or set (it lists the valid names), a method that the kit
-            cannot train, or no seed.
+        UserError: unknown table, row, recipe, scale or set (it lists the valid names), a recipe that a method does
+            not have, settings for no named row, or no seed.
     """
     facts = published.rows(table)[0]
     number, seeds = facts.table, tuple(seeds)
     if not seeds:
         raise UserError("give at least one seed")
     train, test = PAIRS[number]
+    chosen = _rows(number, rows)
+    if rows is None and number not in BY_CHOICE:
+        if settings:
+            roman = published.TABLES[number].roman
+            raise UserError(
+                f"{', '.join(settings)}: the rows of Table {roman} have presets of their own; name the row that is "
+                f"meant, such as {CRACKNET}"
+            )
+        chosen = [one for one in chosen if recipe == "paper" or one[0] == CRACKNET]
     return [
         Cell(
             method=method,
@@ -194,29 +206,37 @@ def cells(
             test_set=test_set or test,
             seed=seed,
         )
-        for method, values in _rows(number, rows)
-        for seed in seeds
+        for method, values in chosen
+        for seed in (seeds[:1] if method in FAMILIES else seeds)
     ]
 
 
 def row_overrides(table: int | str, row: str) -> tuple[str, dict[str, Any]]:
-    """The method and the preset values of one row of a table.
+    """The method and the preset values of one row of a table, or of a detector that stands beside it.
 
-    Raises UserError for an unknown table or row, or a method that the kit cannot train.
+    Raises UserError for an unknown table or row.
     """
     return _rows(published.rows(table)[0].table, [row])[0]
 
 
+BY_CHOICE: Mapping[int, Mapping[str, dict[str, Any]]] = MappingProxyType({1: LOSSES, 2: MASKS})
+"""Tables that compare choices of UP-CrackNet: row to preset values. The others compare methods."""
+
+
+def row_names(number: int) -> tuple[str, ...]:
+    """The rows of a table, and after them the detectors without training that stand beside its methods."""
+    return tuple(BY_CHOICE.get(number, METHODS))
+
+
 def _rows(number: int, rows: Sequence[str] | None) -> list[tuple[str, dict[str, Any]]]:
-    by_row = {1: LOSSES, 2: MASKS}.get(number)
-    valid = list(by_row) if by_row else list(METHODS)
-    named = [published.row(number, row).key for row in rows or ()]  # refuses what the paper does not have
+    valid = row_names(number)
+    named = valid if rows is None else tuple(dict.fromkeys(row.lower() for row in rows))
     for row in named:
         if row not in valid:
             raise UserError(
-                f"Table {published.TABLES[number].roman}: the kit cannot train {row}; it can {', '.join(valid)}"
+                f"Table {published.TABLES[number].roman} has no row {row!r}; choose {', '.join(valid)}"
             )
-    chosen = list(dict.fromkeys(named)) if rows is not None else valid
-    if not chosen:
+    if not named:
         raise UserError(f"name at least one row of {', '.join(valid)}")
-    return [(METHODS[0], dict(by_row[row])) if by_row else (row, {}) for row in chosen]
+    choices = BY_CHOICE.get(number)
+    return [(CRACKNET, dict(choices[row])) if choices else (row, {}) for row in named]

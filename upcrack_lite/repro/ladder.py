@@ -13,6 +13,7 @@ from typing import Any
 
 from scipy import stats
 
+from upcrack_lite.methods.kinds import CRACKNET
 from upcrack_lite.metrics import METRICS, Confusion, pooled
 from upcrack_lite.presets import RELEASED, preset
 from upcrack_lite.repro import cells
@@ -233,7 +234,8 @@ def numbers(given: Sequence[Record]) -> list[dict[str, Any]]:
 def _of(given: list[Record], recipe: str, values: Mapping[str, Any], scale: str) -> dict[int, Record]:
     """Records of a recipe with exactly these values otherwise, by seed."""
     overrides = preset(recipe, scale, **values).overrides()
-    return {r.key.seed: r for r in given if r.key.recipe == recipe and r.key.overrides == overrides}
+    wanted = (CRACKNET, recipe, overrides)
+    return {r.key.seed: r for r in given if (r.key.method, r.key.recipe, r.key.overrides) == wanted}
 
 
 def _step(rung: Rung | None, plain: dict[int, Record], changed: dict[int, Record]) -> Step:

@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from upcrack_lite.errors import UserError
+from upcrack_lite.methods.kinds import CRACKNET, FAMILIES
 from upcrack_lite.repro import cells, published, records
 from upcrack_lite.repro.cells import Cell
 from upcrack_lite.repro.records import Record
@@ -24,6 +26,17 @@ TINY = {
     "mask_cells": (32, 16, 8),
 }
 """A network far too small to learn anything."""
+
+TINY_COMPARED = {"size": 64, "width": 0.125, "epochs": 1, "batch_size": 4}
+"""The same for a compared method."""
+
+
+def tiny_values(method: str) -> dict[str, Any]:
+    """Preset values that make a method's training a matter of seconds; detectors without training need none."""
+    if method in FAMILIES:
+        return {}
+    return dict(TINY if method == CRACKNET else TINY_COMPARED)
+
 
 STEPS = 4
 
@@ -73,7 +86,7 @@ def run_table(
             f"Table {roman} made live needs photos: get them with {fetch}, cut the undamaged crops with "
             f"`upcrack data build {wanted[0].train_set} --root data`, and name the folder as data_root"
         )
-    from upcrack_lite.repro.evaluate import run_cell  # brings torch, which pages from records do without
+    from upcrack_lite.repro.make_cell import run_cell  # brings torch, which pages from records do without
 
     made = []
     for cell in wanted:
@@ -90,7 +103,7 @@ def tiny_row(number: int | str, seed: int = 0) -> Tried:
     It takes the way of a real row: train, test, write the record, read it again, score it. Everything is written
     to a temporary folder. Its numbers mean nothing. Raises UserError for an unknown table.
     """
-    from upcrack_lite.repro.evaluate import run_cell
+    from upcrack_lite.repro.make_cell import run_cell
 
     row = tiny_name(number)
     _, values = cells.row_overrides(number, row)
@@ -115,5 +128,6 @@ def tiny_row(number: int | str, seed: int = 0) -> Tried:
 
 
 def tiny_name(number: int | str) -> str:
-    """The row that `tiny_row` makes: the first of the table that the kit can make without weights of VGG."""
-    return next(row.key for row in published.rows(number) if row.table in (1, 2) or row.key in cells.METHODS)
+    """The row that `tiny_row` makes: the first that needs no weights of VGG, of a table of methods UP-CrackNet's."""
+    rows = published.rows(number)
+    return rows[0].key if rows[0].table in cells.BY_CHOICE else published.row(number, CRACKNET).key

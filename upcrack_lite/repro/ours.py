@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from upcrack_lite.errors import UserError
+from upcrack_lite.methods.kinds import CRACKNET, FAMILIES
 from upcrack_lite.metrics import METRICS, Confusion, bootstrap_interval, pooled
 from upcrack_lite.presets import preset
 from upcrack_lite.repro import cells
@@ -31,6 +32,11 @@ SETS = {
     "synthetic": "synthetic roads",
 }
 """The sets in words."""
+
+LABELED = "photos with crack masks"
+
+NOT_SHARED = ("scadn", "riad")
+"""Methods whose program, as it was run for the paper, its authors did not share."""
 
 ELSEWHERE = {1: (("deepcrack", "deepcrack"),), 2: (("deepcrack", "deepcrack"),)}
 """Tables that compare choices, not methods, can be made on other sets too; these are shown beside them."""
@@ -72,6 +78,11 @@ class Ours:
     label: str
     conditions: tuple[str, ...]
     unmet: tuple[str, ...]
+
+    @property
+    def middle(self) -> dict[str, float]:
+        """For detectors without training: the median of F1 and IoU over the family's variants; else empty."""
+        return family_median(self.records[0])
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -140,10 +151,7 @@ def confusions(some: Sequence[Record]) -> list[Confusion]:
 
 def belongs(row: Row, cell: cells.Cell) -> bool:
     """True if a cell belongs to a printed row: its method and values, on its sets or on those beside them."""
-    try:
-        method, values = cells.row_overrides(row.table, row.key)
-    except UserError:  # a method that the kit cannot train
-        return False
+    method, values = cells.row_overrides(row.table, row.key)
     if cell.method != method or not _sets_fit(row, cell.train_set, cell.test_set):
         return False
     wanted = cells.Cell(method, cell.recipe, cell.scale, tuple(values.items()))
@@ -191,17 +199,15 @@ def _score(some: list[Record], both: list[Confusion], metric: str) -> Score:
 
 def _conditions(row: Row, some: list[Record]) -> list[str]:
     first = some[0]
-    size, width = first.preset["size"], first.preset["width"]
     shares = ", ".join(dict.fromkeys(f"{record.test.crack_share:.3f} %" for record in some))
     printed = implied_share(row)
     against = f"; the printed row implies {printed:.3f} %" if printed is not None else ""
     crops = ", ".join(dict.fromkeys(f"{record.train.crops}" for record in some))
     lengths = ", ".join(dict.fromkeys(f"{record.train.epochs}" for record in some))
-    now = code_digest()
+    now = code_digest(first.key.method)
     style = ", ".join(dict.fromkeys(r.train.style_weights for r in some if r.train.style_weights))
     return [
-        f"{first.key.scale} scale: {size} px, width {width}",
-        f"trained on {crops} undamaged crops of {SETS[first.key.train_set]}, {lengths} epochs",
+        *_training(first, crops, lengths),
         f"tested on {first.test.images} images of {SETS[first.key.test_set]}",
         f"crack share of the test set {shares}{against}",
         *([f"style features: {style}"] if style else []),
@@ -209,16 +215,60 @@ def _conditions(row: Row, some: list[Record]) -> list[str]:
     ]
 
 
+def _training(first: Record, crops: str, lengths: str) -> list[str]:
+    """How the first record of a group was trained, or, without training, chosen."""
+    learned_from = LABELED if first.train.crack_masks_sha256 else "undamaged crops"
+    source = f"{crops} {learned_from} of {SETS[first.key.train_set]}"
+    if chosen := first.train.chosen:
+        middle = family_median(first)
+        return [
+            f"no training: of {chosen.variants} variants, the best on {source} was chosen and frozen: {chosen.name}, "
+            f"with F1 {chosen.training_f1:.2f} % there",
+            f"all {chosen.variants} variants on the test set: median F1 {middle['f1']:.2f} %, median IoU "
+            f"{middle['iou']:.2f} %",
+        ]
+    size, width = first.preset["size"], first.preset["width"]
+    found = [
+        f"{first.key.scale} scale: {size} px, width {width:g}",
+        f"trained on {source}, {lengths} epochs",
+    ]
+    if first.key.method != CRACKNET:
+        encoder = first.train.encoder
+        found.append(
+            f"encoder weights: {encoder['source'] if encoder else 'none, the network starts from nothing'}"
+        )
+        found.append(
+            f"its map is cut by the rule {first.preset['threshold_rule']}, which the paper does not say"
+        )
+    return found
+
+
+def family_median(record: Record) -> dict[str, float]:
+    """The median of F1 and IoU over all variants of a record, percent; empty for a record that has none.
+
+    An undefined value counts as 0.
+    """
+    counts = [Confusion(one.tp, one.fp, one.fn, one.tn) for one in record.family or ()]
+
+    def middle(metric: str) -> float:
+        values = [getattr(one, metric) for one in counts]
+        return statistics.median(0.0 if math.isnan(value) else value for value in values)
+
+    return {metric: middle(metric) for metric in ("f1", "iou")} if counts else {}
+
+
 def _unmet(row: Row, some: list[Record]) -> list[str]:
     first, (train, test) = some[0], cells.PAIRS[row.table]
-    found = []
+    if row.key in FAMILIES:
+        return ["the paper has no such row"]
+    found = ["the paper's own program of it is not shared"] if row.key in NOT_SHARED else []
     if first.key.scale != "full":
         found.append(f"its scale is {first.key.scale}, not full")
     if first.key.train_set != train:
         found.append(f"it was trained on {SETS[first.key.train_set]}, not on {SETS[train]}")
     found += _test_set(first, test)
-    style = first.preset["style_network"]
-    if first.preset["lambda_style"] and style != (named := preset(first.key.recipe).style_network):
+    style = first.preset.get("style_network")
+    if first.preset.get("lambda_style") and style != (named := preset(first.key.recipe).style_network):
         found.append(f"its style features come from {style}, not from {named}")
     if any(record.train.style_weights == "random" for record in some):
         found.append("its style features are random")

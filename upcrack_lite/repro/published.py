@@ -90,6 +90,13 @@ def row(table: int | str, key: str) -> Row:
     )
 
 
+def beside(table: int | str, key: str) -> Row:
+    """A row that the paper does not have: its table and sets, and no numbers."""
+    number, nothing = _number(table), float("nan")
+    facts = TABLES[number]
+    return Row(number, 0, key, "", facts.train_set, facts.test_set, None, None, nothing, nothing, nothing)
+
+
 def corrected(row: Row) -> Row:
     """Exchange precision and recall back. Everything else stays; a row without them is returned as it is."""
     return replace(row, precision=row.recall, recall=row.precision)

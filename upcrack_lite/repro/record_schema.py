@@ -1,4 +1,7 @@
-"""What a record holds, and which of its numbers must fit together. Nothing has a default: all is said."""
+"""What a record holds, and which of its numbers must fit together.
+
+Nothing has a default but what came later: it is None in records of UP-CrackNet, and in those that are older.
+"""
 
 from __future__ import annotations
 
@@ -7,111 +10,34 @@ import re
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.presets import from_dict, preset
+from upcrack_lite.methods.kinds import CRACKNET, FAMILIES, learns_from_masks, preset_from, preset_of
 from upcrack_lite.repro.cells import Cell
+from upcrack_lite.repro.record_parts import (
+    Arrays,
+    Environments,
+    Image,
+    Key,
+    Part,
+    Protocol,
+    Sha256,
+    Test,
+    Time,
+    Train,
+    Variant,
+)
 
 FORMAT = 1  # raised when a field's meaning changes
 MAPS = ("smoothed", "raw")
 """The arrays beside a record: histograms of the smoothed error map, and of the map before smoothing."""
 
-Count = Annotated[int, Field(ge=0)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Time = Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+]00:00$")]
 # A path of a machine: it says nothing elsewhere, and may say who made the record.
 _PATH = re.compile(r"(?:^|[\s='\"(,]|file:)(?:/|~|[A-Za-z]:[\\/])\S")
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Key(_Part):
-    """What names the cell."""
-
-    method: str
-    recipe: str
-    scale: str
-    overrides: dict[str, JsonValue]
-    train_set: str
-    test_set: str
-    seed: Count
-
-
-class Protocol(_Part):
-    """How the test was done; the other values of the detection are in `preset`."""
-
-    size: Annotated[int, Field(ge=8)]  # side that photo and mask are stretched to, px
-    resize_rule: Literal["area", "nearest"]
-    dropout_seed: Count
-    threshold_rule: str
-    tolerance_px: Annotated[float, Field(ge=0)]
-
-
-class Train(_Part):
-    """The training: its data, its length, its cost and its result."""
-
-    crops: Count
-    crops_trained: Count
-    crops_validated: Count
-    crops_sha256: Sha256  # of the pixels that went in
-    crops_json: dict[str, JsonValue] | None  # how the crops were cut; None for roads drawn here
-    set_manifest_sha256: Sha256 | None  # of the set that the crops were cut from
-    max_steps: Count | None  # a limit makes a try, never a result
-    steps: Count
-    epochs: Count
-    best_epoch: int
-    precision: str
-    seconds: Annotated[float, Field(ge=0)]
-    peak_memory_mib: Count
-    peak_gpu_memory_mib: Count | None
-    style_weights: str | None
-    start_sha256: Sha256 | None
-    checkpoint_sha256: Sha256
-
-
-class Test(_Part):
-    """The test set."""
-
-    __test__ = False  # the name begins with "Test", but pytest should not collect it
-
-    digest: Sha256  # of the set's manifest
-    known: Literal["packaged", "fetched", "synthetic"] | None
-    content_sha256: Sha256  # of the files that were read
-    images: Annotated[int, Field(ge=1)]
-    crack_share: Annotated[float, Field(ge=0, le=100)]  # percent of the pixels at the protocol's size
-
-
-class Environments(_Part):
-    """Commit, versions, device and flags, as `runs.environment` reads them."""
-
-    training: dict[str, JsonValue]
-    evaluation: dict[str, JsonValue]
-
-
-class Image(_Part):
-    """One test photo: counts of pixels at the protocol's size."""
-
-    name: str
-    tp: Count
-    fp: Count
-    fn: Count
-    tn: Count
-    threshold: Annotated[float, Field(ge=0, le=1)]
-    tolerance: Annotated[list[Count], Field(min_length=4, max_length=4)]  # as `metrics.tolerance_counts`
-    cldice: Annotated[float, Field(ge=0, le=100 + 1e-9)] | None  # percent; None where it is undefined
-
-
-class Arrays(_Part):
-    """The file of arrays beside the record."""
-
-    file: Annotated[str, Field(pattern=r"^[\w.-]+\.npz$")]
-    sha256: Sha256
-
-
-class Record(_Part):
+class Record(Part):
     """All that is known about one cell: what was done, with what, where, and what came out, photo by photo."""
 
     format: Literal[1]
@@ -127,6 +53,9 @@ class Record(_Part):
     arrays: Arrays
     started: Time
     finished: Time
+    family: list[Variant] | None = (
+        None  # all variants of a detector without training, the chosen one among them
+    )
 
     @property
     def cell(self) -> Cell:
@@ -155,6 +84,7 @@ class Record(_Part):
             if _PATH.search(text):
                 raise ValueError(f"{path}: holds a path of this machine ({text}); give a name instead")
         self._check_preset()
+        self._check_kind()
         for index, image in enumerate(self.images):
             self._check_image(f"images.{index} ({image.name})", image)
         names = [image.name for image in self.images]
@@ -174,17 +104,40 @@ class Record(_Part):
         return self
 
     def _check_preset(self) -> None:
-        expected = {"recipe": self.key.recipe, "scale": self.key.scale} | self.key.overrides
+        method = self.key.method
+        named = {"recipe": self.key.recipe} if method == CRACKNET else {"method": method}
+        expected = named | {"scale": self.key.scale} | self.key.overrides
         differ = sorted(name for name in expected if self.preset.get(name) != expected[name])
         if differ:
             raise ValueError(f"preset.{differ[0]}: is not what the key says")
         if self.preset.get("threshold_rule") != self.protocol.threshold_rule:
             raise ValueError("protocol.threshold_rule: is not the preset's")
         try:
-            if self.preset.keys() == preset().to_dict().keys():  # else of another version: see `stale`
-                from_dict(self.preset)
+            now = preset_of(method, self.key.recipe, self.key.scale).to_dict()
+            if self.preset.keys() == now.keys():  # else of another version: see `stale`
+                preset_from(method, self.preset)
         except UserError as error:
             raise ValueError(f"preset: {error}") from None
+
+    def _check_kind(self) -> None:
+        """What a method learns from, and the variants of a family, must be said where there are any."""
+        method, train = self.key.method, self.train
+        if (train.crack_masks_sha256 is not None) != learns_from_masks(method):
+            raise ValueError(f"train.crack_masks_sha256: must say what {method} learned from, or be null")
+        if (train.chosen is not None) != (method in FAMILIES) or (self.family is not None) != (
+            method in FAMILIES
+        ):
+            raise ValueError(
+                f"family: {method} must have its variants and the one chosen, or be without both"
+            )
+        if self.family is None:
+            return
+        chosen = [one for one in self.family if one.name == train.chosen.name]
+        if len(self.family) != train.chosen.variants or len(chosen) != 1:
+            raise ValueError("family: is not the variants that train.chosen counts, with the chosen one")
+        for name in ("tp", "fp", "fn", "tn"):
+            if getattr(chosen[0], name) != sum(getattr(image, name) for image in self.images):
+                raise ValueError(f"family: {name} of the chosen variant is not the sum over the images")
 
     def _check_image(self, where: str, image: Image) -> None:
         pixels = image.tp + image.fp + image.fn + image.tn

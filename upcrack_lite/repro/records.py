@@ -33,43 +33,9 @@ from upcrack_lite.metrics import (
     pooled,
     tolerance_f1,
 )
-from upcrack_lite.repro.record_schema import (
-    FORMAT,
-    MAPS,
-    Arrays,
-    Environments,
-    Image,
-    Key,
-    Protocol,
-    Record,
-    Test,
-    Train,
-    check_arrays,
-    make,
-    problems,
-)
-
-__all__ = [
-    "FORMAT",
-    "MAPS",
-    "Arrays",
-    "Environments",
-    "Image",
-    "Key",
-    "Protocol",
-    "Record",
-    "Test",
-    "Train",
-    "arrays_of",
-    "load",
-    "load_all",
-    "make",
-    "pack",
-    "place",
-    "save",
-    "scores",
-    "uncommittable",
-]
+from upcrack_lite.repro.record_schema import FORMAT as FORMAT
+from upcrack_lite.repro.record_schema import MAPS, Record, check_arrays, problems
+from upcrack_lite.repro.record_schema import make as make
 
 DIRTY = "dirty"
 _NAME = re.compile(r".+-s\d+(-[0-9a-f]{8})?\.json")

@@ -205,13 +205,16 @@ def peak_memory_mib() -> int:
     return round(peak / 2**20 if sys.platform == "darwin" else peak / 2**10)  # bytes there, KiB here
 
 
-def environment() -> dict[str, Any]:
-    """Commit, versions, device and determinism flags, as read back from where they live."""
+def environment(method: str = "upcracknet") -> dict[str, Any]:
+    """Commit, versions, device and determinism flags, as read back from where they live.
+
+    method: whose code is summed up in `code_sha256`.
+    """
     return {
         "kit": __version__,
         "commit": _commit(),
         "lock_sha256": _lock_hash(),
-        "code_sha256": code_digest(),
+        "code_sha256": code_digest(method),
         "python": sys.version.split()[0],
         "torch": torch.__version__,
         "platform": platform.platform(terse=True),

@@ -14,9 +14,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from upcrack_lite.errors import UserError
+from upcrack_lite.methods.kinds import FAMILIES
 from upcrack_lite.presets import RECIPES, SCALES
 from upcrack_lite.repro import cells, published, records
-from upcrack_lite.repro.ours import OFFICIAL, SEEDS, UNKNOWN_PATCHES, Ours, group
+from upcrack_lite.repro.ours import NOT_SHARED, OFFICIAL, SEEDS, UNKNOWN_PATCHES, Ours, group
 from upcrack_lite.repro.published import Row
 from upcrack_lite.repro.records import Record
 
@@ -24,9 +25,6 @@ COMPARED = ("f1", "iou")
 """The metrics that a verdict looks at: the paper prints them in all tables, and no column is exchanged."""
 
 LEAST = 1.0  # points; below this two trainings of the same code are not told apart
-
-NOT_SHARED = ("scadn", "riad")
-"""Methods whose program, as it was run for the paper, its authors did not share."""
 
 
 class Verdict(StrEnum):
@@ -36,6 +34,7 @@ class Verdict(StrEnum):
     DIFFERS = "differs"
     NOT_RUN = "not run here"
     CANNOT = "cannot be run"
+    ABSENT = "not in the paper"
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class TableRow:
     reason: str
     ours: tuple[Ours, ...]  # what counts most first
     tolerance: Mapping[str, Tolerance]  # of F1 and IoU; empty where nothing is compared
-    command: str  # what makes the records that the verdict needs; empty where the kit has no such method
+    command: str  # what makes the records that the verdict needs
 
 
 def tolerance(ours: Ours, metric: str) -> Tolerance:
@@ -89,7 +88,7 @@ def verdict(row: Row, given: Iterable[Record], recipe: str = "paper") -> tuple[V
     Returns:
         the verdict and its reason in a sentence.
     """
-    return _judge(row, _ours(row, given), recipe)
+    return _judge(row, group(row, given), recipe)
 
 
 def table(
@@ -109,15 +108,15 @@ def table(
         given: records; those of other tables are passed over.
         recipe: whose records the verdict is about; records of the other recipe stand beside.
         scale, train_set, test_set, seeds: use only records of these; empty takes all.
-        methods: show only these rows (losses, mask modes or methods); empty shows all.
+        methods: show only these rows (losses, mask modes or methods); empty shows all. After the printed rows of a
+            table of methods come the detectors without training, which the paper does not have.
 
     Raises:
         UserError: an unknown table, row, recipe, scale or set (it lists the valid names).
     """
     check_names(recipe, scale, train_set, test_set)
-    rows = published.rows(number)
-    if methods:
-        rows = tuple(published.row(number, name) for name in dict.fromkeys(methods))
+    names = [name.lower() for name in methods] or cells.row_names(published.rows(number)[0].table)
+    rows = [_named(number, name) for name in dict.fromkeys(names)]
     wanted = {"scale": scale, "train_set": train_set, "test_set": test_set}
     used = [
         record
@@ -126,6 +125,12 @@ def table(
         and (not seeds or record.key.seed in seeds)
     ]
     return [_row(row, used, recipe) for row in rows]
+
+
+def _named(number: int | str, name: str) -> Row:
+    """A printed row, or one that the paper does not have."""
+    cells.row_overrides(number, name)  # refuses what is neither
+    return published.beside(number, name) if name in FAMILIES else published.row(number, name)
 
 
 def check_names(recipe: str, scale: str = "", train_set: str = "", test_set: str = "") -> None:
@@ -146,8 +151,7 @@ def recorded(folder: Path | str) -> list[Record]:
 
 
 def _row(row: Row, given: list[Record], recipe: str) -> TableRow:
-    ours = _ours(row, given)
-    ours = tuple(sorted(ours, key=lambda one: (one.recipe != recipe, len(one.unmet))))
+    ours = tuple(sorted(group(row, given), key=lambda one: (one.recipe != recipe, len(one.unmet))))
     compared = next((one for one in ours if one.recipe == recipe and not one.unmet), None)
     return TableRow(
         row,
@@ -160,27 +164,18 @@ def _row(row: Row, given: list[Record], recipe: str) -> TableRow:
 
 
 def command(row: Row, recipe: str = "paper") -> str:
-    """The words that make the records which the verdict of a row needs; empty for a method not in the kit."""
-    if not _trainable(row):
-        return ""
+    """The words that make the records which the verdict of a row needs."""
     words = f"upcrack cell --table {row.table} --row {row.key} --recipe {recipe} --scale full"
-    return words + "".join(f" --seed {seed}" for seed in range(SEEDS))
-
-
-def _trainable(row: Row) -> bool:
-    return row.table in (1, 2) or row.key in cells.METHODS
-
-
-def _ours(row: Row, given: Iterable[Record]) -> list[Ours]:
-    return group(row, given) if _trainable(row) else []
+    seeds = 1 if row.key in FAMILIES else SEEDS
+    return words + "".join(f" --seed {seed}" for seed in range(seeds))
 
 
 def _judge(row: Row, ours: Sequence[Ours], recipe: str) -> tuple[Verdict, str]:
-    if not _trainable(row):
-        if row.key in NOT_SHARED:
-            why = "the paper's authors did not share their program of this method, nor how they cut its map"
-            return Verdict.CANNOT, f"{why} into crack and road"
-        return Verdict.NOT_RUN, "the kit has its network, but does not make rows of tables with it yet"
+    if row.key in FAMILIES:
+        return Verdict.ABSENT, "a detector without training, which shows what the numbers beside it are worth"
+    if row.key in NOT_SHARED:
+        why = "the paper's authors did not share their program of this method, nor how they cut its map"
+        return Verdict.CANNOT, f"{why} into crack and road; the kit's own network stands beside the row"
     same = sorted((one for one in ours if one.recipe == recipe), key=lambda one: len(one.unmet))
     if not same:
         other = f"; there are records of the recipe {ours[0].recipe}" if ours else ""

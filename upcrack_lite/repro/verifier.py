@@ -18,7 +18,7 @@ from upcrack_lite.files import write_text
 from upcrack_lite.metrics import METRICS
 from upcrack_lite.repro import published, records
 from upcrack_lite.repro.ladder import numbers
-from upcrack_lite.repro.tables import TableRow, table
+from upcrack_lite.repro.tables import TableRow, Verdict, table
 
 FORMAT = 1
 FILE = "shown.json"
@@ -143,9 +143,12 @@ def _where(row: TableRow) -> str:
 
 def _numbers(row: TableRow) -> list[dict[str, Any]]:
     found = []
-    for what, one in (("printed", row.printed), ("put right", row.corrected)):
+    for what, one in (("printed", row.printed), ("put right", row.corrected)) * (
+        row.verdict != Verdict.ABSENT
+    ):
         found += [(what, metric, getattr(one, metric), ()) for metric in METRICS]
     for ours in row.ours:
+        found += [(f"{ours.label}: family median", n, value, ours.files) for n, value in ours.middle.items()]
         for metric in METRICS:
             score = asdict(ours.scores[metric])
             found += [(f"{ours.label}: {part}", metric, value, ours.files) for part, value in score.items()]

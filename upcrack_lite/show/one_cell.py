@@ -17,6 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from upcrack_lite.methods.kinds import FAMILIES
 from upcrack_lite.metrics import METRICS, Confusion
 from upcrack_lite.repro import live, records
 from upcrack_lite.repro.cells import Cell
@@ -31,7 +32,7 @@ class CellPage:
     """One cell, made or found; the parameters are those of the notebook.
 
     data_root: the folder of all sets; empty makes a tiny cell. max_steps: 0 trains to the end. vgg_weights: empty
-    takes the usual ones. The other arguments are as in `Cell` and `evaluate.run_cell`, and so are the errors.
+    takes the usual ones. The other arguments are as in `Cell` and `make_cell.run_cell`, and so are the errors.
     """
 
     def __init__(
@@ -48,17 +49,17 @@ class CellPage:
         results: Path | str = "../../results",
         **options: Any,
     ) -> None:
-        from upcrack_lite.repro.evaluate import run_cell
+        from upcrack_lite.repro.make_cell import run_cell
         from upcrack_lite.repro.runs import RunFolder
 
         self.tiny = not str(data_root)
-        values = {**(live.TINY if self.tiny else {}), **(settings or {})}
+        values = {**(live.tiny_values(method) if self.tiny else {}), **(settings or {})}
         self.cell = Cell(method, recipe, scale, tuple(values.items()), train_set, test_set, seed)
         options = {name: value or None for name, value in options.items()}
         options["allow_dirty"] = bool(options.get("allow_dirty")) or self.tiny
         for name, usual in (("device", "auto"), ("precision", "32-true"), ("devices", 1)):
             options[name] = options.get(name) or usual
-        if self.tiny:
+        if self.tiny and method not in FAMILIES:
             options["max_steps"] = options.get("max_steps") or live.STEPS
         start = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from upcrack_lite.errors import UserError
+from upcrack_lite.methods.kinds import CRACKNET
 from upcrack_lite.metrics import METRICS
 from upcrack_lite.repro import cells, failures, live, published, tables
 from upcrack_lite.repro.ours import ELSEWHERE, Ours, Score, belongs
-from upcrack_lite.repro.tables import COMPARED, NAMES, TableRow
+from upcrack_lite.repro.tables import COMPARED, NAMES, TableRow, Verdict
 from upcrack_lite.show.plain_tables import great, items, part
 
 TITLES = {
@@ -34,6 +35,20 @@ TITLES = {
     "scadn": "SCADN",
     "riad": "RIAD",
     "upcracknet": "UP-CrackNet",
+    "tf_global_darkness": "darkness",
+    "tf_local_darkness": "local darkness",
+    "tf_global_darkness_otsu": "darkness, Otsu",
+    "tf_global_darkness_paper": "darkness, filter and Otsu",
+    "tf_local_darkness_otsu": "local darkness, Otsu",
+    "tf_local_darkness_paper": "local darkness, filter and Otsu",
+    "tf_black_tophat_otsu": "black top-hat, Otsu",
+    "tf_black_tophat_paper": "black top-hat, filter and Otsu",
+    "tf_frangi_otsu": "Frangi, Otsu",
+    "tf_frangi_paper": "Frangi, filter and Otsu",
+    "tf_sato_otsu": "Sato, Otsu",
+    "tf_sato_paper": "Sato, filter and Otsu",
+    "tf_gabor_otsu": "Gabor, Otsu",
+    "tf_gabor_paper": "Gabor, filter and Otsu",
     "jumbled": "jumbled small squares",
     "striped": "stripes",
     "multi_scale_square": "multi-scale squares",
@@ -92,10 +107,13 @@ class Page:
 
     def printed(self) -> Any:
         """The printed table, its columns put right, with the printed precision and recall beside them."""
-        named = [name for name in METRICS if any(getattr(row.printed, name) is not None for row in self.rows)]
+        rows = [row for row in self.rows if row.verdict != Verdict.ABSENT]
+        if not rows:
+            return items(["The paper has none of these rows."])
+        named = [name for name in METRICS if any(getattr(row.printed, name) is not None for row in rows)]
         both = "precision" in named
         lines = []
-        for row in self.rows:
+        for row in rows:
             line = {"": title(row.printed)}
             line |= {f"right_{name}": _three(getattr(row.corrected, name)) for name in named}
             if both:
@@ -111,7 +129,7 @@ class Page:
             note += (
                 " The paper prints precision and recall exchanged; F1, IoU and accuracy stand as they are."
             )
-        inferred = sum(row.printed.key_source == "inferred" for row in self.rows)
+        inferred = sum(row.printed.key_source == "inferred" for row in rows)
         if inferred:
             note += f" Which losses {inferred} of the rows have is our reading of the table's marks."
         return great(f"Table {self.facts.roman} of the paper: {self.facts.title}, {self.facts.sets}", lines)(
@@ -122,10 +140,13 @@ class Page:
         """F1 and IoU: printed, and ours beside them; a line for each group of records."""
         lines = []
         for row in self.rows:
+            absent = row.verdict == Verdict.ABSENT
             compared = row.ours[0] if row.tolerance else None
-            for ours in (compared, *(one for one in row.ours if one is not compared)):
+            beside = [one for one in row.ours if one is not compared]
+            for ours in beside if absent else (compared, *beside):
                 line = {"": title(row.printed)}
-                line["verdict"] = str(row.verdict) if ours is compared else f"beside it: {_label(row, ours)}"
+                what = "not in the paper" if absent else "beside it"
+                line["verdict"] = str(row.verdict) if ours is compared else f"{what}: {_label(row, ours)}"
                 nothing = "see below" if row.ours else "no record"
                 for metric in COMPARED:
                     line[f"{metric}_printed"] = _three(getattr(row.printed, metric))
@@ -139,6 +160,11 @@ class Page:
             "over images, for which the counts of all seeds are added up image by image. “Beside it” says how "
             "records were made that cannot be compared with the printed row."
         )
+        if any(row.verdict == Verdict.ABSENT and row.ours for row in self.rows):
+            note += (
+                " The last rows are detectors without training: their variant was chosen on the training photos, and "
+                "“median” is what the family's variants give on the test photos."
+            )
         heading = f"Table {self.facts.roman}: ours beside the printed numbers"
         return great(heading, lines)(labels, spanners, note, f"ours-{self.number}", text=("verdict",))
 
@@ -169,21 +195,24 @@ class Page:
 
     def commands(self) -> Any:
         """The commands that make the records which the verdicts need."""
-        lines = [row.command for row in self.rows if row.command]
+        lines = [row.command for row in self.rows]
+        if self.number not in cells.BY_CHOICE:  # many rows: one command for all, and one for a single row
+            first = next((row for row in self.rows if row.printed.key == CRACKNET), self.rows[0])
+            every = first.command.replace(f" --row {first.printed.key}", "")
+            lines = ["# all rows, one after the other:", every, "# one row:", first.command]
         train, test = cells.PAIRS[self.number]
         here = ELSEWHERE.get(self.number, ((train, test),))[0]
-        if lines and not {*here} & {*cells.STAND_INS}:
+        made = [line for line in lines if not line.startswith("#")]
+        if not {*here} & {*cells.STAND_INS}:
             sets = "" if here == (train, test) else f" --train-set {here[0]} --test-set {here[1]}"
             lines.append("# on a laptop:")
-            lines += [f"{one.replace('--scale full', '--scale lite')}{sets}" for one in lines[:-1]]
+            lines += [f"{one.replace('--scale full', '--scale lite')}{sets}" for one in made]
         if train in cells.STAND_INS or test in cells.STAND_INS:
             kept = cells.STAND_INS.get(train, (train, ""))[0]
             held = cells.STAND_INS.get(test, ("", test))[1]
             lines.append("# without the sets of the paper, on stand-ins:")
-            lines += [
-                f"{row.command} --train-set {kept} --test-set {held}" for row in self.rows if row.command
-            ]
-        return part(f"<pre><code>{html.escape(chr(10).join(lines) or 'none yet')}</code></pre>")
+            lines += [f"{one} --train-set {kept} --test-set {held}" for one in made]
+        return part(f"<pre><code>{html.escape(chr(10).join(lines))}</code></pre>")
 
     def tiny(self, seed: int = 0) -> Any:
         """Make one row live from synthetic roads in seconds. Its numbers mean nothing."""
@@ -268,6 +297,8 @@ def _label(row: TableRow, ours: Ours) -> str:
     words = [f"{ours.recipe} recipe", ours.scale]
     if (ours.train_set, ours.test_set) != cells.PAIRS[row.printed.table]:
         words.append(f"{ours.train_set} → {ours.test_set}")
+    if chosen := ours.records[0].train.chosen:
+        return ", ".join([*words[2:], f"median of {chosen.variants} variants: F1 {ours.middle['f1']:.1f}"])
     return ", ".join([*words, f"{len(ours.seeds)} seed" + "s" * (len(ours.seeds) > 1)])
 
 

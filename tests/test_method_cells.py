@@ -1,0 +1,235 @@
+"""Cells of compared methods and of detectors without training: data, run, record, and what is refused."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.files import write_image
+from upcrack_lite.methods import choosing, families
+from upcrack_lite.methods.kinds import FAMILIES
+from upcrack_lite.methods.variants import find, segment
+from upcrack_lite.metrics import Confusion, per_image, pooled
+from upcrack_lite.repro import cell_data, records, runs, training_data
+from upcrack_lite.repro.cells import Cell
+from upcrack_lite.repro.detectors import detector
+from upcrack_lite.repro.live import tiny_values
+from upcrack_lite.repro.make_cell import run_cell, train_cell
+from upcrack_lite.repro.ours import family_median
+from upcrack_lite.repro.runs import RunFolder
+from upcrack_lite.repro.sweep import plan
+from upcrack_lite.roads import manifest as manifests
+from upcrack_lite.roads.survey import survey
+from upcrack_lite.roads.synthetic import synthetic_road
+
+SYNTHETIC = {"train_set": "synthetic", "test_set": "synthetic"}
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch) -> None:
+    """Few roads, and code as if it were committed."""
+    monkeypatch.setattr(cell_data, "SYNTHETIC_PHOTOS", 6)
+    monkeypatch.setattr(training_data, "SYNTHETIC_CROPS", 6)
+    monkeypatch.setattr(runs, "_commit", lambda: {"id": "0" * 40, "dirty": False})
+
+
+@pytest.fixture
+def deepcrack(tmp_path) -> Path:
+    """A folder of sets with a small DeepCrack, whose photos are not square."""
+    for part, count in (("train", 4), ("test", 2)):
+        for index in range(count):
+            photo, crack_mask = synthetic_road(96, [index, int(part == "test")])
+            write_image(tmp_path / f"data/deepcrack/{part}_img/{index}.png", photo[:80])
+            write_image(
+                tmp_path / f"data/deepcrack/{part}_lab/{index}.png", crack_mask[:80].astype(np.uint8) * 255
+            )
+    listed(tmp_path / "data/deepcrack")
+    return tmp_path / "data"
+
+
+def listed(folder: Path) -> None:
+    (folder / "manifest.csv").unlink(missing_ok=True)
+    manifests.write(folder / "manifest.csv", manifests.entries_of(survey(folder)))
+
+
+def cell_of(method: str, **changes) -> Cell:
+    return Cell(method, overrides=tuple(tiny_values(method).items()), **(SYNTHETIC | changes))
+
+
+def make(cell: Cell, root: Path, data: Path | str = "nowhere", **options) -> records.Record:
+    options = {"progress": False, "device": "cpu", "allow_dirty": True} | options
+    return records.load(run_cell(cell, data, root / "runs", root / "results", **options))
+
+
+@pytest.mark.parametrize("method", ["ddrnet", "scadn"])
+def test_a_compared_method_is_trained_tested_and_recorded(tmp_path, method):
+    cell = cell_of(method)
+    record = make(cell, tmp_path, max_steps=2)
+    assert (record.key.method, record.train.steps, record.test.images) == (method, 2, 6)
+    assert (record.train.crack_masks_sha256 is None) == (method == "scadn")
+    assert record.train.encoder is None
+    assert record.family is record.train.chosen is None
+    assert record.protocol.threshold_rule == ("otsu" if method == "scadn" else "fixed")
+    run = RunFolder.open(tmp_path / "runs" / f"{cell.run_slug()}-2steps")
+    found = detector(run, cell, "cpu").find(synthetic_road(256, [1, 0])[0], np.zeros((256, 256), bool))
+    assert found.score_map.shape == found.crack_mask.shape == (256, 256)
+    assert ((found.smoothed > found.threshold) == found.crack_mask).all()
+    before = record.finished
+    said = []
+    assert make(cell, tmp_path, max_steps=2, say=said.append).finished == before
+    assert "is there already" in said[0]
+
+
+def test_a_method_that_learns_from_masks_gets_photos_of_the_training_split(deepcrack):
+    data = training_data.training_data(cell_of("ddrnet", train_set="deepcrack"), deepcrack)
+    assert data.images.shape == (4, 64, 64, 3)
+    assert data.crack_masks.shape == (4, 64, 64)
+    assert data.groups == ["0", "1", "2", "3"]
+    assert data.what == "photos with crack masks"
+    shares = data.crack_masks.mean(axis=(1, 2))
+    wanted = [synthetic_road(96, [index, 0])[1][:80].mean() for index in range(4)]
+    np.testing.assert_allclose(shares, wanted, atol=0.02)
+
+
+def test_photos_that_are_not_those_of_the_manifest_are_refused(deepcrack):
+    cell = cell_of("ddrnet", train_set="deepcrack")
+    path = deepcrack / "deepcrack/train_lab/2.png"
+    write_image(path, np.zeros((80, 96), np.uint8))
+    with pytest.raises(UserError, match=r"2\.png: is not the file that the set's manifest names"):
+        training_data.training_photos(cell, deepcrack)
+    path.unlink()
+    with pytest.raises(UserError, match="pair up"):
+        training_data.training_photos(cell, deepcrack)
+    with pytest.raises(UserError, match="upcrack data fetch crack500_kept"):
+        make(cell_of("ddrnet", train_set="crack500_kept"), deepcrack.parent, deepcrack)
+    assert "upcrack data fetch crack500" in training_data.missing_data(
+        cell_of("unet", train_set="crack500"), deepcrack
+    )
+
+
+def test_a_sweep_knows_when_the_training_photos_are_others(deepcrack):
+    cell = Cell("tf_global_darkness", overrides=(("sigmas", (1.0,)), ("zs", (2.0,))))
+    root = deepcrack.parent
+    make(cell, root, deepcrack, allow_dirty=False)
+    places = {"data_root": deepcrack, "runs": root / "runs", "results": root / "results"}
+    assert plan(places).why(cell) == ""
+    shutil.rmtree(root / "runs")
+    for part in ("img", "lab"):
+        (deepcrack / f"deepcrack/train_{part}/3.png").unlink()
+    listed(deepcrack / "deepcrack")
+    assert plan(places).why(cell) == "its record is of another test set"  # one manifest lists both splits
+    assert plan(places).missing(cell) == ""
+    shutil.rmtree(deepcrack / "deepcrack/train_img")
+    assert "train_img: there is no such folder" in plan(places).missing(cell)
+
+
+def test_a_detector_without_training_freezes_the_best_on_the_training_photos(tmp_path):
+    cell = cell_of("tf_global_darkness")
+    record = make(cell, tmp_path)
+    variants = cell.preset().variants
+    data = training_data.training_photos(cell, tmp_path)
+    scores = {
+        one.name: pooled(
+            [
+                per_image(segment(photo, one), crack_mask)[0]
+                for photo, crack_mask in zip(data.images, data.crack_masks, strict=True)
+            ]
+        ).f1
+        for one in variants
+    }
+    best = max(scores, key=scores.get)
+    assert record.train.chosen.name == best
+    assert record.train.chosen.training_f1 == pytest.approx(scores[best])
+    assert [one.name for one in record.family] == [one.name for one in variants]
+    assert len({(one.tp, one.fp) for one in record.family}) > 10, "they differ"
+    middle = np.median([Confusion(one.tp, one.fp, one.fn, one.tn).f1 for one in record.family])
+    assert family_median(record)["f1"] == pytest.approx(middle)
+    assert record.train.steps == 0
+    assert not list((tmp_path / "results").glob("*.part"))
+
+
+def test_each_family_makes_a_record_that_holds_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(cell_data, "SYNTHETIC_PHOTOS", 2)
+    for method in FAMILIES:
+        cell = Cell(method, overrides=(("sigmas", (1.0,)), ("zs", (2.0,))), **SYNTHETIC)
+        record = make(cell, tmp_path)
+        assert record.train.chosen.variants == len(cell.preset().variants) >= 2
+
+
+@pytest.mark.parametrize("cut", families.CUTS)
+def test_the_map_of_a_variant_cut_at_its_threshold_is_what_it_marks(cut):
+    for index in range(3):
+        photo, _ = synthetic_road(96, [5, index])
+        variant = families.Variant("local_darkness", 1.0, cut, 1.0, 1 / 100)
+        found = find(photo, variant)
+        assert (found.crack_mask == segment(photo, variant)).all()
+        assert ((found.smoothed > np.float32(found.threshold)) == found.crack_mask).all()
+        assert np.allclose(found.smoothed * 255, (found.smoothed * 255).round(), atol=1e-4)
+        assert found.smoothed.min() >= 0
+        assert found.smoothed.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "named"),
+    [
+        ("ddrnet", {"devices": 2}, "ddrnet has no use for --devices"),
+        ("ddrnet", {"vgg_weights": "random"}, "no use for --vgg-weights"),
+        ("upcracknet", {"encoder_file": "w.pth"}, "upcracknet has no use for --encoder-file"),
+        ("tf_sato_otsu", {"max_steps": 3, "precision": "bf16-mixed"}, "--max-steps, --precision"),
+        ("ddrnet", {"encoder_file": "w.pth"}, "set encoder_weights=file"),
+        ("ddrnet", {"precision": "16"}, "unknown precision"),
+    ],
+)
+def test_options_that_a_method_has_no_use_for_are_refused_before_any_work(tmp_path, method, options, named):
+    with pytest.raises(UserError, match=named):
+        train_cell(cell_of(method), "nowhere", tmp_path / "runs", allow_dirty=True, progress=False, **options)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_of_another_method_is_refused(tmp_path):
+    make(cell_of("ddrnet"), tmp_path, max_steps=1)
+    other = cell_of("enet")
+    folder = tmp_path / "runs" / f"{other.run_slug()}-1steps"
+    shutil.copytree(tmp_path / "runs" / f"{cell_of('ddrnet').run_slug()}-1steps", folder)
+    with pytest.raises(UserError, match="holds a run with another method"):
+        make(other, tmp_path, max_steps=1)
+
+
+def test_a_choice_whose_file_was_replaced_is_refused(tmp_path):
+    cell = Cell("tf_sato_otsu", overrides=(("sigmas", (1.0,)),), **SYNTHETIC)
+    make(cell, tmp_path)
+    run = RunFolder.open(tmp_path / "runs" / cell.run_slug())
+    run.save_weights({"counts": torch.zeros(5, 4, dtype=torch.int64), "chosen": torch.tensor(0)})
+    with pytest.raises(UserError, match="one of its files was replaced; choose anew"):
+        choosing.chosen_variant(run)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "named"),
+    [
+        ("tf_canny", {}, "unknown family 'tf_canny'"),
+        ("tf_sato_otsu", {"scale": "huge"}, "unknown scale"),
+        ("tf_sato_otsu", {"map": "gabor"}, "map cannot be set otherwise"),
+        ("tf_sato_otsu", {"sigma": 1}, "unknown preset value 'sigma'"),
+        ("tf_sato_otsu", {"sigmas": ()}, "list of numbers"),
+        ("tf_sato_otsu", {"sigmas": (-1,)}, "at least 0"),
+        ("tf_sato_otsu", {"least_areas": (1,)}, "below 1"),
+        ("tf_sato_otsu", {"sigmas": "1"}, "must be of type"),
+    ],
+)
+def test_a_family_that_cannot_be_is_refused(name, values, named):
+    with pytest.raises(UserError, match=named):
+        families.family_preset(name, **values)
+
+
+def test_the_families_cover_the_maps_that_exist():
+    from upcrack_lite.methods.darkness import MAPS
+
+    assert tuple(MAPS) == families.MAPS
+    assert {variant.map for some in families.FAMILIES.values() for variant in some} == set(MAPS)
+    assert len(FAMILIES) == 14

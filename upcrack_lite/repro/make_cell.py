@@ -1,0 +1,173 @@
+"""Train and test one cell, and write its record: what `upcrack cell` does. Chapter: the tables."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.files import check_writable
+from upcrack_lite.methods.families import FAMILY
+from upcrack_lite.methods.kinds import CRACKNET
+from upcrack_lite.presets import check_precision
+from upcrack_lite.repro import failures, records
+from upcrack_lite.repro.cell_data import TestSet, test_set
+from upcrack_lite.repro.cells import Cell
+from upcrack_lite.repro.code_digest import code_digest
+from upcrack_lite.repro.evaluate import checkpoint_digest, evaluate
+from upcrack_lite.repro.plan import full_command, run_name
+from upcrack_lite.repro.runs import RunFolder, data_hash, environment
+from upcrack_lite.repro.training_data import TrainingData, training_data
+from upcrack_lite.training import check_device, train
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a cell is made, beside what it is.
+
+    Attributes:
+        device: "auto", "cpu" or "cuda". precision: Fabric's name. devices: how many share each batch (UP-CrackNet).
+        vgg_weights: of the style loss, a file or "random". encoder_file: of a compared method whose preset says
+            `encoder_weights=file`. max_steps: stop after so many batches.
+        allow_dirty: let a record that must not be committed go to `results/dirty`.
+        progress: show bars. say: is called with a line of text for each step.
+    """
+
+    device: str = "auto"
+    precision: str = "32-true"
+    devices: int = 1
+    vgg_weights: str | None = None
+    encoder_file: str | None = None
+    max_steps: int | None = None
+    allow_dirty: bool = False
+    progress: bool = True
+    say: Callable[[str], None] = lambda line: None
+
+    def checked(self, cell: Cell) -> Options:
+        """With the device by its name. Raises UserError for a wrong one, or an option that the method has not."""
+        check_precision(self.precision)
+        own = {
+            "devices": self.devices != 1 and cell.method != CRACKNET,
+            "vgg_weights": self.vgg_weights is not None and cell.method != CRACKNET,
+            "encoder_file": self.encoder_file is not None and cell.method in (CRACKNET, *FAMILY),
+            "max_steps": self.max_steps is not None and cell.method in FAMILY,
+            "precision": self.precision != "32-true" and cell.method in FAMILY,
+        }
+        if wrong := [name.replace("_", "-") for name, is_wrong in own.items() if is_wrong]:
+            raise UserError(f"{cell.method} has no use for --{', --'.join(wrong)}: leave it out")
+        return dataclasses.replace(self, device=check_device(self.device))
+
+
+def run_cell(
+    cell: Cell,
+    data_root: Path | str,
+    runs_root: Path | str,
+    results: Path | str,
+    *,
+    again: bool = False,
+    **options: Any,
+) -> Path:
+    """Train a cell if its run is not there (an interrupted one goes on), test it and write its record.
+
+    A record of the same cell that was made by the same code from the same training data, run and test set is left
+    as it is, without any work. A note that this cell failed earlier (`failures`) goes away.
+
+    Args:
+        data_root: the folder of all sets, with `TEST_SET/`, `TRAIN_SET/` and `TRAIN_SET_undamaged/`.
+        runs_root: the folder of runs; cells that share a trained model share its run.
+        results: the folder of records.
+        again: test again although the record is there.
+        options: see `Options`; a finished run keeps its number of devices.
+
+    Returns:
+        The record's JSON file.
+
+    Raises:
+        UserError: before any long work, for sets that are not there, a record that must not be committed, or a
+            folder that cannot be written; later, for what the training and `evaluate` refuse.
+    """
+    chosen, tests = Options(**options).checked(cell), test_set(cell.test_set, data_root)
+    folder, trained_by, chosen = _run_of(cell, runs_root, chosen)
+    why = records.reasons(trained_by, environment(), tests.known, chosen.max_steps)
+    path = records.place(cell.slug(), results, why, chosen.allow_dirty)
+    data = training_data(cell, data_root)
+    check_writable(Path(runs_root))
+    check_writable(path.parent)
+    command = full_command(
+        cell, chosen.precision, chosen.max_steps, chosen.vgg_weights, chosen.devices, chosen.encoder_file
+    )
+    if path.is_file() and not again and _is_current(path, command, tests, data, folder):
+        chosen.say(f"{path}: is there already, from the same code and data")
+        failures.clear(cell, results)
+        return path
+    run = _train(cell, data, folder, chosen)
+    record, arrays = evaluate(
+        run, cell, data_root, device=chosen.device, progress=chosen.progress, command=command, tests=tests
+    )
+    path = records.save(record, arrays, results, allow_dirty=chosen.allow_dirty)
+    failures.clear(cell, results)
+    return path
+
+
+def train_cell(cell: Cell, data_root: Path | str, runs_root: Path | str, **options: Any) -> RunFolder:
+    """Train the model of a cell, or go on where its training stopped; nothing is tested and no record is written.
+
+    Arguments as in `run_cell`. The test set is not looked at. Returns the finished run.
+
+    Raises:
+        UserError: before any long work, for training data that is not there, a folder that cannot be written, or a
+            model whose records must not be committed, unless `allow_dirty`; later, for what the training refuses.
+    """
+    folder, trained_by, chosen = _run_of(cell, runs_root, Options(**options).checked(cell))
+    why = records.reasons(trained_by, environment(), "packaged", chosen.max_steps)
+    records.place(cell.slug(), "", why, chosen.allow_dirty)
+    data = training_data(cell, data_root)
+    check_writable(Path(runs_root))
+    return _train(cell, data, folder, chosen)
+
+
+def _run_of(
+    cell: Cell, runs_root: Path | str, options: Options
+) -> tuple[Path, dict[str, Any] | None, Options]:
+    """The run's folder; the environment of a finished run, else None; the options with such a run's processes."""
+    folder = Path(runs_root) / run_name(cell, options.max_steps)
+    if RunFolder.is_run(folder) and (run := RunFolder.open(folder)).finished:
+        processes = run.manifest.get("processes", 1)
+        return folder, run.manifest.get("environment"), dataclasses.replace(options, devices=processes)
+    return folder, None, options
+
+
+def _train(cell: Cell, data: TrainingData, folder: Path, options: Options) -> RunFolder:
+    preset = cell.training_preset()
+    options.say(f"{folder}: {len(data.images)} {data.what} at {preset.size} px")
+    both = {"data": data.facts, "seed": cell.seed, "progress": options.progress}
+    if cell.method in FAMILY:
+        from upcrack_lite.methods.choosing import choose_variant
+
+        return choose_variant(data.images, data.crack_masks, preset, folder, **both)
+    both |= {"groups": data.groups, "device": options.device, "precision": options.precision}
+    both |= {"max_steps": options.max_steps}
+    if cell.method == CRACKNET:
+        own = {"devices": options.devices, "vgg_weights": options.vgg_weights}
+        return train(data.images, preset, folder, **both, **own)
+    from upcrack_lite.methods.learning import train_method
+
+    own = {"crack_masks": data.crack_masks, "encoder_file": options.encoder_file}
+    return train_method(cell.method, data.images, preset, folder, **both, **own)
+
+
+def _is_current(path: Path, command: str, tests: TestSet, data: TrainingData, folder: Path) -> bool:
+    """True if the record at `path` is what would be made now. Where there is no run, its record counts."""
+    record = records.load(path)
+    if record.stale() or (record.command, record.code_sha256) != (command, code_digest(record.key.method)):
+        return False
+    masks = None if data.crack_masks is None else data_hash(data.crack_masks)
+    learned_from = (record.train.crops_sha256, record.train.crack_masks_sha256)
+    if (record.test.digest, *learned_from) != (tests.digest, data_hash(data.images), masks):
+        return False
+    if not RunFolder.is_run(folder):
+        return True
+    return RunFolder.open(folder).finished and checkpoint_digest(folder) == record.train.checkpoint_sha256
