@@ -15,8 +15,13 @@ import torch
 from upcrack_lite import cli
 from upcrack_lite.detection import detect, error_map, smooth
 from upcrack_lite.errors import UserError
+from upcrack_lite.methods.choosing import choose_variant
+from upcrack_lite.methods.families import family_preset
+from upcrack_lite.methods.learning import train_method
+from upcrack_lite.methods.presets import method_preset
 from upcrack_lite.metrics import Confusion
-from upcrack_lite.photos import detect_folder, find_cracks, windowed_error
+from upcrack_lite.model import crack_net, load_model
+from upcrack_lite.photos import detect_folder, find_cracks, windowed_map
 from upcrack_lite.presets import preset
 from upcrack_lite.repro.runs import RunFolder
 from upcrack_lite.roads.datasets import read_image, resize
@@ -84,16 +89,17 @@ def test_the_result_is_that_of_detect(run, folder):
 
 def test_windows_cover_the_photo_and_agree_with_one_window(run):
     generator, made = load_generator(run)
+    model = load_model(run)
     photo = synthetic_road(160, 3)[0]
-    errors = windowed_error(generator, made, photo, 64)
+    errors = windowed_map(model, photo, 64)
     assert errors.shape == (1, 1, 160, 160)
     assert torch.isfinite(errors).all()
     corner = photo[:64, :64]
     alone = detect(generator, to_tensor(corner), made)
     # A photo as large as one window is that window, at its own scale.
-    single = windowed_error(generator, made, corner, 64)
+    single = windowed_map(model, corner, 64)
     assert torch.allclose(single, alone.error_map, atol=1e-6)
-    smoothed, cut = find_cracks(generator, made, corner, window=64)
+    smoothed, cut = find_cracks(model, corner, window=64)
     assert np.allclose(smoothed, smooth(single)[0, 0].numpy())
     assert cut == pytest.approx(float(alone.threshold[0]))
 
@@ -106,7 +112,8 @@ def test_stretched_recipes_stretch_the_photo_first(run, monkeypatch):
         "upcrack_lite.detection.error_map",
         lambda image, restored, v: seen.append(image) or error_map(image, restored, v),
     )
-    windowed_error(generator, preset("released", **{**TINY.overrides(), "epochs": 1}), photo, 64)
+    released = preset("released", **{**TINY.overrides(), "epochs": 1})
+    windowed_map(crack_net(generator, released), photo, 64)
     assert seen[0].min() == -1
     assert seen[0].max() == 1
 
@@ -218,6 +225,35 @@ def test_an_earlier_detection_is_not_mixed_with_another(run, folder, change):
         detect_folder(run, source, folder / "out", progress=False, **more)
     after = {path: path.read_bytes() for path in sorted((folder / "out").rglob("*")) if path.is_file()}
     assert after == before
+
+
+def test_a_run_of_a_compared_method_finds_cracks_too(folder, tmp_path):
+    made = method_preset("ddrnet", size=64, width=0.125, epochs=1, batch_size=2)
+    roads = [synthetic_road(64, seed) for seed in range(4)]
+    images, crack_masks = (np.stack(one) for one in zip(*roads, strict=True))
+    run = train_method(
+        "ddrnet", images, made, tmp_path / "ddrnet", crack_masks=crack_masks, max_steps=2, progress=False
+    )
+    (row, *_) = detect_folder(run, folder / "photos", folder / "out", size=256, progress=False)
+    assert row["threshold"] == 0.5
+    settings = {"threshold_rule": "percentile", "threshold_value": 90.0}
+    rows = detect_folder(
+        run, folder / "photos", folder / "more", size=256, window=64, settings=settings, progress=False
+    )
+    assert all(0 < one["crack_share_percent"] <= 10 for one in rows)
+    with pytest.raises(UserError, match="'epochs' is no setting of detection; choose one of map_filter"):
+        detect_folder(run, folder / "photos", folder / "no", settings={"epochs": 3}, progress=False)
+
+
+def test_a_choice_without_a_network_is_refused(folder, tmp_path):
+    road = [one[None] for one in synthetic_road(256, 0)]
+    small = family_preset("tf_sato_otsu", sigmas=(1.0,))
+    run = choose_variant(*road, small, tmp_path / "choice", progress=False)
+    with pytest.raises(UserError, match="have no network: `upcrack cell` tests it"):
+        detect_folder(run, folder / "photos", folder / "out", progress=False)
+    run.manifest["method"] = "segnet"
+    with pytest.raises(UserError, match="is a run of 'segnet'; known are upcracknet, deeplabv3plus"):
+        detect_folder(run, folder / "photos", folder / "out", progress=False)
 
 
 def test_a_setting_of_training_is_refused(run, folder):

@@ -1,7 +1,7 @@
 """A folder of photos in, crack masks and numbers out: what `upcrack detect` does.
 
 OUT/masks/NAME.png      crack = 255, at the photo's own size
-OUT/maps/NAME.png       the smoothed error map, 8 bits
+OUT/maps/NAME.png       the smoothed map, 8 bits
 OUT/overlays/NAME.jpg   the photo with the cracks painted over it
 OUT/summary.csv         one row a photo: threshold, share of cracked pixels
 OUT/detection.json      which run, which choices, which photos; written last
@@ -18,18 +18,16 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from upcrack_lite.detection import compare, enlarge, smooth_and_cut
+from upcrack_lite.detection import enlarge
 from upcrack_lite.errors import UserError
 from upcrack_lite.files import check_writable, write_csv, write_image, write_json
-from upcrack_lite.generator import Generator
-from upcrack_lite.presets import DETECTION, Preset, from_dict
+from upcrack_lite.model import Model, load_model
 from upcrack_lite.repro.runs import RunFolder, now
 from upcrack_lite.roads.datasets import photos, read_image, resize
 from upcrack_lite.roads.layouts import raise_for
 from upcrack_lite.roads.reading import image_size
 from upcrack_lite.show.figures import overlay
 from upcrack_lite.tensors import to_tensor
-from upcrack_lite.training import load_generator
 
 TABLE_SIZE = 256  # section IV-B; the filter's diameter and sigmas are stated for maps of this size
 
@@ -51,14 +49,14 @@ def detect_folder(
     size: side of square results, as in the paper's tables (256); None keeps each photo's own size.
     window: work in overlapping windows of so many pixels instead of shrinking the whole photo; choose the
     size of the crops that the model was trained on, times how much closer the photos were taken.
-    settings: values of `presets.DETECTION`, such as ``{"threshold_rule": "fixed", "threshold_value": 0.2}``.
+    settings: values of the detection, such as ``{"threshold_rule": "fixed", "threshold_value": 0.2}``.
     Raises UserError before any work for a missing run or photo, a file that is no image, a setting of
     training, or an OUT that holds something else, another detection included. A photo that turns out damaged
     is named at the end; the others are done.
     """
     source, out = Path(source), Path(out)
-    generator, preset = load_generator(run, device)
-    preset = _at_test(preset, settings or {})
+    model = load_model(run, device, settings)
+    preset = model.preset
     if size is not None and size < 8:
         raise UserError(f"size must be at least 8 px, got {size}")
     if window is not None and window < 16:
@@ -75,7 +73,7 @@ def detect_folder(
         except UserError as error:
             problems.append(str(error))
             continue
-        smoothed, cut = find_cracks(generator, preset, photo, size=size, window=window, seed=seed)
+        smoothed, cut = find_cracks(model, photo, size=size, window=window, seed=seed)
         crack_mask = smoothed > cut  # (H, W)
         shown = photo if size is None else resize(photo, None, size)[0]
         write_image(out / "masks" / f"{path.stem}.png", crack_mask.astype(np.uint8) * 255)
@@ -93,50 +91,38 @@ def detect_folder(
 
 
 def find_cracks(
-    generator: Generator,
-    preset: Preset,
-    photo: np.ndarray,
-    *,
-    size: int | None = None,
-    window: int | None = None,
-    seed: int = 0,
+    model: Model, photo: np.ndarray, *, size: int | None = None, window: int | None = None, seed: int = 0
 ) -> tuple[np.ndarray, float]:
-    """Smoothed error map, float ``(H, W)`` in [0, 1], and the cut for one photo, uint8 ``(H, W, 3)``.
+    """Smoothed map, float ``(H, W)`` in [0, 1], and the cut for one photo, uint8 ``(H, W, 3)``.
 
-    Without a window the photo is stretched to the generator's square, the error map is enlarged to 256 px,
-    smoothed and cut there, and enlarged to the result's size. With one, maps of windows are joined first.
+    Without a window the photo is stretched to the network's square, the map is enlarged to 256 px, smoothed and cut
+    there, and enlarged to the result's size. With one, maps of windows are joined first.
     """
     height, width = (size, size) if size is not None else photo.shape[:2]
     if window is None:
-        device = next(generator.parameters()).device
-        image = to_tensor(resize(photo, None, preset.size)[0]).to(device)
-        _, errors = compare(generator, image, preset, seed)
-        errors = enlarge(errors, (TABLE_SIZE, TABLE_SIZE))
+        image = to_tensor(resize(photo, None, model.preset.size)[0]).to(model.device)
+        found = enlarge(model.map_of(image, seed), (TABLE_SIZE, TABLE_SIZE))
     else:
-        errors = windowed_error(generator, preset, photo, window, seed)
-    smoothed, cuts = smooth_and_cut(errors, preset)
+        found = windowed_map(model, photo, window, seed)
+    smoothed, cuts = model.cut_of(found)
     return enlarge(smoothed.cpu(), (height, width))[0, 0].numpy(), float(cuts[0])
 
 
-def windowed_error(
-    generator: Generator, preset: Preset, photo: np.ndarray, window: int, seed: int = 0
-) -> torch.Tensor:
-    """Error map of a photo ``(H, W, 3)`` from windows that overlap by half: ``(1, 1, H, W)`` in [0, 1].
+def windowed_map(model: Model, photo: np.ndarray, window: int, seed: int = 0) -> torch.Tensor:
+    """Map of a photo ``(H, W, 3)`` from windows that overlap by half: ``(1, 1, H, W)`` in [0, 1].
 
-    Where windows overlap their errors are averaged, weighted less toward a window's border. A photo smaller
+    Where windows overlap their maps are averaged, weighted less toward a window's border. A photo smaller
     than the window is treated as one window.
     """
     height, width = photo.shape[:2]
     window = min(window, height, width)
-    device = next(generator.parameters()).device
     bell = np.minimum(np.arange(1, window + 1), np.arange(window, 0, -1)).astype(np.float32)
     weight = np.outer(bell, bell)
     total, weights = np.zeros((2, height, width), np.float32)
     for y, x in _corners(height, width, window):
-        image = to_tensor(resize(photo[y : y + window, x : x + window], None, preset.size)[0]).to(device)
-        _, errors = compare(generator, image, preset, seed)
-        errors = enlarge(errors, (window, window))[0, 0].cpu().numpy()
-        total[y : y + window, x : x + window] += errors * weight
+        image = to_tensor(resize(photo[y : y + window, x : x + window], None, model.preset.size)[0])
+        found = enlarge(model.map_of(image.to(model.device), seed), (window, window))[0, 0].cpu().numpy()
+        total[y : y + window, x : x + window] += found * weight
         weights[y : y + window, x : x + window] += weight
     return torch.from_numpy(total / weights)[None, None]  # (1, 1, H, W)
 
@@ -181,14 +167,6 @@ def _files(source: Path) -> list[Path]:
         seen[path.stem] = path
     raise_for(problems, "nothing was done, for these photos cannot be used; repair them or take them away")
     return files
-
-
-def _at_test(preset: Preset, settings: dict[str, Any]) -> Preset:
-    """Change what can be changed after training; refuse the rest, which would do nothing."""
-    for name in settings:
-        if name not in DETECTION:
-            raise UserError(f"{name!r} is no setting of detection; choose one of {', '.join(DETECTION)}")
-    return from_dict(preset.to_dict() | settings)
 
 
 def _claim(out: Path, facts: dict[str, Any]) -> None:

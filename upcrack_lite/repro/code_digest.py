@@ -9,7 +9,7 @@ import upcrack_lite
 from upcrack_lite.methods.kinds import COMPARED, CRACKNET, FAMILIES
 
 CODE = (
-    *("batches", "detection", "discriminator", "generator", "loop", "losses", "masks", "metrics"),
+    *("batches", "detection", "discriminator", "generator", "loop", "losses", "masks", "metrics", "model"),
     *("metrics_maps", "metrics_shapes", "photos", "presets", "scoring", "spread", "steps", "tensors"),
     *("training", "vgg", "weights"),
     *(

@@ -19,6 +19,7 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.generator import restore
 from upcrack_lite.masks import apply
 from upcrack_lite.metrics import Confusion
+from upcrack_lite.model import load_model
 from upcrack_lite.photos import TABLE_SIZE, find_cracks
 from upcrack_lite.presets import DETECTION
 from upcrack_lite.repro import records
@@ -139,11 +140,11 @@ def trained_on(run: RunFolder) -> str:
 
 
 def method_of(run: RunFolder, seed: int = 0) -> Method:
-    """UP-CrackNet as a method: restore, compare, smooth, cut (Eq. 1). seed: of the dropout noise."""
-    generator, preset = load_generator(run)
+    """A trained network as a method. seed: of UP-CrackNet's dropout noise."""
+    model = load_model(run)
 
     def marked(photo: np.ndarray) -> np.ndarray:
-        smoothed, cut = find_cracks(generator, preset, photo, size=TABLE_SIZE, seed=seed)
+        smoothed, cut = find_cracks(model, photo, size=TABLE_SIZE, seed=seed)
         return smoothed > cut  # (256, 256)
 
     return marked
