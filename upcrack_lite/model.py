@@ -28,8 +28,7 @@ class Model:
         preset: of its training, with the values of the detection as they are to be used.
         device: "cpu" or "cuda".
         map_of: from photos ``(N, 3, S, S)`` in [-1, 1] and a seed to maps ``(N, 1, S, S)`` in [0, 1], high where a
-            crack
-            is likely; S is the preset's size. The seed is that of dropout noise or masks.
+            crack is likely; S is the preset's size. The seed is that of dropout noise or masks.
         cut_of: from maps ``(N, 1, H, W)`` to the filtered maps, in steps of 1/255, and their thresholds ``(N,)``.
     """
 
