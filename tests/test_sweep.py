@@ -46,7 +46,8 @@ def folders(root: Path) -> dict[str, object]:
 def test_each_profile_plans_each_training_once_and_each_cell(tmp_path, profile):
     """Two recipes and two seeds are four models. Where the test set is missing, nobody trains for it."""
     sets = {"train_set": "synthetic", "test_set": "synthetic,deepcrack"}
-    config = {**folders(tmp_path), **sets, "tables": 4, "recipe": "paper,released", "seeds": "0,1"}
+    config = {**folders(tmp_path), **sets, "tables": 4, "rows": "upcracknet", "seeds": "0,1"}
+    config["recipe"] = "paper,released"
     done = sweep(profile, "-n", config=config)
     assert done.returncode == 0, done.stdout
     assert jobs(done.stdout) == {"train": 4, "cell": 8}
@@ -138,14 +139,23 @@ def test_a_job_notes_its_cells(tmp_path, how):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_cell_that_fails_stops_no_other_and_the_rest_is_not_made_again(tmp_path):
-    """Synthetic roads train; DeepCrack is not there, so its training fails. The next sweep tries that one again."""
+    """Synthetic roads train; DeepCrack is not there, so its training fails. The next sweep tries that one again.
+
+    Two rows: a network that learns, and a detector without training, which takes the same way.
+    """
     some = {**folders(tmp_path), "max_steps": 1, "allow_dirty": 1, "device": "cpu", "test_set": "synthetic"}
-    both = some | {"tables": 4, "train_set": "deepcrack,synthetic"}
+    some |= {"tables": 4, "rows": "upcracknet,tf_global_darkness_otsu"}
+    both = some | {"train_set": "deepcrack,synthetic"}
     first = sweep("local", "--cores", "1", config=both)
     assert first.returncode != 0
     cells = {name: Cell(train_set=name, test_set="synthetic") for name in ("deepcrack", "synthetic")}
-    (failed,) = failures.load_all(tmp_path / "results")
+    failed, free = sorted(
+        failures.load_all(tmp_path / "results"), key=lambda one: one.cell.method != "upcracknet"
+    )
     assert failed.cell == cells["deepcrack"]
+    assert free.cell.method == "tf_global_darkness_otsu"
+    assert "deepcrack is not in" in free.error
+    assert free.command.endswith("--seed 0 --allow-dirty"), "there is no training to cut short"
     assert "the undamaged crops to train on are not there" in failed.error
     assert failed.command.endswith("--max-steps 1 --allow-dirty")
     assert str(tmp_path) not in json.dumps(failed.error)
@@ -155,9 +165,9 @@ def test_a_cell_that_fails_stops_no_other_and_the_rest_is_not_made_again(tmp_pat
     assert cells["synthetic"].slug() in json.dumps(page)
     again = sweep("local", "-n", config=both)
     assert again.returncode != 0, "what is left cannot be made, so it is refused before anything starts"
-    for words in ("2 cells: 1 are recorded, 1 to do", "1 of them will fail", "fetch what is missing first"):
+    for words in ("4 cells: 2 are recorded, 2 to do", "1 of them will fail", "fetch what is missing first"):
         assert words in again.stdout
-    good = some | {"tables": 4, "train_set": "synthetic"}
+    good = some | {"train_set": "synthetic"}
     assert jobs(sweep("local", "-n", config=good).stdout) == {}
     record.unlink()
     assert jobs(sweep("local", "-n", config=good).stdout) == {"cell": 1}, "its model is trained already"
