@@ -17,10 +17,10 @@ from upcrack_lite.methods.variants import find, segment
 from upcrack_lite.metrics import Confusion, per_image, pooled
 from upcrack_lite.repro import cell_data, records, runs, training_data
 from upcrack_lite.repro.cells import Cell
+from upcrack_lite.repro.conditions import family_median
 from upcrack_lite.repro.detectors import detector
 from upcrack_lite.repro.live import tiny_values
 from upcrack_lite.repro.make_cell import run_cell, train_cell
-from upcrack_lite.repro.ours import family_median
 from upcrack_lite.repro.runs import RunFolder
 from upcrack_lite.repro.sweep import plan
 from upcrack_lite.roads import manifest as manifests

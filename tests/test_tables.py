@@ -15,7 +15,8 @@ from upcrack_lite.methods.kinds import FAMILIES
 from upcrack_lite.repro import published, records, tables
 from upcrack_lite.repro.cells import Cell, cells
 from upcrack_lite.repro.code_digest import code_digest
-from upcrack_lite.repro.ours import Score, group, implied_share
+from upcrack_lite.repro.conditions import implied_share
+from upcrack_lite.repro.ours import Score, group
 from upcrack_lite.repro.tables import Verdict
 
 ROW = published.row(4, "upcracknet")
@@ -182,6 +183,19 @@ def test_a_compared_method_is_judged_as_any_row():
     assert "cut by the rule fixed, which the paper does not say" in said
     (lite,) = cells(4, rows=["unet"])
     assert "its scale is lite, not full" in tables.verdict(published.row(4, "unet"), [record(lite)])[1]
+
+
+def test_a_method_that_marks_nothing_says_so():
+    (cell,) = cells(4, rows=["enet"])
+    values, _ = small_values(cell)
+    for image in values["images"]:
+        crack = image["tp"] + image["fn"]
+        image |= {"tp": 0, "fp": 0, "fn": crack, "tn": 256 - crack, "tolerance": [0, 0, 0, crack]}
+        image["cldice"] = 0.0 if crack else None
+    (row,) = tables.table(4, [records.make(values)], methods=["enet"])
+    assert any("nothing is marked" in said for said in row.ours[0].conditions)
+    (other,) = tables.table(4, [record(cell)], methods=["enet"])
+    assert not any("nothing is marked" in said for said in other.ours[0].conditions)
 
 
 def test_the_two_methods_whose_program_is_not_shared_are_never_compared():

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from upcrack_lite.repro import published
-from upcrack_lite.repro.ours import implied_share
+from upcrack_lite.repro.conditions import implied_share
 from upcrack_lite.repro.published import Row
 
 OWN = "upcracknet"

@@ -17,7 +17,8 @@ from upcrack_lite.methods.kinds import CRACKNET
 from upcrack_lite.metrics import METRICS, Confusion, pooled
 from upcrack_lite.presets import RELEASED, preset
 from upcrack_lite.repro import cells
-from upcrack_lite.repro.ours import conditions, confusions
+from upcrack_lite.repro.conditions import conditions
+from upcrack_lite.repro.ours import confusions
 from upcrack_lite.repro.records import Record
 
 SEEDS = 3  # at least so many pairs before a change is called clear

@@ -17,7 +17,8 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.methods.kinds import FAMILIES
 from upcrack_lite.presets import RECIPES, SCALES
 from upcrack_lite.repro import cells, published, records
-from upcrack_lite.repro.ours import NOT_SHARED, OFFICIAL, SEEDS, UNKNOWN_PATCHES, Ours, group
+from upcrack_lite.repro.conditions import NOT_SHARED, OFFICIAL, SEEDS, UNKNOWN_PATCHES
+from upcrack_lite.repro.ours import Ours, group
 from upcrack_lite.repro.published import Row
 from upcrack_lite.repro.records import Record
 

@@ -1,0 +1,183 @@
+"""How records were made, in sentences, and what keeps them from being compared with a printed row."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from typing import Any
+
+from upcrack_lite.methods.kinds import CRACKNET, FAMILIES
+from upcrack_lite.metrics import Confusion
+from upcrack_lite.presets import preset
+from upcrack_lite.repro import cells
+from upcrack_lite.repro.code_digest import code_digest
+from upcrack_lite.repro.published import Row
+from upcrack_lite.repro.records import Record, uncommittable
+
+SEEDS = 3  # at least so many trainings before a row is compared
+
+OFFICIAL = {"deepcrack": 237, "crack500": 1124}
+"""Test sets of the paper that can be had, with their number of photos."""
+
+UNKNOWN_PATCHES = "which 200 patches of CFD the paper tested on is not published, so the kit tests on others"
+
+SETS = {
+    "deepcrack": "DeepCrack",
+    "crack500": "Crack500",
+    "crack500_kept": "a stand-in for Crack500 (four fifths of its photo groups that we have)",
+    "crack500_heldout": "a stand-in for Crack500 (the other fifth of those photo groups)",
+    "cfd_patches": "200 patches of CFD that the kit draws",
+    "synthetic": "synthetic roads",
+}
+"""The sets in words."""
+
+LABELED = "photos with crack masks"
+
+_NOTHING = "nothing is marked: in no photo does the map rise above the threshold"
+
+NOT_SHARED = ("scadn", "riad")
+"""Methods whose program, as it was run for the paper, its authors did not share."""
+
+
+def conditions(record: Record) -> dict[str, Any]:
+    """How a record was made, beside its cell: two records are alike if these are equal.
+
+    crops, photos: digests of what it was trained and tested on. code: of the files that trained and tested it; where
+    the run does not say, its commit. precision, devices: of the training, and the device of the test.
+    """
+    training, evaluation = record.environment.training, record.environment.evaluation
+    trained_by = training.get("code_sha256") or (training.get("commit") or {}).get("id")
+    return {
+        "crops": record.train.crops_sha256,
+        "photos": (record.test.digest, record.test.content_sha256),
+        "code": (trained_by, record.code_sha256),
+        "precision": record.train.precision,
+        "devices": (
+            training.get("used_device"),
+            training.get("processes", 1),
+            evaluation.get("used_device"),
+        ),
+    }
+
+
+def told(row: Row, some: list[Record]) -> list[str]:
+    """How the records of a group were made, one sentence each."""
+    first = some[0]
+    shares = ", ".join(dict.fromkeys(f"{record.test.crack_share:.3f} %" for record in some))
+    printed = implied_share(row)
+    against = f"; the printed row implies {printed:.3f} %" if printed is not None else ""
+    crops = ", ".join(dict.fromkeys(f"{record.train.crops}" for record in some))
+    lengths = ", ".join(dict.fromkeys(f"{record.train.epochs}" for record in some))
+    now = code_digest(first.key.method)
+    style = ", ".join(dict.fromkeys(r.train.style_weights for r in some if r.train.style_weights))
+    return [
+        *_training(first, crops, lengths),
+        f"tested on {first.test.images} images of {SETS[first.key.test_set]}",
+        f"crack share of the test set {shares}{against}",
+        *([f"style features: {style}"] if style else []),
+        *([_NOTHING] if not any(i.tp + i.fp for record in some for i in record.images) else []),
+        *(["tested by an earlier version of the code"] if any(r.code_sha256 != now for r in some) else []),
+    ]
+
+
+def _training(first: Record, crops: str, lengths: str) -> list[str]:
+    """How the first record of a group was trained, or, without training, chosen."""
+    learned_from = LABELED if first.train.crack_masks_sha256 else "undamaged crops"
+    source = f"{crops} {learned_from} of {SETS[first.key.train_set]}"
+    if chosen := first.train.chosen:
+        middle = family_median(first)
+        return [
+            f"no training: of {chosen.variants} variants, the best on {source} was chosen and frozen: {chosen.name}, "
+            f"with F1 {chosen.training_f1:.2f} % there",
+            f"all {chosen.variants} variants on the test set: median F1 {middle['f1']:.2f} %, median IoU "
+            f"{middle['iou']:.2f} %",
+        ]
+    size, width = first.preset["size"], first.preset["width"]
+    found = [
+        f"{first.key.scale} scale: {size} px, width {width:g}",
+        f"trained on {source}, {lengths} epochs",
+    ]
+    if first.key.method != CRACKNET:
+        encoder = first.train.encoder
+        found.append(
+            f"encoder weights: {encoder['source'] if encoder else 'none, the network starts from nothing'}"
+        )
+        found.append(
+            f"its map is cut by the rule {first.preset['threshold_rule']}, which the paper does not say"
+        )
+    return found
+
+
+def family_median(record: Record) -> dict[str, float]:
+    """The median of F1 and IoU over all variants of a record, percent; empty for a record that has none.
+
+    An undefined value counts as 0.
+    """
+    counts = [Confusion(one.tp, one.fp, one.fn, one.tn) for one in record.family or ()]
+
+    def middle(metric: str) -> float:
+        values = [getattr(one, metric) for one in counts]
+        return statistics.median(0.0 if math.isnan(value) else value for value in values)
+
+    return {metric: middle(metric) for metric in ("f1", "iou")} if counts else {}
+
+
+def unmet(row: Row, some: list[Record]) -> list[str]:
+    """What keeps a group from being compared with a printed row, one sentence each; empty: nothing."""
+    first, (train, test) = some[0], cells.PAIRS[row.table]
+    if row.key in FAMILIES:
+        return ["the paper has no such row"]
+    found = ["the paper's own program of it is not shared"] if row.key in NOT_SHARED else []
+    if first.key.scale != "full":
+        found.append(f"its scale is {first.key.scale}, not full")
+    if first.key.train_set != train:
+        found.append(f"it was trained on {SETS[first.key.train_set]}, not on {SETS[train]}")
+    found += _test_set(first, test)
+    style = first.preset.get("style_network")
+    if first.preset.get("lambda_style") and style != (named := preset(first.key.recipe).style_network):
+        found.append(f"its style features come from {style}, not from {named}")
+    if any(record.train.style_weights == "random" for record in some):
+        found.append("its style features are random")
+    if len(some) < SEEDS:
+        found.append(f"it has {count(len(some), 'seed')}, and {SEEDS} are needed")
+    for what, facts in (
+        ("test sets", {(r.test.digest, r.test.content_sha256) for r in some}),
+        ("training crops", {r.train.crops_sha256 for r in some}),
+        ("versions of the program", {conditions(r)["code"] for r in some}),
+        ("precision", {conditions(r)["precision"] for r in some}),
+        ("devices", {conditions(r)["devices"] for r in some}),
+    ):
+        if len(facts) > 1:
+            found.append(f"its seeds have different {what}")
+    for record in some:
+        reasons = uncommittable(record)
+        if reasons:
+            found.append(f"seed {record.key.seed}: {'; '.join(reasons)}")
+        if stale := record.stale():
+            found.append(f"seed {record.key.seed} was made with other preset values ({stale})")
+    return found
+
+
+def _test_set(record: Record, wanted: str) -> list[str]:
+    name, images = record.key.test_set, record.test.images
+    if name != wanted:
+        return [f"it was tested on {SETS[name]}, not on {SETS[wanted]}"]
+    if name not in OFFICIAL:
+        return [UNKNOWN_PATCHES]
+    if images != OFFICIAL[name]:
+        return [f"its test set has {images} images, the official one {OFFICIAL[name]}"]
+    return []
+
+
+def implied_share(row: Row) -> float | None:
+    """Crack share in percent that a printed row implies once its columns are put right; None where it cannot."""
+    if not row.precision or not row.recall:
+        return None
+    precision, recall = row.recall / 100, row.precision / 100  # the printed columns are exchanged
+    wrong = recall / precision + 1 - 2 * recall
+    return (100 - row.accuracy) / wrong if wrong > 0 else None
+
+
+def count(number: int, what: str) -> str:
+    """A number with its noun."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
