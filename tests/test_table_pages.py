@@ -15,7 +15,8 @@ from upcrack_lite.repro.cells import Cell, cells
 from upcrack_lite.repro.records import scores
 from upcrack_lite.show import ladder as ladder_page
 from upcrack_lite.show import ledger as ledger_page
-from upcrack_lite.show.tables import Page, says, title
+from upcrack_lite.show.table_words import title
+from upcrack_lite.show.tables import Page, says
 
 
 def write(folder: Path, cell: Cell, n: int = 4) -> None:
@@ -89,6 +90,24 @@ def test_a_page_with_all_records_of_a_row(tmp_path):
     assert "±" in own[3]
     assert "Tolerance of F1" in text(page.made())
     assert "Seeds 0, 1, 2." in text(page.made())
+
+
+def test_detectors_without_training_stand_below_the_printed_rows(tmp_path):
+    shown = Page(4, results=tmp_path)
+    assert "Sato" not in text(shown.ours()), "nothing is recorded"
+    assert "not in the paper" in text(shown.verdicts())
+    assert "best of" not in text(shown.verdicts())
+    for cell in cells(4, rows=["tf_sato_otsu", "tf_gabor_otsu"]):
+        write(tmp_path, cell, n=9)
+    page = Page(4, results=tmp_path)
+    rows = lines(page.ours())
+    assert [line[0] for line in rows[-2:]] == ["Sato, Otsu", "Gabor, Otsu"]
+    assert re.fullmatch(r"not in the paper: median of 6 variants: F1 \d+\.\d", rows[-1][1])
+    assert [line[0] for line in lines(page.printed())][-1] == "UP-CrackNet", "none of them is printed"
+    said = text(page.verdicts())
+    assert "the best of 2 frozen choices is" in said
+    assert re.search(r"above the 74\.0 % that is printed for UP-CrackNet; by the median", said)
+    assert "no training: of 6 variants" in text(page.made()).lower()
 
 
 def test_precision_and_recall_stand_under_the_right_heading():

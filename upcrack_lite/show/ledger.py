@@ -8,7 +8,7 @@ from typing import Any
 from upcrack_lite.errors import UserError
 from upcrack_lite.repro import claims, ledger
 from upcrack_lite.show.plain_tables import great
-from upcrack_lite.show.tables import TITLES
+from upcrack_lite.show.table_words import TITLES
 
 _HEADINGS = {
     "differs": "Where the paper and its released program differ",

@@ -19,48 +19,8 @@ from upcrack_lite.repro import cells, failures, live, published, tables
 from upcrack_lite.repro.ours import ELSEWHERE, Ours, Score, belongs
 from upcrack_lite.repro.tables import COMPARED, NAMES, TableRow, Verdict
 from upcrack_lite.show.plain_tables import great, items, part
-
-TITLES = {
-    "deeplabv3plus": "DeepLabv3+",
-    "enet": "ENet",
-    "pspnet": "PSPNet",
-    "upernet": "UperNet",
-    "segresnet": "SegResNet",
-    "unet": "U-Net",
-    "bisenetv2": "BiSeNetv2",
-    "ddrnet": "DDRNet",
-    "lawin": "Lawin",
-    "deepcrack19": "DeepCrack19",
-    "deepcrack18": "DeepCrack18",
-    "scadn": "SCADN",
-    "riad": "RIAD",
-    "upcracknet": "UP-CrackNet",
-    "tf_global_darkness": "darkness",
-    "tf_local_darkness": "local darkness",
-    "tf_global_darkness_otsu": "darkness, Otsu",
-    "tf_global_darkness_paper": "darkness, filter and Otsu",
-    "tf_local_darkness_otsu": "local darkness, Otsu",
-    "tf_local_darkness_paper": "local darkness, filter and Otsu",
-    "tf_black_tophat_otsu": "black top-hat, Otsu",
-    "tf_black_tophat_paper": "black top-hat, filter and Otsu",
-    "tf_frangi_otsu": "Frangi, Otsu",
-    "tf_frangi_paper": "Frangi, filter and Otsu",
-    "tf_sato_otsu": "Sato, Otsu",
-    "tf_sato_paper": "Sato, filter and Otsu",
-    "tf_gabor_otsu": "Gabor, Otsu",
-    "tf_gabor_paper": "Gabor, filter and Otsu",
-    "jumbled": "jumbled small squares",
-    "striped": "stripes",
-    "multi_scale_square": "multi-scale squares",
-}
-"""Rows in words; the losses of Table I are put together by `title`."""
-
-_LOSSES = {"mae": "MAE", "ssim": "SSIM", "msgms": "MSGMS", "style": "style", "adv": "adversarial"}
-
-
-def title(row: published.Row) -> str:
-    """A row's name as a reader knows it."""
-    return TITLES.get(row.key) or " + ".join(_LOSSES[name] for name in row.key.split("+"))
+from upcrack_lite.show.table_words import beside, sentence, title
+from upcrack_lite.show.table_words import says as says
 
 
 class Page:
@@ -175,9 +135,10 @@ class Page:
             groups.setdefault((str(row.verdict), row.reason), []).append(title(row.printed))
         return items(
             [
-                f"<strong>{html.escape(_together(names, len(self.rows)))}: {verdict}.</strong> {_sentence(reason)}"
+                f"<strong>{html.escape(_together(names, len(self.rows)))}: {verdict}.</strong> {sentence(reason)}"
                 for (verdict, reason), names in groups.items()
             ]
+            + [html.escape(line) for line in beside(self.rows)]
             + [
                 _failed(row, one)
                 for row in self.rows
@@ -233,34 +194,6 @@ class Page:
         )
 
 
-def says(number: int) -> Any:
-    """What a printed table says, in sentences whose numbers are computed from it."""
-    rows = published.rows(number)
-    ranked = sorted(rows, key=lambda row: -row.iou)
-    if number in (1, 2):
-        first, second = ranked[:2]
-        lines = [
-            f"Best by IoU: {title(first)}, {first.iou:.3f} %.",
-            f"The next, {title(second)}, has {second.iou:.3f} %: {first.iou - second.iou:.3f} points less.",
-            f"From the lowest IoU ({ranked[-1].iou:.3f} %) to the highest it is "
-            f"{first.iou - ranked[-1].iou:.3f} points.",
-        ]
-        return items([html.escape(line) for line in lines])
-    own = published.row(number, "upcracknet")
-    above = [title(row) for row in ranked if row.iou > own.iou]
-    place = f"UP-CrackNet has an IoU of {own.iou:.3f} %, place {len(above) + 1} of {len(rows)}."
-    better = f"Above it: {', '.join(above)}." if above else "No method is above it."
-    labeled = [row for row in rows if row.strategy.endswith("supervised") and row.strategy != "unsupervised"]
-    beaten = sum(row.iou < own.iou for row in labeled)
-    counts = f"It is above {beaten} of the {len(labeled)} methods that are trained with crack labels."
-    other = max((row for row in rows if row.strategy == "unsupervised"), key=lambda row: row.iou)
-    alike = (
-        f"The better of the two others without labels, {title(other)}, has {other.iou:.3f} %, "
-        f"{own.iou - other.iou:.3f} points less."
-    )
-    return items([html.escape(line) for line in (place, better, counts, alike)])
-
-
 def _failed(row: TableRow, one: failures.Failure) -> str:
     log = f" Its log: {one.log}." if one.log else ""
     text = f"{one.cell.slug()}, on {one.when[:10]}: {one.error.rstrip('.')}.{log} Try it again with"
@@ -272,7 +205,7 @@ def _failed(row: TableRow, one: failures.Failure) -> str:
 
 def _made(row: TableRow, ours: Ours) -> str:
     numbers = "; ".join(f"{NAMES[metric]} {_spread(ours.scores[metric])}" for metric in METRICS)
-    lines = [html.escape(numbers + " (percent)"), *map(_sentence, ours.conditions)]
+    lines = [html.escape(numbers + " (percent)"), *map(sentence, ours.conditions)]
     lines.append(f"Seeds {', '.join(map(str, ours.seeds))}.")
     if not ours.unmet:
         lines += [
@@ -300,11 +233,6 @@ def _label(row: TableRow, ours: Ours) -> str:
     if chosen := ours.records[0].train.chosen:
         return ", ".join([*words[2:], f"median of {chosen.variants} variants: F1 {ours.middle['f1']:.1f}"])
     return ", ".join([*words, f"{len(ours.seeds)} seed" + "s" * (len(ours.seeds) > 1)])
-
-
-def _sentence(text: str) -> str:
-    text = html.escape(text)
-    return text[0].upper() + text[1:] + "."
 
 
 def _three(value: float | None) -> str:

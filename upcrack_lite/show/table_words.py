@@ -1,0 +1,119 @@
+"""What the table pages say in words: names of rows, and sentences whose numbers are computed."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+from upcrack_lite.methods.kinds import CRACKNET
+from upcrack_lite.repro import cells, published
+from upcrack_lite.repro.conditions import SETS
+from upcrack_lite.repro.tables import TableRow, Verdict
+from upcrack_lite.show.plain_tables import items
+
+TITLES = {
+    "deeplabv3plus": "DeepLabv3+",
+    "enet": "ENet",
+    "pspnet": "PSPNet",
+    "upernet": "UperNet",
+    "segresnet": "SegResNet",
+    "unet": "U-Net",
+    "bisenetv2": "BiSeNetv2",
+    "ddrnet": "DDRNet",
+    "lawin": "Lawin",
+    "deepcrack19": "DeepCrack19",
+    "deepcrack18": "DeepCrack18",
+    "scadn": "SCADN",
+    "riad": "RIAD",
+    "upcracknet": "UP-CrackNet",
+    "tf_global_darkness": "darkness",
+    "tf_local_darkness": "local darkness",
+    "tf_global_darkness_otsu": "darkness, Otsu",
+    "tf_global_darkness_paper": "darkness, filter and Otsu",
+    "tf_local_darkness_otsu": "local darkness, Otsu",
+    "tf_local_darkness_paper": "local darkness, filter and Otsu",
+    "tf_black_tophat_otsu": "black top-hat, Otsu",
+    "tf_black_tophat_paper": "black top-hat, filter and Otsu",
+    "tf_frangi_otsu": "Frangi, Otsu",
+    "tf_frangi_paper": "Frangi, filter and Otsu",
+    "tf_sato_otsu": "Sato, Otsu",
+    "tf_sato_paper": "Sato, filter and Otsu",
+    "tf_gabor_otsu": "Gabor, Otsu",
+    "tf_gabor_paper": "Gabor, filter and Otsu",
+    "jumbled": "jumbled small squares",
+    "striped": "stripes",
+    "multi_scale_square": "multi-scale squares",
+}
+"""Rows in words; the losses of Table I are put together by `title`."""
+
+_LOSSES = {"mae": "MAE", "ssim": "SSIM", "msgms": "MSGMS", "style": "style", "adv": "adversarial"}
+
+
+def title(row: published.Row) -> str:
+    """A row's name as a reader knows it."""
+    return TITLES.get(row.key) or " + ".join(_LOSSES[name] for name in row.key.split("+"))
+
+
+def says(number: int) -> Any:
+    """What a printed table says, in sentences whose numbers are computed from it."""
+    rows = published.rows(number)
+    ranked = sorted(rows, key=lambda row: -row.iou)
+    if number in (1, 2):
+        first, second = ranked[:2]
+        lines = [
+            f"Best by IoU: {title(first)}, {first.iou:.3f} %.",
+            f"The next, {title(second)}, has {second.iou:.3f} %: {first.iou - second.iou:.3f} points less.",
+            f"From the lowest IoU ({ranked[-1].iou:.3f} %) to the highest it is "
+            f"{first.iou - ranked[-1].iou:.3f} points.",
+        ]
+        return items([html.escape(line) for line in lines])
+    own = published.row(number, "upcracknet")
+    above = [title(row) for row in ranked if row.iou > own.iou]
+    place = f"UP-CrackNet has an IoU of {own.iou:.3f} %, place {len(above) + 1} of {len(rows)}."
+    better = f"Above it: {', '.join(above)}." if above else "No method is above it."
+    labeled = [row for row in rows if row.strategy.endswith("supervised") and row.strategy != "unsupervised"]
+    beaten = sum(row.iou < own.iou for row in labeled)
+    counts = f"It is above {beaten} of the {len(labeled)} methods that are trained with crack labels."
+    other = max((row for row in rows if row.strategy == "unsupervised"), key=lambda row: row.iou)
+    alike = (
+        f"The better of the two others without labels, {title(other)}, has {other.iou:.3f} %, "
+        f"{own.iou - other.iou:.3f} points less."
+    )
+    return items([html.escape(line) for line in (place, better, counts, alike)])
+
+
+def beside(rows: Sequence[TableRow]) -> list[str]:
+    """How detectors without training stand against the printed UP-CrackNet, one sentence for each test set.
+
+    Empty where none is recorded, or the table has no such row.
+    """
+    printed = [row.printed for row in rows if row.printed.key == CRACKNET]
+    free = [(row, one) for row in rows if row.verdict == Verdict.ABSENT for one in row.ours]
+    found = []
+    for test_set in dict.fromkeys(ours.test_set for _, ours in free) if printed else ():
+        some = [(row, ours) for row, ours in free if ours.test_set == test_set]
+        top = printed[0].f1
+        above = [title(row.printed) for row, ours in some if ours.scores["f1"].mean > top]
+        middle = sum(ours.middle["f1"] > top for _, ours in some)
+        best_row, best = max(some, key=lambda pair: pair[1].scores["f1"].mean)
+        same = "" if test_set == cells.PAIRS[printed[0].table][1] else ", which is not the printed test set"
+        found.append(
+            f"Detectors without training on {SETS[test_set]}{same}: the best of {len(some)} frozen choices is "
+            f"{title(best_row.printed)} with F1 {best.scores['f1'].mean:.1f} %. {_many(above, len(some))} above the "
+            f"{top:.1f} % that is printed for UP-CrackNet; by the median of its variants, {middle or 'none'} of the "
+            f"{len(some)} families is."
+        )
+    return found
+
+
+def _many(names: list[str], total: int) -> str:
+    if not names:
+        return f"None of the {total} is"
+    return f"{len(names)} of the {total} ({', '.join(names)}) {'is' if len(names) == 1 else 'are'}"
+
+
+def sentence(text: str) -> str:
+    """A sentence as HTML: with a capital letter and a full stop."""
+    text = html.escape(text)
+    return text[0].upper() + text[1:] + "."
