@@ -67,7 +67,7 @@ PROFILE ?= local
 PROFILES := $(notdir $(wildcard workflow/profiles/*))
 
 .PHONY: tables
-tables: .venv/installed ## train and test the cells of tables that are not done yet (TABLES=4 SEEDS=0,1,2 SCALE=lite DATA=data PROFILE=local DRY=1)
+tables: .venv/installed ## train and test the cells of tables that are not done yet (TABLES=4 ROWS=upcracknet SEEDS=0,1,2 SCALE=lite DATA=data PROFILE=local DRY=1)
 	$(if $(filter $(PROFILE),$(PROFILES)),,$(error no profile $(PROFILE); choose one of $(PROFILES)))
 	$(BIN)/snakemake -s workflow/sweep.smk --profile workflow/profiles/$(PROFILE) $(if $(DRY),-n) \
 	  $(if $(filter local,$(PROFILE)),--cores $(CORES)) $(FLAGS) --config $(SWEEP) \

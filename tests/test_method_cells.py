@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from upcrack_lite import cli_record
 from upcrack_lite.errors import UserError
 from upcrack_lite.files import write_image
 from upcrack_lite.methods import choosing, families
-from upcrack_lite.methods.kinds import FAMILIES
+from upcrack_lite.methods.kinds import FAMILIES, METHODS
 from upcrack_lite.methods.variants import find, segment
 from upcrack_lite.metrics import Confusion, per_image, pooled
 from upcrack_lite.repro import cell_data, records, runs, training_data
@@ -20,12 +21,14 @@ from upcrack_lite.repro.cells import Cell
 from upcrack_lite.repro.conditions import family_median
 from upcrack_lite.repro.detectors import detector
 from upcrack_lite.repro.live import tiny_values
-from upcrack_lite.repro.make_cell import run_cell, train_cell
+from upcrack_lite.repro.make_cell import Options, run_cell, train_cell
 from upcrack_lite.repro.runs import RunFolder
 from upcrack_lite.repro.sweep import plan
 from upcrack_lite.roads import manifest as manifests
 from upcrack_lite.roads.survey import survey
 from upcrack_lite.roads.synthetic import synthetic_road
+from upcrack_lite.show.one_cell import CellPage
+from upcrack_lite.stored import stored_run
 
 SYNTHETIC = {"train_set": "synthetic", "test_set": "synthetic"}
 
@@ -156,8 +159,9 @@ def test_a_detector_without_training_freezes_the_best_on_the_training_photos(tmp
 def test_each_family_makes_a_record_that_holds_together(tmp_path, monkeypatch):
     monkeypatch.setattr(cell_data, "SYNTHETIC_PHOTOS", 2)
     for method in FAMILIES:
-        cell = Cell(method, overrides=(("sigmas", (1.0,)), ("zs", (2.0,))), **SYNTHETIC)
+        cell = Cell(method, overrides=(("sigmas", (1.0,)),), **SYNTHETIC)
         record = make(cell, tmp_path)
+        assert record.train.seconds > 0
         assert record.train.chosen.variants == len(cell.preset().variants) >= 2
 
 
@@ -209,6 +213,62 @@ def test_a_choice_whose_file_was_replaced_is_refused(tmp_path):
         choosing.chosen_variant(run)
 
 
+@pytest.mark.parametrize("place", [-1, 1, 7])
+def test_a_place_that_is_not_the_best_is_refused(tmp_path, place):
+    cell = Cell("tf_sato_otsu", overrides=(("sigmas", (1.0,)),), **SYNTHETIC)
+    make(cell, tmp_path)
+    run = RunFolder.open(tmp_path / "runs" / cell.run_slug())
+    kept = run.load_weights()
+    kept["counts"] = torch.tensor([[9, 1, 1, 9], [5, 5, 5, 5]])
+    run.save_weights(kept | {"chosen": torch.tensor(0)})
+    assert choosing.chosen_variant(run)[0] == cell.preset().variants[0]
+    run.save_weights(kept | {"chosen": torch.tensor(place)})
+    with pytest.raises(UserError, match="choose anew"):
+        choosing.chosen_variant(run)
+
+
+@pytest.mark.parametrize("method", ["enet", "scadn", "tf_sato_otsu"])
+def test_the_page_of_a_cell_shows_each_kind_of_method(method):
+    page = CellPage(method)
+    said = [str(getattr(page.provenance(), "data", "")), str(getattr(page.curves(), "data", page.curves()))]
+    if method == "tf_sato_otsu":
+        assert "was chosen among 6 variants on 6 photos with crack masks" in said[0]
+        assert "Nothing was trained." in said[1]
+    else:
+        source = "undamaged crops" if method == "scadn" else "photos with crack masks"
+        assert f"Training: 6 {source}, " in said[0]
+        assert "loss" in page.log[0]
+    page.metrics(), page.photos(), page.extremes(), page.what()
+
+
+def test_a_command_for_all_rows_gives_each_the_options_that_it_has_a_use_for(tmp_path, monkeypatch):
+    import typer
+    from typer.testing import CliRunner
+
+    asked = {}
+    monkeypatch.setattr(
+        "upcrack_lite.repro.make_cell.train_cell",
+        lambda cell, *places, **options: _note(asked, cell, options),
+    )
+    app = typer.Typer()
+    app.command()(cli_record.cell)
+    words = "--table 4 --train-only --max-steps 2 --devices 2 --vgg-weights random --precision bf16-mixed"
+    done = CliRunner().invoke(app, [*words.split(), "--data-root", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert len(asked) == 28
+    own, unet, free = (asked[name] for name in ("upcracknet", "unet", "tf_sato_otsu"))
+    assert (own["devices"], own["vgg_weights"], own["max_steps"]) == (2, "random", 2)
+    assert (unet["devices"], unet["vgg_weights"], unet["precision"]) == (1, None, "bf16-mixed")
+    assert (free["max_steps"], free["precision"]) == (None, "32-true")
+    for method, options in asked.items():
+        Options(**options).checked(Cell(method))
+
+
+def _note(asked: dict, cell: Cell, options: dict) -> RunFolder:
+    asked[cell.method] = options
+    return stored_run()
+
+
 @pytest.mark.parametrize(
     ("name", "values", "named"),
     [
@@ -216,7 +276,9 @@ def test_a_choice_whose_file_was_replaced_is_refused(tmp_path):
         ("tf_sato_otsu", {"scale": "huge"}, "unknown scale"),
         ("tf_sato_otsu", {"map": "gabor"}, "map cannot be set otherwise"),
         ("tf_sato_otsu", {"sigma": 1}, "unknown preset value 'sigma'"),
-        ("tf_sato_otsu", {"sigmas": ()}, "list of numbers"),
+        ("tf_sato_otsu", {"sigmas": ()}, "list of different numbers"),
+        ("tf_sato_otsu", {"sigmas": (1, 1.0)}, "list of different numbers"),
+        ("tf_sato_otsu", {"zs": (1,)}, "cut by otsu, which has no level z"),
         ("tf_sato_otsu", {"sigmas": (-1,)}, "at least 0"),
         ("tf_sato_otsu", {"least_areas": (1,)}, "below 1"),
         ("tf_sato_otsu", {"sigmas": "1"}, "must be of type"),
@@ -233,3 +295,11 @@ def test_the_families_cover_the_maps_that_exist():
     assert tuple(MAPS) == families.MAPS
     assert {variant.map for some in families.FAMILIES.values() for variant in some} == set(MAPS)
     assert len(FAMILIES) == 14
+
+
+def test_each_method_has_one_name_in_the_book():
+    from upcrack_lite.methods.registry import METHODS as NETWORKS
+    from upcrack_lite.show.table_words import TITLES
+
+    assert {name: TITLES[name] for name in NETWORKS} == {name: one.title for name, one in NETWORKS.items()}
+    assert set(TITLES) >= set(METHODS)

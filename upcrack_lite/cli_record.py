@@ -23,7 +23,9 @@ def cell(
     ] = None,
     method: Annotated[str, typer.Option(help="The method, where no table is named.")] = "upcracknet",
     recipe: Annotated[str, typer.Option(help="paper or released.")] = "paper",
-    scale: Annotated[str, typer.Option(help="full (256 px, width 64) or lite (128 px, width 16).")] = "lite",
+    scale: Annotated[
+        str, typer.Option(help="full (256 px) or lite (128 px, a quarter of the width).")
+    ] = "lite",
     train_set: Annotated[
         str | None, typer.Option(help="deepcrack, crack500_kept, crack500 or synthetic; else the table's.")
     ] = None,
@@ -72,6 +74,7 @@ def cell(
     from upcrack_lite.cli import parse_settings
     from upcrack_lite.repro.cells import Cell, cells
     from upcrack_lite.repro.make_cell import run_cell, train_cell
+    from upcrack_lite.repro.plan import usable
     from upcrack_lite.repro.records import load, scores
 
     values: dict[str, Any] = parse_settings(settings)
@@ -80,9 +83,9 @@ def cell(
         if row is not None:
             raise UserError("--row names a row of a table: give --table too, or --method")
         sets = {"train_set": train_set, "test_set": test_set}
-        given = {name: value for name, value in sets.items() if value is not None}
+        named = {name: value for name, value in sets.items() if value is not None}
         wanted = [
-            Cell(method, recipe, scale, tuple(values.items()), seed=number, **given) for number in numbers
+            Cell(method, recipe, scale, tuple(values.items()), seed=number, **named) for number in numbers
         ]
     else:
         rows = None if row is None else [row]
@@ -91,15 +94,12 @@ def cell(
         if again:
             raise UserError("--again tests again, and --train-only does not test: leave one of them out")
         wanted = list({one.run_slug(): one for one in wanted}.values())
-    options: dict[str, Any] = {"device": device, "precision": precision, "vgg_weights": vgg_weights}
-    options |= {
-        "encoder_file": encoder_file,
-        "devices": devices,
-        "max_steps": max_steps,
-        "allow_dirty": allow_dirty,
-    }
-    options |= {"progress": sys.stderr.isatty(), "say": typer.echo}
-    for one in wanted:
+    given: dict[str, Any] = {"device": device, "precision": precision, "vgg_weights": vgg_weights}
+    given |= {"encoder_file": encoder_file, "devices": devices, "max_steps": max_steps}
+    given |= {"allow_dirty": allow_dirty, "progress": sys.stderr.isatty(), "say": typer.echo}
+    every = table is not None and row is None  # rows of many methods: each takes what it has a use for
+    for one in dict.fromkeys(wanted):
+        options = usable(one.method, given) if every else given
         typer.echo(f"{one.run_slug() if train_only else one.slug()}  ({one.command()})")
         try:
             if train_only:

@@ -59,7 +59,10 @@ NOW = time.time()
 
 def summary() -> list[str]:
     """What is to be done, and why, line by line; what is missing for it comes last."""
-    lines = [f"{len(PLAN.cells)} cells: {len(PLAN.cells) - len(TODO)} are recorded, {len(TODO)} to do."]
+    trainings = sum(not PLAN.is_trained(cells[0]) for cells in SHARING.values())
+    lines = [
+        f"{len(PLAN.cells)} cells: {len(PLAN.cells) - len(TODO)} are recorded, {len(TODO)} to do, {trainings} trainings."
+    ]
     lines += [f"  {slug}: {WHY[slug]}" for slug in TODO[:MOST]]
     lines += [f"  and {len(TODO) - MOST} more"] * (len(TODO) > MOST)
     lines += [f"Left out: {why}." for why in PLAN.left_out]

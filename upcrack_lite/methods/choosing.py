@@ -6,6 +6,7 @@ as any other: its checkpoint holds the counts of each variant and the place of t
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ def choose_variant(
     started = now()
     if run is None:
         run = RunFolder.create(out, what | {"processes": 1, "started": started})
+    began = time.monotonic()
     bar = tqdm(
         zip(images, crack_masks, strict=True), "choosing", len(images), disable=not progress, unit="photo"
     )
@@ -75,7 +77,7 @@ def choose_variant(
         "epochs_done": 0,
         "steps_done": 0,
         "best_epoch": -1,
-        "train_seconds": round(bar.format_dict["elapsed"], 1),
+        "train_seconds": round(time.monotonic() - began, 3),
         "peak_memory_mib": peak_memory_mib(),
         "crops_trained": len(images),
         "crops_validated": 0,
@@ -91,9 +93,12 @@ def chosen_variant(run: RunFolder) -> tuple[Variant, dict[Variant, Confusion]]:
     """
     preset, kept = from_dict(run.manifest.get("preset") or {"method": "?"}), run.load_weights()
     variants = preset.variants
-    if kept.keys() != {"counts", "chosen"} or kept["counts"].shape != (len(variants), 4):
-        raise UserError(
-            f"the checkpoint in {run.path} is not that of {preset.method}: one of its files was replaced; choose anew"
-        )
-    judged = {one: Confusion(*row) for one, row in zip(variants, kept["counts"].tolist(), strict=True)}
-    return variants[int(kept["chosen"])], judged
+    if kept.keys() == {"counts", "chosen"} and kept["counts"].shape == (len(variants), 4):
+        rows = zip(variants, kept["counts"].tolist(), strict=True)
+        judged = {one: Confusion(*row) for one, row in rows}
+        chosen = choose(judged)
+        if int(kept["chosen"]) == variants.index(chosen):
+            return chosen, judged
+    raise UserError(
+        f"the checkpoint in {run.path} is not that of {preset.method}: one of its files was replaced; choose anew"
+    )

@@ -88,7 +88,8 @@ class FamilyPreset:
 
 
 _LISTS = ("sigmas", "zs", "least_areas")  # what a user may set otherwise
-_VALUES = {"sigmas": (0.0, 1.0, 2.0), "zs": (1.5, 2.0, 2.5, 3.0), "least_areas": (0.0, 1 / 650)}
+_VALUES = {"sigmas": (0.0, 1.0, 2.0), "least_areas": (0.0, 1 / 650)}
+_ZS = (1.5, 2.0, 2.5, 3.0)
 
 FAMILY: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -112,14 +113,16 @@ def family_preset(name: str, scale: str = "lite", **overrides: Any) -> FamilyPre
         raise UserError(f"unknown family {name!r}; choose one of {', '.join(FAMILY)}")
     if scale not in SCALES:
         raise UserError(f"unknown scale {scale!r}; choose one of {', '.join(SCALES)}")
-    values = dict(_VALUES)
+    used, rule = FAMILY[name]
+    values = {**_VALUES, "zs": _ZS if rule == "z" else ()}
     for field, value in overrides.items():
         known(FamilyPreset, field)
         if field not in _LISTS:
             raise UserError(f"{field} cannot be set otherwise in a family; only {', '.join(_LISTS)} can")
         values[field] = typed(FamilyPreset, field, value)
         _check(field, values[field])
-    used, rule = FAMILY[name]
+    if rule != "z" and "zs" in overrides:
+        raise UserError(f"zs: {name} is cut by {rule}, which has no level z")
     return FamilyPreset(name, scale, SIZE, used, rule, **values)
 
 
@@ -128,7 +131,8 @@ def from_dict(values: Mapping[str, Any]) -> FamilyPreset:
     missing = sorted(set(get_type_hints(FamilyPreset)) - set(values))
     if missing:
         raise UserError(f"preset lacks {', '.join(missing)}: it was written by another version of the kit")
-    made = family_preset(values["method"], values["scale"], **{name: values[name] for name in _LISTS})
+    lists = {name: values[name] for name in _LISTS if name != "zs" or values["zs"]}
+    made = family_preset(values["method"], values["scale"], **lists)
     if made.to_dict() != dict(values):
         raise UserError(f"preset is not one of the family {made.method}: another version of the kit wrote it")
     return made
@@ -136,8 +140,9 @@ def from_dict(values: Mapping[str, Any]) -> FamilyPreset:
 
 def _check(field: str, values: tuple[float, ...]) -> None:
     top = 1.0 if field == "least_areas" else math.inf
-    if not values or not all(0 <= one < top for one in values):
-        raise UserError(f"{field} must be a list of numbers, each at least 0{' and below 1' * (top == 1)}")
+    if not values or not all(0 <= one < top for one in values) or len(set(values)) < len(values):
+        below = " and below 1" * (top == 1)
+        raise UserError(f"{field} must be a list of different numbers, each at least 0{below}")
 
 
 FAMILIES: Mapping[str, tuple[Variant, ...]] = MappingProxyType(

@@ -25,7 +25,6 @@ SCALES = 4  # of the gradient comparison
 SMOOTHING = 21  # px, side of the mean filter over the score
 WEIGHTS = {"l2": 1.0, "gms": 1.0, "ssim": 1.0}  # the paper's sum is unweighted
 ADAM = {"lr": 1e-4, "weight_decay": 1e-5}  # of the port; tenfold less from epoch 250 of 300, batches of 4
-EPOCHS, DECAY_EPOCH, BATCH = 300, 250, 4
 
 
 def pair(inward: int, out: int, halve: bool = False) -> nn.Sequential:
@@ -130,6 +129,7 @@ METHOD = Method(
         "The authors of the comparison wrote their own code and do not share it: their rows cannot be run again.",
         "The score is smoothed by a mean over 21 px, as several ports do; the one read has a Gaussian of 7 px.",
         "Each cell size counts alike; the port read divides by the squared number of cells in a row.",
+        "Cells and mean are in pixels at the lite size too, where they cover twice as much of the road.",
         "SSIM takes values that span 2, as they do on [-1, 1]; the port read takes 1.",
     ),
 )

@@ -11,7 +11,7 @@ from typing import Any
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.methods.kinds import CRACKNET, FAMILIES, METHODS, AnyPreset, after_training, preset_of
-from upcrack_lite.presets import PAPER
+from upcrack_lite.presets import PAPER, SCALES
 from upcrack_lite.repro import published
 
 TRAIN_SETS = ("deepcrack", "crack500_kept", "crack500", "synthetic")
@@ -60,6 +60,8 @@ MASKS = MappingProxyType({row.key: {"mask_family": row.key} for row in published
 class Cell:
     """One trained model on one test set.
 
+    A detector without training draws nothing and looks at 256 px: its scale is full, its seed 0, whatever is asked.
+
     overrides: (name, value) pairs of preset values. They are sorted, and those that the preset has anyway are
     dropped, so that equal choices make equal cells.
 
@@ -89,6 +91,11 @@ class Cell:
             raise UserError(
                 f"{self.train_set} and {self.test_set} share photos: {_LEAKS[self.train_set, self.test_set]}"
             )
+        if self.scale not in SCALES:
+            raise UserError(f"unknown scale {self.scale!r}; choose one of {', '.join(SCALES)}")
+        if self.method in FAMILIES:
+            object.__setattr__(self, "scale", "full")
+            object.__setattr__(self, "seed", 0)
         chosen = dict(self.overrides)
         for name in {"method", "recipe", "scale"} & chosen.keys():
             raise UserError(f"{name} is an option of its own: --{name} {chosen[name]}")
@@ -176,7 +183,7 @@ def cells(
         settings: preset values set otherwise in every row; the row's own values win. In a table of methods, whose
             presets differ, they need `rows`.
 
-    A detector without training draws nothing, so it has a cell for the first seed alone.
+    A detector without training draws nothing, so it has one cell, of seed 0.
 
     Raises:
         UserError: unknown table, row, recipe, scale or set (it lists the valid names), a recipe that a method does

@@ -6,38 +6,46 @@ import hashlib
 from pathlib import Path
 
 import upcrack_lite
-from upcrack_lite.methods.kinds import COMPARED, CRACKNET, FAMILIES
+from upcrack_lite.methods.kinds import CRACKNET, FAMILIES
 
 CODE = (
-    *("batches", "detection", "discriminator", "generator", "loop", "losses", "masks", "metrics", "model"),
-    *("metrics_maps", "metrics_shapes", "photos", "presets", "scoring", "spread", "steps", "tensors"),
-    *("training", "vgg", "weights"),
     *(
-        "repro/cell_data",
-        "repro/cells",
-        "repro/detectors",
-        "repro/evaluate",
-        "repro/make_cell",
-        "repro/training_data",
+        "batches",
+        "detection",
+        "loop",
+        "losses",
+        "masks",
+        "metrics",
+        "metrics_maps",
+        "metrics_shapes",
+        "model",
     ),
+    *("photos", "presets", "scoring", "tensors", "training", "weights", "methods/kinds"),
+    *("repro/cell_data", "repro/cells", "repro/detectors", "repro/evaluate", "repro/make_cell"),
+    "repro/training_data",
     *("roads/coverage", "roads/cracks", "roads/layouts", "roads/reading", "roads/surface", "roads/synthetic"),
 )
-"""The files that every method needs, UP-CrackNet's own among them, without their ending."""
+"""The files that every method needs, without their ending."""
+
+CRACKNET_CODE = ("discriminator", "generator", "spread", "steps", "vgg")
+"""What UP-CrackNet needs beside them."""
 
 COMPARED_CODE = (
     *("base", "choices", "courses", "encoders", "labels", "learning", "library", "prediction", "presets"),
     "unpooling",
 )
-"""What the compared methods need beside it, and the module of the method's own name."""
+"""What the compared methods need beside them, and the module of the method's own name."""
 
 FAMILY_CODE = ("choosing", "darkness", "families", "labels", "variants")
-"""What detectors without training need beside it."""
+"""What detectors without training need beside them."""
 
 
 def code_of(method: str) -> tuple[str, ...]:
     """The files that make the numbers of a method; a change in another method's file changes nothing here."""
-    own = {CRACKNET: ()} | dict.fromkeys(FAMILIES, FAMILY_CODE) | {n: (*COMPARED_CODE, n) for n in COMPARED}
-    return (*CODE, *(f"methods/{name}" for name in own[method]))
+    if method == CRACKNET:
+        return (*CODE, *CRACKNET_CODE)
+    own = FAMILY_CODE if method in FAMILIES else (*COMPARED_CODE, method)
+    return (*CODE, *(f"methods/{name}" for name in own))
 
 
 def code_digest(method: str = CRACKNET) -> str:

@@ -26,7 +26,7 @@ SETS = {
     "crack500": "Crack500",
     "crack500_kept": "a stand-in for Crack500 (four fifths of its photo groups that we have)",
     "crack500_heldout": "a stand-in for Crack500 (the other fifth of those photo groups)",
-    "cfd_patches": "200 patches of CFD that the kit draws",
+    "cfd_patches": "patches of CFD that the kit draws",
     "synthetic": "synthetic roads",
 }
 """The sets in words."""

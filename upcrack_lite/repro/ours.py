@@ -16,7 +16,7 @@ from upcrack_lite.repro.records import Record
 ELSEWHERE = {1: (("deepcrack", "deepcrack"),), 2: (("deepcrack", "deepcrack"),)}
 """Tables that compare choices, not methods, can be made on other sets too; these are shown beside them."""
 
-SUBSTITUTES = ("style_network",)
+SUBSTITUTES = ("style_network", "encoder_weights")
 """Preset values that may differ from a row's, because the weights that it needs are not always at hand."""
 
 

@@ -49,6 +49,16 @@ def full_command(
     return command
 
 
+def usable(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of many rows for one method: those that it has no use for are as usual."""
+    unused = {} if method == CRACKNET else {"devices": 1, "vgg_weights": None}
+    if method in FAMILIES:
+        unused |= {"precision": "32-true", "max_steps": None}
+    if method in (CRACKNET, *FAMILIES):
+        unused |= {"encoder_file": None}
+    return {**options, **{name: value for name, value in unused.items() if name in options}}
+
+
 @dataclass(frozen=True)
 class Plan:
     """A sweep.
@@ -82,11 +92,8 @@ class Plan:
         return full_command(cell, **{name: options[name] for name in names})
 
     def options_of(self, cell: Cell) -> dict[str, Any]:
-        """The options for one cell: those that its method has no use for are as usual."""
-        unused = {} if cell.method == CRACKNET else {"devices": 1, "vgg_weights": None}
-        if cell.method in FAMILIES:
-            unused |= {"precision": "32-true", "max_steps": None}
-        return {**self.options, **unused}
+        """The options for one cell."""
+        return usable(cell.method, self.options)
 
     def words(self, cell: Cell) -> list[str]:
         """The options as words of `upcrack cell`."""

@@ -118,12 +118,13 @@ def table(
     check_names(recipe, scale, train_set, test_set)
     names = [name.lower() for name in methods] or cells.row_names(published.rows(number)[0].table)
     rows = [_named(number, name) for name in dict.fromkeys(names)]
-    wanted = {"scale": scale, "train_set": train_set, "test_set": test_set}
+    wanted = {"train_set": train_set, "test_set": test_set}
     used = [
         record
         for record in given
         if all(getattr(record.key, name) == value for name, value in wanted.items() if value)
-        and (not seeds or record.key.seed in seeds)
+        and (record.key.method in FAMILIES or not scale or record.key.scale == scale)
+        and (record.key.method in FAMILIES or not seeds or record.key.seed in seeds)
     ]
     return [_row(row, used, recipe) for row in rows]
 

@@ -22,6 +22,12 @@ PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("MSGMS", (("gms", "training"),)),
     ("style", (("style", "training"),)),
     ("adversarial", (("d", "D"), ("adv", "G"))),
+    # of the compared methods
+    ("loss", (("loss", "training"),)),
+    ("held-out images", (("valid", "validation"),)),
+    ("weighted squared error", (("mse", "training"),)),
+    ("squared error", (("l2", "training"),)),
+    ("D and G", (("discriminator", "D"), ("adversarial", "G"))),
 )
 
 
@@ -143,7 +149,11 @@ def training_curves(log_rows: Sequence[Mapping[str, float]]) -> Figure:
     (D): what both pay while D has no idea. Raises UserError when there is no row or no known term.
     """
     present = {key for row in log_rows for key in row}
-    panels = [p for p in ((t, [k for k in keys if k[0] in present]) for t, keys in PANELS) if p[1]]
+    found = ((title, [key for key in keys if key[0] in present]) for title, keys in PANELS)
+    # UP-CrackNet's held-out crops are drawn beside the loss that they are judged by.
+    panels = [
+        (title, keys) for title, keys in found if keys and (keys[0][0] != "valid" or "res" not in present)
+    ]
     if not panels:
         raise UserError("the log holds no loss: train for an epoch first")
     ncols = min(3, len(panels))

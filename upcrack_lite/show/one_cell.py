@@ -21,6 +21,7 @@ from upcrack_lite.methods.kinds import FAMILIES
 from upcrack_lite.metrics import METRICS, Confusion
 from upcrack_lite.repro import live, records
 from upcrack_lite.repro.cells import Cell
+from upcrack_lite.repro.conditions import LABELED, family_median
 from upcrack_lite.repro.plan import run_name
 from upcrack_lite.repro.tables import NAMES
 from upcrack_lite.show.figures import show, training_curves
@@ -86,12 +87,13 @@ class CellPage:
     def curves(self) -> Any:
         """The losses of the training, from the run's log; a sentence where the run is not there."""
         if not self.log:
-            return items(["The run is not on this machine; its record counts without it."])
+            away = "The run is not on this machine; its record counts without it."
+            return items(["Nothing was trained." if self.record.train.chosen else away])
         first, last = self.log[0], self.log[-1]
         alt = f"Losses, a point for each epoch, {len(self.log)} in all; {last['steps']:.0f} steps."
         ends = [
             f"{name} from {first[name]:.3f} to {last[name]:.3f}"
-            for name in ("mae", "ssim", "d")
+            for name in ("mae", "ssim", "d", "loss")
             if name in last
         ]
         return show(training_curves(self.log), f"{alt} {'; '.join(ends)}.")
@@ -159,10 +161,7 @@ class CellPage:
             lines.append(
                 f"{what} at commit <code>{str(commit.get('id'))[:12]}</code>{state}; {versions}; on {device}"
             )
-        lines.append(
-            f"Training: {record.train.crops} crops, {record.train.epochs} epochs, {record.train.steps} steps, "
-            f"{record.train.seconds:.0f} s, best epoch {record.train.best_epoch}, precision {record.train.precision}"
-        )
+        lines.append(_learned(record))
         lines.append(f"Test: {record.test.images} photos, from {record.started} to {record.finished}")
         digests = {
             "crops": record.train.crops_sha256,
@@ -171,6 +170,23 @@ class CellPage:
         }
         lines.append("; ".join(f"{name} <code>{value[:12]}</code>" for name, value in digests.items()))
         return items([f"{line}." for line in lines])
+
+
+def _learned(record: records.Record) -> str:
+    """What was learned, from how many images, in how long."""
+    train = record.train
+    images = f"{train.crops} {LABELED if train.crack_masks_sha256 else 'undamaged crops'}"
+    if chosen := train.chosen:
+        middle = family_median(record)
+        return (
+            f"No training: {html.escape(chosen.name)} was chosen among {chosen.variants} variants on {images}, with "
+            f"F1 {chosen.training_f1:.2f} % there, in {train.seconds:.0f} s; the median of all variants on the test "
+            f"photos is {middle['f1']:.2f} %"
+        )
+    return (
+        f"Training: {images}, {train.epochs} epochs, {train.steps} steps, {train.seconds:.0f} s, best epoch "
+        f"{train.best_epoch}, precision {train.precision}"
+    )
 
 
 @styled

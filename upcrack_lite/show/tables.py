@@ -14,8 +14,8 @@ from typing import Any
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.methods.kinds import CRACKNET
-from upcrack_lite.metrics import METRICS
-from upcrack_lite.repro import cells, failures, live, published, tables
+from upcrack_lite.metrics import METRICS, average_precision, ods
+from upcrack_lite.repro import cells, failures, live, published, records, tables
 from upcrack_lite.repro.ours import ELSEWHERE, Ours, Score, belongs
 from upcrack_lite.repro.tables import COMPARED, NAMES, TableRow, Verdict
 from upcrack_lite.show.plain_tables import great, items, part
@@ -47,6 +47,7 @@ class Page:
     ) -> None:
         if run not in ("recorded", "live"):
             raise UserError(f"unknown run {run!r}; choose recorded or live")
+        self.results = Path(results)
         self.number, self.facts = published.rows(number)[0].table, published.TABLES[number]
         chosen = (recipe, scale, train_set, test_set, tuple(methods), tuple(seeds))
         tables.table(number, (), *chosen)  # a wrong name is found before any work
@@ -152,7 +153,7 @@ class Page:
         found = [(row, ours) for row in self.rows for ours in row.ours]
         if not found:
             return items(["There is no record of this table in <code>results/</code> yet."])
-        return part("".join(_made(row, ours) for row, ours in found))
+        return part("".join(_made(row, ours, self.results) for row, ours in found))
 
     def commands(self) -> Any:
         """The commands that make the records which the verdicts need."""
@@ -203,10 +204,28 @@ def _failed(row: TableRow, one: failures.Failure) -> str:
     )
 
 
-def _made(row: TableRow, ours: Ours) -> str:
+def _best(ours: Ours, folder: Path) -> str:
+    """What the map itself is worth, whatever cuts it: from the histograms, mean over seeds."""
+    places = [folder / name for name in ours.files]
+    places = [path if path.is_file() else path.parent / records.DIRTY / path.name for path in places]
+    if not all(path.is_file() for path in places):
+        return ""
+    maps = [records.arrays_of(path)["smoothed"].astype(int) for path in places]
+    best = sum(ods(one)[0] for one in maps) / len(maps)
+    area = sum(average_precision(one) for one in maps) / len(maps)
+    return (
+        f"with the one threshold that is best for all photos, which takes their labels to choose: F1 {best:.2f} %; "
+        f"average precision {area:.2f} %"
+    )
+
+
+def _made(row: TableRow, ours: Ours, folder: Path) -> str:
     numbers = "; ".join(f"{NAMES[metric]} {_spread(ours.scores[metric])}" for metric in METRICS)
     lines = [html.escape(numbers + " (percent)"), *map(sentence, ours.conditions)]
-    lines.append(f"Seeds {', '.join(map(str, ours.seeds))}.")
+    if best := _best(ours, folder):
+        lines.append(sentence(best))
+    if not ours.middle:
+        lines.append(f"Seeds {', '.join(map(str, ours.seeds))}.")
     if not ours.unmet:
         lines += [
             f"Tolerance of {NAMES[metric]}: {one.points:.2f} points, which is {html.escape(one.reason)}."
