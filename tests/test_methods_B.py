@@ -408,5 +408,5 @@ def test_a_short_training_lowers_the_loss_and_a_dark_line_stands_out(name):
     scores = network.score_map(damaged)
     scores = scores**2 if name == "scadn" else scores
     beside = functional.max_pool2d(line.float(), (1, 23), 1, (0, 11)) < 0.5  # farther away than the smoothing
-    # Untrained, the line stands out too: 13 times in the square of SCADN's map, 1.8 times in RIAD's, which sees edges.
+    # Untrained, the line stands out too: 13 times in the square of SCADN's map, 1.8 times in RIAD's, of edges.
     assert scores[line].mean() > {"scadn": 30, "riad": 1.4}[name] * scores[beside].mean()
