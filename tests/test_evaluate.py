@@ -442,7 +442,6 @@ def test_every_file_that_makes_the_numbers_is_in_the_code_digest():
             "repro/__init__",
             "repro/code_digest",
             "methods/__init__",
-            "methods/kinds",
             "methods/registry",
             "repro/failures",
             "repro/plan",

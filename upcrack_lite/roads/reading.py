@@ -46,7 +46,8 @@ def read_image(path: str | Path) -> np.ndarray:
         UserError: the file is missing, cut off, no image, neither 8 nor 16 bits deep, or has more than
             179 million pixels.
     """
-    image = _decode(Path(path), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH)
+    # OpenCV 5.0 gives the channels of a 16-bit TIFF in the wrong order when asked for RGB.
+    image = cv2.cvtColor(_decode(Path(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH), cv2.COLOR_BGR2RGB)
     if image.dtype == np.uint16:
         image = ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
     return image
