@@ -53,7 +53,7 @@ test: .venv/installed ## lint, unit tests (fast ones first), a short run of ever
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb notebooks/*/*.ipynb
-	$(PYTEST) -n $(CORES) -m "not slow and not notebook and not site"
+	$(PYTEST) -n $(CORES) -m "not slow and not notebook and not site and not full"
 	$(PYTEST) -n $(CORES) -m "slow and not notebook and not site"
 	$(PYTEST) -n $(CORES) -m "notebook"
 
@@ -72,6 +72,10 @@ tables: .venv/installed ## train and test the cells of tables that are not done 
 	$(BIN)/snakemake -s workflow/sweep.smk --profile workflow/profiles/$(PROFILE) $(if $(DRY),-n) \
 	  $(if $(filter local,$(PROFILE)),--cores $(CORES)) $(FLAGS) --config $(SWEEP) \
 	  || { echo "Not all is done. The lines that begin with failed: say why; the same command goes on from here."; exit 1; }
+
+.PHONY: test-full
+test-full: .venv/installed ## the compared methods at full size: minutes on a graphics card, hours on a CPU (FLAGS="-k enet": one of them)
+	$(BIN)/python -m pytest -q -m full $(FLAGS)
 
 .PHONY: verify
 verify: .venv/installed ## recompute every number that the tables show from the records in results/

@@ -1,0 +1,81 @@
+"""The compared methods at full width and 256 px: minutes on a graphics card, hours on a CPU (`make test-full`)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from upcrack_lite.methods.base import Restorer
+from upcrack_lite.methods.choices import SUPERVISED, UNSUPERVISED
+from upcrack_lite.methods.registry import method
+from upcrack_lite.roads.synthetic import synthetic_road
+from upcrack_lite.tensors import to_tensor
+
+pytestmark = [pytest.mark.full, pytest.mark.timeout(4 * 3600)]
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+SIZE, STEPS, RATE = 256, 200, 1e-3
+
+
+@pytest.fixture(scope="module")
+def four() -> tuple[torch.Tensor, torch.Tensor]:
+    """Four synthetic roads with wide cracks: images in [-1, 1], masks 0 and 1."""
+    roads = [synthetic_road(SIZE, [5, i], crack_share=0.12, confounders=0) for i in range(4)]
+    photos, crack_masks = (np.stack(one) for one in zip(*roads, strict=True))
+    return to_tensor(photos).to(DEVICE), torch.from_numpy(crack_masks)[:, None].float().to(DEVICE)
+
+
+def f1(network: torch.nn.Module, image: torch.Tensor, crack_mask: torch.Tensor) -> float:
+    network.eval()
+    with torch.no_grad():
+        found = network(image) > 0
+    network.train()
+    return 2 * float((found & (crack_mask > 0)).sum()) / float(found.sum() + crack_mask.sum())
+
+
+@pytest.mark.parametrize("name", SUPERVISED)
+def test_four_photos_are_learned_by_heart_at_full_size(name, four, tmp_path):
+    torch.manual_seed(0)
+    network = method(name).build(1.0).to(DEVICE).train()
+    optimizer = torch.optim.Adam(network.parameters(), 1e-4 if name == "deepcrack18" else RATE)
+    seen, best = [], 0.0
+    for step in range(1, STEPS + 1):
+        loss = network.loss(network(four[0]), four[1])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        seen.append(loss.item())
+        if step % 20 == 0 and (best := max(best, f1(network, *four))) > 0.9:
+            break
+    assert best > 0.9, f"F1 {best:.3f} after {step} steps, loss {seen[0]:.3f} to {seen[-1]:.3f}"
+    assert seen[-1] < seen[0] / 2
+    comes_back(network.eval(), name, four[0], tmp_path)
+
+
+@pytest.mark.parametrize("name", UNSUPERVISED)
+def test_a_few_steps_restore_better_at_full_size(name, four, tmp_path):
+    torch.manual_seed(0)
+    network = method(name).build(1.0).to(DEVICE).train()
+    assert isinstance(network, Restorer)
+    optimizer, generator, seen = network.optimizer(), torch.Generator().manual_seed(0), []
+    for _ in range(20):
+        terms = network.losses(four[0], generator)
+        optimizer.zero_grad()
+        terms["total"].backward()
+        optimizer.step()
+        seen.append(terms[network.judged].item())
+    assert np.mean(seen[-5:]) < np.mean(seen[:5])
+    found = network.score_map(four[0][:1])
+    assert found.shape == (1, 1, SIZE, SIZE)
+    assert 0 <= found.min() <= found.max() <= 1
+    comes_back(network.eval(), name, four[0], tmp_path)
+
+
+def comes_back(network: torch.nn.Module, name: str, image: torch.Tensor, folder) -> None:
+    """Weights that were saved and loaded give the same output."""
+    save_file({k: v.cpu().contiguous() for k, v in network.state_dict().items()}, folder / "w.safetensors")
+    again = method(name).build(1.0).to(DEVICE).eval()
+    again.load_state_dict(load_file(folder / "w.safetensors"))
+    with torch.no_grad():
+        torch.testing.assert_close(again(image[:1]), network(image[:1]))
