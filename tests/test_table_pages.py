@@ -101,7 +101,8 @@ def test_detectors_without_training_stand_below_the_printed_rows(tmp_path):
         write(tmp_path, cell, n=9)
     page = Page(4, results=tmp_path)
     rows = lines(page.ours())
-    assert [line[0] for line in rows[-2:]] == ["Sato, Otsu", "Gabor, Otsu"]
+    assert [line[0] for line in rows[-2:]] == ["Sato + Otsu", "Gabor + Otsu"]
+    assert rows[-1][2] == "–", "nothing is printed"
     assert re.fullmatch(r"not in the paper: median of 6 variants: F1 \d+\.\d", rows[-1][1])
     assert [line[0] for line in lines(page.printed())][-1] == "UP-CrackNet", "none of them is printed"
     said = text(page.verdicts())

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from upcrack_lite.methods.kinds import FAMILIES
 from upcrack_lite.metrics import METRICS, Confusion, bootstrap_interval, pooled
 from upcrack_lite.repro import cells
 from upcrack_lite.repro.conditions import count, family_median, told, unmet
@@ -131,7 +132,10 @@ def _ours(row: Row, name: tuple[str, ...], some: list[Record]) -> Ours:
     both = confusions(some)
     scores = {metric: _score(some, both, metric) for metric in METRICS}
     seeds = count(len(some), "seed")
-    label = ", ".join([f"{recipe} recipe, {scale}, {train_set} → {test_set}", *substituted, seeds])
+    sets = f"{train_set} → {test_set}"
+    label = ", ".join([f"{recipe} recipe, {scale}, {sets}", *substituted, seeds])
+    if row.key in FAMILIES:  # no recipe, scale or seed changes anything
+        label = sets
     return Ours(
         recipe,
         scale,

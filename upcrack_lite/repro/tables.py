@@ -177,7 +177,10 @@ def _judge(row: Row, ours: Sequence[Ours], recipe: str) -> tuple[Verdict, str]:
         return Verdict.ABSENT, "a detector without training, which shows what the numbers beside it are worth"
     if row.key in NOT_SHARED:
         why = "the paper's authors did not share their program of this method, nor how they cut its map"
-        return Verdict.CANNOT, f"{why} into crack and road; the kit's own network stands beside the row"
+        return (
+            Verdict.CANNOT,
+            f"{why} into crack and road; a network of the kit's own may stand beside the row",
+        )
     same = sorted((one for one in ours if one.recipe == recipe), key=lambda one: len(one.unmet))
     if not same:
         other = f"; there are records of the recipe {ours[0].recipe}" if ours else ""

@@ -29,18 +29,18 @@ TITLES = {
     "upcracknet": "UP-CrackNet",
     "tf_global_darkness": "darkness",
     "tf_local_darkness": "local darkness",
-    "tf_global_darkness_otsu": "darkness, Otsu",
-    "tf_global_darkness_paper": "darkness, filter and Otsu",
-    "tf_local_darkness_otsu": "local darkness, Otsu",
-    "tf_local_darkness_paper": "local darkness, filter and Otsu",
-    "tf_black_tophat_otsu": "black top-hat, Otsu",
-    "tf_black_tophat_paper": "black top-hat, filter and Otsu",
-    "tf_frangi_otsu": "Frangi, Otsu",
-    "tf_frangi_paper": "Frangi, filter and Otsu",
-    "tf_sato_otsu": "Sato, Otsu",
-    "tf_sato_paper": "Sato, filter and Otsu",
-    "tf_gabor_otsu": "Gabor, Otsu",
-    "tf_gabor_paper": "Gabor, filter and Otsu",
+    "tf_global_darkness_otsu": "darkness + Otsu",
+    "tf_global_darkness_paper": "darkness + filter + Otsu",
+    "tf_local_darkness_otsu": "local darkness + Otsu",
+    "tf_local_darkness_paper": "local darkness + filter + Otsu",
+    "tf_black_tophat_otsu": "black top-hat + Otsu",
+    "tf_black_tophat_paper": "black top-hat + filter + Otsu",
+    "tf_frangi_otsu": "Frangi + Otsu",
+    "tf_frangi_paper": "Frangi + filter + Otsu",
+    "tf_sato_otsu": "Sato + Otsu",
+    "tf_sato_paper": "Sato + filter + Otsu",
+    "tf_gabor_otsu": "Gabor + Otsu",
+    "tf_gabor_paper": "Gabor + filter + Otsu",
     "jumbled": "jumbled small squares",
     "striped": "stripes",
     "multi_scale_square": "multi-scale squares",
@@ -101,8 +101,8 @@ def beside(rows: Sequence[TableRow]) -> list[str]:
         found.append(
             f"Detectors without training on {SETS[test_set]}{same}: the best of {len(some)} frozen choices is "
             f"{title(best_row.printed)} with F1 {best.scores['f1'].mean:.1f} %. {_many(above, len(some))} above the "
-            f"{top:.1f} % that is printed for UP-CrackNet; by the median of its variants, {middle or 'none'} of the "
-            f"{len(some)} families is."
+            f"{top:.1f} % that is printed for UP-CrackNet; by the median of its variants, {middle or 'none'} "
+            f"{'are' if middle > 1 else 'is'}."
         )
     return found
 

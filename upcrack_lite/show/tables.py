@@ -255,7 +255,7 @@ def _label(row: TableRow, ours: Ours) -> str:
 
 
 def _three(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+    return "–" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
 def _spread(score: Score, between: str = " ") -> str:
