@@ -26,9 +26,6 @@ TITLES = {
 }
 """A map's name in words."""
 
-DARKNESS = tuple(TITLES)[:2]
-"""The two maps whose unit is the interquartile range, so that a level z can cut them."""
-
 
 def all_maps(photo: np.ndarray, sigma: float = 0.0) -> list[tuple[str, np.ndarray]]:
     """Every map of a photo, uint8 `(H, W, 3)`, under its title, each divided by its own maximum: float `(H, W)`."""

@@ -8,13 +8,14 @@ import numpy as np
 from upcrack_lite.errors import UserError
 from upcrack_lite.methods import variants
 from upcrack_lite.methods.darkness import MAPS, to_gray
+from upcrack_lite.methods.families import DARKNESS
 from upcrack_lite.methods.variants import Variant
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.show.figures import overlay
 from upcrack_lite.show.panels import Panel, Plate, controls, pictures
 from upcrack_lite.show.pictures import heat, png
 from upcrack_lite.show.style import NAMES, PALETTE
-from upcrack_lite.show.untrained import DARKNESS, TITLES
+from upcrack_lite.show.untrained import TITLES
 
 CUTS = {"level z": "z", "Otsu": "otsu", "the paper's filter, then Otsu": "bilateral_otsu"}
 KEY = "overlay: " + ", ".join(f"<span style='color:{PALETTE[k]}'>■</span> {NAMES[k]}" for k in NAMES)
