@@ -14,9 +14,10 @@ from typing import Any
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.methods.kinds import CRACKNET
-from upcrack_lite.metrics import METRICS, average_precision, ods
-from upcrack_lite.repro import cells, failures, live, published, records, tables
+from upcrack_lite.metrics import METRICS
+from upcrack_lite.repro import cells, failures, live, published, tables
 from upcrack_lite.repro.ours import ELSEWHERE, Ours, Score, belongs
+from upcrack_lite.repro.standings import map_worth
 from upcrack_lite.repro.tables import COMPARED, NAMES, TableRow, Verdict
 from upcrack_lite.show.plain_tables import great, items, part
 from upcrack_lite.show.table_words import beside, sentence, title
@@ -205,17 +206,13 @@ def _failed(row: TableRow, one: failures.Failure) -> str:
 
 
 def _best(ours: Ours, folder: Path) -> str:
-    """What the map itself is worth, whatever cuts it: from the histograms, mean over seeds."""
-    places = [folder / name for name in ours.files]
-    places = [path if path.is_file() else path.parent / records.DIRTY / path.name for path in places]
-    if not all(path.is_file() for path in places):
+    """What the map itself is worth, whatever cuts it; empty where its histograms are not in the folder."""
+    worth = map_worth(ours, folder)
+    if worth is None:
         return ""
-    maps = [records.arrays_of(path)["smoothed"].astype(int) for path in places]
-    best = sum(ods(one)[0] for one in maps) / len(maps)
-    area = sum(average_precision(one) for one in maps) / len(maps)
     return (
-        f"with the one threshold that is best for all photos, which takes their labels to choose: F1 {best:.2f} %; "
-        f"average precision {area:.2f} %"
+        "with the one threshold that is best for all photos, which takes their labels to choose: "
+        f"F1 {worth.f1:.2f} %; average precision {worth.average_precision:.2f} %"
     )
 
 

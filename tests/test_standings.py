@@ -1,0 +1,145 @@
+"""All methods side by side: which records make a line, in which order, and what the page says of them."""
+
+from __future__ import annotations
+
+import hashlib
+from types import SimpleNamespace
+
+import pytest
+from small_records import small_values
+from test_table_pages import lines, text
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.repro import records, standings
+from upcrack_lite.repro.cells import Cell
+from upcrack_lite.repro.records import scores
+from upcrack_lite.show.standings import Standings
+
+AWAY = "cfd_patches"
+
+
+def write(folder, cell, contrast=0.3):
+    values, arrays = small_values(cell, 4, cell.seed, contrast)
+    values["arrays"]["sha256"] = hashlib.sha256(records.pack(arrays)).hexdigest()
+    records.save(records.make(values), arrays, folder)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Five networks and a detector at home, two of them away, and records that belong to no line."""
+    for i, name in enumerate(("unet", "enet", "ddrnet", "riad", "tf_gabor_otsu")):
+        write(tmp_path, Cell(name, scale="full" if name.startswith("tf_") else "lite"), 0.15 + 0.05 * i)
+    for name in ("unet", "enet"):
+        write(tmp_path, Cell(name, test_set=AWAY))
+    for seed in (0, 1):
+        write(tmp_path, Cell(seed=seed))
+    write(tmp_path, Cell(recipe="released"))
+    write(tmp_path, Cell("unet", scale="full"))  # another scale
+    write(tmp_path, Cell("unet", train_set="crack500_kept", test_set="crack500_heldout"))  # another home
+    write(tmp_path, Cell(overrides=(("lambda_adv", 0.0),)))  # another row: a choice of losses
+    return tmp_path
+
+
+def test_a_line_is_a_method_and_a_recipe(folder):
+    found = standings.standings(records.load_all(folder))
+    names = [(one.key, one.recipe, one.kind) for one in found]
+    assert sorted(names) == sorted(
+        [
+            *((key, "paper", "masks") for key in ("unet", "enet", "ddrnet")),
+            ("riad", "paper", "undamaged"),
+            ("upcracknet", "paper", "undamaged"),
+            ("upcracknet", "released", "undamaged"),
+            ("tf_gabor_otsu", "paper", "nothing"),
+        ]
+    )
+    kinds = [list(standings.GROUPS).index(one.kind) for one in found]
+    assert kinds == sorted(kinds)
+    for kind in set(kinds):
+        f1 = [one.f1("deepcrack") for one, k in zip(found, kinds, strict=True) if k == kind]
+        assert f1 == sorted(f1, reverse=True)
+    (unet,) = [one for one in found if one.key == "unet"]
+    assert set(unet.ours) == {"deepcrack", AWAY}
+    assert unet.ours["deepcrack"].scale == "lite"
+    (own,) = [one for one in found if one.recipe == "paper" and one.key == "upcracknet"]
+    assert own.ours["deepcrack"].seeds == (0, 1)
+
+
+def test_home_comes_first(folder):
+    given = records.load_all(folder)
+    assert standings.test_sets(standings.standings(given), "deepcrack") == ["deepcrack", AWAY]
+    other = standings.standings(given, "crack500_kept")
+    assert standings.test_sets(other, "crack500_kept") == ["crack500_heldout"]
+    assert standings.test_sets([], "deepcrack") == []
+
+
+@pytest.mark.parametrize("names", [("cfd",), ("deepcrack", "huge"), ("", "lite"), ("deepcrack", "")])
+def test_unknown_names_are_refused(names):
+    with pytest.raises(UserError):
+        standings.standings([], *names)
+
+
+def test_all_marked_is_the_f1_of_marking_all(folder):
+    (line,) = [one for one in standings.standings(records.load_all(folder)) if one.key == "riad"]
+    ours = line.ours["deepcrack"]
+    share = ours.records[0].test.crack_share / 100
+    precision, recall = share, 1.0
+    assert standings.all_marked(ours) == pytest.approx(200 * precision * recall / (precision + recall))
+
+
+def test_a_map_is_worth_at_least_what_its_fixed_cut_gives(folder):
+    (line,) = [one for one in standings.standings(records.load_all(folder)) if one.key == "unet"]
+    ours = line.ours["deepcrack"]
+    worth = standings.map_worth(ours, folder)
+    # The small records cut every photo at one threshold, so the best single one cannot be worse.
+    assert worth.f1 >= scores(ours.records[0])["f1"] - 1e-6
+    assert 0 < worth.average_precision <= 100
+    assert standings.map_worth(ours, folder / "none") is None
+
+
+def test_the_page_shows_what_the_records_say(folder):
+    page = Standings(results=folder)
+    table = {line[0]: line[1:] for line in lines(page.table())}
+    assert list(table) == [page.name(one) for one in page.lines]
+    assert {"UP-CrackNet, paper", "UP-CrackNet, released", "U-Net"} <= set(table)
+    for one in page.lines:
+        shown = table[page.name(one)]
+        assert shown[1] == f"{one.f1('deepcrack'):.1f}"
+        assert (shown[3] == "–") == (AWAY not in one.ours)
+    said = text(page.says())
+    assert "networks that learned from masks" in said
+    assert "rank correlation" not in said, "two lines are too few for an order"
+    assert "U-Net" in page.alt()
+    assert "nan" not in said + page.alt() + text(page.table())
+
+
+def test_the_order_at_home_and_away(folder):
+    for i, name in enumerate(("ddrnet", "riad", "upcracknet")):
+        write(folder, Cell(name, test_set=AWAY), 0.2 + 0.05 * i)
+    page = Standings(results=folder)
+    assert "the order of the 5 trained lines" in text(page.says())
+
+
+def test_the_picture_has_a_panel_a_set(folder):
+    page = Standings(results=folder)
+    figure = page.picture()
+    assert [axes.get_title() for axes in figure.axes] == ["deepcrack", AWAY]
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names == [page.name(one) for one in page.lines]
+    labels = {entry.get_text() for entry in figure.legends[0].get_texts()}
+    assert "printed in the paper" in labels
+    stand_in = Standings("crack500_kept", results=folder).picture()
+    labels = {entry.get_text() for entry in stand_in.legends[0].get_texts()}
+    assert "printed in the paper" not in labels, "a stand-in's panel has no printed numbers"
+
+
+def test_nothing_marked_counts_as_nothing_found():
+    undefined = SimpleNamespace(scores={"f1": SimpleNamespace(mean=float("nan"))})
+    assert standings.Standing("enet", "paper", "masks", {"deepcrack": undefined}).f1("deepcrack") == 0
+
+
+def test_a_page_without_records_says_so(tmp_path):
+    none = Standings(results=tmp_path / "none")
+    assert none.lines == []
+    assert "no record" in text(none.table())
+    assert none.alt() == "No method has a record yet."
+    none.picture()
