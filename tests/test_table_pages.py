@@ -77,7 +77,9 @@ def test_a_page_with_some_records(tmp_path):
     assert own[1][3].startswith(f"{mean:.2f} (")
     assert "its scale is lite, not full; " in text(page.verdicts())
     made = text(page.made())
-    assert f"results/{Cell().slug()}.json" in made
+    link = f'<a href="../../results/{Cell().slug()}.json">{Cell().slug()}.json</a>'
+    assert link in page.made().data
+    assert f"Made with {Cell().command()} " in made, "the very command that made what is shown"
     assert "Not compared, because its scale is lite" in made
 
 
@@ -90,13 +92,14 @@ def test_a_page_with_all_records_of_a_row(tmp_path):
     assert "±" in own[3]
     assert "Tolerance of F1" in text(page.made())
     assert "Seeds 0, 1, 2." in text(page.made())
+    assert "--seed 0 --seed 1 --seed 2" in text(page.made())
 
 
 def test_detectors_without_training_stand_below_the_printed_rows(tmp_path):
     shown = Page(4, results=tmp_path)
     assert "Sato" not in text(shown.ours()), "nothing is recorded"
     assert "not in the paper" in text(shown.verdicts())
-    assert "best of" not in text(shown.verdicts())
+    assert "known only after the test" not in text(shown.verdicts())
     for cell in cells(4, rows=["tf_sato_otsu", "tf_gabor_otsu"]):
         write(tmp_path, cell, n=9)
     page = Page(4, results=tmp_path)
@@ -106,9 +109,38 @@ def test_detectors_without_training_stand_below_the_printed_rows(tmp_path):
     assert re.fullmatch(r"not in the paper: median of 6 variants: F1 \d+\.\d", rows[-1][1])
     assert [line[0] for line in lines(page.printed())][-1] == "UP-CrackNet", "none of them is printed"
     said = text(page.verdicts())
-    assert "the best of 2 frozen choices is" in said
+    assert re.search(r"the training photos speak for (Sato|Gabor) \+ Otsu, which has F1 \d", said)
+    assert "The highest of 2, known only after the test, is" in said
     assert re.search(r"above the 74\.0 % that is printed for UP-CrackNet; by the median", said)
     assert "no training: of 6 variants" in text(page.made()).lower()
+
+
+@pytest.mark.parametrize("seeds", ["1,2", [1, 2], (1, 2), "[1, 2]", ["1", "2"]])
+def test_lists_may_come_as_text(seeds, tmp_path):
+    for seed in range(3):
+        write(tmp_path, Cell(seed=seed))
+    page = Page(4, methods="upcracknet, unet", seeds=seeds, results=tmp_path)
+    assert [row.printed.key for row in page.rows] == ["upcracknet", "unet"]
+    assert page.rows[0].ours[0].seeds == (1, 2)
+    assert Page(4, seeds=1, results=tmp_path).rows
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"seeds": "one"}, {"seeds": [0.5]}, {"seeds": True}, {"seeds": -1}, {"seeds": None}, {"methods": 4}],
+)
+def test_other_things_in_place_of_lists_are_refused(wrong, tmp_path):
+    (name,) = wrong
+    with pytest.raises(UserError, match=f"{name}: must be"):
+        Page(4, results=tmp_path, **wrong)
+
+
+def test_commands_on_stand_ins_are_given_for_a_laptop_too(tmp_path):
+    said = text(Page(3, results=tmp_path).commands())
+    assert (
+        "--scale lite --seed 0 --seed 1 --seed 2 --train-set crack500_kept --test-set crack500_heldout"
+        in said
+    )
 
 
 def test_precision_and_recall_stand_under_the_right_heading():

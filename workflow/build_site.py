@@ -98,6 +98,11 @@ def stage(build: Path, root: Path = ROOT, real: bool = False) -> Path:
     return folder
 
 
+def _no_record(folder: str, names: list[str]) -> list[str]:
+    """What of `results/` the site leaves out: all but the records' JSON files, and the whole of its subfolders."""
+    return [name for name in names if not name.endswith(".json")]
+
+
 def build_site(build: Path, real: bool = False, root: Path = ROOT) -> Path:
     """Build the site with warnings as errors; return its index page.
 
@@ -122,6 +127,8 @@ def build_site(build: Path, real: bool = False, root: Path = ROOT) -> Path:
         lines = [line for line in output.splitlines() if "WARNING" in line or "ERROR" in line]
         shown = "\n".join(dict.fromkeys(lines)) or output[-3000:]
         raise RuntimeError(f"Jupyter Book reported problems (all of its output: {log}):\n{shown}")
+    # Table pages link to the records by a path that holds in a clone and on the site.
+    shutil.copytree(root / "results", new / "_build/html/results", ignore=_no_record)
     html, old = build / "html", build / "old"
     if html.exists():
         html.replace(old)

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.methods.kinds import CRACKNET
@@ -19,6 +20,7 @@ from upcrack_lite.repro import cells, failures, live, published, tables
 from upcrack_lite.repro.ours import ELSEWHERE, Ours, Score, belongs
 from upcrack_lite.repro.standings import map_worth
 from upcrack_lite.repro.tables import COMPARED, NAMES, TableRow, Verdict
+from upcrack_lite.show import parameters
 from upcrack_lite.show.plain_tables import great, items, part
 from upcrack_lite.show.table_words import beside, sentence, title
 from upcrack_lite.show.table_words import says as says
@@ -38,8 +40,8 @@ class Page:
         scale: str = "",
         train_set: str = "",
         test_set: str = "",
-        methods: Sequence[str] = (),
-        seeds: Sequence[int] = (),
+        methods: Sequence[str] | str = (),
+        seeds: Sequence[int] | int | str = (),
         data_root: str = "",
         device: str = "auto",
         run: str = "recorded",
@@ -50,7 +52,8 @@ class Page:
             raise UserError(f"unknown run {run!r}; choose recorded or live")
         self.results = Path(results)
         self.number, self.facts = published.rows(number)[0].table, published.TABLES[number]
-        chosen = (recipe, scale, train_set, test_set, tuple(methods), tuple(seeds))
+        methods, seeds = parameters.texts("methods", methods), parameters.numbers("seeds", seeds)
+        chosen = (recipe, scale, train_set, test_set, methods, seeds)
         tables.table(number, (), *chosen)  # a wrong name is found before any work
         given = {record.slug: record for record in tables.recorded(results)}
         if run == "live":
@@ -174,7 +177,9 @@ class Page:
             kept = cells.STAND_INS.get(train, (train, ""))[0]
             held = cells.STAND_INS.get(test, ("", test))[1]
             lines.append("# without the sets of the paper, on stand-ins:")
-            lines += [f"{one} --train-set {kept} --test-set {held}" for one in made]
+            there = [f"{one} --train-set {kept} --test-set {held}" for one in made]
+            lines += [*there, "# the same on a laptop:"]
+            lines += [one.replace("--scale full", "--scale lite") for one in there]
         return part(f"<pre><code>{html.escape(chr(10).join(lines))}</code></pre>")
 
     def tiny(self, seed: int = 0) -> Any:
@@ -231,10 +236,18 @@ def _made(row: TableRow, ours: Ours, folder: Path) -> str:
         ]
     else:
         lines.append(f"Not compared, because {html.escape('; '.join(ours.unmet))}.")
-    files = ", ".join(f"<code>results/{html.escape(name)}</code>" for name in ours.files)
-    lines.append(f"Records: {files}")
+    lines.append(f"Made with <code>{html.escape(_command(ours))}</code>")
+    # A path that holds for the page in a clone and on the site, which has the records too.
+    links = [f'<a href="../../results/{quote(name)}">{html.escape(name)}</a>' for name in ours.files]
+    lines.append(f"Records: {', '.join(links)}")
     head = f"<p><strong>{html.escape(title(row.printed))}: {html.escape(ours.label)}</strong></p>"
     return head + "<ul>" + "".join(f"<li>{line}</li>" for line in lines) + "</ul>"
+
+
+def _command(ours: Ours) -> str:
+    """The command that made a group of records: the first one's, with the seeds of all."""
+    seeds = " ".join(f"--seed {seed}" for seed in ours.seeds)
+    return ours.records[0].command.replace(f"--seed {ours.seeds[0]}", seeds, 1)
 
 
 def _together(names: list[str], all_rows: int) -> str:
