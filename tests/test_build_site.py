@@ -33,6 +33,9 @@ def small_book(tmp_path):
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# One")], metadata=metadata)
     nbformat.write(notebook, build / "run/01_one.ipynb")
+    (root / "results/failed").mkdir(parents=True)
+    for name in ("one.json", "one.npz", "README.md", "failed/two.json"):
+        (root / "results" / name).write_text("{}", encoding="utf-8")
     return root, build
 
 
@@ -75,7 +78,11 @@ def test_launch_buttons_open_the_real_notebook(small_book):
 @pytest.mark.slow
 def test_without_an_address_nothing_points_elsewhere(small_book):
     root, build = small_book
-    page = (build_site(build, root=root).parent / "notebooks/01_one.html").read_text(encoding="utf-8")
+    site = build_site(build, root=root).parent
+    assert [path.name for path in (site / "results").rglob("*")] == ["one.json"], (
+        "the records that pages link to"
+    )
+    page = (site / "notebooks/01_one.html").read_text(encoding="utf-8")
     assert not re.findall(r'(?:href|src|action)="(?:https?:)?//[^"]+"', page)
     assert "launch-buttons" not in page
     assert "Version 7.8.9" in page

@@ -173,6 +173,17 @@ def test_widgets_are_drawn(desktop, address):
         assert box["height"] > 10
 
 
+def test_table_pages_lead_to_their_records(desktop, address):
+    found = set()
+    for name in (name for name in PAGES if "/tables/table_" in name):
+        desktop.page.goto(f"{address}/{name}.html")
+        links = desktop.page.locator("article a[href*='/results/']")
+        found |= set(links.evaluate_all("all => all.map(a => a.href)"))
+    assert found, "no page links to a record: this test would test nothing"
+    for link in sorted(found):
+        assert (SITE / link.removeprefix(f"{address}/")).is_file(), link
+
+
 def test_the_front_door_leads_to_the_first_page(desktop, address):
     desktop.page.goto(f"{address}/index.html")
     desktop.page.wait_for_url(f"**/{PAGES[0]}.html")
