@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
+import re
 from importlib import resources
+from pathlib import Path
 
 import pytest
 
@@ -116,3 +119,20 @@ def test_an_unknown_table_lists_the_known_ones(table):
 def test_an_unknown_row_lists_the_known_ones():
     with pytest.raises(UserError, match=r"Table III has no row 'resnet'; choose deeplabv3plus, .*upcracknet"):
         published.row("III", "resnet")
+
+
+SECOND_HAND = {"44.286"}  # a report about the authors' weights, not a printed number
+
+
+def test_numbers_typed_in_prose_are_printed_ones():
+    root = Path(__file__).resolve().parents[1]
+    printed = {f"{getattr(row, name) or 0:.3f}" for row in published.rows() for name in METRICS}
+    typed = {}
+    for path in [root / "README.md", *(root / "book").glob("*.md"), *(root / "notebooks").rglob("*.ipynb")]:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".ipynb":
+            cells = json.loads(text)["cells"]
+            text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+        typed |= {(path.name, one): one for one in re.findall(r"(?<![\d.])\d\d\.\d{3}(?!\d)", text)}
+    assert len(typed) > 5, "no page types a number: this test would test nothing"
+    assert not {where for where, one in typed.items() if one not in printed | SECOND_HAND}
