@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
+import json
 import re
+import shutil
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -17,12 +20,19 @@ from upcrack_lite.discriminator import Discriminator
 from upcrack_lite.errors import UserError
 from upcrack_lite.files import write_image
 from upcrack_lite.generator import Generator
+from upcrack_lite.methods.choosing import choose_variant, chosen_variant
+from upcrack_lite.methods.families import family_preset
+from upcrack_lite.methods.presets import method_preset
+from upcrack_lite.methods.registry import method
+from upcrack_lite.methods.variants import Variant, segment
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.repro import examples, records
 from upcrack_lite.repro import failure_cases as failures
 from upcrack_lite.repro.cells import Cell
+from upcrack_lite.repro.detectors import detector
+from upcrack_lite.repro.runs import RunFolder
 from upcrack_lite.roads.synthetic import synthetic_road
-from upcrack_lite.show import drawing, paper_figures
+from upcrack_lite.show import drawing, paper_columns, paper_figures
 from upcrack_lite.show import pipeline as drawn
 from upcrack_lite.show.style import PALETTE, WIDTH
 
@@ -159,7 +169,7 @@ def test_each_case_has_exactly_its_color():
         paper_figures.painted(row(), "b")
 
 
-@pytest.mark.parametrize("methods", [1, 2, 5])
+@pytest.mark.parametrize("methods", [1, 2, 3, 5, 6, 7])
 def test_the_grid_shows_every_photo_and_method(methods):
     names = [f"method {i}" for i in range(methods)]
     rows = [row(f"row {k}", **dict.fromkeys(names, np.eye(4, dtype=bool))) for k in range(2)]
@@ -178,6 +188,34 @@ def test_the_grid_shows_every_photo_and_method(methods):
     if methods == 1:
         painted = pictures[2].get_images()[0].get_array()
         assert (painted == paper_figures.painted(rows[0], "method 0")).all()
+
+
+@pytest.mark.parametrize(("methods", "longest"), [(1, 3), (2, 4), (3, 3), (4, 3), (5, 4), (6, 4), (7, 3)])
+def test_lines_of_pictures_are_about_equally_long(methods, longest):
+    names = [f"method {i}" for i in range(methods)]
+    fig = paper_figures.grid([row(**dict.fromkeys(names, np.eye(4, dtype=bool)))])
+    lines = collections.Counter(
+        round(axis.get_position().y0, 3) for axis in fig.axes if axis.get_images()
+    ).values()
+    assert max(lines) == longest
+    assert max(lines) - min(lines) < len(lines) + 1
+
+
+@pytest.mark.parametrize("methods", [1, 3, 6])
+def test_long_names_stay_under_their_pictures(methods):
+    names = ["UP-CrackNet", "local darkness + filter + Otsu, chosen", "Frangi + Otsu", *"abc"][:methods]
+    fig = paper_figures.grid([row(f"row {k}", **dict.fromkeys(names, np.eye(4, dtype=bool))) for k in (0, 1)])
+    fig.canvas.draw()
+    pictures = [axis.get_window_extent() for axis in fig.axes if axis.get_images()]
+    captions = [text.get_window_extent() for text in fig.texts]
+    for number, box in enumerate(captions):
+        assert 0 <= box.x0 < box.x1 <= fig.bbox.width
+        assert not [other for other in pictures if box.overlaps(other)], fig.texts[number].get_text()
+        assert not [other for other in captions[:number] if box.overlaps(other)], fig.texts[number].get_text()
+    said = [" ".join(text.split()) for text in words(fig)]
+    for name in names:
+        assert said.count(f"{name}: F1 50 %") == 2, "nothing of a name is lost"
+    assert not any("F1\n" in text or text.endswith("\n%") for text in words(fig)), "a number keeps its name"
 
 
 def test_a_grid_needs_rows_with_the_same_methods():
@@ -201,6 +239,93 @@ def test_a_long_name_loses_its_middle():
     assert short.startswith("20160222")
     assert short.endswith("more")
     assert len(short) * 0.082 <= 1.58
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Untrained runs of a network and a restorer, and one of a detector that chose among its variants."""
+    root, facts = (
+        tmp_path_factory.mktemp("runs"),
+        {"seed": 0, "data": {"name": "deepcrack"}, "max_steps": None},
+    )
+    for name in ("enet", "riad"):
+        torch.manual_seed(0)
+        preset = method_preset(name, "lite", size=64, width=0.125)
+        run = RunFolder.create(root / name, facts | {"method": name, "preset": preset.to_dict()})
+        run.save_weights(method(name).build(preset.width).state_dict())
+        run.manifest["status"] = "finished"
+        run.save_manifest()
+    roads = [synthetic_road(256, [5, k]) for k in range(2)]
+    images, masks = (np.stack(parts) for parts in zip(*roads, strict=True))
+    preset = family_preset("tf_local_darkness_otsu")
+    choose_variant(images, masks, preset, root / "local", data={"name": "deepcrack"}, progress=False)
+    return root
+
+
+def test_a_column_marks_what_the_tables_count(runs):
+    names = ("enet", "riad", "local")
+    found = paper_columns.columns(examples.open_run(), [str(runs / name) for name in names], seed=3)
+    assert [column.name for column in found] == [
+        *("UP-CrackNet", "ENet", "RIAD"),
+        "local darkness + Otsu, chosen",
+    ]
+    photo, crack_mask = synthetic_road(300, [6, 0])
+    crack_mask = crack_mask[:256, :256]
+    for name, column in zip(names, found[1:], strict=True):
+        run = RunFolder.open(runs / name)
+        counted = detector(run, Cell(run.manifest["method"], seed=3), "cpu").find(photo, crack_mask)
+        marked = column.method(photo)
+        assert marked.any()
+        assert (marked == counted.crack_mask).all(), name
+    assert "trained on the photos of deepcrack with their crack masks, lite scale (run enet)" in found[1].note
+    assert "trained on undamaged crops of deepcrack" in found[2].note
+    chosen, _ = chosen_variant(RunFolder.open(runs / "local"))
+    assert f"{chosen.name}, the best of 6 variants on the photos of deepcrack" in found[3].note
+
+
+def test_a_detector_without_a_run_is_the_first_of_its_family():
+    found = paper_columns.columns(examples.open_run(), detectors="tf_frangi_otsu,tf_local_darkness_otsu")
+    assert [column.name for column in found] == ["UP-CrackNet", "Frangi + Otsu", "local darkness + Otsu"]
+    photo = synthetic_road(256, [7, 0])[0]
+    marked = segment(photo, Variant("frangi", 0.0, "otsu"))
+    assert marked.any()
+    assert (found[1].method(photo) == marked).all()
+    assert "frangi, sigma 0, otsu, the first of its family's 6 variants" in found[1].note
+    assert found[0].note.startswith("UP-CrackNet: the generator was trained on synthetic roads only")
+
+
+def test_columns_from_text_and_two_of_one_name(runs):
+    run, two = examples.open_run(), [str(runs / "enet")] * 2
+    as_text = paper_columns.columns(run, ", ".join(two), "")
+    assert [column.name for column in as_text] == ["UP-CrackNet", "ENet", "ENet 2"]
+    assert as_text[2].note.startswith("ENet 2: trained on")
+    assert [column.name for column in paper_columns.columns(run, two)] == [one.name for one in as_text]
+
+
+def test_columns_that_cannot_be_shown_are_refused(runs, tmp_path):
+    run, none = examples.open_run(), tmp_path / "none"
+    for others, detectors, said in (
+        ([str(none)], (), f"others: {none} is not a run folder"),
+        ((), "tf_frangi", "unknown detector 'tf_frangi'; choose from tf_global_darkness"),
+        (3, (), "others: must be names"),
+    ):
+        with pytest.raises(UserError, match=re.escape(said)):
+            paper_columns.columns(run, others, detectors)
+    with pytest.raises(UserError, match="is a run of enet, not of upcracknet: name it in others"):
+        paper_columns.columns(RunFolder.open(runs / "enet"))
+    leaking = tmp_path / "leaking"
+    shutil.copytree(runs / "enet", leaking)
+    manifest = json.loads((leaking / "manifest.json").read_text(encoding="utf-8"))
+    for change, said in (
+        ({"status": "running"}, "is not finished"),
+        ({"data": {"name": "crack500"}}, "was trained on photos that are shown here: crack500 and"),
+        ({"method": "segnet"}, "is a run of 'segnet'"),
+    ):
+        (leaking / "manifest.json").write_text(json.dumps(manifest | change), encoding="utf-8")
+        with pytest.raises(UserError, match=f"others: .*{said}"):
+            paper_columns.columns(run, str(leaking), photos="crack500_heldout")
+    (leaking / "manifest.json").write_text(json.dumps(manifest | {"max_steps": 1}), encoding="utf-8")
+    assert "its masks mean nothing" in paper_columns.columns(run, str(leaking))[1].note
 
 
 def test_photos_at_quantiles():

@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.textpath import TextPath
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import Confusion
@@ -22,6 +23,8 @@ from upcrack_lite.show.style import NAMES, PALETTE, WIDTH, styled
 
 NCOLS = 4  # pictures beside each other at most: more would be too small on a phone
 _GAP, _HEADING, _CAPTION, _KEY = 0.06, 0.26, 0.22, 0.34  # inches
+_LINE = 0.17  # inches: what another line of a heading or a caption takes
+_POINTS = 10  # of a caption
 _LETTER = 0.082  # inches: a letter's mean width in captions; bold headings take a tenth more
 
 
@@ -57,7 +60,8 @@ def painted(row: Row, method: str) -> np.ndarray:
 def grid(rows: Sequence[Row]) -> Figure:
     """Draw one row for each photo: photo, label, then each method in the order of the row's masks.
 
-    With more than two methods a row goes on below, four pictures beside each other.
+    With more than two methods a row goes on below. Its lines are then about equally long, four pictures at most, and
+    a caption that does not fit under its picture takes another line.
     Raises UserError for no rows, or rows whose methods differ.
     """
     if not rows:
@@ -66,23 +70,26 @@ def grid(rows: Sequence[Row]) -> Figure:
     if not methods or any(list(row.masks) != methods for row in rows):
         raise UserError("every row needs the masks of the same methods, in the same order")
     panels = 2 + len(methods)
-    ncols = min(NCOLS, panels)
-    lines = -(-panels // ncols)
+    lines = -(-panels // NCOLS)
+    ncols = -(-panels // lines)
     side = (WIDTH - _GAP * (ncols - 1)) / ncols
     letters = int(WIDTH / (1.1 * _LETTER))
     headings = [textwrap.fill(row.heading, letters) for row in rows]
-    tops = [_HEADING + 0.17 * heading.count("\n") for heading in headings]
-    height = sum(tops) + len(rows) * lines * (side + _CAPTION) + _KEY
+    tops = [_HEADING + _LINE * _breaks(heading) for heading in headings]
+    captions = [
+        [_fitting(row.name, side), "label", *(_caption(row, name, side) for name in methods)] for row in rows
+    ]
+    below = [_CAPTION + _LINE * max(map(_breaks, line)) for line in _in_lines(captions, ncols)]
+    height = sum(tops) + len(rows) * (lines * side + sum(below)) + _KEY
     fig = plt.figure(figsize=(WIDTH, height), layout="none")
     y = height
-    for row, heading, top in zip(rows, headings, tops, strict=True):
+    for row, heading, top, under in zip(rows, headings, tops, captions, strict=True):
         y -= top
         fig.text(0.005, (y + 0.05) / height, heading, va="bottom", fontsize=10.5, fontweight="bold")
-        pictures = [(_fitting(row.name, side), row.image), ("label", row.crack_mask)]
-        pictures += [(f"{name}: F1 {_f1(row, name)}", painted(row, name)) for name in methods]
-        for place, (caption, picture) in enumerate(pictures):
+        pictures = [row.image, row.crack_mask, *(painted(row, name) for name in methods)]
+        for place, (caption, picture) in enumerate(zip(under, pictures, strict=True)):
             line, column = divmod(place, ncols)
-            bottom = y - (line + 1) * side - line * _CAPTION
+            bottom = y - (line + 1) * side - sum(below[:line])
             left = column * (side + _GAP)
             axis = fig.add_axes((left / WIDTH, bottom / height, side / WIDTH, side / height))
             _picture(axis, picture)
@@ -92,9 +99,9 @@ def grid(rows: Sequence[Row]) -> Figure:
                 caption,
                 ha="center",
                 va="top",
-                fontsize=10,
+                fontsize=_POINTS,
             )
-        y -= lines * (side + _CAPTION)
+        y -= lines * side + sum(below)
     handles = [
         Patch(facecolor=PALETTE[key], edgecolor="#666666", label=label) for key, label in NAMES.items()
     ]
@@ -147,8 +154,24 @@ def _fitting(name: str, side: float) -> str:
     return name if len(name) <= room else f"{name[: room // 2 - 1]}…{name[-(room - room // 2) :]}"
 
 
-def _f1(row: Row, method: str) -> str:
-    return _percent(Confusion.of(row.masks[method], row.crack_mask).f1)
+def _caption(row: Row, method: str, side: float) -> str:
+    """A method's name and F1, in one line where that fits under a picture, else in several."""
+    f1 = f"F1 {_percent(Confusion.of(row.masks[method], row.crack_mask).f1)}"
+    caption = f"{method}: {f1}"
+    if TextPath((0, 0), caption, size=_POINTS).get_extents().width / 72 <= side:
+        return caption
+    whole = f1.replace(" ", "\N{NO-BREAK SPACE}")  # its parts stay together
+    return textwrap.fill(f"{method}: {whole}", int(side / _LETTER)).replace(whole, f1)
+
+
+def _in_lines(captions: list[list[str]], ncols: int) -> list[list[str]]:
+    """The captions of all rows, collected by the line of pictures that they stand under."""
+    starts = range(0, len(captions[0]), ncols)
+    return [[text for row in captions for text in row[start : start + ncols]] for start in starts]
+
+
+def _breaks(text: str) -> int:
+    return text.count("\n")
 
 
 def _percent(value: float) -> str:
