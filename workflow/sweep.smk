@@ -32,11 +32,16 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 FOLDERS = {name: getattr(PLAN, name) for name in ("data_root", "runs", "results", "state")}
+FILES = {  # "random" is no file
+    name: Path(value)
+    for name in ("vgg_weights", "encoder_file")
+    if (value := PLAN.options[name]) not in (None, "random")
+}
 SHARED = SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage
 if not SHARED:
-    if loose := [name for name, folder in FOLDERS.items() if not folder.is_absolute()]:
+    if loose := [name for name, place in (FOLDERS | FILES).items() if not place.is_absolute()]:
         raise WorkflowError(
-            f"{', '.join(loose)}: each job has a working folder of its own here, so name folders on the shared "
+            f"{', '.join(loose)}: each job has a working folder of its own here, so name what is on the shared "
             "volume, from the root on, such as runs=/shared/runs"
         )
     if "UPCRACK_COMMIT" not in os.environ:  # a pod has no git to ask which commit its code is of
@@ -102,6 +107,7 @@ def cell_words(wildcards, threads) -> str:
     key = cell.key()
     values = {"settings": key.pop("overrides")} | key | PLAN.options_of(cell)
     values |= {"data_root": str(DATA), "runs": str(RUNS), "results": str(RESULTS)}
+    values |= {name: str(file.absolute()) for name, file in FILES.items() if values[name] is not None}
     words = ["workflow/run_notebook.py", "notebooks/tables/one_cell.ipynb", str(STATE / f"{cell.slug()}.ipynb")]
     for name, value in values.items():
         words += ["-p", name, json.dumps("" if value is None else value)]

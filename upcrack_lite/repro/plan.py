@@ -59,6 +59,11 @@ def usable(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
     return {**options, **{name: value for name, value in unused.items() if name in options}}
 
 
+def starts_from_file(cell: Cell) -> bool:
+    """True if the cell's encoder starts from a file of weights."""
+    return dict(cell.overrides).get("encoder_weights") == "file"
+
+
 @dataclass(frozen=True)
 class Plan:
     """A sweep.
@@ -67,7 +72,8 @@ class Plan:
         cells: by their slug, in the order of the tables.
         left_out: what of the product is left out and why, one sentence each.
         data_root, runs, results, state: folders.
-        options: of `make_cell.run_cell`: device, precision, devices, vgg_weights, max_steps, allow_dirty.
+        options: of `make_cell.run_cell`: device, precision, devices, vgg_weights, encoder_file, max_steps,
+            allow_dirty.
     """
 
     cells: Mapping[str, Cell]
@@ -88,18 +94,23 @@ class Plan:
         options = self.options_of(cell)
         if self.is_trained(cell):
             options["devices"] = _manifest(self.runs / self.run(cell)).get("processes", 1)
-        names = ("precision", "max_steps", "vgg_weights", "devices")
+        names = ("precision", "max_steps", "vgg_weights", "devices", "encoder_file")
         return full_command(cell, **{name: options[name] for name in names})
 
     def options_of(self, cell: Cell) -> dict[str, Any]:
-        """The options for one cell."""
-        return usable(cell.method, self.options)
+        """The options for one cell. A file of encoder weights is for the cells that start from one."""
+        return usable(cell.method, self.options) | ({} if starts_from_file(cell) else {"encoder_file": None})
 
     def words(self, cell: Cell) -> list[str]:
         """The options as words of `upcrack cell`."""
         options = self.options_of(cell)
         words = ["--device", options["device"], "--precision", options["precision"]]
-        for name, usual in (("vgg_weights", None), ("max_steps", None), ("devices", 1)):
+        for name, usual in (
+            ("vgg_weights", None),
+            ("encoder_file", None),
+            ("max_steps", None),
+            ("devices", 1),
+        ):
             if options[name] != usual:
                 words += [f"--{name.replace('_', '-')}", str(options[name])]
         return words + ["--allow-dirty"] * options["allow_dirty"]

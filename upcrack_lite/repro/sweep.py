@@ -1,6 +1,7 @@
 """A sweep: tables x recipes x training sets x test sets x seeds, each row of a table in turn.
 
-Its settings are plain text, as a command line gives them. PyTorch is not imported, so planning is quick.
+What it is told is plain text, as a command line gives it. PyTorch is not imported, so planning is quick; only preset
+values for compared methods need it.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from typing import Any
 from upcrack_lite.errors import UserError
 from upcrack_lite.methods.kinds import CRACKNET
 from upcrack_lite.presets import PRECISIONS, RECIPES
-from upcrack_lite.repro import cells, published
+from upcrack_lite.repro import cells, published, row_settings
 from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.plan import Plan
+from upcrack_lite.repro.plan import Plan, starts_from_file
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -34,17 +35,24 @@ DEFAULTS: Mapping[str, Any] = {
     "precision": "32-true",
     "devices": "1",
     "vgg_weights": "",
+    "encoder_file": "",
+    "settings": "",
     "max_steps": "",
     "allow_dirty": "",
 }
-"""What a sweep is told, with its defaults. The first seven (without scale) may be lists: `0,1,2`."""
+"""What a sweep is told, with its defaults. The first seven (without scale) may be lists: `0,1,2`.
+
+settings: preset values set otherwise, `a=1 b=2` or a list of such words; each reaches the rows that have it.
+encoder_file: encoder weights for the rows whose `encoder_weights` is set to file.
+"""
 
 
 def plan(config: Mapping[str, Any]) -> Plan:
     """Make the plan of a sweep from its settings; what is missing or empty has the value in `DEFAULTS`.
 
-    Raises UserError for an unknown setting, table, row, recipe, scale, set, device or precision (it lists the
-    valid ones), a number that is none, or a plan without any cell.
+    Raises UserError for an unknown setting, table, row, recipe, scale, set, device or precision, or a preset value
+    that no row has (it lists the valid ones); a value that does not fit its row; a number that is none; a file that
+    is missing, or that no row has a use for; or a plan without any cell.
     """
     if unknown := sorted(set(config) - set(DEFAULTS)):
         raise UserError(f"unknown setting {', '.join(unknown)}; choose from {', '.join(DEFAULTS)}")
@@ -53,12 +61,21 @@ def plan(config: Mapping[str, Any]) -> Plan:
     for name, known in (("device", DEVICES), ("precision", PRECISIONS)):
         if values[name] not in known:
             raise UserError(f"unknown {name} {values[name]!r}; choose one of {', '.join(known)}")
-    vgg = values["vgg_weights"]
+    vgg, encoder = values["vgg_weights"], values["encoder_file"]
     if vgg not in ("", "random") and not Path(vgg).is_file():
         raise UserError(f"vgg_weights: there is no file {vgg}; name one, or random")
-    chosen, left_out = _product({name: _list(values[name]) for name in _LISTS}, values["scale"])
+    if encoder and not Path(encoder).is_file():
+        raise UserError(f"encoder_file: there is no file {encoder}")
+    settings = row_settings.parse(config.get("settings"))
+    chosen, left_out = _product({name: _list(values[name]) for name in _LISTS}, values["scale"], settings)
     if not chosen:
         raise UserError(f"nothing is left to do: {'; '.join(left_out)}")
+    if bool(encoder) != any(starts_from_file(cell) for cell in chosen.values()):
+        raise UserError(
+            "encoder_file: no row of this sweep starts from a file; add encoder_weights=file to the settings"
+            if encoder
+            else "settings: encoder_weights is file, so name the file as encoder_file"
+        )
     return Plan(
         chosen,
         tuple(left_out),
@@ -68,6 +85,7 @@ def plan(config: Mapping[str, Any]) -> Plan:
             "precision": values["precision"],
             "devices": _whole("devices", values["devices"], 1),
             "vgg_weights": vgg or None,
+            "encoder_file": encoder or None,
             "max_steps": _whole("max_steps", values["max_steps"], 1) if values["max_steps"] else None,
             "allow_dirty": _flag("allow_dirty", values["allow_dirty"]),
         },
@@ -77,13 +95,19 @@ def plan(config: Mapping[str, Any]) -> Plan:
 _LISTS = ("tables", "rows", "recipe", "train_set", "test_set", "seeds")
 
 
-def _product(lists: Mapping[str, Sequence[str]], scale: str) -> tuple[dict[str, Cell], list[str]]:
+def _product(
+    lists: Mapping[str, Sequence[str]], scale: str, settings: Mapping[str, Any]
+) -> tuple[dict[str, Cell], list[str]]:
     seeds = [_whole("seed", seed, 0) for seed in lists["seeds"]]
     rows = _rows(lists["tables"], lists["rows"])
     for name in (*lists["train_set"], ""):  # wrong names are refused before the first pair
         Cell(train_set=name or "synthetic", test_set="synthetic")
     for name in (*lists["test_set"], ""):
         Cell(train_set="synthetic", test_set=name or "synthetic")
+    made = [cells.row_overrides(table, row) for table in rows for row in _named(table, rows[table])]
+    if settings:
+        row_settings.check_used(made, settings)
+        row_settings.check_width([method for method, _ in made], settings)
     chosen: dict[str, Cell] = {}
     left_out: list[str] = []
     for table, of_table in rows.items():
@@ -101,11 +125,23 @@ def _product(lists: Mapping[str, Sequence[str]], scale: str) -> tuple[dict[str, 
                 for recipe in lists["recipe"]:
                     having, without = _having(recipe, table, of_table)
                     left_out += without
-                    for cell in (
-                        cells.cells(table, recipe, scale, seeds, train, test, having) if having else ()
-                    ):
-                        chosen.setdefault(cell.slug(), cell)
+                    for row in having:
+                        for cell in _cells(table, row, recipe, scale, seeds, train, test, settings):
+                            chosen.setdefault(cell.slug(), cell)
     return chosen, list(dict.fromkeys(left_out))
+
+
+def _cells(
+    table: int, row: str, recipe: str, scale: str, seeds: Sequence[int], train: str, test: str, settings: Any
+) -> list[Cell]:
+    """The cells of one row, with those of the settings that it has a use for."""
+    values = row_settings.of_row(*cells.row_overrides(table, row), settings) if settings else None
+    try:
+        return cells.cells(table, recipe, scale, seeds, train, test, [row], values)
+    except UserError as error:
+        if not values:
+            raise
+        raise UserError(f"settings, for {row}: {error}") from None
 
 
 def _rows(tables: Sequence[str], rows: Sequence[str]) -> dict[int, list[str] | None]:
@@ -127,9 +163,13 @@ def _rows(tables: Sequence[str], rows: Sequence[str]) -> dict[int, list[str] | N
     return found
 
 
+def _named(table: int, rows: Sequence[str] | None) -> list[str]:
+    return list(cells.row_names(table) if rows is None else rows)
+
+
 def _having(recipe: str, table: int, rows: Sequence[str] | None) -> tuple[list[str], list[str]]:
     """The rows that have a recipe, and a sentence about the others, if any."""
-    named = list(rows or cells.row_names(table))
+    named = _named(table, rows)
     if recipe not in RECIPES or recipe == "paper" or table in cells.BY_CHOICE:
         return named, []
     others = [row for row in named if row != CRACKNET]
