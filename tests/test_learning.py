@@ -99,9 +99,16 @@ def test_a_method_trains_and_comes_back_from_its_folder(name, tmp_path, monkeypa
     assert (smoothed.shape, cuts.shape) == ((1, 1, SIDE, SIDE), (1,))
 
 
+# Biases that the batch norm behind them takes out again: there, each channel has one value a photo.
+WITHOUT_EFFECT = {
+    "bisenetv2": {"context.norm.bias"},
+    "ddrnet": {"low.2.main.4.1.bias", "low.2.shortcut.1.bias"},
+}
+
+
 @pytest.mark.parametrize("name", METHODS)
-def test_one_step_moves_every_weight_that_learns(name):
-    """All but those of a bias that batch norm takes out again."""
+def test_training_reaches_and_moves_every_parameter(name):
+    """In two steps: the blocks of a ResNet begin with a norm of weight 0, which nothing in them passes at first."""
     import lightning
 
     fabric = lightning.Fabric(accelerator="cpu", devices=1)
@@ -109,15 +116,15 @@ def test_one_step_moves_every_weight_that_learns(name):
     given = (images, masks if name in SUPERVISED else None)
     split = (np.arange(2), np.arange(0))
     course = learning._course(METHODS[name], tiny(name, lr=0.01), fabric, given, split, 0, None)
-    before = {key: value.clone() for key, value in course.network.state_dict().items()}
+    parameters = dict(course.network.named_parameters())
+    before = {key: value.detach().clone() for key, value in parameters.items()}
     course.set_epoch(0)
-    for batch in course.batches():
-        course.step(batch)
-    after = course.network.state_dict()
-    still = [
-        k for k, v in course.network.named_parameters() if v.ndim > 1 and torch.equal(before[k], after[k])
-    ]
-    assert len(still) <= 0.02 * len(before), still
+    for _ in range(2):
+        for batch in course.batches():
+            course.step(batch)
+    unreached = {key for key, value in parameters.items() if value.grad is None or not value.grad.any()}
+    still = {key for key, value in parameters.items() if torch.equal(before[key], value)}
+    assert unreached | still <= WITHOUT_EFFECT.get(name, set())
 
 
 # --- A run and its folder ------------------------------------------------------------------------------------

@@ -5,17 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from method_learning import learning
 from safetensors.torch import load_file, save_file
 
 from upcrack_lite.methods.base import Restorer
-from upcrack_lite.methods.choices import SUPERVISED, UNSUPERVISED
-from upcrack_lite.methods.registry import method
+from upcrack_lite.methods.registry import METHODS, method
 from upcrack_lite.roads.synthetic import synthetic_road
 from upcrack_lite.tensors import to_tensor
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(4 * 3600)]
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-SIZE, STEPS, RATE = 256, 200, 1e-3
+SIZE, STEPS = 256, 200
+SUPERVISED = [name for name, found in METHODS.items() if found.strategy != "unsupervised"]
+UNSUPERVISED = [name for name in METHODS if name not in SUPERVISED]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def f1(network: torch.nn.Module, image: torch.Tensor, crack_mask: torch.Tensor) 
 def test_four_photos_are_learned_by_heart_at_full_size(name, four, tmp_path):
     torch.manual_seed(0)
     network = method(name).build(1.0).to(DEVICE).train()
-    optimizer = torch.optim.Adam(network.parameters(), 1e-4 if name == "deepcrack18" else RATE)
+    optimizer = torch.optim.Adam(network.parameters(), learning(name).full_rate)
     seen, best = [], 0.0
     for step in range(1, STEPS + 1):
         loss = network.loss(network(four[0]), four[1])

@@ -34,7 +34,8 @@ def close_figures():
 
 
 def test_every_row_of_table_iii_has_a_line():
-    assert list(method_costs.lines()) == [row.key for row in published.rows(3)]
+    printed = [row.key for row in published.rows(3)]
+    assert [name for name in method_costs.lines() if name in printed] == printed
 
 
 def test_restorers_pay_for_twelve_passes_and_others_for_one():

@@ -28,11 +28,48 @@ LEARNS = {
 }
 """A training strategy of the paper's tables in words: what a method of it learns from."""
 
+SOURCE_PASS: Mapping[str, float] = MappingProxyType(
+    {
+        "deeplabv3plus": 20.75,
+        "enet": 0.48,
+        "pspnet": 46.2,
+        "upernet": 1029 / 16,  # its article: 1029 at 512 × 2048, sixteen times the pixels
+        "segresnet": 11.8,
+        "bisenetv2": 4.34,
+        "ddrnet": 36.3 / 32,  # its article: 36.3 at 1024 × 2048, thirty-two times the pixels
+        "lawin": 9.9,
+        "deepcrack19": 20.1,
+        "deepcrack18": 136.8,
+        "scadn": 60.9,
+        "riad": 54.6,
+    }
+)
+"""Billions of multiply-adds of one pass over 256 × 256 px, printed in a method's source or counted in its program.
+
+U-Net's article prints none.
+"""
+
+DIFFERENCES: Mapping[str, str] = MappingProxyType(
+    {
+        "deeplabv3plus": "the source's decoder has two full convolutions, where the library's are separable",
+        "enet": "with 19 classes this network too has 0.37 million parameters, and with the two classes of the "
+        "program that was counted 0.475 billion multiply-adds, rounded there",
+        "pspnet": "the source's second output has 512 inner channels, here 256, and its encoder begins with three "
+        "convolutions of 3 × 3, here one of 7 × 7",
+        "upernet": "the source counts a second output that only training uses, and 150 classes",
+        "unet": "the published network enlarges a map by a transposed convolution; the library repeats its pixels, "
+        "so the next convolution has more channels to read",
+        "bisenetv2": "the source's multiply-adds are those of 19 classes, whose logits its head computes 64 to a "
+        "pixel of its map",
+    }
+)
+"""Why a count here is more than 1 % from its source's."""
+
 
 @dataclass(frozen=True)
 class Line:
     """A method in the table: title; what it learns from; its cost as counted here; millions of parameters in its
-    source, or None; passes that one photo needs.
+    source, or None; passes that one photo needs; billions of multiply-adds of a pass in its source, or None.
     """
 
     title: str
@@ -41,6 +78,7 @@ class Line:
     one_pass: int
     counted: float | None
     passes: int = 1
+    source_pass: float | None = None
 
     @property
     def one_photo(self) -> int:
@@ -61,6 +99,7 @@ def lines() -> Mapping[str, Line]:
             counted.multiply_adds,
             one.parameters,
             PASSES.get(name, 1),
+            SOURCE_PASS.get(name),
         )
     with torch.device("meta"):
         own = count(Generator())
@@ -77,6 +116,7 @@ def table() -> Any:
             "ours": millions(one.parameters),
             "source": "–" if one.counted is None else f"{one.counted:.2f}",
             "pass": billions(one.one_pass),
+            "pass_source": "–" if one.source_pass is None else billions(one.source_pass * 1e9),
             "passes": str(one.passes),
             "photo": billions(one.one_photo),
         }
@@ -87,16 +127,19 @@ def table() -> Any:
         "ours": "here",
         "source": "in its source",
         "pass": "a pass",
+        "pass_source": "in its source",
         "passes": "passes",
         "photo": "a photo",
     }
     spanners = {
         "parameters, millions": ["ours", "source"],
-        "multiply-adds, billions": ["pass", "passes", "photo"],
+        "multiply-adds, billions": ["pass", "pass_source", "passes", "photo"],
     }
+    differences = [f"{METHODS[name].title}: {why}." for name, why in DIFFERENCES.items()]
     note = (
         f"Counted at full width for a photo of {TABLE_SIZE} × {TABLE_SIZE} px. Parameters include heads that only "
-        "training uses, and SCADN's discriminator; multiply-adds do not."
+        "training uses, and SCADN's discriminator; multiply-adds do not. A dash: the source has no such number. "
+        "Where a count is more than 1 % from its source's, the networks differ. " + " ".join(differences)
     )
     return great("The compared methods", rows)(labels, spanners, note, "methods", text=("learns",))
 
@@ -118,6 +161,13 @@ _PLACES = {
     "riad": (-9, 0, "right"),
     OWN: (8, -4, "left"),
 }
+
+
+def _place(name: str) -> tuple[int, int, str]:
+    """Where a method's name stands; to the right of its point, unless it would cover another."""
+    return _PLACES.get(name, (8, 0, "left"))
+
+
 _LOOKS = {  # of a strategy: legend, color, marker
     "general_supervised": ("learns from crack masks", LINES[0], MARKERS[0]),
     "crack_supervised": ("the same, made for cracks", LINES[2], MARKERS[1]),
@@ -142,7 +192,7 @@ def cost_figure(given: Mapping[str, Line] | None = None) -> Figure:
             arrow = {"arrowstyle": "->", "color": color, "linewidth": 1.2, "shrinkA": 4, "shrinkB": 6}
             axes.annotate("", (x, y), (x, one.one_pass / 1e9), arrowprops=arrow)
             middle = (one.one_pass * one.one_photo) ** 0.5 / 1e9
-            side = 1 if _PLACES[name][2] == "left" else -1
+            side = 1 if _place(name)[2] == "left" else -1
             axes.annotate(
                 f"× {one.passes}",
                 (x, middle),
@@ -155,7 +205,7 @@ def cost_figure(given: Mapping[str, Line] | None = None) -> Figure:
             )
         own = name == OWN
         axes.plot(x, y, markersize=13 if own else 8, **(look | ({"marker": "*"} if own else {})))
-        right, up, side = _PLACES[name]
+        right, up, side = _place(name)
         axes.annotate(
             one.title,
             (x, y),

@@ -1,0 +1,122 @@
+"""What a compared method costs: counts by hand, the counts of the sources, and what the chapter's table says."""
+
+from __future__ import annotations
+
+import math
+from types import MappingProxyType
+
+import pytest
+import torch
+from method_sources import DIFFERENCES, NONE
+from torch import nn
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.methods import bisenetv2, lawin, scadn
+from upcrack_lite.methods.cost import cost, count
+from upcrack_lite.methods.registry import METHODS
+from upcrack_lite.repro import published
+from upcrack_lite.show import method_costs
+from upcrack_lite.show.method_costs import SOURCE_PASS
+
+# Multiply-adds over 256 × 256 px where the source's network is another, or has no count: a change must be noticed.
+PINNED = {
+    "deeplabv3plus": 15_747_065_856,
+    "enet": 472_694_784,
+    "pspnet": 44_301_811_712,
+    "upernet": 63_727_206_400,
+    "unet": 55_683_579_904,
+    "bisenetv2": 3_122_614_272,
+}
+
+
+def on_meta(build, *args, **more) -> nn.Module:
+    with torch.device("meta"):
+        return build(*args, **more)
+
+
+@pytest.mark.parametrize("name", SOURCE_PASS)
+def test_the_multiply_adds_are_those_of_the_source(name):
+    difference = DIFFERENCES.get(name, NONE)
+    billions = (cost(name).multiply_adds + difference.more[1]) / 1e9
+    assert billions == pytest.approx(SOURCE_PASS[name], rel=difference.multiply_adds)
+
+
+@pytest.mark.parametrize("name", PINNED)
+def test_the_multiply_adds_of_a_changed_network_stay(name):
+    assert cost(name).multiply_adds == PINNED[name]
+
+
+def test_every_printed_method_has_a_count_to_be_held_to():
+    printed = {row.key for row in published.rows("III")} - {method_costs.OWN}
+    assert printed == set(SOURCE_PASS) | set(PINNED)
+    assert set(DIFFERENCES) == set(PINNED)
+
+
+def test_sizes_that_sources_state_for_other_choices():
+    def millions(network: nn.Module) -> float:
+        return sum(p.numel() for p in network.parameters()) / 1e6
+
+    two = on_meta(bisenetv2.BiSeNetV2, classes=19)
+    assert millions(two) == pytest.approx(27.7, rel=0.002)
+    assert count(two).multiply_adds / 1e9 == pytest.approx(SOURCE_PASS["bisenetv2"], rel=0.003)
+    assert millions(on_meta(lawin.Lawin, 0.5)) == pytest.approx(4.93, rel=0.002)  # with the encoder MiT-B0
+    both = on_meta(scadn.Scadn)
+    assert millions(both.generator) == pytest.approx(42.08, rel=0.001)
+    assert millions(both.discriminator) == pytest.approx(2.76, rel=0.002)
+    # DDRNet's article counts at 1024 × 2048.
+    assert 2 * cost("ddrnet", size=1024).multiply_adds / 1e9 == pytest.approx(36.3, rel=0.002)
+
+
+def test_multiply_adds_agree_with_a_count_by_hand():
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2, padding=1),  # 16 × 16 pixels, 8 channels, 3 · 9 products each
+        nn.BatchNorm2d(8),
+        nn.Conv2d(8, 8, 5, padding=2, groups=4),  # 16 × 16 pixels, 8 channels, 2 · 25 products each
+        nn.ConvTranspose2d(
+            8, 4, 2, stride=2
+        ),  # each of 16 × 16 pixels of 8 channels goes to 2 × 2 pixels of 4
+        nn.Flatten(),
+        nn.Linear(4 * 32 * 32, 5),
+    )
+    by_hand = 256 * 8 * 27 + 256 * 8 * 50 + 256 * 8 * 16 + 4 * 32 * 32 * 5
+    found = count(network, 32)
+    assert found.multiply_adds == by_hand
+    assert found.parameters == (8 * 27 + 8) + 16 + (8 * 50 + 8) + (8 * 16 + 4) + (4 * 32 * 32 * 5 + 5)
+    assert network.training  # as it was found
+
+
+def test_four_times_the_pixels_cost_four_times_as_much():
+    assert cost("unet", 0.25, 128).multiply_adds * 4 == cost("unet", 0.25, 256).multiply_adds
+
+
+@pytest.mark.parametrize("width", [0, -1, 1.5, math.nan])
+def test_a_cost_needs_a_width(width):
+    with pytest.raises(UserError, match="width must be above 0 and at most 1"):
+        cost("unet", width)
+
+
+# --- The table ---
+
+
+def test_the_table_says_why_wherever_a_count_is_not_the_sources():
+    found = method_costs.lines()
+    apart = {
+        name
+        for name, one in METHODS.items()
+        if abs(found[name].parameters / 1e6 / one.parameters - 1) > 0.01
+        or (name in SOURCE_PASS and abs(found[name].one_pass / 1e9 / SOURCE_PASS[name] - 1) > 0.01)
+    }
+    assert set(method_costs.DIFFERENCES) == apart
+    text = method_costs.table().data
+    for name, why in method_costs.DIFFERENCES.items():
+        assert f"{METHODS[name].title}: {why}." in text
+
+
+def test_the_table_shows_the_sources_multiply_adds_or_a_dash(monkeypatch):
+    one = method_costs.lines()["ddrnet"]
+    assert one.source_pass == pytest.approx(1.134, abs=0.001)
+    for given, shown in ((one.source_pass, "1.13"), (None, "–")):
+        changed = method_costs.Line("one", one.strategy, 1, 2, 3.0, 1, given)
+        monkeypatch.setattr(method_costs, "lines", lambda changed=changed: MappingProxyType({"x": changed}))
+        cells = [line for line in method_costs.table().data.splitlines() if "methods-pass_source" in line]
+        assert f">{shown}</td>" in cells[-1], cells

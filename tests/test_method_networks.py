@@ -1,0 +1,187 @@
+"""What is special to one of the compared networks that learn from crack masks: its parts, windows and weights."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from method_images import images
+from torch.nn import functional
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.methods import base, bisenetv2, deepcrack18, deepcrack19, lawin
+from upcrack_lite.methods.deeplabv3plus import DeepLabV3Plus
+from upcrack_lite.methods.enet import ENet
+from upcrack_lite.methods.pspnet import PSPNet
+from upcrack_lite.methods.registry import METHODS
+from upcrack_lite.methods.unet import UNet
+from upcrack_lite.methods.upernet import UPerNet
+from upcrack_lite.roads.synthetic import synthetic_road
+
+SMALL = 0.125  # width of the networks here
+POOLED = ("deeplabv3plus", "pspnet", "upernet")  # batch norm after a mean over the whole map
+OUTPUTS = {"pspnet": 2, "bisenetv2": 5, "ddrnet": 2, "deepcrack19": 6, "deepcrack18": 6}  # while training
+SINGLE = ("deeplabv3plus", "enet", "upernet", "segresnet", "unet", "lawin")
+
+
+def small(name: str) -> base.Supervised:
+    """A narrow network with seeded weights."""
+    torch.manual_seed(0)
+    return METHODS[name].build(SMALL)
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    """Values in [-1, 1]."""
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+@pytest.mark.parametrize(("name", "count"), [*OUTPUTS.items(), *((name, 1) for name in SINGLE)])
+def test_the_outputs_of_training(name, count):
+    network = small(name)
+    with torch.no_grad():
+        assert len(network(images(2))) == count
+        after = len(network.eval().outputs(images(2)))
+    # No work that nobody reads. Both DeepCracks join their outputs into the first.
+    assert after == (count if name.startswith("deepcrack") else 1)
+
+
+@pytest.mark.parametrize("name", POOLED)
+def test_one_photo_cannot_be_learned_from_alone(name):
+    network = small(name)
+    with pytest.raises(UserError, match="at least 2 images a training step, got 1"):
+        network(images(1, 64, 64))
+    assert network.eval()(images(1, 64, 64)).shape == (1, 1, 64, 64)
+
+
+def test_encoders_see_the_photo_at_the_sizes_they_should():
+    with torch.device("meta"):
+        image = torch.zeros(1, 3, 128, 128)
+        psp, deeplab, uper = (
+            kind(1.0).eval().net.encoder(image) for kind in (PSPNet, DeepLabV3Plus, UPerNet)
+        )
+    assert psp[-1].shape == (1, 2048, 16, 16)
+    assert psp[-2].shape == (1, 1024, 16, 16)
+    assert deeplab[-1].shape == (1, 2048, 8, 8)
+    assert [one.shape[-1] for one in uper[2:]] == [32, 16, 8, 4]
+
+
+def test_unet_joins_every_level_with_the_map_of_its_size():
+    network = UNet(SMALL)
+    entering = [level.conv1[0].in_channels for level in network.decoder.blocks]
+    assert entering == [128 + 64, 64 + 32, 32 + 16, 16 + 8]  # from below, and across
+
+
+def test_pspnets_second_output_counts_less():
+    network, mask = small("pspnet"), torch.zeros(2, 1, 8, 8)
+    main, side = torch.full((2, 1, 8, 8), 1.0), torch.full((2, 1, 8, 8), 3.0)
+    expected = functional.softplus(torch.tensor(1.0)) + 0.4 * functional.softplus(torch.tensor(3.0))
+    assert network.loss([main, side], mask).item() == pytest.approx(expected.item())
+
+
+def test_enet_puts_values_back_where_they_were_found():
+    network = ENet().eval()
+    x = torch.rand(1, 16, 8, 8)
+    _, winners = network.down1.shrink(x)
+    assert winners.shape == (1, 16, 4, 4)
+    back = functional.max_unpool2d(functional.max_pool2d(x, 2), winners, 2)
+    kept = back > 0
+    assert kept.sum() == 16 * 4 * 4  # no two windows name one pixel
+    assert torch.equal(back[kept], x[kept])
+    with torch.no_grad():
+        for last in network.up5.branch[2][1].parameters():
+            last.zero_()  # the branch adds nothing: only what is put back is left
+        elsewhere = network.up5(torch.randn(1, 64, 4, 4), winners)[~kept]
+    assert not elsewhere.any()
+
+
+def test_bisenetv2_counts_each_guiding_head_as_much_as_the_first():
+    network = bisenetv2.BiSeNetV2(0.125)
+    outputs, crack_mask = list(noise(5, 2, 1, 8, 8)), (noise(2, 1, 8, 8) > 0).float()
+    apart = [functional.binary_cross_entropy_with_logits(one, crack_mask) for one in outputs]
+    torch.testing.assert_close(network.loss(outputs, crack_mask), sum(apart))
+
+
+def test_an_eighth_of_the_size_is_too_coarse_for_thin_cracks():
+    """Why methods learn close-ups in tests: of thin cracks, no 8 x 8 logits enlarged to 64 x 64 can show more."""
+    crack_mask = torch.from_numpy(synthetic_road(64, 0, crack_share=0.1, confounders=0.0)[1])[
+        None, None
+    ].float()
+    coarse = torch.zeros(1, 1, 8, 8, requires_grad=True)
+    optimizer = torch.optim.Adam([coarse], 0.3)
+    for _ in range(150):
+        logits = base.up_to(coarse, crack_mask)
+        loss = functional.binary_cross_entropy_with_logits(logits, crack_mask)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    found = logits > 0
+    hits = float((found & (crack_mask > 0)).sum())
+    assert 2 * hits / float(found.sum() + crack_mask.sum()) < 0.7
+
+
+@pytest.mark.parametrize("ratio", lawin.RATIOS)
+def test_lawin_answers_as_one_window_after_another_would(ratio):
+    """The module pools the map once and cuts afterwards; here each context is cut first, then pooled and asked."""
+    size, n, channels = lawin.WINDOW, 2, 128
+    torch.manual_seed(0)
+    one = lawin.WindowAttention(channels, ratio).eval()
+    torch.nn.init.normal_(one.mixing, std=0.1)
+    torch.nn.init.normal_(one.mixing_bias, std=0.1)
+    x = noise(1, channels, size * n, size * n)
+    around = functional.pad(x, (size * (ratio - 1) // 2,) * 4)
+    wanted = torch.empty_like(x)
+    with torch.no_grad():
+        for i in range(n):
+            for j in range(n):
+                context = around[..., i * size :, j * size :][..., : ratio * size, : ratio * size]
+                pooled = (functional.max_pool2d(context, ratio) + functional.avg_pool2d(context, ratio)) / 2
+                context = one.norm(pooled).reshape(channels, -1)  # (C, 64)
+                parts = [
+                    part + part @ matrix.T + bias[:, 0]
+                    for part, matrix, bias in zip(
+                        context.chunk(one.heads), one.mixing, one.mixing_bias, strict=True
+                    )
+                ]
+                key, value = one.answer(torch.cat(parts).reshape(1, channels, size, size))[0].chunk(2)
+                window = x[..., i * size : (i + 1) * size, j * size : (j + 1) * size]
+                found = []
+                for q, k, v in zip(
+                    *(part.flatten(1).chunk(one.heads) for part in (one.ask(window)[0], key, value)),
+                    strict=True,
+                ):
+                    share = (q.T @ k / len(q) ** 0.5).softmax(
+                        dim=1
+                    )  # (64, 64): of each position for each pixel
+                    found.append(v @ share.T)
+                answer = window + one.leave(torch.cat(found).reshape(1, -1, size, size))
+                wanted[..., i * size : (i + 1) * size, j * size : (j + 1) * size] = answer
+        torch.testing.assert_close(one(x), wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_lawin_windows_look_no_farther_than_their_context():
+    one = lawin.WindowAttention(128, 2).eval()
+    torch.manual_seed(0)
+    torch.nn.init.normal_(one.mixing, std=0.1)
+    x = noise(1, 128, 32, 32)
+    far, near = x.clone(), x.clone()
+    far[..., 28:, 28:] += 1  # the first window of 8 x 8 sees 12 rows and columns at this ratio
+    near[..., 10:12, 10:12] += 1
+    with torch.no_grad():
+        first, second, third = (one(y)[..., :8, :8] for y in (x, far, near))
+    torch.testing.assert_close(second, first)
+    assert not torch.allclose(third, first)
+
+
+def test_deepcrack19_weighs_as_two_classes_under_softmax_do():
+    network = deepcrack19.DeepCrack19(0.125)
+    two = noise(6, 2, 2, 8, 8) * 3  # road and crack logits
+    crack_mask = (noise(2, 1, 8, 8, seed=1) > 0.5).float()
+    terms = [functional.cross_entropy(one, crack_mask[:, 0].long(), torch.tensor([0.03, 1.0])) for one in two]
+    wanted = sum(a * term for a, term in zip((1, 0.5, 0.75, 1, 0.75, 0.5), terms, strict=True))
+    one_logit = [one[:, 1:] - one[:, :1] for one in two]
+    torch.testing.assert_close(network.loss(one_logit, crack_mask), wanted)
+
+
+def test_unpooling_puts_values_where_the_library_puts_them():
+    x = noise(2, 3, 8, 12)
+    small, where = functional.max_pool2d(x, 2, return_indices=True)
+    assert torch.equal(deepcrack18.unpool(small, where), functional.max_unpool2d(small, where, 2))
