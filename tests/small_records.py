@@ -11,6 +11,7 @@ from upcrack_lite.methods.kinds import FAMILIES, learns_from_masks
 from upcrack_lite.metrics import cldice, histograms, per_image, tolerance_counts
 from upcrack_lite.repro import records
 from upcrack_lite.repro.cells import Cell
+from upcrack_lite.roads import manifest as manifests
 
 SIZE = 16
 _CLEAN = {"kit": "0.1.0", "commit": {"id": "0" * 40, "dirty": False}, "threads": 1}
@@ -114,6 +115,37 @@ def small_values(
         values["train"]["chosen"] = {"name": variants[0], "variants": len(variants), "training_f1": 50.5}
         values["family"] = _family(variants, rows)
     return values, arrays
+
+
+def official_values(cell: Cell, seed: int = 0) -> dict[str, Any]:
+    """The plain values of a record as if from DeepCrack's 237 test photos at 256 × 256: their names and crack shares.
+
+    What was found in them is made up, by the seed.
+    """
+    rng, size = np.random.default_rng(seed), 256
+    values, _ = small_values(cell)
+    entries = manifests.read(manifests.packaged("deepcrack"))
+    rows = []
+    for entry in entries:
+        if not entry.path.startswith("test_lab/"):
+            continue
+        crack = round(entry.crack_share / 100 * size**2)
+        tp, fp = int(crack * rng.uniform(0.5, 0.9)), int(size**2 * rng.uniform(0.005, 0.03))
+        counts = {"tp": tp, "fp": fp, "fn": crack - tp, "tn": size**2 - crack - fp}
+        near = {"threshold": 0.5, "tolerance": [tp, tp + fp, tp, crack], "cldice": 60.0}
+        rows.append({"name": entry.path.removeprefix("test_lab/").removesuffix(".png")} | counts | near)
+    digest, crack = manifests.digest(entries), sum(row["tp"] + row["fn"] for row in rows)
+    values["images"] = rows
+    values["protocol"]["size"] = size
+    values["train"]["set_manifest_sha256"] = digest
+    values["test"] |= {
+        "digest": digest,
+        "images": len(rows),
+        "crack_share": 100 * crack / (len(rows) * size**2),
+    }
+    if cell.method in FAMILIES:
+        values["family"] = _family([one["name"] for one in values["family"]], rows)
+    return values
 
 
 def _family(names: list[str], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

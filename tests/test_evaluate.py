@@ -21,13 +21,15 @@ from upcrack_lite.repro import cell_data, failures, records, runs
 from upcrack_lite.repro.cells import Cell
 from upcrack_lite.repro.code_digest import CODE, code_digest, code_of
 from upcrack_lite.repro.evaluate import evaluate
+from upcrack_lite.repro.live import tiny_values
 from upcrack_lite.repro.make_cell import run_cell, train_cell
 from upcrack_lite.repro.plan import Plan
 from upcrack_lite.repro.runs import RunFolder
-from upcrack_lite.repro.training_data import training_crops
+from upcrack_lite.repro.training_data import source_manifest, training_crops
 from upcrack_lite.roads import manifest as manifests
 from upcrack_lite.roads.crop_folder import write_crops
 from upcrack_lite.roads.crops import Crops
+from upcrack_lite.roads.manifest import digest_in
 from upcrack_lite.roads.survey import survey
 from upcrack_lite.roads.synthetic import synthetic_road, synthetic_set
 from upcrack_lite.scoring import score_folder
@@ -61,8 +63,13 @@ def made(tmp_path_factory) -> Path:
     roads = synthetic_set(12, 64, crack_free=1.0)
     rows = [{"name": name, "x": 0, "y": 0, "window": 64} for name in roads.names]
     crops = Crops(roads.images, rows, roads.names)
-    write_crops(crops, root / "deepcrack_undamaged", {"set": "deepcrack", "split": "train"})
+    write_crops(crops, root / "deepcrack_undamaged", cut_from(root))
     return root
+
+
+def cut_from(root: Path) -> dict:
+    """What is said of crops when they are cut."""
+    return {"set": "deepcrack", "split": "train", "fetched_manifest_sha256": digest_in(root / "deepcrack")}
 
 
 @pytest.fixture
@@ -286,7 +293,9 @@ def test_a_cell_is_trained_tested_and_recorded_once(data, clean, monkeypatch):
     assert path == data.parent / "results" / f"{tiny().slug()}.json"
     assert record.cell == tiny()
     assert (record.train.crops, record.train.epochs) == (12, 2)
-    assert record.train.crops_json["facts"] == {"set": "deepcrack", "split": "train"}
+    assert record.train.crops_json["facts"] == cut_from(data)
+    assert record.train.set_manifest_sha256 == digest_in(data / "deepcrack")
+    assert record.environment.starts is None
     assert record.environment.training["commit"] == clean
     run = RunFolder.open(data.parent / "runs" / tiny().run_slug())
     assert run.finished
@@ -316,7 +325,7 @@ def test_what_has_changed_is_tested_again(data, clean, monkeypatch, change):
         roads = synthetic_set(9, 64, seed=3, crack_free=1.0)
         rows = [{"name": name, "x": 0, "y": 0, "window": 64} for name in roads.names]
         shutil.rmtree(data / "deepcrack_undamaged")
-        facts = {"set": "deepcrack", "split": "train"}
+        facts = cut_from(data)
         write_crops(Crops(roads.images, rows, roads.names), data / "deepcrack_undamaged", facts)
     elif change == "run":
         run = RunFolder.open(data.parent / "runs" / tiny().run_slug())
@@ -408,6 +417,46 @@ def test_a_dirty_tree_stops_the_work_before_it_starts(data, clean, untrained):
     clean["dirty"] = True
     with pytest.raises(UserError, match="commit first"):
         small_cell(tiny(), data)
+
+
+def test_crops_without_a_manifest_are_not_trained_on_for_a_record(data, clean, untrained):
+    path = data / "deepcrack_undamaged/crops.json"
+    described = json.loads(path.read_text())
+    del described["facts"]["fetched_manifest_sha256"]
+    path.write_text(json.dumps(described))
+    with pytest.raises(UserError, match=r"its training set deepcrack has no manifest.*cut the crops anew"):
+        small_cell(tiny(), data)
+    with pytest.raises(UserError, match="its training set deepcrack has no manifest"):
+        train_cell(tiny(), data, data.parent / "runs", device="cpu", progress=False)
+    described["facts"]["manifest_sha256"] = "a" * 64  # as earlier versions called it
+    assert source_manifest({"crops": described}) == "a" * 64
+
+
+@pytest.mark.parametrize("method", ["upcracknet", "ddrnet"])
+def test_a_dirty_start_is_not_forgotten_when_a_clean_one_goes_on(data, clean, monkeypatch, method):
+    cell = tiny() if method == "upcracknet" else Cell(method, overrides=tuple(tiny_values(method).items()))
+    clean["dirty"] = True
+    save_resume = RunFolder.save_resume
+
+    def killed(run, state):
+        save_resume(run, state)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as only:
+        only.setattr(RunFolder, "save_resume", killed)
+        with pytest.raises(KeyboardInterrupt):
+            small_cell(cell, data, allow_dirty=True)
+    clean["dirty"] = False
+    with monkeypatch.context() as only:
+        only.setattr("upcrack_lite.repro.make_cell._train", lambda *a: pytest.fail("trained"))
+        with pytest.raises(UserError, match="it is trained by code that differs from its commit"):
+            small_cell(cell, data)
+    path = small_cell(cell, data, allow_dirty=True)
+    assert path.parent.name == "dirty"
+    record = records.load(path)
+    assert record.environment.training["commit"]["dirty"] is False
+    assert [one["commit"]["dirty"] for one in record.environment.starts] == [True, False]
+    assert "in part trained by code that differs" in records.uncommittable(record)[0]
 
 
 def test_a_run_of_a_dirty_tree_is_refused_before_it_is_tested(data, clean, monkeypatch):

@@ -131,6 +131,24 @@ def test_a_sweep_knows_when_the_training_photos_are_others(deepcrack):
     assert "train_img: there is no such folder" in plan(places).missing(cell)
 
 
+def test_photos_without_a_manifest_are_not_learned_from_for_a_record(deepcrack, monkeypatch):
+    cell, root = cell_of("ddrnet", train_set="deepcrack"), deepcrack.parent
+    known = training_data.training_photos(cell, deepcrack).facts
+    entries = manifests.read(deepcrack / "deepcrack/manifest.csv")
+    assert known["manifest_sha256"] == manifests.digest(entries)
+    monkeypatch.setattr(manifests, "packaged", lambda name: None)
+    (deepcrack / "deepcrack/manifest.csv").unlink()
+    facts = training_data.training_photos(cell, deepcrack).facts
+    assert facts == known | {"manifest_sha256": None}
+    monkeypatch.setattr("upcrack_lite.methods.learning.train_method", lambda *a, **k: pytest.fail("trained"))
+    for work in (
+        lambda: make(cell, root, deepcrack, allow_dirty=False),
+        lambda: train_cell(cell, deepcrack, root / "runs", device="cpu", progress=False),
+    ):
+        with pytest.raises(UserError, match="its training set deepcrack has no manifest"):
+            work()
+
+
 def test_a_detector_without_training_freezes_the_best_on_the_training_photos(tmp_path):
     cell = cell_of("tf_global_darkness")
     record = make(cell, tmp_path)
@@ -148,6 +166,9 @@ def test_a_detector_without_training_freezes_the_best_on_the_training_photos(tmp
     best = max(scores, key=scores.get)
     assert record.train.chosen.name == best
     assert record.train.chosen.training_f1 == pytest.approx(scores[best])
+    assert {
+        one.name: Confusion(one.tp, one.fp, one.fn, one.tn).f1 for one in record.train.chosen.training
+    } == scores
     assert [one.name for one in record.family] == [one.name for one in variants]
     assert len({(one.tp, one.fp) for one in record.family}) > 10, "they differ"
     middle = np.median([Confusion(one.tp, one.fp, one.fn, one.tn).f1 for one in record.family])

@@ -12,6 +12,7 @@ import pytest
 from small_records import small_record, small_values
 
 from upcrack_lite.errors import UserError
+from upcrack_lite.methods import variants
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.repro import records
 from upcrack_lite.repro.cells import Cell
@@ -94,6 +95,12 @@ def test_a_field_that_nobody_knows_is_refused_by_name(place):
         (("preset", "recipe"), "released"),
         (("key", "recipe"), "released"),
         (("environment", "evaluation", "commit"), "abc"),
+        (("environment", "evaluation", "commit"), {"id": "main", "dirty": False}),
+        (("environment", "training", "commit"), {"id": "a" * 41, "dirty": False}),
+        (("environment", "training", "commit"), {"id": 1234567, "dirty": False}),
+        (("environment", "starts"), [VALUES["environment"]["training"]]),
+        (("environment", "starts"), [{"commit": {"id": c * 40, "dirty": False}} for c in "ab"]),
+        (("environment", "starts"), [VALUES["environment"]["training"], {"commit": {"id": "a"}}]),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_by_name(place, value):
@@ -347,6 +354,21 @@ def test_a_write_that_is_cut_off_leaves_no_record(saved, monkeypatch):
             "unknown commit.*UPCRACK_COMMIT",
         ),
         (("test", "known"), None, "test set has no manifest.*upcrack data fetch"),
+        (
+            ("train", "set_manifest_sha256"),
+            None,
+            "training set deepcrack has no manifest.*upcrack data fetch deepcrack",
+        ),
+        (
+            ("environment", "starts"),
+            [{"commit": {"id": "0" * 40, "dirty": dirty}} for dirty in (True, False)],
+            "in part trained by code.*commit first",
+        ),
+        (
+            ("environment", "starts"),
+            [{"commit": {"id": one, "dirty": False}} for one in (None, "0" * 40)],
+            "in part trained by code of an unknown commit",
+        ),
         (("train", "max_steps"), 3, "cut short at 3 steps"),
     ],
 )
@@ -361,6 +383,24 @@ def test_a_state_that_nobody_can_get_back_to_is_refused_or_put_aside(tmp_path, p
     assert load_all(tmp_path) == []
 
 
+def test_synthetic_roads_to_train_on_need_no_manifest():
+    values, _ = small_values(Cell(train_set="synthetic"))
+    values["train"]["set_manifest_sha256"] = None
+    assert records.uncommittable(make(values)) == []
+
+
+def test_an_older_record_is_written_again_as_it_was(tmp_path):
+    values, arrays = small_values(Cell("tf_sato_otsu"))
+    written = make(values).model_dump(mode="json")
+    assert "starts" not in written["environment"]
+    assert "training" not in written["train"]["chosen"]
+    values["environment"]["starts"] = [_at(one) for one in "01"]
+    values["train"]["chosen"] |= chosen_among(values, best=0)
+    record = make(values)
+    assert len(record.environment.trained) == 2
+    assert load(save(record, arrays, tmp_path)) == record, "what is said is written"
+
+
 def test_a_clean_record_is_not_put_aside_and_a_named_commit_without_git_is_clean(tmp_path):
     values = planted(("environment", "evaluation"), {"commit": {"id": "1" * 40, "dirty": None}})
     assert save(make(values), ARRAYS, tmp_path, allow_dirty=True).parent == tmp_path
@@ -373,6 +413,89 @@ def test_a_preset_that_has_changed_since_makes_a_record_stale(monkeypatch):
     assert record.stale() is None
     monkeypatch.setitem(presets.LITE, "epochs", (50, "lite: shorter"))
     assert record.stale() == "epochs 60 is now 50"
+
+
+def _at(commit: str) -> dict[str, Any]:
+    return {"commit": {"id": commit * 40, "dirty": False}}
+
+
+# --- The choice of a detector without training ---------------------------------------------------------------
+
+
+def chosen_among(values: dict[str, Any], best: int) -> dict[str, Any]:
+    """What `train.chosen` says where the variant at place `best`, and the one after it, have the best F1."""
+    names = [one["name"] for one in values["family"]]
+    counts = [
+        {"name": name, "tp": 60 if index in (best, best + 1) else 40, "fp": 10, "tn": 90}
+        for index, name in enumerate(names)
+    ]
+    counts = [one | {"fn": 100 - one["tp"]} for one in counts]
+    return {"name": names[best], "training_f1": Confusion(60, 10, 40, 90).f1, "training": counts}
+
+
+def family_values(best: int = 0) -> dict[str, Any]:
+    """A record of a detector without training that holds together."""
+    values, _ = small_values(Cell("tf_sato_otsu"))
+    chosen = chosen_among(values, best)
+    values["train"]["chosen"] |= chosen
+    rows = values["family"]
+    rows[0]["name"], rows[best]["name"] = rows[best]["name"], rows[0]["name"]
+    rows[0], rows[best] = rows[best], rows[0]
+    return values
+
+
+def test_the_first_of_the_best_variants_is_the_one_chosen():
+    for best in (0, 2):
+        values = family_values(best)
+        assert make(values).train.chosen.training[best].tp == 60
+        judged = {
+            one["name"]: Confusion(*(one[n] for n in ("tp", "fp", "fn", "tn")))
+            for one in values["train"]["chosen"]["training"]
+        }
+        assert variants.choose(judged) == values["train"]["chosen"]["name"]
+
+
+def _other_score(values: dict[str, Any]) -> None:
+    values["train"]["chosen"]["training_f1"] = 99.9
+
+
+def _second_best(values: dict[str, Any]) -> None:
+    """The next one is as good, but it does not come first."""
+    family, chosen = values["family"], values["train"]["chosen"]
+    chosen["name"] = family[1]["name"]
+    counts = {name: family[0][name] for name in ("tp", "fp", "fn", "tn")}
+    family[0] |= {name: family[1][name] for name in counts}
+    family[1] |= counts
+
+
+def _one_less(values: dict[str, Any]) -> None:
+    values["train"]["chosen"]["training"].pop()
+
+
+def _exchanged(values: dict[str, Any]) -> None:
+    counts = values["train"]["chosen"]["training"]
+    counts[-1]["name"], counts[-2]["name"] = counts[-2]["name"], counts[-1]["name"]
+
+
+def _other_photos(values: dict[str, Any]) -> None:
+    values["train"]["chosen"]["training"][-1]["tn"] += 1
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (_other_score, r"train.chosen.training_f1: says 99.9, but the counts give 70\.58"),
+        (_second_best, "train.chosen.name: .* is the best on the training photos, not"),
+        (_one_less, "must have the variants of family, in their order"),
+        (_exchanged, "must have the variants of family, in their order"),
+        (_other_photos, "differ in crack or background pixels"),
+    ],
+)
+def test_a_choice_that_its_counts_do_not_bear_out_is_refused(change, why):
+    values = family_values()
+    change(values)
+    with pytest.raises(UserError, match=why):
+        make(values)
 
 
 # --- Scores --------------------------------------------------------------------------------------------------

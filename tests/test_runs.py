@@ -259,7 +259,10 @@ def repository(tmp_path, monkeypatch):
     """A repository of its own with one commit, which the kit takes for its root."""
     git = ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@example.org"]
     (tmp_path / "code.py").write_text("one")
-    for call in (["init", "-q"], ["add", "code.py"], ["commit", "-q", "-m", "one"]):
+    this = tmp_path / "upcrack_lite/repro/runs.py"
+    this.parent.mkdir(parents=True)
+    this.write_text("the kit")
+    for call in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "one"]):
         subprocess.run(git + call, check=True, capture_output=True)
     monkeypatch.setattr(runs, "_root", lambda: tmp_path)
     return tmp_path
@@ -290,10 +293,59 @@ def test_a_new_record_does_not_make_the_code_differ(repository):
 def test_without_git_the_variable_tells_the_commit(tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "_root", lambda: tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    monkeypatch.setenv("UPCRACK_COMMIT", "abc123")
-    assert environment()["commit"] == {"id": "abc123", "dirty": None}
+    monkeypatch.setenv("UPCRACK_COMMIT", "abc1234")
+    assert environment()["commit"] == {"id": "abc1234", "dirty": None}
     monkeypatch.delenv("UPCRACK_COMMIT")
     assert environment()["commit"] == {"id": None, "dirty": None}
+
+
+@pytest.mark.parametrize("given", ["main", "abc123", "ABC1234", "a" * 41, "abc1234\n"])
+def test_a_variable_that_is_no_commit_is_refused(tmp_path, monkeypatch, given):
+    monkeypatch.setattr(runs, "_root", lambda: tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.setenv("UPCRACK_COMMIT", given)
+    with pytest.raises(UserError, match=r"UPCRACK_COMMIT is .* no commit: set it to the 7 to 40 digits"):
+        environment()
+
+
+def test_the_repository_that_the_kit_is_installed_in_is_not_its_own(repository, monkeypatch):
+    installed = repository / ".venv/lib/site-packages"
+    (installed / "upcrack_lite/repro").mkdir(parents=True)
+    (installed / "upcrack_lite/repro/runs.py").write_text("the kit")
+    monkeypatch.setattr(runs, "_root", lambda: installed)
+    assert environment()["commit"] == {"id": None, "dirty": None}
+    monkeypatch.setenv("UPCRACK_COMMIT", "abc1234")
+    assert environment()["commit"] == {"id": "abc1234", "dirty": None}
+    subprocess.run(["git", "-C", str(repository), "add", "."], check=True)
+    assert len(environment()["commit"]["id"]) == 40, "a copy that the repository tracks is its own"
+
+
+def started(commit: str, dirty: bool = False, **other) -> dict:
+    return {"commit": {"id": commit * 40, "dirty": dirty}, "code_sha256": "c" * 64, "threads": 1} | other
+
+
+def test_a_run_keeps_the_environments_of_all_starts(tmp_path):
+    run = RunFolder.create(tmp_path / "run", {})
+    run.start(started("a", dirty=True))
+    run.start(started("a"))
+    assert (run.manifest["environment"], run.starts()) == (started("a"), []), "nothing was kept of the first"
+    run.save_resume({})
+    run.start(started("a", threads=2))
+    assert "environments" not in run.manifest, "threads alone tell no starts apart"
+    assert run.starts() == [started("a", threads=2)]
+    others = [
+        started("b"),
+        started("b", dirty=True),
+        started("b", code_sha256="d" * 64),
+        started("b", device="x"),
+    ]
+    for one in (*others, started("b")):
+        run.start(one)
+    assert run.manifest["environment"] == started("b")
+    assert run.manifest["environments"] == [started("a", threads=2), *others]
+    run.manifest["status"] = "finished"
+    (run.path / "resume.pt").unlink()
+    assert run.starts() == [started("a", threads=2), *others]
 
 
 def test_peak_memory_is_in_mib_and_never_falls():

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from small_records import small_values
+from small_records import official_values, small_values
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.methods.kinds import FAMILIES
-from upcrack_lite.repro import published, records, tables
+from upcrack_lite.photos import TABLE_SIZE
+from upcrack_lite.repro import official, published, records, tables
 from upcrack_lite.repro.cells import Cell, cells
 from upcrack_lite.repro.code_digest import code_digest
-from upcrack_lite.repro.conditions import implied_share
+from upcrack_lite.repro.conditions import conditions, implied_share
 from upcrack_lite.repro.ours import Score, group
 from upcrack_lite.repro.tables import Verdict
 
@@ -23,9 +25,11 @@ ROW = published.row(4, "upcracknet")
 
 
 def record(cell: Cell, images: int | None = None, changes=(), **options) -> records.Record:
-    """A record of made-up maps; it has the official number of images unless told otherwise."""
-    images = images or (237 if cell.test_set == "deepcrack" else 5)
-    values, _ = small_values(cell, n=images, **options)
+    """A made-up record; one on DeepCrack has the official photos unless told otherwise."""
+    if images is None and cell.test_set == "deepcrack":
+        values = official_values(cell, **options)
+    else:
+        values, _ = small_values(cell, n=images or 5, **options)
     for part, name, value in changes:
         values[part][name] = value
     return records.make(values)
@@ -323,3 +327,118 @@ def test_a_record_of_earlier_code_says_so():
     values = {**old.model_dump(mode="json"), "code_sha256": code_digest()}
     (ours,) = group(ROW, [records.make(values)])
     assert "tested by an earlier version of the code" not in ours.conditions
+    assert "trained by an earlier version of the code (commit 0000000)" in ours.conditions, "only its commit"
+
+
+def test_a_training_by_earlier_code_says_so_with_its_commit():
+    def said(cell: Cell, *starts: tuple[str, str]) -> list[str]:
+        environments = [{"commit": {"id": c * 40, "dirty": False}, "code_sha256": d} for c, d in starts]
+        changes = [("environment", "training", environments[-1])]
+        changes += [("environment", "starts", environments)] if len(starts) > 1 else []
+        (row,) = tables.table(4, [record(cell, 3, changes)], methods=[cell.method])
+        (ours,) = row.ours
+        return [one.split(" by an earlier")[0] + one[-17:] for one in ours.conditions if "(commit" in one]
+
+    now, before = code_digest(), "a" * 64
+    assert said(Cell(), ("b", now)) == []
+    assert said(Cell(), ("b", before)) == ["trained (commit bbbbbbb)"]
+    assert said(Cell(), ("b", before), ("c", now)) == ["trained (commit bbbbbbb)"], "a start of it"
+    (cell,) = cells(4, rows=["tf_sato_otsu"])
+    assert said(cell, ("b", before)) == ["chosen (commit bbbbbbb)"]
+
+
+OWN_ARCHIVE = (("test", "known", "fetched"), ("test", "digest", "8" * 64))
+"""A set that was fetched, whose bytes are not those of the kit's manifest."""
+
+
+def three(changes=(), photos=lambda values: None) -> list[records.Record]:
+    """Three seeds of Table IV at full scale, all with the same changes."""
+    found = []
+    for seed in range(3):
+        values = official_values(Cell(scale="full", seed=seed), seed)
+        for part, name, value in changes:
+            values[part][name] = value
+        photos(values)
+        found.append(records.make(values))
+    return found
+
+
+def renamed(values: dict) -> None:
+    values["images"][7]["name"] = "another"
+
+
+def widened(values: dict) -> None:
+    """70 pixels of crack more in one photo: 0.107 percent of it."""
+    values["images"][7]["fn"] += 70
+    values["images"][7]["tn"] -= 70
+    values["images"][7]["tolerance"][3] += 70
+    values["test"]["crack_share"] += 100 * 70 / (237 * 256**2)
+
+
+@pytest.mark.parametrize(
+    "changes", [(), (*OWN_ARCHIVE, ("train", "set_manifest_sha256", "8" * 64)), OWN_ARCHIVE]
+)
+def test_the_kits_photos_and_those_of_the_authors_archive_are_compared(changes):
+    found, reason = tables.verdict(ROW, three(changes))
+    assert found in (Verdict.MATCHES, Verdict.DIFFERS), reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "photos", "missing"),
+    [
+        (
+            (("test", "digest", "8" * 64),),
+            None,
+            "the kit's manifest of deepcrack by name, but not by its digest",
+        ),
+        (
+            (),
+            renamed,
+            "each must have the name and the crack share that the kit's manifest says, and 1 have not",
+        ),
+        (OWN_ARCHIVE, renamed, "its test photos are not those of deepcrack"),
+        (OWN_ARCHIVE, widened, "its test photos are not those of deepcrack"),
+        (
+            (("train", "set_manifest_sha256", "9" * 64),),
+            None,
+            "its training set is not deepcrack: its manifest must",
+        ),
+        ((("train", "set_manifest_sha256", None),), None, "its training set deepcrack has no manifest"),
+    ],
+)
+def test_other_photos_are_not_compared(changes, photos, missing):
+    found, reason = tables.verdict(ROW, three(changes, photos or (lambda values: None)))
+    assert found is Verdict.NOT_RUN
+    assert missing in reason
+
+
+def test_as_many_tiny_photos_are_not_the_official_set():
+    tiny = [record(Cell(scale="full", seed=seed), 237, OWN_ARCHIVE, seed=seed) for seed in range(3)]
+    found, reason = tables.verdict(ROW, tiny)
+    assert found is Verdict.NOT_RUN
+    assert "it was tested at 16 × 16 px, not at 256 × 256" in reason
+    assert official.TABLE_SIZE == TABLE_SIZE
+
+
+def test_a_set_without_a_manifest_in_the_kit_is_known_by_number_and_crack_share(monkeypatch):
+    monkeypatch.setitem(official.OFFICIAL, "crack500", 3)
+    monkeypatch.setattr(official, "TABLE_SIZE", 16)
+    cell = Cell(scale="full", train_set="crack500", test_set="crack500")
+    one = record(cell, 3)
+    assert official.other_training_photos(one) == []
+    (reason,) = official.other_test_photos(one)
+    assert "the official one 5.4 to 5.8 %" in reason
+    monkeypatch.setattr(official, "source", lambda name: SimpleNamespace(shares={"test": (0, 100)}))
+    assert official.other_test_photos(one) == []
+
+
+def test_the_starts_of_an_interrupted_training_all_count(full):
+    starts = [{"commit": {"id": c * 40, "dirty": c == "b"}, "code_sha256": c * 64} for c in "ab"]
+    changes = [("environment", "training", starts[0]), ("environment", "starts", starts)]
+    odd = record(Cell(scale="full", seed=2), seed=2, changes=changes)
+    reason = tables.verdict(ROW, [*full[:2], odd])[1]
+    assert "different versions of the program" in reason
+    assert "it is in part trained by code that differs from its commit" in reason
+    single = record(Cell(scale="full", seed=2), seed=2, changes=changes[:1])
+    assert conditions(odd)["code"] == (("a" * 64, "b" * 64), odd.code_sha256)
+    assert conditions(single)["code"] == (("a" * 64,), odd.code_sha256)

@@ -187,7 +187,7 @@ def _train(
     if fabric.is_global_zero:
         if run is None:
             run = RunFolder.create(job.out, job.what | {"processes": fabric.world_size, "started": now()})
-        run.manifest["environment"] = environment() | {"used_device": str(fabric.device)}
+        run.start(environment() | {"used_device": str(fabric.device)})
         run.manifest["style_weights"] = trainer.vgg.source if trainer.vgg else None
         run.save_manifest()
     fabric.barrier()

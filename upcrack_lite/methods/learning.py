@@ -86,7 +86,7 @@ def train_method(
     course = _course(chosen, preset, fabric, (images, crack_masks), (training, validation), seed, start)
     if run is None:
         run = RunFolder.create(out, what | {"processes": 1, "started": now()})
-    run.manifest["environment"] = environment(chosen.name) | {"used_device": str(fabric.device)}
+    run.start(environment(chosen.name) | {"used_device": str(fabric.device)})
     # What a record asks of every run, and only UP-CrackNet has.
     run.manifest |= {"style_weights": None, "start_sha256": None}
     run.save_manifest()

@@ -11,13 +11,12 @@ from upcrack_lite.metrics import Confusion
 from upcrack_lite.presets import preset
 from upcrack_lite.repro import cells
 from upcrack_lite.repro.code_digest import code_digest
+from upcrack_lite.repro.official import OFFICIAL as OFFICIAL
+from upcrack_lite.repro.official import other_test_photos, other_training_photos
 from upcrack_lite.repro.published import Row
 from upcrack_lite.repro.records import Record, uncommittable
 
 SEEDS = 3  # at least so many trainings before a row is compared
-
-OFFICIAL = {"deepcrack": 237, "crack500": 1124}
-"""Test sets of the paper that can be had, with their number of photos."""
 
 UNKNOWN_PATCHES = "which 200 patches of CFD the paper tested on is not published, so the kit tests on others"
 
@@ -42,18 +41,21 @@ NOT_SHARED = ("scadn", "riad")
 def conditions(record: Record) -> dict[str, Any]:
     """How a record was made, beside its cell: two records are alike if these are equal.
 
-    crops, photos: digests of what it was trained and tested on. code: of the files that trained and tested it; where
-    the run does not say, its commit. precision, devices: of the training, and the device of the test.
+    crops, photos: digests of what it was trained and tested on. code: of the files that trained it, one for each
+    version of an interrupted training, and of those that tested it; where the run does not say, its commit.
+    precision, devices: of the training, the devices of all its starts, and the device of the test.
     """
     training, evaluation = record.environment.training, record.environment.evaluation
-    trained_by = training.get("code_sha256") or (training.get("commit") or {}).get("id")
+    starts = record.environment.trained
+    trained_by = tuple(dict.fromkeys(one.get("code_sha256") or one["commit"]["id"] for one in starts))
+    used = tuple(dict.fromkeys(one.get("used_device") for one in starts))
     return {
         "crops": record.train.crops_sha256,
         "photos": (record.test.digest, record.test.content_sha256),
         "code": (trained_by, record.code_sha256),
         "precision": record.train.precision,
         "devices": (
-            training.get("used_device"),
+            used,
             training.get("processes", 1),
             evaluation.get("used_device"),
         ),
@@ -68,7 +70,6 @@ def told(row: Row, some: list[Record]) -> list[str]:
     against = f"; the printed row implies {printed:.3f} %" if printed is not None else ""
     crops = ", ".join(dict.fromkeys(f"{record.train.crops}" for record in some))
     lengths = ", ".join(dict.fromkeys(f"{record.train.epochs}" for record in some))
-    now = code_digest(first.key.method)
     style = ", ".join(dict.fromkeys(r.train.style_weights for r in some if r.train.style_weights))
     return [
         *_training(first, crops, lengths),
@@ -76,6 +77,22 @@ def told(row: Row, some: list[Record]) -> list[str]:
         f"crack share of the test set {shares}{against}",
         *([f"style features: {style}"] if style else []),
         *([_NOTHING] if not any(i.tp + i.fp for record in some for i in record.images) else []),
+        *_earlier_code(some),
+    ]
+
+
+def _earlier_code(some: list[Record]) -> list[str]:
+    """Whether earlier versions of the code than this one trained and tested a group, one sentence each.
+
+    A run that does not say which code trained it is older than all that say it.
+    """
+    now = code_digest(some[0].key.method)
+    starts = [start for record in some for start in record.environment.trained]
+    old = [start["commit"]["id"] or "unknown" for start in starts if start.get("code_sha256") != now]
+    named = ", ".join(dict.fromkeys(one[:7] for one in old))
+    made = "chosen" if some[0].train.chosen else "trained"
+    return [
+        *([f"{made} by an earlier version of the code (commit {named})"] if old else []),
         *(["tested by an earlier version of the code"] if any(r.code_sha256 != now for r in some) else []),
     ]
 
@@ -130,9 +147,8 @@ def unmet(row: Row, some: list[Record]) -> list[str]:
     found = ["the paper's own program of it is not shared"] if row.key in NOT_SHARED else []
     if first.key.scale != "full":
         found.append(f"its scale is {first.key.scale}, not full")
-    if first.key.train_set != train:
-        found.append(f"it was trained on {SETS[first.key.train_set]}, not on {SETS[train]}")
-    found += _test_set(first, test)
+    for record in some:
+        found += [one for one in _photos(record, train, test) if one not in found]
     style = first.preset.get("style_network")
     if first.preset.get("lambda_style") and style != (named := preset(first.key.recipe).style_network):
         found.append(f"its style features come from {style}, not from {named}")
@@ -158,15 +174,20 @@ def unmet(row: Row, some: list[Record]) -> list[str]:
     return found
 
 
+def _photos(record: Record, train: str, test: str) -> list[str]:
+    """What keeps a record from being made with the photos of a pair of sets."""
+    if record.key.train_set != train:
+        trained = [f"it was trained on {SETS[record.key.train_set]}, not on {SETS[train]}"]
+    else:
+        trained = other_training_photos(record)
+    return trained + _test_set(record, test)
+
+
 def _test_set(record: Record, wanted: str) -> list[str]:
-    name, images = record.key.test_set, record.test.images
+    name = record.key.test_set
     if name != wanted:
         return [f"it was tested on {SETS[name]}, not on {SETS[wanted]}"]
-    if name not in OFFICIAL:
-        return [UNKNOWN_PATCHES]
-    if images != OFFICIAL[name]:
-        return [f"its test set has {images} images, the official one {OFFICIAL[name]}"]
-    return []
+    return other_test_photos(record) if name in OFFICIAL else [UNKNOWN_PATCHES]
 
 
 def implied_share(row: Row) -> float | None:

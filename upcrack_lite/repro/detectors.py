@@ -52,6 +52,7 @@ class FamilyDetector:
         self.variant, self.judged = chosen_variant(run)
         counts = self.judged[self.variant]
         self.chosen = {"name": self.variant.name, "variants": len(self.judged), "training_f1": counts.f1}
+        self.chosen["training"] = _named(self.judged)
         self.totals = dict.fromkeys(self.judged, Confusion())
 
     def find(self, photo: np.ndarray, crack_mask: np.ndarray) -> Found:
@@ -65,10 +66,14 @@ class FamilyDetector:
 
     def family(self) -> list[dict[str, Any]]:
         """For each variant its name and its counts over all photos so far."""
-        return [
-            {"name": variant.name, "tp": one.tp, "fp": one.fp, "fn": one.fn, "tn": one.tn}
-            for variant, one in self.totals.items()
-        ]
+        return _named(self.totals)
+
+
+def _named(counts: dict[Any, Confusion]) -> list[dict[str, Any]]:
+    return [
+        {"name": variant.name, "tp": one.tp, "fp": one.fp, "fn": one.fn, "tn": one.tn}
+        for variant, one in counts.items()
+    ]
 
 
 def detector(run: RunFolder, cell: Cell, device: str) -> NetworkDetector | FamilyDetector:

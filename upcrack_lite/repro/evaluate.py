@@ -24,6 +24,7 @@ from upcrack_lite.repro.code_digest import code_digest
 from upcrack_lite.repro.detectors import RULE, detector
 from upcrack_lite.repro.records import Record
 from upcrack_lite.repro.runs import RunFolder, environment, now
+from upcrack_lite.repro.training_data import source_manifest
 from upcrack_lite.scoring import RADIUS
 from upcrack_lite.training import check_device
 
@@ -91,6 +92,7 @@ def evaluate(
         "environment": {
             "training": run.manifest.get("environment", {}) | {"processes": run.manifest.get("processes", 1)},
             "evaluation": environment(cell.method) | {"used_device": device},
+            "starts": run.manifest.get("environments"),
         },
         "code_sha256": code_digest(cell.method),
         "images": rows,
@@ -151,7 +153,6 @@ def _train_facts(run: RunFolder) -> dict[str, Any]:
     manifest = run.manifest
     data = manifest.get("data", {})
     described = data["crops"] if isinstance(data.get("crops"), dict) else None
-    cut = described["facts"] if described else data
     try:
         return {
             "crops": described["count"] if described else data["crops"],
@@ -159,7 +160,7 @@ def _train_facts(run: RunFolder) -> dict[str, Any]:
             "crops_validated": manifest["crops_validated"],
             "crops_sha256": data["sha256"],
             "crops_json": described,
-            "set_manifest_sha256": cut.get("manifest_sha256"),
+            "set_manifest_sha256": source_manifest(data),
             "max_steps": manifest["max_steps"],
             "steps": manifest["steps_done"],
             "epochs": manifest["epochs_done"],

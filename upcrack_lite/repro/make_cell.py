@@ -20,7 +20,7 @@ from upcrack_lite.repro.code_digest import code_digest
 from upcrack_lite.repro.evaluate import checkpoint_digest, evaluate
 from upcrack_lite.repro.plan import full_command, run_name
 from upcrack_lite.repro.runs import RunFolder, data_hash, environment
-from upcrack_lite.repro.training_data import TrainingData, training_data
+from upcrack_lite.repro.training_data import TrainingData, source_manifest, training_data
 from upcrack_lite.training import check_device, train
 
 
@@ -92,8 +92,9 @@ def run_cell(
     chosen, tests = Options(**options).checked(cell), test_set(cell.test_set, data_root)
     folder, trained_by, chosen = _run_of(cell, runs_root, chosen)
     why = records.reasons(trained_by, environment(), tests.known, chosen.max_steps)
-    path = records.place(cell.slug(), results, why, chosen.allow_dirty)
     data = training_data(cell, data_root)
+    why += records.unknown_training_set(cell.train_set, source_manifest(data.facts))
+    path = records.place(cell.slug(), results, why, chosen.allow_dirty)
     check_writable(Path(runs_root))
     check_writable(path.parent)
     command = full_command(
@@ -123,21 +124,24 @@ def train_cell(cell: Cell, data_root: Path | str, runs_root: Path | str, **optio
     """
     folder, trained_by, chosen = _run_of(cell, runs_root, Options(**options).checked(cell))
     why = records.reasons(trained_by, environment(), "packaged", chosen.max_steps)
-    records.place(cell.slug(), "", why, chosen.allow_dirty)
     data = training_data(cell, data_root)
+    why += records.unknown_training_set(cell.train_set, source_manifest(data.facts))
+    records.place(cell.slug(), "", why, chosen.allow_dirty)
     check_writable(Path(runs_root))
     return _train(cell, data, folder, chosen)
 
 
 def _run_of(
     cell: Cell, runs_root: Path | str, options: Options
-) -> tuple[Path, dict[str, Any] | None, Options]:
-    """The run's folder; the environment of a finished run, else None; the options with such a run's processes."""
+) -> tuple[Path, list[dict[str, Any]], Options]:
+    """The run's folder; the environments it was trained in so far; the options with a finished run's processes."""
     folder = Path(runs_root) / run_name(cell, options.max_steps)
-    if RunFolder.is_run(folder) and (run := RunFolder.open(folder)).finished:
-        processes = run.manifest.get("processes", 1)
-        return folder, run.manifest.get("environment"), dataclasses.replace(options, devices=processes)
-    return folder, None, options
+    if not RunFolder.is_run(folder):
+        return folder, [], options
+    run = RunFolder.open(folder)
+    if run.finished:
+        options = dataclasses.replace(options, devices=run.manifest.get("processes", 1))
+    return folder, run.starts(), options
 
 
 def _train(cell: Cell, data: TrainingData, folder: Path, options: Options) -> RunFolder:

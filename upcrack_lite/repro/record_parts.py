@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, SerializerFunctionWrapHandler, model_serializer
+
+COMMIT = r"[0-9a-f]{7,40}"
+"""What a commit is named by."""
 
 Count = Annotated[int, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -15,6 +18,22 @@ class Part(BaseModel):
     """Values that are all said, none too many, and never changed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Grown(Part):
+    """A part with a field that records of earlier versions lack: where it is None, it is not written.
+
+    So an older record that is read and written again stays as it was.
+    """
+
+    later: ClassVar[str]  # the field's name
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values = write(self)
+        if values[self.later] is None:
+            del values[self.later]
+        return values
 
 
 class Key(Part):
@@ -39,22 +58,27 @@ class Protocol(Part):
     tolerance_px: Annotated[float, Field(ge=0)]
 
 
-class Chosen(Part):
-    """The variant of a detector without training that is best on the training photos."""
-
-    name: str
-    variants: Annotated[int, Field(ge=1)]  # among how many
-    training_f1: Annotated[float, Field(ge=0, le=100)]  # percent, on the training photos
-
-
 class Variant(Part):
-    """One variant of a family: counts of pixels over all test photos."""
+    """One variant of a family: counts of pixels over all photos of a set."""
 
     name: str
     tp: Count
     fp: Count
     fn: Count
     tn: Count
+
+
+class Chosen(Grown):
+    """The variant of a detector without training that is best on the training photos."""
+
+    later: ClassVar[str] = "training"
+
+    name: str
+    variants: Annotated[int, Field(ge=1)]  # among how many
+    training_f1: Annotated[float, Field(ge=0, le=100)]  # percent, on the training photos
+    training: list[Variant] | None = (
+        None  # all variants on the training photos, in order; records of earlier versions lack it
+    )
 
 
 class Train(Part):
@@ -98,11 +122,21 @@ class Test(Part):
     crack_share: Annotated[float, Field(ge=0, le=100)]  # percent of the pixels at the protocol's size
 
 
-class Environments(Part):
+class Environments(Grown):
     """Commit, versions, device and flags, as `runs.environment` reads them."""
 
-    training: dict[str, JsonValue]
+    later: ClassVar[str] = "starts"
+
+    training: dict[str, JsonValue]  # of the last start
     evaluation: dict[str, JsonValue]
+    starts: list[dict[str, JsonValue]] | None = (
+        None  # of all starts of an interrupted training, if they differ in commit, code or device
+    )
+
+    @property
+    def trained(self) -> list[dict[str, Any]]:
+        """The environments that the model was trained in, in order."""
+        return list(self.starts or [self.training])
 
 
 class Image(Part):

@@ -6,6 +6,7 @@ Nothing has a default but what came later: it is None in records of UP-CrackNet,
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Annotated, Any, Literal
 
@@ -14,9 +15,12 @@ from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.methods.kinds import CRACKNET, FAMILIES, learns_from_masks, preset_from, preset_of
+from upcrack_lite.metrics import Confusion
 from upcrack_lite.repro.cells import Cell
 from upcrack_lite.repro.record_parts import (
+    COMMIT,
     Arrays,
+    Chosen,
     Environments,
     Image,
     Key,
@@ -97,11 +101,26 @@ class Record(Part):
             raise ValueError(f"test.crack_share: says {self.test.crack_share}, but the counts give {share}")
         if self.arrays.file != f"{self.slug}.npz":
             raise ValueError(f"arrays.file: must be {self.slug}.npz, as the key says, not {self.arrays.file}")
-        for name in ("training", "evaluation"):
-            commit = getattr(self.environment, name).get("commit")
+        self._check_environments()
+        return self
+
+    def _check_environments(self) -> None:
+        found = self.environment
+        named = {"training": found.training, "evaluation": found.evaluation}
+        named |= {f"starts.{index}": one for index, one in enumerate(found.starts or ())}
+        for name, environment in named.items():
+            commit = environment.get("commit")
             if not isinstance(commit, dict) or not {"id", "dirty"} <= commit.keys():
                 raise ValueError(f"environment.{name}.commit: must say id and dirty")
-        return self
+            number = commit["id"]
+            if number is not None and not (isinstance(number, str) and re.fullmatch(COMMIT, number)):
+                raise ValueError(
+                    f"environment.{name}.commit.id: must be 7 to 40 digits (0-9, a-f), or null, not {number!r}"
+                )
+        if found.starts is not None:
+            commits = [one["commit"] for one in found.starts]
+            if len(commits) < 2 or found.training["commit"] not in commits:
+                raise ValueError("environment.starts: must be two or more, the one of training among them")
 
     def _check_preset(self) -> None:
         method = self.key.method
@@ -138,6 +157,26 @@ class Record(Part):
         for name in ("tp", "fp", "fn", "tn"):
             if getattr(chosen[0], name) != sum(getattr(image, name) for image in self.images):
                 raise ValueError(f"family: {name} of the chosen variant is not the sum over the images")
+        if train.chosen.training is not None:
+            self._check_choice(train.chosen, [one.name for one in self.family])
+
+    def _check_choice(self, chosen: Chosen, names: list[str]) -> None:
+        """The chosen variant must be the one that `methods.variants.choose` picks: the first with the best F1."""
+        counts = [Confusion(one.tp, one.fp, one.fn, one.tn) for one in chosen.training]
+        if [one.name for one in chosen.training] != names:
+            raise ValueError("train.chosen.training: must have the variants of family, in their order")
+        if len({(one.tp + one.fn, one.fp + one.tn) for one in counts}) > 1:
+            raise ValueError("train.chosen.training: the variants differ in crack or background pixels")
+        scores = [0.0 if math.isnan(one.f1) else one.f1 for one in counts]
+        best = scores.index(max(scores))
+        if chosen.name != names[best]:
+            raise ValueError(
+                f"train.chosen.name: {names[best]} is the best on the training photos, not {chosen.name}"
+            )
+        if abs(chosen.training_f1 - scores[best]) > 1e-9:
+            raise ValueError(
+                f"train.chosen.training_f1: says {chosen.training_f1}, but the counts give {scores[best]}"
+            )
 
     def _check_image(self, where: str, image: Image) -> None:
         pixels = image.tp + image.fp + image.fn + image.tn

@@ -14,6 +14,7 @@ import io
 import json
 import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,22 +53,32 @@ def pack(arrays: dict[str, np.ndarray]) -> bytes:
 
 def uncommittable(record: Record) -> list[str]:
     """Why a record must not be committed, each with its remedy; empty: it may be."""
+    train, environment = record.train, record.environment
     return reasons(
-        record.environment.training, record.environment.evaluation, record.test.known, record.train.max_steps
-    )
+        environment.trained, environment.evaluation, record.test.known, train.max_steps
+    ) + unknown_training_set(record.key.train_set, train.set_manifest_sha256)
 
 
 def reasons(
-    training: dict[str, Any] | None, evaluation: dict[str, Any], known: str | None, max_steps: int | None
+    training: Sequence[dict[str, Any]],
+    evaluation: dict[str, Any],
+    known: str | None,
+    max_steps: int | None,
 ) -> list[str]:
-    """As `uncommittable`, from what is known before the work; training: None while there is no run."""
+    """As `uncommittable`, from what is known before the work, but for `unknown_training_set`.
+
+    training: the environments of all starts of the training, as `RunFolder.starts` gives them.
+    """
     found = []
-    for what, environment in (("trained", training), ("evaluated", evaluation)):
-        commit = environment["commit"] if environment else {"id": "-", "dirty": False}
-        if commit["dirty"]:
-            found.append(f"it is {what} by code that differs from its commit: commit first")
-        elif commit["id"] is None:
-            found.append(f"it is {what} by code of an unknown commit: work in a clone, or set UPCRACK_COMMIT")
+    for what, environments in (("trained", training), ("evaluated", [evaluation])):
+        commits = [environment["commit"] for environment in environments]
+        partly = "in part " if len(commits) > 1 else ""
+        if any(commit["dirty"] for commit in commits):
+            found.append(f"it is {partly}{what} by code that differs from its commit: commit first")
+        if any(commit["id"] is None and not commit["dirty"] for commit in commits):
+            found.append(
+                f"it is {partly}{what} by code of an unknown commit: work in a clone, or set UPCRACK_COMMIT"
+            )
     if known is None:
         found.append(
             "its test set has no manifest, so nobody can tell which files it held: `upcrack data fetch`"
@@ -75,6 +86,19 @@ def reasons(
     if max_steps is not None:
         found.append(f"its training was cut short at {max_steps} steps: leave --max-steps out")
     return found
+
+
+def unknown_training_set(name: str, manifest: str | None) -> list[str]:
+    """Why a record whose training set has no manifest must not be committed; empty where it has one.
+
+    name: of the training set; synthetic roads need none. manifest: its digest.
+    """
+    if manifest or name == "synthetic":
+        return []
+    return [
+        f"its training set {name} has no manifest, so nobody can tell which files it held: "
+        f"`upcrack data fetch {name}`, and cut the crops anew if it learns from crops"
+    ]
 
 
 def place(slug: str, folder: Path | str, why: list[str], allow_dirty: bool) -> Path:

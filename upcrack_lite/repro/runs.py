@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -32,8 +33,12 @@ from upcrack_lite import __version__
 from upcrack_lite.errors import UserError
 from upcrack_lite.files import write_aside, write_csv, write_json
 from upcrack_lite.repro.code_digest import code_digest
+from upcrack_lite.repro.record_parts import COMMIT
 
 FORMAT = 1
+
+_TOLD_APART = ("commit", "code_sha256", "device", "used_device")
+"""What of the environment makes one start of a run another than an earlier one."""
 
 
 class RunFolder:
@@ -104,6 +109,31 @@ class RunFolder:
                 f"{path} holds a run that failed ({run.manifest.get('error')}): name a new folder"
             )
         return run
+
+    def start(self, found: dict[str, Any]) -> None:
+        """Note the environment of this start, beside those of earlier starts that the training goes on from.
+
+        `environment` is the latest. `environments` lists one of each kind, in order, once there is more than one
+        commit, state of the tree, digest of the code or device. A start that left no `resume.pt` does not count,
+        for nothing of it is in the model. The manifest is not written.
+
+        found: from `environment`.
+        """
+        earlier = self.starts()
+        kinds = [[one.get(name) for name in _TOLD_APART] for one in earlier]
+        if [found.get(name) for name in _TOLD_APART] not in kinds:
+            earlier.append(found)
+        self.manifest["environment"] = found
+        self.manifest.pop("environments", None)
+        if len(earlier) > 1:
+            self.manifest["environments"] = earlier
+
+    def starts(self) -> list[dict[str, Any]]:
+        """The environments that the model was trained in so far, in order; none where nothing was kept yet."""
+        if not self.finished and not (self.path / "resume.pt").is_file():
+            return []
+        single = self.manifest.get("environment")
+        return list(self.manifest.get("environments") or ([single] if single else []))
 
     @classmethod
     def is_run(cls, path: Path | str) -> bool:
@@ -235,20 +265,31 @@ def _lock_hash() -> str | None:
 
 
 def _commit() -> dict[str, Any]:
-    """The commit of the code and whether the tree differs from it; UPCRACK_COMMIT where there is no git."""
+    """The commit of the code and whether the tree differs from it; UPCRACK_COMMIT where git does not keep this code.
+
+    The kit may be installed inside another project's repository: only one that tracks this very file counts.
+    Raises UserError where UPCRACK_COMMIT is no commit.
+    """
     try:
-        call = ["git", "-C", str(_root())]
-        head = subprocess.run(
-            [*call, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10
-        )
-        status = subprocess.run(
-            # A new or replaced record is what a run makes, not what it is made from.
-            [*call, "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)results"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
-        return {"id": head.stdout.strip(), "dirty": bool(status.stdout.strip())}
+        _git("ls-files", "--error-unmatch", "--", _THIS_FILE)
+        head = _git("rev-parse", "HEAD")
+        # A new or replaced record is what a run makes, not what it is made from.
+        status = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)results")
+        return {"id": head, "dirty": bool(status)}
     except (OSError, subprocess.SubprocessError):
-        return {"id": os.environ.get("UPCRACK_COMMIT"), "dirty": None}
+        given = os.environ.get("UPCRACK_COMMIT") or None
+    if given and not re.fullmatch(COMMIT, given):
+        raise UserError(
+            f"UPCRACK_COMMIT is {given!r}, which is no commit: set it to the 7 to 40 digits (0-9, a-f) of the commit "
+            "that the code comes from, or unset it"
+        )
+    return {"id": given, "dirty": None}
+
+
+_THIS_FILE = "upcrack_lite/repro/runs.py"  # below the root
+
+
+def _git(*words: str) -> str:
+    """What git prints at the root of the code. Raises OSError or SubprocessError where there is no answer."""
+    call = ["git", "-C", str(_root()), *words]
+    return subprocess.run(call, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

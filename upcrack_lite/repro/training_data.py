@@ -78,8 +78,21 @@ def training_photos(cell: Cell, data_root: str | Path) -> TrainingData:
     for index, (name, photo, crack_mask) in enumerate(found.photos(size, seen)):
         images[index], crack_masks[index] = resize(photo, None, size, RULE)[0], crack_mask
         groups.append(name)
-    facts = {"name": cell.train_set, "split": "train", "manifest_sha256": found.digest}
+    listed = (
+        found.digest if found.known else None
+    )  # a list of the files that happen to be here vouches for none
+    facts = {"name": cell.train_set, "split": "train", "manifest_sha256": listed}
     return TrainingData(images, groups, facts | {"content_sha256": content_digest(seen)}, crack_masks)
+
+
+def source_manifest(facts: dict[str, Any]) -> str | None:
+    """The digest of the manifest of the set that the training data come from; None where they name none.
+
+    facts: of `TrainingData`, or as a run's manifest keeps them.
+    """
+    crops = facts.get("crops")
+    said = crops["facts"] if isinstance(crops, dict) else facts
+    return said.get("manifest_sha256") or said.get("fetched_manifest_sha256")
 
 
 def missing_data(cell: Cell, data_root: str | Path) -> str:
