@@ -1,4 +1,7 @@
-"""The sweep as Snakemake plans and runs it: with each profile, with a cell that fails, and a second time."""
+"""The sweep as Snakemake plans and runs it: with each profile, with a cell that fails, and a second time.
+
+Preset values and encoder weights on their way to the rows that have a use for them are here, too.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,19 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
 import yaml
 from conftest import ROOT
+from safetensors.torch import save_file
 from sweep_job import run as run_job
 
-from upcrack_lite.repro import failures
+from upcrack_lite.errors import UserError
+from upcrack_lite.methods.encoders import VGG16
+from upcrack_lite.methods.kinds import METHODS
+from upcrack_lite.repro import failures, records
 from upcrack_lite.repro.cells import Cell
+from upcrack_lite.repro.row_settings import names, parse
+from upcrack_lite.repro.sweep import plan
 
 PROFILES = ROOT / "workflow/profiles"
 
@@ -47,9 +57,11 @@ def test_each_profile_plans_each_training_once_and_each_cell(tmp_path, profile):
     """Two recipes and two seeds are four models. Where the test set is missing, nobody trains for it."""
     sets = {"train_set": "synthetic", "test_set": "synthetic,deepcrack"}
     config = {**folders(tmp_path), **sets, "tables": 4, "rows": "upcracknet", "seeds": "0,1"}
-    config["recipe"] = "paper,released"
+    config |= {"recipe": "paper,released", "settings": "epochs=3 mask_cells=[16,8]"}
     done = sweep(profile, "-n", config=config)
     assert done.returncode == 0, done.stdout
+    set_so = Cell(overrides=(("epochs", 3), ("mask_cells", (16, 8))), train_set="synthetic", seed=1)
+    assert f"  {set_so.slug()}: no record" in done.stdout
     assert jobs(done.stdout) == {"train": 4, "cell": 8}
     assert "8 cells: 0 are recorded, 8 to do" in done.stdout
     waiting = re.findall(r"(?m)^rule cell:\n(?: +input: .*/trained/(\S+))?", done.stdout)
@@ -68,7 +80,91 @@ def test_what_cannot_be_planned_is_refused_before_anything_runs(tmp_path):
     done = sweep("kubernetes", "-n", config={"tables": "4", "state": tmp_path, "runs": tmp_path})
     assert done.returncode != 0
     assert "data_root, results: each job has a working folder of its own here" in done.stdout
+    done = sweep("local", "-n", config={"tables": "4", "settings": "epoch=3", "state": tmp_path})
+    assert "no row of this sweep has epoch; choose from batch_size, " in done.stdout
+    config = {**folders(tmp_path), "tables": 4, "rows": "deepcrack19", "encoder_file": "pyproject.toml"}
+    config |= {"scale": "full", "settings": "encoder_weights=file"}
+    done = sweep("kubernetes", "-n", config=config)
+    assert "encoder_file: each job has a working folder of its own here" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "values"),
+    [
+        ("", {}),
+        (None, {}),
+        ("a=1  b=0.5 c=file d=false", {"a": 1, "b": 0.5, "c": "file", "d": False}),
+        ("cells=[4,2] 'sigmas=[1, 2]'", {"cells": [4, 2], "sigmas": [1, 2]}),
+        (["a=1", "b=x y"], {"a": 1, "b": "x y"}),
+    ],
+)
+def test_preset_values_are_read_as_a_cell_reads_them(given, values):
+    assert parse(given) == values
+
+
+def test_which_values_a_method_has():
+    for method in METHODS:
+        for name in names(method):
+            value = dict(Cell(method).preset().to_dict())[name]
+            assert Cell(method, overrides=((name, value),)) == Cell(method), f"{method}: {name} can be set"
+    assert "encoder_weights" in names("deepcrack18")
+    assert "encoder_weights" not in names("unet") | names("riad") | names("upcracknet")
+    assert "zs" in names("tf_local_darkness")
+    assert "zs" not in names("tf_frangi_otsu")
+
+
+def test_preset_values_reach_the_rows_that_have_them():
+    made = plan({"tables": "4", "settings": "mask_family=striped epochs=7", "seeds": "0"})
+    by_method = {cell.method: dict(cell.overrides) for cell in made.cells.values()}
+    assert by_method["upcracknet"] == {"mask_family": "striped", "epochs": 7}
+    assert by_method["unet"] == by_method["riad"] == {"epochs": 7}
+    assert by_method["tf_sato_otsu"] == {}
+    assert len(by_method) == len(METHODS)
+    assert plan({"tables": "4", "settings": ["mask_family=striped", "epochs=7"]}).cells == made.cells
+    (cell,) = plan({"tables": "1", "rows": "mae", "settings": "bilateral_d=5"}).cells.values()
+    assert dict(cell.overrides)["bilateral_d"] == 5
+    assert dict(cell.overrides)["lambda_ssim"] == 0
+
+
+def test_encoder_weights_reach_the_rows_that_start_from_them(tmp_path):
+    file = tmp_path / "vgg16.safetensors"
+    file.touch()
+    config = {"tables": "4", "rows": "unet,deepcrack19,tf_sato_otsu", "encoder_file": str(file)}
+    made = plan(config | {"settings": "encoder_weights=file width=1.0"})
+    unet, vgg, free = made.cells.values()
+    assert dict(vgg.overrides) == {"encoder_weights": "file", "width": 1.0}
+    assert dict(unet.overrides) == {"width": 1.0}
+    usual = "--device auto --precision 32-true"
+    assert " ".join(made.words(vgg)) == f"{usual} --encoder-file {file}"
+    assert made.command(vgg) == f"{vgg.command()} --encoder-file vgg16.safetensors", "a name, no path"
+    for cell in (unet, free):
+        assert " ".join(made.words(cell)) == usual
+        assert made.command(cell) == cell.command()
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"settings": "epochs"}, "settings: takes NAME=VALUE, got 'epochs'"),
+        ({"settings": "epochs=1 epochs=2"}, "settings: epochs is given twice"),
+        ({"settings": "'epochs=1"}, "settings: No closing quotation"),
+        ({"settings": {"epochs": 1}}, "settings must be words such as a=1 b=2"),
+        ({"settings": "epoch=1"}, "no row of this sweep has epoch; choose from batch_size, .*epochs.*zs"),
+        ({"rows": "unet", "settings": "lambda_adv=0"}, "no row of this sweep has lambda_adv; choose from"),
+        ({"rows": "unet,riad", "settings": "encoder_weights=file"}, "no row of this sweep has encoder_weights"),
+        ({"tables": "1", "settings": "lambda_adv=0"}, "no row of this sweep has lambda_adv"),
+        ({"rows": "unet", "settings": "epochs=x"}, "settings, for unet: epochs must be of type int, got 'x'"),
+        ({"rows": "unet,upcracknet", "settings": "width=1"}, "width is a number of channels for upcracknet"),
+        ({"rows": "deepcrack18", "settings": "encoder_weights=file"}, "set width=1.0"),
+        ({"rows": "deepcrack18", "scale": "full", "settings": "encoder_weights=file"}, "name the file as enc"),
+        ({"encoder_file": "nowhere.pth"}, "encoder_file: there is no file nowhere.pth"),
+        ({"encoder_file": "pyproject.toml"}, "no row of this sweep starts from a file; add encoder_weights=file"),
+    ],
+)  # fmt: skip
+def test_a_value_that_cannot_be_used_is_refused(config, said):
+    with pytest.raises(UserError, match=said):
+        plan({"tables": "4"} | config)
 
 
 @pytest.mark.parametrize("path", sorted(PROFILES.glob("*/config.yaml")), ids=lambda path: path.parent.name)
@@ -171,3 +267,30 @@ def test_a_cell_that_fails_stops_no_other_and_the_rest_is_not_made_again(tmp_pat
     assert jobs(sweep("local", "-n", config=good).stdout) == {}
     record.unlink()
     assert jobs(sweep("local", "-n", config=good).stdout) == {"cell": 1}, "its model is trained already"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_network_starts_from_a_file_and_its_record_holds_no_path(tmp_path):
+    """The file is named from here, while the page of a cell runs in a folder of its own."""
+    widths, state = (64, 64, 128, 128, 256, 256, 256, *[512] * 6), {}
+    for place, into, out in zip(VGG16, (3, *widths), widths, strict=False):
+        state |= {f"features.{place}.weight": torch.zeros(out, into, 3, 3)}
+        state |= {f"features.{place}.bias": torch.zeros(out)}
+    save_file(state, tmp_path / "vgg16.safetensors")
+    config = {**folders(tmp_path), "tables": 4, "rows": "deepcrack19", "device": "cpu", "allow_dirty": 1}
+    config |= {"train_set": "synthetic", "test_set": "synthetic", "max_steps": 1}
+    config |= {"settings": "encoder_weights=file width=1.0 size=64 batch_size=2 epochs=1"}
+    config["encoder_file"] = os.path.relpath(tmp_path / "vgg16.safetensors", ROOT)
+    done = sweep("local", "--cores", "1", config=config)
+    assert done.returncode == 0, done.stdout
+    (path,) = (tmp_path / "results/dirty").glob("*.json")
+    record = records.load(path)
+    assert record.train.encoder["source"] == "file vgg16.safetensors"
+    assert record.command.endswith("--max-steps 1 --encoder-file vgg16.safetensors")
+    (manifest,) = (tmp_path / "runs").glob("*/manifest.json")
+    for file in (path, manifest):
+        assert tmp_path.name not in file.read_text(encoding="utf-8")
+    planned = plan(config)
+    (cell,) = planned.cells.values()
+    assert planned.why(cell) == "", "the record is what this sweep would make"

@@ -47,9 +47,10 @@ def names(method: str) -> set[str]:
     return found if _has_encoder(method) else found - {"encoder_weights"}
 
 
-def of_row(method: str, own: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the settings that a row has a use for. own: what the row itself sets; that wins."""
-    return {name: value for name, value in settings.items() if name in names(method) and name not in own}
+def of_row(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the settings that a row of this method has. What the row itself sets wins later, in `cells.cells`."""
+    known = names(method)
+    return {name: value for name, value in settings.items() if name in known}
 
 
 def check_width(methods: Iterable[str], settings: Mapping[str, Any]) -> None:

@@ -135,7 +135,7 @@ def _cells(
     table: int, row: str, recipe: str, scale: str, seeds: Sequence[int], train: str, test: str, settings: Any
 ) -> list[Cell]:
     """The cells of one row, with those of the settings that it has a use for."""
-    values = row_settings.of_row(*cells.row_overrides(table, row), settings) if settings else None
+    values = row_settings.of_row(cells.row_overrides(table, row)[0], settings) if settings else None
     try:
         return cells.cells(table, recipe, scale, seeds, train, test, [row], values)
     except UserError as error:
