@@ -7,7 +7,10 @@ SHELL := /bin/bash
 # A misspelled NAME=VALUE would be ignored, and the default taken in its place.
 VARIABLES := PYTHON TORCH CORES REAL DATA ONLY UPGRADE TABLES SEEDS SCALE RECIPE ROWS TRAIN_SET TEST_SET DEVICE PRECISION \
   DEVICES VGG_WEIGHTS ENCODER_FILE SET MAX_STEPS ALLOW_DIRTY RUNS RESULTS STATE PROFILE DRY FLAGS CI SHELL
-GIVEN := $(foreach word,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(word))))
+NOTHING :=
+SPACE := $(NOTHING) $(NOTHING)
+# A space within a value is written "\ " there; the value's words are no names.
+GIVEN := $(foreach word,$(subst \$(SPACE),,$(MAKEOVERRIDES)),$(firstword $(subst =, ,$(word))))
 ifneq ($(filter-out $(VARIABLES),$(GIVEN)),)
 $(error unknown variable $(filter-out $(VARIABLES),$(GIVEN)); choose from $(VARIABLES))
 endif

@@ -294,3 +294,13 @@ def test_a_network_starts_from_a_file_and_its_record_holds_no_path(tmp_path):
     planned = plan(config)
     (cell,) = planned.cells.values()
     assert planned.why(cell) == "", "the record is what this sweep would make"
+
+
+def test_make_hands_over_values_with_spaces():
+    """A misspelled variable is refused, and the words of a value are no variables."""
+    words = ["make", "--dry-run", "tables", "SET=epochs=3 flip=false", "FLAGS=-k sweep"]
+    made = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert made.returncode == 0, made.stderr
+    assert "settings='epochs=3 flip=false'" in made.stdout
+    wrong = subprocess.run(["make", "-n", "tables", "SETS=a=1 b=2"], cwd=ROOT, capture_output=True, text=True)
+    assert "unknown variable SETS;" in wrong.stderr
