@@ -283,6 +283,11 @@ def test_a_command_for_all_rows_gives_each_the_options_that_it_has_a_use_for(tmp
     assert (free["max_steps"], free["precision"]) == (None, "32-true")
     for method, options in asked.items():
         Options(**options).checked(Cell(method))
+    asked.clear()
+    done = CliRunner().invoke(app, [*words.split(), "--encoder-file", "w.pth"])
+    assert isinstance(done.exception, UserError)
+    assert "give --row too" in str(done.exception)
+    assert not asked, "refused before any row is trained"
 
 
 def _note(asked: dict, cell: Cell, options: dict) -> RunFolder:

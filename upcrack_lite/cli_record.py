@@ -88,6 +88,10 @@ def cell(
             Cell(method, recipe, scale, tuple(values.items()), seed=number, **named) for number in numbers
         ]
     else:
+        if row is None and encoder_file is not None:
+            raise UserError(
+                "--encoder-file is for one network: give --row too, and --set encoder_weights=file"
+            )
         rows = None if row is None else [row]
         wanted = cells(table, recipe, scale, numbers, train_set, test_set, rows, values)
     if train_only:
