@@ -75,7 +75,7 @@ tables: .venv/installed ## train and test the cells of tables that are not done 
 	$(if $(filter $(PROFILE),$(PROFILES)),,$(error no profile $(PROFILE); choose one of $(PROFILES)))
 	$(BIN)/snakemake -s workflow/sweep.smk --profile workflow/profiles/$(PROFILE) $(if $(DRY),-n) \
 	  $(if $(filter local,$(PROFILE)),--cores $(CORES)) $(FLAGS) --config $(SWEEP) \
-	  || { echo "Not all is done. The lines that begin with failed: say why; the same command goes on from here."; exit 1; }
+	  || { $(if $(DRY),,echo "Not all is done. Lines that begin with failed: say why; the same command goes on from here.";) exit 1; }
 
 .PHONY: test-full
 test-full: .venv/installed ## the compared methods at full size: minutes on a graphics card, hours on a CPU (FLAGS="-k enet": one of them)

@@ -29,7 +29,8 @@ CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"), key=place)
 ONE_CELL = ROOT / "notebooks/tables/one_cell.ipynb"
 TABLES = sorted((ROOT / "notebooks/tables").glob("table_*.ipynb"))
 FIGURES = sorted((ROOT / "notebooks/figures").glob("*.ipynb"))
-NOTEBOOKS = [*CHAPTERS, ONE_CELL, *TABLES, *FIGURES]
+SIDE_BY_SIDE = ROOT / "notebooks/tables/side_by_side.ipynb"
+NOTEBOOKS = [*CHAPTERS, ONE_CELL, *TABLES, SIDE_BY_SIDE, *FIGURES]
 # What every table page takes, whichever table it shows.
 TABLE_PARAMETERS = {
     "recipe": "paper",
@@ -41,6 +42,7 @@ TABLE_PARAMETERS = {
     "data_root": "",
     "device": "auto",
     "run": "recorded",
+    "results": "",
 }
 LONGEST_CELL = 40  # lines; a longer one belongs into the package
 

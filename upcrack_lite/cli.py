@@ -24,7 +24,7 @@ app.command(no_args_is_help=True)(cli_audit.audit)
 app.command(no_args_is_help=True)(cli_record.cell)
 app.command()(cli_verify.verify)
 
-Seed = Annotated[int, typer.Option(min=0, help="Seed of all random draws.")]
+Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random draws.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Settings = Annotated[
     list[str] | None,
@@ -56,7 +56,9 @@ def train(
     seed: Seed = 0,
     device: Device = "auto",
     devices: Annotated[int, typer.Option(help="How many GPUs, or processes on a CPU, share each batch.")] = 1,
-    precision: Annotated[str, typer.Option(help="32-true, or bf16-mixed on a GPU.")] = "32-true",
+    precision: Annotated[
+        str, typer.Option(help="32-true, or bf16-mixed, bf16-true or 16-mixed on a GPU.")
+    ] = "32-true",
     max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many batches.")] = None,
     vgg_weights: Annotated[str | None, typer.Option(help="VGG file for the style loss, or 'random'.")] = None,
     settings: Settings = None,

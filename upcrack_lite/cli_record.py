@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from upcrack_lite.errors import UserError
+
+if TYPE_CHECKING:
+    from upcrack_lite.repro.cells import Cell
 
 
 def cell(
@@ -21,10 +24,15 @@ def cell(
             help="A row of the table, such as unet, or a detector without training. Without it, all in turn."
         ),
     ] = None,
-    method: Annotated[str, typer.Option(help="The method, where no table is named.")] = "upcracknet",
+    method: Annotated[
+        str | None, typer.Option(help="The method, where no table is named; else upcracknet.")
+    ] = None,
     recipe: Annotated[str, typer.Option(help="paper or released.")] = "paper",
     scale: Annotated[
-        str, typer.Option(help="full (256 px) or lite (128 px, a quarter of the width).")
+        str,
+        typer.Option(
+            help="full (256 px) or lite (128 px, a quarter of the width); without training: one scale."
+        ),
     ] = "lite",
     train_set: Annotated[
         str | None, typer.Option(help="deepcrack, crack500_kept, crack500 or synthetic; else the table's.")
@@ -36,7 +44,8 @@ def cell(
         ),
     ] = None,
     seeds: Annotated[
-        list[int] | None, typer.Option("--seed", min=0, help="Seed of all random draws; may be repeated.")
+        list[int] | None,
+        typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of all random draws; may be repeated."),
     ] = None,
     data_root: Annotated[Path, typer.Option(help="The folder of all data sets.")] = Path("data"),
     runs: Annotated[Path, typer.Option(help="The folder of runs; an interrupted one goes on.")] = Path(
@@ -44,7 +53,9 @@ def cell(
     ),
     results: Annotated[Path, typer.Option(help="The folder of records.")] = Path("results"),
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    precision: Annotated[str, typer.Option(help="32-true, or bf16-mixed on a GPU.")] = "32-true",
+    precision: Annotated[
+        str, typer.Option(help="32-true, or bf16-mixed, bf16-true or 16-mixed on a GPU.")
+    ] = "32-true",
     devices: Annotated[int, typer.Option(help="How many GPUs, or processes on a CPU, share each batch.")] = 1,
     max_steps: Annotated[
         int | None, typer.Option(min=1, help="Stop after so many batches: a try, never a result.")
@@ -72,6 +83,7 @@ def cell(
     left as it is. With --train-only each model is trained once, however many cells share it.
     """
     from upcrack_lite.cli import parse_settings
+    from upcrack_lite.methods.kinds import CRACKNET
     from upcrack_lite.repro.cells import Cell, cells
     from upcrack_lite.repro.make_cell import run_cell, train_cell
     from upcrack_lite.repro.plan import usable
@@ -85,9 +97,12 @@ def cell(
         sets = {"train_set": train_set, "test_set": test_set}
         named = {name: value for name, value in sets.items() if value is not None}
         wanted = [
-            Cell(method, recipe, scale, tuple(values.items()), seed=number, **named) for number in numbers
+            Cell(method or CRACKNET, recipe, scale, tuple(values.items()), seed=number, **named)
+            for number in numbers
         ]
     else:
+        if method is not None:
+            raise UserError(f"--method is for cells without --table: leave it out, or write --row {method}")
         if row is None and encoder_file is not None:
             raise UserError(
                 "--encoder-file is for one network: give --row too, and --set encoder_weights=file"
@@ -102,9 +117,12 @@ def cell(
     given |= {"encoder_file": encoder_file, "devices": devices, "max_steps": max_steps}
     given |= {"allow_dirty": allow_dirty, "progress": sys.stderr.isatty(), "say": typer.echo}
     every = table is not None and row is None  # rows of many methods: each takes what it has a use for
-    for one in dict.fromkeys(wanted):
+    wanted = list(dict.fromkeys(wanted))
+    _check_stand_ins(wanted, data_root)
+    for one in wanted:
         options = usable(one.method, given) if every else given
         typer.echo(f"{one.run_slug() if train_only else one.slug()}  ({one.command()})")
+        _note_start(one, runs, max_steps, (seeds, scale))
         try:
             if train_only:
                 run = train_cell(one, data_root, runs, **options)
@@ -119,3 +137,33 @@ def cell(
             f"{name} {got[name]:.3f}" for name in ("precision", "recall", "accuracy", "f1", "iou")
         )
         typer.echo(f"{path}: {got['images']} images, {got['crack_share']:.3f} % crack; {five}")
+
+
+def _check_stand_ins(wanted: list[Cell], data_root: Path) -> None:
+    """Before any work: a set that only its owners give out is not there, and others can stand in for it."""
+    from upcrack_lite.repro.cells import STAND_INS
+
+    for name, (kept, held) in STAND_INS.items():
+        lacking = {one.train_set for one in wanted} | {one.test_set for one in wanted}
+        there = [(data_root / one).is_dir() for one in (name, f"{name}_undamaged")]
+        if name in lacking and not any(there):
+            raise UserError(
+                f"{name} is not in {data_root}: `upcrack data fetch {name}` says how to get it by hand. "
+                f"Or use what stands in for it: --train-set {kept} --test-set {held}, each where the table has {name}"
+            )
+
+
+def _note_start(cell: Cell, runs: Path, max_steps: int | None, asked: tuple[Any, ...]) -> None:
+    """Say what a command does not show: a training that goes on, or options that change nothing."""
+    from upcrack_lite.methods.kinds import FAMILIES
+    from upcrack_lite.repro.plan import run_name
+    from upcrack_lite.repro.runs import RunFolder
+
+    if cell.method in FAMILIES:
+        seeds, scale = asked
+        if seeds not in (None, [0]) or scale != "full":
+            typer.echo("no training and no random draw: one scale, full, and seed 0, whatever is asked")
+        return
+    folder = runs / run_name(cell, max_steps)
+    if RunFolder.is_run(folder) and not (run := RunFolder.open(folder)).finished and (log := run.log()):
+        typer.echo(f"{folder}: goes on after epoch {len(log)}")

@@ -137,7 +137,7 @@ def save(
     if hashlib.sha256(data).hexdigest() != record.arrays.sha256:
         raise UserError(f"arrays.sha256: these are not the arrays that the record of {record.slug} names")
     if path.is_file():
-        _values(path)  # of another format: left alone
+        _leave_other_formats(path)
         path.unlink()  # first of all, so that no record stands beside the arrays of another
     values = record.model_dump(mode="json")
     write_aside(path.with_name(record.arrays.file), lambda aside: aside.write_bytes(data))
@@ -217,6 +217,15 @@ def scores(record: Record, arrays: dict[str, np.ndarray] | None = None) -> dict[
             result[name] = {"ods_f1": best, "ods_threshold": threshold, "ois_f1": ois(hist)}
             result[name] |= {"average_precision": average_precision(hist), "auroc": auroc(hist)}
     return result
+
+
+def _leave_other_formats(path: Path) -> None:
+    """Raise UserError for a record of another format; what cannot be read at all may be replaced."""
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return
+    _values(path)
 
 
 def _values(path: Path) -> dict[str, Any]:

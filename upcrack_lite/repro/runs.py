@@ -79,13 +79,13 @@ class RunFolder:
             manifest = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:
             raise UserError(
-                f"{file} is not valid JSON ({error}): the run cannot be trusted, train anew"
+                f"{file} is not valid JSON ({error}): the run cannot be trusted; delete {path} and train anew"
             ) from error
         found = manifest.get("format") if isinstance(manifest, dict) else None
         if found != FORMAT:
             raise UserError(
                 f"{path} has run format {found!r}, this version reads {FORMAT}: use the version that wrote "
-                "it, or train into a new folder; nothing was touched"
+                "it, or delete or rename the folder and train anew; nothing was touched"
             )
         return cls(path, manifest)
 
@@ -101,12 +101,13 @@ class RunFolder:
         differ = _differences(run.manifest, what)
         if differ:
             raise UserError(
-                f"{path} holds a run with another {'; '.join(differ)}. Name a new folder to keep it; "
-                "nothing was touched"
+                f"{path} holds a run with another {'; '.join(differ)}. Name another folder (--out; for a "
+                "cell --runs), or delete this one; nothing was touched"
             )
         if run.manifest.get("status") == "failed":
             raise UserError(
-                f"{path} holds a run that failed ({run.manifest.get('error')}): name a new folder"
+                f"{path} holds a run that failed ({run.manifest.get('error')}): look at its log.csv, "
+                "then delete the folder, or name another one"
             )
         return run
 
@@ -199,11 +200,16 @@ def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
 def load_weights(path: Path) -> dict[str, torch.Tensor]:
     """Read a safetensors file. Raises UserError when it is missing or damaged."""
     if not path.is_file():
-        raise UserError(f"no checkpoint at {path}: the run has not finished an epoch, or the file was moved")
+        raise UserError(
+            f"no checkpoint at {path}: the run has not finished an epoch, or the file was moved; put it back, or "
+            f"delete the folder {path.parent} and train anew"
+        )
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is damaged ({error}): copy it again or train anew") from error
+        raise UserError(
+            f"{path} is damaged ({error}): copy it again, or delete the folder {path.parent} and train anew"
+        ) from error
 
 
 def data_hash(images: np.ndarray) -> str:

@@ -57,13 +57,18 @@ class Standing:
 
 
 def map_worth(ours: Ours, folder: Path | str) -> Worth | None:
-    """From the histograms beside the records, mean over seeds; None where they are not in the folder."""
+    """From the histograms beside the records, mean over seeds; None where they are not in the folder.
+
+    Of a network it is the smoothed map, which is cut. A detector without training lowers small pieces of its map once
+    its cut is known, which favors that very cut, so its map is taken as it was before.
+    """
     folder = Path(folder)
     places = [folder / name for name in ours.files]
     places = [path if path.is_file() else path.parent / records.DIRTY / path.name for path in places]
     if not all(path.is_file() for path in places):
         return None
-    maps = [records.arrays_of(path)["smoothed"].astype(int) for path in places]
+    which = "raw" if ours.records[0].train.chosen else "smoothed"
+    maps = [records.arrays_of(path)[which].astype(int) for path in places]
     return Worth(
         sum(ods(one)[0] for one in maps) / len(maps), sum(average_precision(one) for one in maps) / len(maps)
     )

@@ -73,14 +73,21 @@ def picture(steps: Sequence[Step]) -> Figure:
     for place, step in enumerate(measured):
         mean, (low, high) = step.change("iou"), step.interval("iou")
         axes.barh(place, mean, height=0.5, color=LINES[6 if step.rung else 1], zorder=1)
-        axes.plot(
-            step.changes["iou"], [place] * len(step.seeds), "o", color="#111111", markersize=4, zorder=3
-        )
+        for i, change in enumerate(step.changes["iou"]):  # a little apart, so that none hides another
+            axes.plot(
+                change, place + 0.14 * (i - (len(step.seeds) - 1) / 2), "o", color="#111111", markersize=4
+            )
         if len(step.seeds) >= SEEDS:
             axes.plot([low, high], [place + 0.32] * 2, color="#555555", linewidth=2, zorder=2)
     axes.set_yticks(range(len(measured)), [_wrapped(name(step)) for step in measured], fontsize=8.5)
     axes.invert_yaxis()
     axes.set_xlabel("change of IoU, points")
+    look = {"linestyle": "", "markersize": 9}
+    axes.plot([], [], "s", color=LINES[6], label="mean, one choice", **look)
+    axes.plot([], [], "s", color=LINES[1], label="mean, all released choices", **look)
+    axes.plot([], [], "o", color="#111111", markersize=4, linestyle="", label="one seed")
+    axes.plot([], [], color="#555555", linewidth=2, label="95 % interval of the mean")
+    figure.legend(loc="outside upper center", ncols=2, fontsize=9, handlelength=1.4, columnspacing=1.2)
     return figure
 
 

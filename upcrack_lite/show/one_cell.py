@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from upcrack_lite.methods.kinds import FAMILIES
 from upcrack_lite.metrics import METRICS, Confusion
-from upcrack_lite.repro import live, records
+from upcrack_lite.repro import live, places, records
 from upcrack_lite.repro.cells import Cell
 from upcrack_lite.repro.conditions import LABELED, family_median
 from upcrack_lite.repro.plan import run_name
@@ -47,8 +47,8 @@ class CellPage:
         seed: int = 0,
         settings: Mapping[str, Any] | None = None,
         data_root: Path | str = "",
-        runs: Path | str = "../../runs",
-        results: Path | str = "../../results",
+        runs: Path | str = "",
+        results: Path | str = "",
         **options: Any,
     ) -> None:
         from upcrack_lite.repro.make_cell import run_cell
@@ -64,9 +64,10 @@ class CellPage:
         if self.tiny and method not in FAMILIES:
             options["max_steps"] = options.get("max_steps") or live.STEPS
         start = time.perf_counter()
-        with tempfile.TemporaryDirectory() as folder:
+        runs, results = places.folder("runs", runs), places.folder("results", results)
+        with tempfile.TemporaryDirectory() as scratch:
             if self.tiny:
-                data_root, runs, results = folder, Path(folder) / "runs", Path(folder) / "results"
+                data_root, runs, results = scratch, Path(scratch) / "runs", Path(scratch) / "results"
             path = run_cell(self.cell, data_root, runs, results, progress=False, **options)
             self.record, arrays = records.load(path), records.arrays_of(path)
             run = Path(runs) / run_name(self.cell, options.get("max_steps"))

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from upcrack_lite.methods.kinds import CRACKNET
-from upcrack_lite.repro import cells, published
+from upcrack_lite.repro import cells, places, published
 from upcrack_lite.repro.conditions import SETS
 from upcrack_lite.repro.standings import GROUPS, Standing, all_marked, map_worth, standings, test_sets
 from upcrack_lite.repro.tables import recorded
@@ -37,10 +37,8 @@ class Standings:
     Raises UserError for an unknown name.
     """
 
-    def __init__(
-        self, train_set: str = "deepcrack", scale: str = "lite", results: Path | str = "../../results"
-    ) -> None:
-        self.train_set, self.scale = train_set, scale
+    def __init__(self, train_set: str = "deepcrack", scale: str = "lite", results: Path | str = "") -> None:
+        self.train_set, self.scale, results = train_set, scale, places.folder("results", results)
         self.lines = standings(recorded(results), train_set, scale)
         self.tests = test_sets(self.lines, train_set)
         self.worth = {

@@ -14,14 +14,14 @@ from typing import Any
 from urllib.parse import quote
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.methods.kinds import CRACKNET
 from upcrack_lite.metrics import METRICS
-from upcrack_lite.repro import cells, failures, live, published, tables
-from upcrack_lite.repro.ours import ELSEWHERE, Ours, Score, belongs
+from upcrack_lite.repro import cells, failures, live, places, published, tables
+from upcrack_lite.repro.ours import Ours, Score, belongs
 from upcrack_lite.repro.standings import map_worth
 from upcrack_lite.repro.tables import COMPARED, NAMES, TableRow, Verdict
 from upcrack_lite.show import parameters
 from upcrack_lite.show.plain_tables import great, items, part
+from upcrack_lite.show.table_commands import command_lines, command_of
 from upcrack_lite.show.table_words import beside, sentence, title
 from upcrack_lite.show.table_words import says as says
 
@@ -29,7 +29,8 @@ from upcrack_lite.show.table_words import says as says
 class Page:
     """One table page. The parameters are those of the notebook; see `repro.tables.table` and `repro.live`.
 
-    run: "recorded" reads the committed records; "live" makes the cells first, with `data_root` and `device`.
+    run: "recorded" reads the records; "live" makes the cells first, with `data_root` and `device`.
+    results, runs: folders; empty: those of the repository.
     Raises UserError for unknown names, and for what a live run lacks.
     """
 
@@ -45,12 +46,13 @@ class Page:
         data_root: str = "",
         device: str = "auto",
         run: str = "recorded",
-        results: Path | str = "../../results",
-        runs: Path | str = "../../runs",
+        results: Path | str = "",
+        runs: Path | str = "",
     ) -> None:
         if run not in ("recorded", "live"):
             raise UserError(f"unknown run {run!r}; choose recorded or live")
-        self.results = Path(results)
+        results, runs = places.folder("results", results), places.folder("runs", runs)
+        self.results = results
         self.number, self.facts = published.rows(number)[0].table, published.TABLES[number]
         methods, seeds = parameters.texts("methods", methods), parameters.numbers("seeds", seeds)
         chosen = (recipe, scale, train_set, test_set, methods, seeds)
@@ -160,26 +162,8 @@ class Page:
         return part("".join(_made(row, ours, self.results) for row, ours in found))
 
     def commands(self) -> Any:
-        """The commands that make the records which the verdicts need."""
-        lines = [row.command for row in self.rows]
-        if self.number not in cells.BY_CHOICE:  # many rows: one command for all, and one for a single row
-            first = next((row for row in self.rows if row.printed.key == CRACKNET), self.rows[0])
-            every = first.command.replace(f" --row {first.printed.key}", "")
-            lines = ["# all rows, one after the other:", every, "# one row:", first.command]
-        train, test = cells.PAIRS[self.number]
-        here = ELSEWHERE.get(self.number, ((train, test),))[0]
-        made = [line for line in lines if not line.startswith("#")]
-        if not {*here} & {*cells.STAND_INS}:
-            sets = "" if here == (train, test) else f" --train-set {here[0]} --test-set {here[1]}"
-            lines.append("# on a laptop:")
-            lines += [f"{one.replace('--scale full', '--scale lite')}{sets}" for one in made]
-        if train in cells.STAND_INS or test in cells.STAND_INS:
-            kept = cells.STAND_INS.get(train, (train, ""))[0]
-            held = cells.STAND_INS.get(test, ("", test))[1]
-            lines.append("# without the sets of the paper, on stand-ins:")
-            there = [f"{one} --train-set {kept} --test-set {held}" for one in made]
-            lines += [*there, "# the same on a laptop:"]
-            lines += [one.replace("--scale full", "--scale lite") for one in there]
+        """The commands that make the records which the verdicts need, and smaller ones for a laptop."""
+        lines = command_lines(self.number, self.rows)
         return part(f"<pre><code>{html.escape(chr(10).join(lines))}</code></pre>")
 
     def tiny(self, seed: int = 0) -> Any:
@@ -236,18 +220,12 @@ def _made(row: TableRow, ours: Ours, folder: Path) -> str:
         ]
     else:
         lines.append(f"Not compared, because {html.escape('; '.join(ours.unmet))}.")
-    lines.append(f"Made with <code>{html.escape(_command(ours))}</code>")
+    lines.append(f"Made with <code>{html.escape(command_of(ours))}</code>")
     # A path that holds for the page in a clone and on the site, which has the records too.
     links = [f'<a href="../../results/{quote(name)}">{html.escape(name)}</a>' for name in ours.files]
     lines.append(f"Records: {', '.join(links)}")
     head = f"<p><strong>{html.escape(title(row.printed))}: {html.escape(ours.label)}</strong></p>"
     return head + "<ul>" + "".join(f"<li>{line}</li>" for line in lines) + "</ul>"
-
-
-def _command(ours: Ours) -> str:
-    """The command that made a group of records: the first one's, with the seeds of all."""
-    seeds = " ".join(f"--seed {seed}" for seed in ours.seeds)
-    return ours.records[0].command.replace(f"--seed {ours.seeds[0]}", seeds, 1)
 
 
 def _together(names: list[str], all_rows: int) -> str:
