@@ -619,11 +619,35 @@ def test_the_command_trains_each_model_once_and_stops_there(data, clean, upcrack
         (["--test-set", "cfd"], "unknown test set 'cfd'"),
         (["--set", "epoch=3"], "unknown preset value 'epoch'"),
         (["--set", "recipe=paper"], "an option of its own: --recipe paper"),
+        (["--table", "4", "--method", "unet"], "write --row unet"),
+        (["--table", "3", "--row", "unet"], "--train-set crack500_kept --test-set crack500_heldout"),
+        (["--test-set", "crack500"], "--test-set crack500_heldout"),
     ],
 )
 def test_the_command_refuses_what_is_not_there(upcrack, words, named):
     with pytest.raises(UserError, match=named):
         upcrack(*words)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_no_generator_takes_is_refused(upcrack, seed):
+    status, _ = upcrack("--table", 4, "--row", "unet", "--seed", seed)
+    assert status == 2
+
+
+def test_the_command_says_what_it_would_not_show(data, upcrack, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "upcrack_lite.repro.make_cell.train_cell", lambda *a, **k: asked.append(a) or stored_run()
+    )
+    words = ("--train-only", "--data-root", data, "--runs", data.parent / "runs")
+    assert "whatever is asked" in upcrack("--method", "tf_gabor_otsu", "--seed", 3, *words)[1]
+    cell = Cell("unet", seed=3)
+    run = RunFolder.create(data.parent / "runs" / cell.run_slug(), {})
+    assert "goes on" not in upcrack("--method", "unet", "--seed", 3, *words)[1]
+    run.save_log([{"epoch": 0, "loss": 1.0}, {"epoch": 1, "loss": 0.5}])
+    assert "goes on after epoch 2" in upcrack("--method", "unet", "--seed", 3, *words)[1]
+    assert len(asked) == 3
 
 
 @pytest.mark.mirror

@@ -522,3 +522,10 @@ def test_scores_refuse_the_arrays_of_another_record():
     _, other = small_record(seed=4)
     with pytest.raises(UserError, match="cut at its threshold"):
         scores(make(VALUES), other)
+
+
+def test_a_file_that_is_no_json_is_replaced(tmp_path):
+    record, arrays = small_record()
+    path = records.save(record, arrays, tmp_path)
+    path.write_text(path.read_text(encoding="utf-8")[:100], encoding="utf-8")
+    assert records.load(records.save(record, arrays, tmp_path)) == record

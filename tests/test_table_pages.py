@@ -10,7 +10,7 @@ import pytest
 from small_records import small_record, small_values
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.repro import ladder, live, published, records, tables
+from upcrack_lite.repro import ladder, live, places, published, records, tables
 from upcrack_lite.repro.cells import Cell, cells
 from upcrack_lite.repro.records import scores
 from upcrack_lite.show import ladder as ladder_page
@@ -135,6 +135,12 @@ def test_other_things_in_place_of_lists_are_refused(wrong, tmp_path):
     (name,) = wrong
     with pytest.raises(UserError, match=f"{name}: must be"):
         Page(4, results=tmp_path, **wrong)
+
+
+def test_pages_find_the_repositorys_records_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Page(4, methods=["upcracknet"]).rows[0].ours
+    assert places.folder("results", tmp_path / "mine") == tmp_path / "mine"
 
 
 def test_commands_on_stand_ins_are_given_for_a_laptop_too(tmp_path):
