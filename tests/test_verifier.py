@@ -195,6 +195,8 @@ def test_the_command(folder):
     runner, words = CliRunner(), ["--results", str(folder)]
     good = runner.invoke(app, words)
     assert (good.exit_code, good.stdout.split("\n")[0].endswith("all as shown")) == (0, True)
+    many = len(list(folder.glob("*-s*.json")))  # small records name code that never was
+    assert f"{many} of the records were tested by an earlier version of the code" in good.stdout
     write(folder, Cell(seed=7))
     bad = runner.invoke(app, words)
     assert bad.exit_code == 1

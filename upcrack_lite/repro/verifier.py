@@ -17,6 +17,7 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.files import write_text
 from upcrack_lite.metrics import METRICS
 from upcrack_lite.repro import published, records
+from upcrack_lite.repro.code_digest import code_digest
 from upcrack_lite.repro.ladder import numbers
 from upcrack_lite.repro.tables import TableRow, Verdict, table
 
@@ -102,13 +103,26 @@ def text(found: list[Finding], folder: Path | str) -> str:
     """What `upcrack verify` prints."""
     values = _read(Path(folder) / FILE)
     if not found:
-        return (
+        good = (
             f"{len(values['numbers'])} numbers in {len(published.TABLES)} tables and {len(values['records'])} "
             "records: all as shown"
+        )
+        old = earlier(folder)
+        return good + (
+            f"\n{old} of the records were tested by an earlier version of the code; `upcrack cell` tests them again"
+            if old
+            else ""
         )
     many = f"{len(found)} difference{'s' if len(found) != 1 else ''}"
     damaged = any(one.where == DAMAGED for one in found)  # to write it down anew would not mend it
     return "\n".join([*map(str, found), "", f"{many}." if damaged else f"{many}. {_UPDATE}."])
+
+
+def earlier(folder: Path | str) -> int:
+    """How many records were tested by other code than this; none of them is wrong for it."""
+    said = [json.loads(path.read_text(encoding="utf-8")) for path in Path(folder).glob("*-s*.json")]
+    digests = {method: code_digest(method) for method in {one["key"]["method"] for one in said}}
+    return sum(one["code_sha256"] != digests[one["key"]["method"]] for one in said)
 
 
 def _record(record: records.Record, folder: Path) -> dict[str, Any]:
