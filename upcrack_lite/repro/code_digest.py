@@ -1,4 +1,4 @@
-"""Which files make a record's numbers, and a digest of them. Where one changes, a record is made again."""
+"""Which files make a record's numbers, a digest of them, and how a commit is named. Where one changes, a record is made again."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 
 import upcrack_lite
 from upcrack_lite.methods.kinds import CRACKNET, FAMILIES
+
+COMMIT = r"[0-9a-f]{7,40}"
+"""What a commit is named by, as a regular expression."""
 
 CODE = (
     *(

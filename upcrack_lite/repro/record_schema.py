@@ -17,8 +17,8 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.methods.kinds import CRACKNET, FAMILIES, learns_from_masks, preset_from, preset_of
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.repro.cells import Cell
+from upcrack_lite.repro.code_digest import COMMIT
 from upcrack_lite.repro.record_parts import (
-    COMMIT,
     Arrays,
     Chosen,
     Environments,

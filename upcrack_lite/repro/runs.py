@@ -32,8 +32,7 @@ from safetensors.torch import load_file, save
 from upcrack_lite import __version__
 from upcrack_lite.errors import UserError
 from upcrack_lite.files import write_aside, write_csv, write_json
-from upcrack_lite.repro.code_digest import code_digest
-from upcrack_lite.repro.record_parts import COMMIT
+from upcrack_lite.repro.code_digest import COMMIT, code_digest
 
 FORMAT = 1
 
