@@ -1,4 +1,7 @@
-"""Which files make a record's numbers, a digest of them, and how a commit is named. Where one changes, a record is made again."""
+"""Which files make a record's numbers, and a digest of them; how a commit is named.
+
+Where one of the files changes, a record is made again.
+"""
 
 from __future__ import annotations
 
