@@ -244,6 +244,8 @@ def test_a_cell_that_fails_stops_no_other_and_the_rest_is_not_made_again(tmp_pat
     both = some | {"train_set": "deepcrack,synthetic"}
     first = sweep("local", "--cores", "1", config=both)
     assert first.returncode != 0
+    assert [first.stdout.count(word) for word in ("begins: ", "failed: ", "done: ")] == [6, 2, 4]
+    assert not re.search("Select jobs|CalledProcessError|jobid|WorkflowError", first.stdout)
     cells = {name: Cell(train_set=name, test_set="synthetic") for name in ("deepcrack", "synthetic")}
     failed, free = sorted(
         failures.load_all(tmp_path / "results"), key=lambda one: one.cell.method != "upcracknet"

@@ -11,12 +11,15 @@ The settings and their defaults: upcrack_lite/repro/sweep.py.
 """
 
 import json
+import logging
 import os
+import re
 import shlex
 import sys
 import time
 from pathlib import Path
 
+from snakemake.logging import logger
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
 ROOT = Path(workflow.basedir).parent
@@ -81,6 +84,23 @@ def summary() -> list[str]:
 MOST = 40  # cells that are listed
 if workflow.is_main_process:
     print(*summary(), sep="\n", file=sys.stderr)
+
+# What Snakemake says of its own work, and says again of a job that has told its failure itself.
+NOISE = re.compile(
+    r"(Assuming unrestricted|Building DAG|Using shell|Provided cores|Rules claiming|Select jobs|Execute \d|Touching output"
+    r"|Removing temporary|Finished job|RuleException:\nCalledProcessError|Exiting because a job|Complete log|Elapsed time"
+    r"|(WorkflowError:\n)?At least one job did not complete)"
+)
+
+
+class Quiet(logging.Filter):
+    """Lets through what a reader has a use for."""
+
+    def filter(self, record) -> bool:
+        return not NOISE.match(record.getMessage())
+
+
+logger.addFilter(Quiet())
 
 
 def job(cells, log, threads, words) -> str:

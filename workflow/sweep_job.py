@@ -14,6 +14,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from upcrack_lite.repro import failures
@@ -57,6 +58,8 @@ def main() -> int:
     parser.add_argument("words", nargs="+")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, _stop)
+    name, start = args.log.stem, time.monotonic()
+    print(f"begins: {name}", file=sys.stderr)
     try:
         error = run(args.words, args.log, args.threads)
     except Stopped as stopped:
@@ -64,6 +67,8 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     if not error:
+        minutes, seconds = divmod(round(time.monotonic() - start), 60)
+        print(f"done: {name} ({minutes} min {seconds:02d} s)", file=sys.stderr)
         return 0
     for key in args.cell:
         values = json.loads(key)
