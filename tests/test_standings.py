@@ -6,6 +6,7 @@ import hashlib
 from types import SimpleNamespace
 
 import pytest
+from conftest import ROOT
 from small_records import small_values
 from test_table_pages import lines, text
 
@@ -143,3 +144,18 @@ def test_a_page_without_records_says_so(tmp_path):
     assert "no record" in text(none.table())
     assert none.alt() == "No method has a record yet."
     none.picture()
+
+
+def test_what_the_page_says_of_one_level_of_darkness_chosen_twice():
+    """The numbers in the page's prose are those of the committed records."""
+
+    def percent(train_set, test_set, name):
+        cell = Cell("tf_global_darkness", scale="full", train_set=train_set, test_set=test_set)
+        return scores(records.load(ROOT / "results" / f"{cell.slug()}.json"))[name]
+
+    page = (ROOT / "notebooks/tables/side_by_side.ipynb").read_text(encoding="utf-8")
+    first, second = (percent(one, "crack500_heldout", "recall") for one in ("deepcrack", "crack500_kept"))
+    assert f"finds {first:.0f} % of the crack pixels" in page
+    assert f"and finds {second:.0f} %" in page
+    first, second = (percent(one, "deepcrack", "precision") for one in ("deepcrack", "crack500_kept"))
+    assert f"{second:.0f} % instead of {first:.0f} %" in page

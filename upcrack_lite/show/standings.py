@@ -185,7 +185,11 @@ def _picture(page: Standings) -> Figure:
     all_axes[0][0].set_yticks([place for place, _ in marks], [name for _, name in marks], fontsize=8)
     all_axes[0][0].set_ylim(max(4, y) - 0.3, -0.7)
     figure.supxlabel("F1, percent", fontsize=11)
-    _legend(figure, bool(_home_table(page)))
+    _legend(
+        figure,
+        [kind for kind in GROUPS if any(one.kind == kind for one in page.lines)],
+        bool(_home_table(page)),
+    )
     return figure
 
 
@@ -195,9 +199,10 @@ def _home_table(page: Standings) -> int | None:
     return next((number for number, sets in cells.PAIRS.items() if sets == pair and number > 2), None)
 
 
-def _legend(figure: Figure, printed: bool) -> None:
+def _legend(figure: Figure, kinds: list[str], printed: bool) -> None:
     axes = figure.axes[0]
-    for kind, (color, marker) in _LOOKS.items():
+    for kind in kinds:
+        color, marker = _LOOKS[kind]
         axes.plot([], [], linestyle="", marker=marker, color=color, label=KINDS[kind])
     axes.plot([], [], linestyle="", marker="o", color="#555555", label="cut by its own rule")
     hollow = "cut at the best single threshold"
