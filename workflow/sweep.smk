@@ -11,7 +11,6 @@ The settings and their defaults: upcrack_lite/repro/sweep.py.
 """
 
 import json
-import logging
 import os
 import re
 import shlex
@@ -88,19 +87,10 @@ if workflow.is_main_process:
 # What Snakemake says of its own work, and says again of a job that has told its failure itself.
 NOISE = re.compile(
     r"(Assuming unrestricted|Building DAG|Using shell|Provided cores|Rules claiming|Select jobs|Execute \d|Touching output"
-    r"|Removing temporary|Finished job|RuleException:\nCalledProcessError|Exiting because a job|Complete log|Elapsed time"
-    r"|(WorkflowError:\n)?At least one job did not complete)"
+    r"|Removing temporary|Finished job|Exiting because a job|Complete log|Elapsed time"
+    r"|RuleException:\nCalledProcessError[\s\S]* returned non-zero exit status 1\.|(WorkflowError:\n)?At least one job did not complete)"
 )
-
-
-class Quiet(logging.Filter):
-    """Lets through what a reader has a use for."""
-
-    def filter(self, record) -> bool:
-        return not NOISE.match(record.getMessage())
-
-
-logger.addFilter(Quiet())
+logger.addFilter(lambda record: not NOISE.match(record.getMessage()))
 
 
 def job(cells, log, threads, words) -> str:
