@@ -12,6 +12,7 @@ from small_records import small_record, small_values
 from upcrack_lite.presets import PAPER, RELEASED, preset
 from upcrack_lite.repro import ladder, records
 from upcrack_lite.repro.cells import Cell
+from upcrack_lite.repro.map_levels import step_levels
 from upcrack_lite.repro.records import scores
 
 STRETCH = Cell(overrides=(("input_stretch", True),))
@@ -161,12 +162,59 @@ def test_every_number_is_listed_with_its_records():
     assert values["changed", "iou"] == pytest.approx(scores(given[1])["iou"])
 
 
-def test_what_the_page_says_of_the_committed_records():
+PAGE = (ROOT / "notebooks/18_why_33.ipynb").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def committed() -> dict[tuple[str, str], ladder.Step]:
+    """Each step of the committed records, by its key and test set."""
     given = records.load_all(ROOT / "results")
-    for test_set, points in (("deepcrack", -16), ("crack500_heldout", -18)):
-        (found,) = [one for one in ladder.ladder(given, test_set=test_set) if one.key == "error_variant"]
+    sets = ("deepcrack", "crack500_heldout")
+    return {(one.key, name): one for name in sets for one in ladder.ladder(given, test_set=name)}
+
+
+def test_what_the_page_says_of_the_stretching(committed):
+    points = []
+    for test_set in ("deepcrack", "crack500_heldout"):
+        found = committed["error_variant", test_set]
         assert found.verdict == "lower, marks more"
-        assert round(found.change("iou")) == points
         assert found.change("recall") < 0
-    (both,) = [one for one in ladder.ladder(given, test_set="crack500_heldout") if one.key == "released"]
-    assert both.verdict == "higher, marks less"
+        points.append(-round(found.change("iou")))
+    assert f"takes {points[0]} points of IoU on DeepCrack and {points[1]} on" in PAGE
+    assert committed["released", "deepcrack"].verdict.startswith("lower")
+    assert committed["released", "crack500_heldout"].verdict == "higher, marks less"
+
+
+def test_what_the_page_says_of_the_mask_that_is_cut_in_first(committed):
+    points = []
+    for test_set in ("deepcrack", "crack500_heldout"):
+        found = committed["mask_before_resize", test_set]
+        assert found.verdict == "higher, marks less"
+        points.append(round(found.change("iou")))
+    assert f"gives {points[0]} points on DeepCrack and {points[1]} on the stand-in" in PAGE
+
+
+def test_the_two_choices_weigh_most_of_the_released_ones(committed):
+    for test_set in ("deepcrack", "crack500_heldout"):
+        sizes = {rung.key: abs(committed[rung.key, test_set].change("iou")) for rung in ladder.rungs("lite")}
+        first, second = sorted(sizes, key=sizes.__getitem__, reverse=True)[:2]
+        assert (first, second) == ("error_variant", "mask_before_resize")
+        assert max(size for key, size in sizes.items() if key not in (first, second)) < 4, "as the page says"
+
+
+def test_what_the_page_says_of_the_error_before_any_cut(committed):
+    stretched, masked, both = (
+        step_levels(committed[key, "deepcrack"], ROOT / "results")
+        for key in ("error_variant", "mask_before_resize", "released")
+    )
+    assert stretched[1].sound > 2 * stretched[0].sound
+    assert stretched[1].crack == pytest.approx(stretched[0].crack, abs=0.02)
+    assert masked[1].crack > 1.3 * masked[0].crack
+    assert masked[1].sound == pytest.approx(masked[0].sound, abs=0.02)
+    assert both[1].sound > 2 * both[0].sound
+    assert both[1].crack > 1.3 * both[0].crack
+
+
+def test_every_rung_of_the_lite_scale_is_measured_three_times(committed):
+    for test_set in ("deepcrack", "crack500_heldout"):
+        assert all(committed[rung.key, test_set].seeds == (0, 1, 2) for rung in ladder.rungs("lite"))

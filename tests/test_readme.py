@@ -10,7 +10,7 @@ from conftest import ROOT
 from upcrack_lite.methods.choices import SUPERVISED
 from upcrack_lite.methods.families import FAMILY
 from upcrack_lite.methods.kinds import COMPARED, CRACKNET
-from upcrack_lite.repro import published, records
+from upcrack_lite.repro import ladder, published, records
 from upcrack_lite.repro.ours import group
 from upcrack_lite.show.table_words import TITLES
 
@@ -63,6 +63,16 @@ def test_the_table_of_f1_is_what_the_records_say(key):
 def test_the_table_of_f1_has_both_recipes(recipe):
     found = [line(table, recipe).split(" | ")[3].split(" ± ")[0] for table in SETS]
     assert f"| UP-CrackNet, recipe `{recipe}` | {' | '.join(found)} |" in README.splitlines()
+
+
+def test_the_table_of_f1_has_the_mask_that_is_cut_in_first():
+    found = []
+    for test_set in ("deepcrack", "cfd_patches", "crack500_heldout"):
+        (step,) = [s for s in ladder.ladder(given(), test_set=test_set) if s.key == "mask_before_resize"]
+        assert step.seeds == (0, 1, 2)
+        found.append(f"{step.after['f1']:.1f}")
+    name = "UP-CrackNet, recipe `paper` with `mask_before_resize=true`"
+    assert f"| {name} | {' | '.join(found)} |" in README.splitlines()
 
 
 def test_who_lies_above_whom_on_the_held_out_photos():

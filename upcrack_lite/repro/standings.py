@@ -13,7 +13,8 @@ from pathlib import Path
 from upcrack_lite.errors import UserError
 from upcrack_lite.methods.kinds import FAMILIES
 from upcrack_lite.metrics import average_precision, ods
-from upcrack_lite.repro import cells, published, records
+from upcrack_lite.repro import cells, published
+from upcrack_lite.repro.map_levels import maps_of
 from upcrack_lite.repro.ours import Ours
 from upcrack_lite.repro.records import Record
 from upcrack_lite.repro.tables import check_names, table
@@ -62,13 +63,9 @@ def map_worth(ours: Ours, folder: Path | str) -> Worth | None:
     Of a network it is the smoothed map, which is cut. A detector without training lowers small pieces of its map once
     its cut is known, which favors that very cut, so its map is taken as it was before.
     """
-    folder = Path(folder)
-    places = [folder / name for name in ours.files]
-    places = [path if path.is_file() else path.parent / records.DIRTY / path.name for path in places]
-    if not all(path.is_file() for path in places):
+    maps = maps_of(ours.files, folder, "raw" if ours.records[0].train.chosen else "smoothed")
+    if maps is None:
         return None
-    which = "raw" if ours.records[0].train.chosen else "smoothed"
-    maps = [records.arrays_of(path)[which].astype(int) for path in places]
     return Worth(
         sum(ods(one)[0] for one in maps) / len(maps), sum(average_precision(one) for one in maps) / len(maps)
     )

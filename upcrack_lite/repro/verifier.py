@@ -19,6 +19,7 @@ from upcrack_lite.metrics import METRICS
 from upcrack_lite.repro import published, records
 from upcrack_lite.repro.code_digest import code_digest
 from upcrack_lite.repro.ladder import numbers
+from upcrack_lite.repro.map_levels import level_numbers
 from upcrack_lite.repro.tables import TableRow, Verdict, table
 
 FORMAT = 1
@@ -57,7 +58,10 @@ def shown(folder: Path | str) -> dict[str, Any]:
         },
         "numbers": [
             *(one for row in rows for one in _numbers(row)),
-            *({"table": LADDER, **one, "value": _plain(one["value"])} for one in numbers(given)),
+            *(
+                {"table": LADDER, **one, "value": _plain(one["value"])}
+                for one in (*numbers(given), *level_numbers(given, folder))
+            ),
         ],
     }
 

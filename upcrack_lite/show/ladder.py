@@ -79,7 +79,7 @@ def picture(steps: Sequence[Step]) -> Figure:
             )
         if len(step.seeds) >= SEEDS:
             axes.plot([low, high], [place + 0.32] * 2, color="#555555", linewidth=2, zorder=2)
-    axes.set_yticks(range(len(measured)), [_wrapped(name(step)) for step in measured], fontsize=8.5)
+    axes.set_yticks(range(len(measured)), [wrapped(name(step)) for step in measured], fontsize=8.5)
     axes.invert_yaxis()
     axes.set_xlabel("change of IoU, points")
     look = {"linestyle": "", "markersize": 9}
@@ -101,7 +101,8 @@ def alt(steps: Sequence[Step]) -> str:
     )
 
 
-def _wrapped(text: str, width: int = 30) -> str:
+def wrapped(text: str, width: int = 30) -> str:
+    """A label in lines of at most so many letters."""
     return "\n".join(textwrap.wrap(text, width))
 
 
