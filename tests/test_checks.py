@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -29,6 +30,10 @@ def crop_by_points(m, x, y, w, margin):
 
 def checkerboard(size, cell):
     return masks.all_multi_scale_square(size, (cell,))
+
+
+def sharp_batch(batch, mask, fill):
+    return replace(batch, masked=masks.apply(batch.image, mask, fill), mask=mask)
 
 
 def board_with_kron(size, cell):
@@ -206,6 +211,20 @@ CASES = {
     "apply": (
         [masks.apply, lambda i, m: torch.where(m > 0.5, i, -1.0), lambda i, m: i * m - (1 - m)],
         [lambda i, m: i * m, lambda i, m: masks.apply(i, 1 - m), lambda i, m: i.masked_fill_(m < 1, -1)],
+    ),
+    "sharp_batch": (
+        [
+            lambda b, fill: sharp_batch(b, (b.mask > 0.5).float(), fill),
+            lambda b, fill: sharp_batch(b, b.mask.round(), fill),
+        ],
+        [
+            lambda b, fill: b,
+            lambda b, fill: sharp_batch(b, (b.mask > 0).float(), fill),
+            lambda b, fill: sharp_batch(b, b.mask.round(), -1.0),
+            lambda b, fill: replace(b, mask=b.mask.round()),
+            lambda b, fill: replace(sharp_batch(b, b.mask.round(), fill), share=0.5),
+            lambda b, fill: (b.image, b.mask.round()),
+        ],
     ),
     "skip": (
         [lambda d, s: torch.cat((d, s), dim=1), lambda d, s: torch.hstack((s, d))],

@@ -194,6 +194,29 @@ def test_what_the_page_says_of_the_mask_that_is_cut_in_first(committed):
     assert f"gives {points[0]} points on DeepCrack and {points[1]} on the stand-in" in PAGE
 
 
+@pytest.mark.parametrize(
+    ("name", "overrides"),
+    [
+        ("in their places, sharp (plain)", ()),
+        ("moved, soft (`mask_before_resize`)", (("mask_before_resize", True),)),
+    ],
+)
+def test_the_exercise_shows_the_recorded_scores(name, overrides):
+    said = [name]
+    for test_set in ("deepcrack", "crack500_heldout"):
+        slugs = [Cell(overrides=overrides, test_set=test_set, seed=seed).slug() for seed in (0, 1)]
+        found = [scores(records.load(ROOT / "results" / f"{slug}.json"))["f1"] for slug in slugs]
+        said.append(", ".join(f"{f1:.1f}" for f1 in found))
+    assert f"| {' | '.join(said)} |" in PAGE
+
+
+def test_jumbled_masks_lie_above_the_squares():
+    jumbled = Cell(overrides=(("mask_family", "jumbled"),)).slug()
+    squares = [Cell(seed=seed).slug() for seed in (0, 1, 2)]
+    first, *others = (scores(records.load(ROOT / "results" / f"{s}.json"))["f1"] for s in (jumbled, *squares))
+    assert first > max(others)
+
+
 def test_the_two_choices_weigh_most_of_the_released_ones(committed):
     for test_set in ("deepcrack", "crack500_heldout"):
         sizes = {rung.key: abs(committed[rung.key, test_set].change("iou")) for rung in ladder.rungs("lite")}

@@ -71,7 +71,7 @@ RUNGS = (
     _released(
         "mask_before_resize",
         "the mask is cut in before the photo is enlarged",
-        "the black squares are enlarged with the photo, so the network trains on other squares",
+        "the squares are enlarged and cropped with the photo, so they move and their borders become soft",
     ),
     _released(
         "ssim_data_range ssim_padding",

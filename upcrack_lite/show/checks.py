@@ -34,6 +34,7 @@ from upcrack_lite.show.checks_parts import (
     check_output_size,
     check_parameter_count,
     check_receptive_field,
+    check_sharp_batch,
     check_skip,
 )
 from upcrack_lite.show.checks_scores import (
@@ -75,6 +76,7 @@ __all__ = [
     "check_rebuilt",
     "check_receptive_field",
     "check_robust_darkness",
+    "check_sharp_batch",
     "check_skip",
     "check_ssim",
     "check_total",

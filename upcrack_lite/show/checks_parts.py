@@ -1,4 +1,4 @@
-"""Checks of the exercises in chapters 02 to 06: anomaly score, data, masks, networks. Import them from `checks`."""
+"""Checks of the exercises in chapters 02 to 06, and of the batches in 18. Import them from `checks`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from upcrack_lite import masks
+from upcrack_lite.batches import Batch, make_batch
+from upcrack_lite.presets import preset
 from upcrack_lite.show.checking import array, check, close, need, number, texture
 
 Answer = Callable[..., Any]
@@ -199,3 +202,30 @@ def check_output_size(fn: Answer) -> None:
             said == truth,
             f"size {size}, kernel {kernel}, stride {stride}, padding {padding}: torch gives {truth}, you {said:g}",
         )
+
+
+@check("the squares stay where the augmentation moved them, and their borders are sharp again.")
+def check_sharp_batch(fn: Answer) -> None:
+    """fn(batch with a soft mask, fill) -> Batch with the same images, its mask 0 or 1, masked by that mask."""
+    values = preset("paper", "lite", mask_before_resize=True)
+    for fill in (-1.0, 0.0):
+        soft = make_batch(texture(4, size=values.size), values, torch.Generator().manual_seed(1))
+        image, mask = soft.image.clone(), soft.mask.clone()
+        found = fn(soft, fill)
+        need(isinstance(found, Batch), "give a Batch: image, masked, mask and share")
+        need(
+            torch.equal(found.image, image),
+            "the images are what the network should restore: leave them alone",
+        )
+        need(
+            set(found.mask.unique().tolist()) == {0.0, 1.0}, "a sharp mask holds 0 and 1 and nothing between"
+        )
+        need(
+            ((found.mask - mask).abs() <= 0.5).all(),
+            "each pixel should go to the nearer of 0 and 1, so that the squares stay where they are",
+        )
+        need(
+            torch.equal(found.masked, masks.apply(image, found.mask, fill)),
+            "make the masked image from the image and the sharp mask; the old one still has soft borders",
+        )
+        need(found.share == soft.share, "the share of the batch should be handed on")
