@@ -1,7 +1,7 @@
 """How high error maps are on crack and on sound road, before any filter or cut. Chapter: why 33 and not 45.
 
-A score changes when a network restores otherwise, and when the same error is cut otherwise. The mean of the map on
-the two kinds of pixels shows the first alone.
+A score changes when the error itself changes, and when the same error is cut otherwise. The mean of the map on the
+two kinds of pixels shows the first alone.
 """
 
 from __future__ import annotations
