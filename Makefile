@@ -82,8 +82,8 @@ test-full: .venv/installed ## the compared methods at full size: minutes on a gr
 	$(BIN)/python -m pytest -q -m full $(FLAGS)
 
 .PHONY: verify
-verify: .venv/installed ## recompute every number that the tables show from the records in results/
-	$(BIN)/upcrack verify
+verify: .venv/installed ## recompute every number that the tables show from the records in results/ (RESULTS=: another folder)
+	$(BIN)/upcrack verify $(if $(RESULTS),--results '$(RESULTS)')
 
 .PHONY: site-test
 site-test: .venv/installed ## open the built book in a browser (after make book)

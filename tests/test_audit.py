@@ -393,6 +393,10 @@ def test_what_cannot_be_checked_is_said(tmp_path):
     assert any("fps" in note for note in result.notes)
     assert any("exchanged columns cannot be seen" in note for note in result.notes)
     assert result.groups[0].verdict == "unknown"
+    assert "nothing could be checked" not in text(result)
+    alone = audit_file(write(tmp_path, "method,f1\na,61.8\nb,60.8\n"))
+    assert not alone.findings
+    assert "nothing could be checked" in text(alone), "no finding is no praise here"
 
 
 @settings(deadline=None)

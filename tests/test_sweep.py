@@ -63,7 +63,7 @@ def test_each_profile_plans_each_training_once_and_each_cell(tmp_path, profile):
     set_so = Cell(overrides=(("epochs", 3), ("mask_cells", (16, 8))), train_set="synthetic", seed=1)
     assert f"  {set_so.slug()}: no record" in done.stdout
     assert jobs(done.stdout) == {"train": 4, "cell": 8}
-    assert "8 cells: 0 are recorded, 8 to do" in done.stdout
+    assert "8 cells: 0 have a record that holds, 8 to do" in done.stdout
     waiting = re.findall(r"(?m)^rule cell:\n(?: +input: .*/trained/(\S+))?", done.stdout)
     if waiting:  # the local profile is quiet about rules
         assert sorted(filter(None, waiting)) == sorted(set(filter(None, waiting)))
@@ -263,7 +263,8 @@ def test_a_cell_that_fails_stops_no_other_and_the_rest_is_not_made_again(tmp_pat
     assert cells["synthetic"].slug() in json.dumps(page)
     again = sweep("local", "-n", config=both)
     assert again.returncode != 0, "what is left cannot be made, so it is refused before anything starts"
-    for words in ("4 cells: 2 are recorded, 2 to do", "1 of them will fail", "fetch what is missing first"):
+    told = "4 cells: 2 have a record that holds, 2 to do"
+    for words in (told, "1 of them will fail", "fetch what is missing first"):
         assert words in again.stdout
     good = some | {"train_set": "synthetic"}
     assert jobs(sweep("local", "-n", config=good).stdout) == {}
@@ -304,5 +305,9 @@ def test_make_hands_over_values_with_spaces():
     made = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
     assert "settings='epochs=3 flip=false'" in made.stdout
+    verify = subprocess.run(
+        ["make", "-n", "verify", "RESULTS=other"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert "upcrack verify --results 'other'" in verify.stdout, "another folder is not left out in silence"
     wrong = subprocess.run(["make", "-n", "tables", "SETS=a=1 b=2"], cwd=ROOT, capture_output=True, text=True)
     assert "unknown variable SETS;" in wrong.stderr

@@ -19,8 +19,8 @@ from upcrack_lite.show.table_words import title
 from upcrack_lite.show.tables import Page, says
 
 
-def write(folder: Path, cell: Cell, n: int = 4) -> None:
-    values, arrays = small_values(cell, n=n, seed=cell.seed)
+def write(folder: Path, cell: Cell, n: int = 4, contrast: float = 0.5) -> None:
+    values, arrays = small_values(cell, n=n, seed=cell.seed, contrast=contrast)
     values["arrays"]["sha256"] = hashlib.sha256(records.pack(arrays)).hexdigest()
     records.save(records.make(values), arrays, folder)
 
@@ -80,6 +80,7 @@ def test_a_page_with_some_records(tmp_path):
     link = f'<a href="../../results/{Cell().slug()}.json">{Cell().slug()}.json</a>'
     assert link in page.made().data
     assert f"Made with {Cell().command()} " in made, "the very command that made what is shown"
+    assert '<span style="white-space: nowrap">--train-set</span>' in page.made().data, "no break in an option"
     assert "Not compared, because its scale is lite" in made
 
 
@@ -95,6 +96,37 @@ def test_a_page_with_all_records_of_a_row(tmp_path, monkeypatch):
     assert "Tolerance of F1" in text(page.made())
     assert "Seeds 0, 1, 2." in text(page.made())
     assert "--seed 0 --seed 1 --seed 2" in text(page.made())
+
+
+def test_a_row_without_its_style_loss_says_so(tmp_path):
+    for number, row in ((1, "mae"), (1, "mae+style"), (2, "striped")):
+        for cell in cells(number, rows=[row], scale="lite"):
+            write(tmp_path, cell)
+    reasons = {
+        (row.table, row.key): " ".join(ours.unmet)
+        for number in (1, 2)
+        for row, ours in (
+            (one.printed, one.ours[0]) for one in Page(number, results=tmp_path).rows if one.ours
+        )
+    }
+    assert "no style loss" not in reasons[1, "mae"], "that row has none in the paper either"
+    assert "no style loss" not in reasons[1, "mae+style"]
+    assert "its training has no style loss" in reasons[2, "striped"]
+    assert "trained without the style loss" in text(Page(2, results=tmp_path).made()).lower()
+
+
+def test_our_order_stands_beside_the_printed_one(tmp_path):
+    keys = ("multi_scale_square", "striped", "jumbled")
+    for key, contrast in zip(keys, (0.0, 0.1, 0.5), strict=True):
+        for cell in cells(2, rows=[key], scale="lite", train_set="deepcrack", test_set="deepcrack"):
+            write(tmp_path, cell, contrast=contrast)
+        said = text(Page(2, results=tmp_path).verdicts())
+        assert ("Our order" in said) == (key == keys[-1]), "two rows are no order"
+    assert re.search(
+        r"Our order by F1 .*: jumbled small squares \(.*stripes \(.*multi-scale squares \(", said
+    )
+    assert "is -1.00" in said, "the paper has them the other way round"
+    assert "Our order" not in text(Page(4, results=tmp_path).verdicts())
 
 
 def test_detectors_without_training_stand_below_the_printed_rows(tmp_path):

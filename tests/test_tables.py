@@ -184,7 +184,7 @@ def test_a_compared_method_is_judged_as_any_row():
     said = "; ".join(row.ours[0].conditions)
     assert "trained on 300 photos with crack masks of DeepCrack, 60 epochs" in said
     assert "encoder weights: none, the network starts from nothing" in said
-    assert "cut by the rule fixed, which the paper does not say" in said
+    assert "cut at 0.5; the paper does not say how it cuts" in said
     (lite,) = cells(4, rows=["unet"])
     assert "its scale is lite, not full" in tables.verdict(published.row(4, "unet"), [record(lite)])[1]
 

@@ -68,7 +68,7 @@ def summary() -> list[str]:
     """What is to be done, and why, line by line; what is missing for it comes last."""
     trainings = sum(not PLAN.is_trained(cells[0]) for cells in SHARING.values())
     lines = [
-        f"{len(PLAN.cells)} cells: {len(PLAN.cells) - len(TODO)} are recorded, {len(TODO)} to do, {trainings} trainings."
+        f"{len(PLAN.cells)} cells: {len(PLAN.cells) - len(TODO)} have a record that holds, {len(TODO)} to do, {trainings} trainings."
     ]
     lines += [f"  {slug}: {WHY[slug]}" for slug in TODO[:MOST]]
     lines += [f"  and {len(TODO) - MOST} more"] * (len(TODO) > MOST)

@@ -20,11 +20,18 @@ def text(result: Audit) -> str:
             where = f"[{finding.group}] " if finding.group else ""
             message = f"{finding.kind} ({finding.sure}): {where}{finding.message}"
             lines += textwrap.wrap(message, WIDTH, initial_indent="- ", subsequent_indent="  ")
+    elif all(_checks(one) == {None} for one in result.rows):
+        lines.append(
+            "Findings: none, because nothing could be checked: no two of the numbers are tied together."
+        )
     else:
         lines.append("Findings: none. Every row that can be checked fits.")
-    partly = sum(None in (one.f1_fits, one.iou_fits, one.share_fits) for one in result.rows)
+    partly = sum(None in _checks(one) for one in result.rows)
     if partly:
-        lines.append(f"{partly} of {rows} rows lack a number and were checked in part, or not at all.")
+        lines.append(
+            f"{partly} of {rows} rows were checked in part, or not at all: a number is missing, or the rest did not "
+            "settle the crack share."
+        )
     for group in result.groups:
         lines += ["", *_group(group)]
     lines += ["", *(f"Note: {note}" for note in result.notes)]
@@ -52,6 +59,11 @@ def to_json(result: Audit) -> dict[str, Any]:
             for group in result.groups
         ],
     }
+
+
+def _checks(one: RowAudit) -> set[bool | None]:
+    """The outcomes of the three checks of a row; None: it could not be made."""
+    return {one.f1_fits, one.iou_fits, one.share_fits}
 
 
 def _row_data(one: RowAudit) -> dict[str, Any]:

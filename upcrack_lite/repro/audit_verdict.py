@@ -99,7 +99,7 @@ def verdict(
     if not any(check.tight for check in checks):
         return (
             "unknown",
-            f"without precision and recall the crack share is open: {share} would do in all rows",
+            f"without both precision and recall the crack share is open: {share} would do in all rows",
         )
     text = f"{covered(sets)} of {rows} rows agree on a crack share of {share}, columns as printed"
     if len(swapped) == 1:

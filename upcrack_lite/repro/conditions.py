@@ -23,9 +23,9 @@ UNKNOWN_PATCHES = "which 200 patches of CFD the paper tested on is not published
 SETS = {
     "deepcrack": "DeepCrack",
     "crack500": "Crack500",
-    "crack500_kept": "a stand-in for Crack500 (four fifths of its photo groups that we have)",
-    "crack500_heldout": "a stand-in for Crack500 (the other fifth of those photo groups)",
-    "cfd_patches": "patches of CFD that the kit draws",
+    "crack500_kept": "a stand-in for Crack500 (four fifths of its training photos that we have)",
+    "crack500_heldout": "a stand-in for Crack500 (one fifth of its training photos that we have)",
+    "cfd_patches": "CFD, as patches that the kit draws",
     "synthetic": "synthetic roads",
 }
 """The sets in words."""
@@ -76,6 +76,7 @@ def told(row: Row, some: list[Record]) -> list[str]:
         f"tested on {first.test.images} images of {SETS[first.key.test_set]}",
         f"crack share of the test set {shares}{against}",
         *([f"style features: {style}"] if style else []),
+        *(["trained without the style loss, which the printed row has"] if _lacks_style(row, first) else []),
         *([_NOTHING] if not any(i.tp + i.fp for record in some for i in record.images) else []),
         *_earlier_code(some),
     ]
@@ -111,7 +112,7 @@ def _training(first: Record, crops: str, lengths: str) -> list[str]:
         ]
     size, width = first.preset["size"], first.preset["width"]
     found = [
-        f"{first.key.scale} scale: {size} px, width {width:g}",
+        f"{first.key.scale} scale: {size} px, {_width(first, width)}",
         f"trained on {source}, {lengths} epochs",
     ]
     if first.key.method != CRACKNET:
@@ -119,10 +120,28 @@ def _training(first: Record, crops: str, lengths: str) -> list[str]:
         found.append(
             f"encoder weights: {encoder['source'] if encoder else 'none, the network starts from nothing'}"
         )
-        found.append(
-            f"its map is cut by the rule {first.preset['threshold_rule']}, which the paper does not say"
-        )
+        found.append(f"its map is cut {_cut(first)}; the paper does not say how it cuts")
     return found
+
+
+def _width(record: Record, width: float) -> str:
+    """Channels for UP-CrackNet, a share of its own for a compared network."""
+    if record.key.method == CRACKNET:
+        return f"{width:g} channels in the first level"
+    return "full width" if width == 1 else f"{width:g} of its full width"
+
+
+def _lacks_style(row: Row, record: Record) -> bool:
+    """True where the printed row has the style loss and the record has not, as at the lite scale."""
+    if record.key.method != CRACKNET or record.preset["lambda_style"]:
+        return False
+    return cells.row_overrides(row.table, row.key)[1].get("lambda_style") != 0
+
+
+def _cut(record: Record) -> str:
+    """How a compared method makes a mask of its map, in words."""
+    rule, value = record.preset["threshold_rule"], record.preset["threshold_value"]
+    return f"at {value:g}" if rule == "fixed" else f"by the rule {rule}"
 
 
 def family_median(record: Record) -> dict[str, float]:
@@ -147,6 +166,8 @@ def unmet(row: Row, some: list[Record]) -> list[str]:
     found = ["the paper's own program of it is not shared"] if row.key in NOT_SHARED else []
     if first.key.scale != "full":
         found.append(f"its scale is {first.key.scale}, not full")
+    if _lacks_style(row, first):
+        found.append("its training has no style loss")
     for record in some:
         found += [one for one in _photos(record, train, test) if one not in found]
     style = first.preset.get("style_network")

@@ -15,7 +15,7 @@ from typing import Any
 from upcrack_lite.presets import LITE, PAPER, RELEASED, Preset
 
 NOT_SAID = "says nothing"
-NOT_KNOWN = "not recorded; the kit takes its own"
+NOT_KNOWN = "not known to us; the kit takes its own"
 
 PLAIN = {
     "size": "side of the square input, px",

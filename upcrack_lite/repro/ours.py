@@ -40,6 +40,7 @@ class Ours:
     """Records of one row that differ in their seed alone.
 
     Attributes:
+        substituted: values of `SUBSTITUTES` that differ from the row's.
         label: recipe, scale, sets and seeds in a few words.
         conditions: how they were made, one sentence each.
         unmet: what keeps them from being compared with the printed row, one sentence each; empty: nothing.
@@ -51,6 +52,7 @@ class Ours:
     test_set: str
     records: tuple[Record, ...]
     scores: dict[str, Score]
+    substituted: tuple[str, ...]
     label: str
     conditions: tuple[str, ...]
     unmet: tuple[str, ...]
@@ -143,6 +145,7 @@ def _ours(row: Row, name: tuple[str, ...], some: list[Record]) -> Ours:
         test_set,
         tuple(some),
         scores,
+        tuple(substituted),
         label,
         tuple(told(row, some)),
         tuple(unmet(row, some)),

@@ -210,7 +210,7 @@ def _learned_from(record: Record) -> Any:
 def _crops(data_root: Path, train_set: str) -> dict[str, Any] | None:
     folder = data_root / f"{train_set}_undamaged"
     if not is_crop_folder(folder):
-        raise UserError(f"{folder}: is no folder of crops")
+        raise UserError(f"{folder}: the crops are not there")
     return read_description(folder)
 
 

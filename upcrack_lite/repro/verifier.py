@@ -89,7 +89,12 @@ def verify(folder: Path | str) -> list[Finding]:
     try:
         now = shown(folder)
     except UserError as error:  # a record that does not hold together; the rest would only repeat it
-        return [Finding(DAMAGED, str(error))]
+        return [
+            Finding(
+                DAMAGED,
+                f"{error}. Nothing else was checked: mend it, or take it back from git, and run again",
+            )
+        ]
     found = _orphans(folder)
     for slug in sorted(before["records"].keys() | now["records"].keys()):
         found += _compare_record(slug, before["records"].get(slug), now["records"].get(slug))

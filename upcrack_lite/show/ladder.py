@@ -39,7 +39,7 @@ def changes(steps: Sequence[Step]) -> Any:
     note = (
         "Changes in points of percent against the plain recipe with the same seeds. “Marked” is the share of all "
         f"pixels that is called crack. A change of IoU is clear where at least {SEEDS} seeds are paired and the 95 % "
-        "interval of their mean change (Student's t) leaves out 0. With this many rungs, one in twenty would look "
+        "interval of their mean change (Student's t) leaves out 0. Of rungs that change nothing, one in twenty looks "
         "clear by chance."
     )
     return great("One choice at a time", lines)(labels, {}, note, "ladder", text=("verdict",))
@@ -61,7 +61,9 @@ def reasons(
     note = "The command trains where it must; choices of the test alone use the trained run again."
     unseen = [f"{rung.plain}: {rung.unseen}" for rung in ladder.RUNGS if rung not in ladder.rungs(scale)]
     note += f" Left out here: {'; '.join(unseen)}." if unseen else ""
-    return great("The rungs", lines)(labels, {}, note, "rungs", text=tuple(labels), prose=tuple(labels))
+    return great("The rungs", lines)(
+        labels, {}, note, "rungs", text=tuple(labels), prose=tuple(labels), commands=("command",)
+    )
 
 
 @styled
@@ -72,7 +74,7 @@ def picture(steps: Sequence[Step]) -> Figure:
     axes.axvline(0, color="#111111", linewidth=1)
     for place, step in enumerate(measured):
         mean, (low, high) = step.change("iou"), step.interval("iou")
-        axes.barh(place, mean, height=0.5, color=LINES[6 if step.rung else 1], zorder=1)
+        axes.barh(place, mean, height=0.5, color=_color(step), zorder=1)
         for i, change in enumerate(step.changes["iou"]):  # a little apart, so that none hides another
             axes.plot(
                 change, place + 0.14 * (i - (len(step.seeds) - 1) / 2), "o", color="#111111", markersize=4
@@ -83,12 +85,20 @@ def picture(steps: Sequence[Step]) -> Figure:
     axes.invert_yaxis()
     axes.set_xlabel("change of IoU, points")
     look = {"linestyle": "", "markersize": 9}
-    axes.plot([], [], "s", color=LINES[6], label="mean, one choice", **look)
+    axes.plot([], [], "s", color=LINES[6], label="mean, one released choice", **look)
     axes.plot([], [], "s", color=LINES[1], label="mean, all released choices", **look)
+    axes.plot([], [], "s", color=LINES[7], label="mean, another choice", **look)
     axes.plot([], [], "o", color="#111111", markersize=4, linestyle="", label="one seed")
     axes.plot([], [], color="#555555", linewidth=2, label="95 % interval of the mean")
-    figure.legend(loc="outside upper center", ncols=2, fontsize=9, handlelength=1.4, columnspacing=1.2)
+    figure.legend(loc="outside upper center", ncols=3, fontsize=9, handlelength=1.4, columnspacing=1.2)
     return figure
+
+
+def _color(step: Step) -> str:
+    """The color of a step's bar: a released choice, all of them, or one in which paper and program agree."""
+    if step.rung is None:
+        return LINES[1]
+    return LINES[7] if step.rung in ladder.OTHERS else LINES[6]
 
 
 def alt(steps: Sequence[Step]) -> str:

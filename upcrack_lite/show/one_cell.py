@@ -25,7 +25,7 @@ from upcrack_lite.repro.conditions import LABELED, family_median
 from upcrack_lite.repro.plan import run_name
 from upcrack_lite.repro.tables import NAMES
 from upcrack_lite.show.figures import show, training_curves
-from upcrack_lite.show.plain_tables import great, items
+from upcrack_lite.show.plain_tables import great, items, shell
 from upcrack_lite.show.style import LINES, styled
 
 
@@ -78,7 +78,7 @@ class CellPage:
     def what(self) -> Any:
         """Which cell this is, and a warning where its numbers mean nothing."""
         lines = [f"The cell: <code>{html.escape(self.cell.slug())}</code>"]
-        lines.append(f"Made by <code>{html.escape(self.record.command)}</code>")
+        lines.append(f"Made by {shell(self.record.command)}")
         if self.record.train.max_steps is not None:
             lines.append(
                 f"<strong>These numbers mean nothing:</strong> training was cut short at {self.record.train.steps} "

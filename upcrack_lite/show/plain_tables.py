@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from typing import Any
 
 _CSS = """
@@ -29,10 +30,11 @@ def great(heading: str, lines: Sequence[Mapping[str, str]]) -> Callable[..., Any
         name: str,
         text: Sequence[str] = (),
         prose: Sequence[str] = (),
+        commands: Sequence[str] = (),
     ) -> Any:
         """labels: column to heading; spanners: heading over columns; text: columns of words, set left.
 
-        prose: those of them that hold sentences, and so need some width on a phone.
+        prose: those of them that hold sentences, and so need some width on a phone; commands: that hold commands.
         """
         import pandas as pd
         from great_tables import GT, html
@@ -42,6 +44,8 @@ def great(heading: str, lines: Sequence[Mapping[str, str]]) -> Callable[..., Any
         table = GT(frame, id=name).tab_header(html(f"<div>{heading}</div>"))
         table = table.cols_label(row="", **labels).cols_align("right", numbers)
         table = table.cols_align("left", ["row", *text])
+        if commands:
+            table = table.fmt(shell, columns=list(commands))
         for over, columns in spanners.items():
             table = table.tab_spanner(over, list(columns))
         table = table.tab_source_note(html(f"<div>{note}</div>")).opt_css(_CSS.format(id=name))
@@ -52,6 +56,15 @@ def great(heading: str, lines: Sequence[Mapping[str, str]]) -> Callable[..., Any
         return _display(table.as_raw_html())
 
     return finish
+
+
+def shell(command: str) -> str:
+    """A command as HTML whose lines break between its words only, never at the hyphen of an option."""
+    words = [
+        f'<span style="white-space: nowrap">{escape(word)}</span>' if "-" in word else escape(word)
+        for word in command.split(" ")
+    ]
+    return f"<code>{' '.join(words)}</code>"
 
 
 def items(lines: Sequence[str]) -> Any:

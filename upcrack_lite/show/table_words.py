@@ -6,9 +6,12 @@ import html
 from collections.abc import Sequence
 from typing import Any
 
+from scipy import stats
+
 from upcrack_lite.methods.kinds import CRACKNET
 from upcrack_lite.repro import cells, published
 from upcrack_lite.repro.conditions import SETS
+from upcrack_lite.repro.ours import Ours
 from upcrack_lite.repro.tables import TableRow, Verdict
 from upcrack_lite.show.plain_tables import items
 
@@ -105,6 +108,38 @@ def beside(rows: Sequence[TableRow]) -> list[str]:
             f"known only after the test, is {title(best_row.printed)} with {best.scores['f1'].mean:.1f} %. "
             f"{_many(above, len(some))} above the {top:.1f} % that is printed for UP-CrackNet; by the median of its "
             f"variants, {middle or 'none'} {'are' if middle > 1 else 'is'}."
+        )
+    return found
+
+
+def orders(rows: Sequence[TableRow]) -> list[str]:
+    """The order of our rows by F1 beside the printed one, one sentence or two for each group of records.
+
+    Only for tables that compare choices of UP-CrackNet; a group counts with three rows or more.
+    """
+    groups: dict[tuple[str, ...], dict[str, tuple[TableRow, Ours]]] = {}
+    for row in rows if rows and rows[0].printed.table in cells.BY_CHOICE else ():
+        for ours in row.ours:
+            key = (ours.recipe, ours.scale, ours.train_set, ours.test_set)
+            groups.setdefault(key, {})[row.printed.key] = (row, ours)
+    found = []
+    for (recipe, scale, train_set, test_set), pairs in groups.items():
+        some = sorted(pairs.values(), key=lambda pair: -pair[1].scores["f1"].mean)
+        if len(some) < 3:
+            continue
+        own = [ours.scores["f1"].mean for _, ours in some]
+        printed = [row.printed.f1 for row, _ in some]
+        names = ", ".join(
+            f"{title(row.printed)} ({value:.1f})" for (row, _), value in zip(some, own, strict=True)
+        )
+        spreads = [ours.scores["f1"].sd for _, ours in some if len(ours.seeds) > 1]
+        chance = f" Seeds alone make {max(spreads):.1f} points (standard deviation)." if spreads else ""
+        rank = stats.spearmanr(own, printed).statistic
+        where = SETS[cells.PAIRS[some[0][0].printed.table][1]]
+        found.append(
+            f"Our order by F1 ({recipe} recipe, {scale}, {train_set} → {test_set}): {names}. Spearman's rank "
+            f"correlation with the printed order, on {where}, is {rank:+.2f}: 1 is the same order, -1 the "
+            f"reverse.{chance}"
         )
     return found
 

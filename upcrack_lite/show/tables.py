@@ -16,13 +16,14 @@ from urllib.parse import quote
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import METRICS
 from upcrack_lite.repro import cells, failures, live, places, published, tables
+from upcrack_lite.repro.conditions import count
 from upcrack_lite.repro.ours import Ours, Score, belongs
 from upcrack_lite.repro.standings import map_worth
 from upcrack_lite.repro.tables import COMPARED, NAMES, TableRow, Verdict
 from upcrack_lite.show import parameters
-from upcrack_lite.show.plain_tables import great, items, part
+from upcrack_lite.show.plain_tables import great, items, part, shell
 from upcrack_lite.show.table_commands import command_lines, command_of
-from upcrack_lite.show.table_words import beside, sentence, title
+from upcrack_lite.show.table_words import beside, orders, sentence, title
 from upcrack_lite.show.table_words import says as says
 
 
@@ -136,7 +137,7 @@ class Page:
         return great(heading, lines)(labels, spanners, note, f"ours-{self.number}", text=("verdict",))
 
     def verdicts(self) -> Any:
-        """Each verdict with its reason; rows that share both stand in one line. Then what was tried and failed."""
+        """Each verdict with its reason; rows that share both stand in one line. Then the order, and what failed."""
         groups: dict[tuple[str, str], list[str]] = {}
         for row in self.rows:
             groups.setdefault((str(row.verdict), row.reason), []).append(title(row.printed))
@@ -145,7 +146,7 @@ class Page:
                 f"<strong>{html.escape(_together(names, len(self.rows)))}: {verdict}.</strong> {sentence(reason)}"
                 for (verdict, reason), names in groups.items()
             ]
-            + [html.escape(line) for line in beside(self.rows)]
+            + [html.escape(line) for line in (*orders(self.rows), *beside(self.rows))]
             + [
                 _failed(row, one)
                 for row in self.rows
@@ -190,7 +191,7 @@ def _failed(row: TableRow, one: failures.Failure) -> str:
     text = f"{one.cell.slug()}, on {one.when[:10]}: {one.error.rstrip('.')}.{log} Try it again with"
     return (
         f"<strong>{html.escape(title(row.printed))}: tried here and failed.</strong> {html.escape(text)} "
-        f"<code>{html.escape(one.command)}</code>"
+        f"{shell(one.command)}"
     )
 
 
@@ -220,7 +221,7 @@ def _made(row: TableRow, ours: Ours, folder: Path) -> str:
         ]
     else:
         lines.append(f"Not compared, because {html.escape('; '.join(ours.unmet))}.")
-    lines.append(f"Made with <code>{html.escape(command_of(ours))}</code>")
+    lines.append(f"Made with {shell(command_of(ours))}")
     # A path that holds for the page in a clone and on the site, which has the records too.
     links = [f'<a href="../../results/{quote(name)}">{html.escape(name)}</a>' for name in ours.files]
     lines.append(f"Records: {', '.join(links)}")
@@ -239,7 +240,7 @@ def _label(row: TableRow, ours: Ours) -> str:
         words.append(f"{ours.train_set} → {ours.test_set}")
     if chosen := ours.records[0].train.chosen:
         return ", ".join([*words[2:], f"median of {chosen.variants} variants: F1 {ours.middle['f1']:.1f}"])
-    return ", ".join([*words, f"{len(ours.seeds)} seed" + "s" * (len(ours.seeds) > 1)])
+    return ", ".join([*words, *ours.substituted, count(len(ours.seeds), "seed")])
 
 
 def _three(value: float | None) -> str:
