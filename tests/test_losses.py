@@ -14,6 +14,8 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from upcrack_lite import losses
 from upcrack_lite.errors import UserError
 from upcrack_lite.presets import preset
+from upcrack_lite.roads.synthetic import synthetic_set
+from upcrack_lite.tensors import to_tensor
 
 TERMS = ("mae", "ssim", "gms", "style", "adv")
 
@@ -92,6 +94,16 @@ def test_ssim_of_an_inverted_texture_is_negative_and_its_loss_above_1():
     board = torch.ones(1, 3, 32, 32) * 0.5
     board[..., ::2, 1::2] = board[..., 1::2, ::2] = -0.5  # every window has a mean of almost 0
     assert 1.9 < losses.ssim_loss(board, -board) <= 2
+
+
+def test_the_photo_negative_costs_little_on_minus_one_to_one_and_much_on_zero_to_one():
+    """Why a training can be caught in the negative: means and deviations all change their sign."""
+    road = to_tensor(synthetic_set(4, 128, 0, crack_free=1.0).images)
+    flat = road.mean(dim=(2, 3), keepdim=True).expand_as(road)
+    released = {"data_range": 1.0, "padding": "zero"}
+    assert losses.msgms_loss(-road, road) < 1e-6
+    assert losses.ssim_loss(-road, road, **released) < 0.5 * losses.ssim_loss(flat, road, **released)
+    assert losses.ssim_loss((1 - road) / 2, (1 + road) / 2, data_range=1.0) > 1
 
 
 def test_ssim_refuses_an_unknown_padding():
