@@ -82,7 +82,7 @@ RUNGS = (
     _released(
         "disc_loss_factor",
         "half the discriminator's loss",
-        "the discriminator learns more slowly beside the generator",
+        "Adam divides such a factor out again, so next to nothing should change",
     ),
     _released(
         "style_normalize style_channels",
