@@ -125,8 +125,9 @@ class Page:
         spanners = {"F1": ["f1_printed", "f1"], "IoU": ["iou_printed", "iou"]}
         note = (
             "In percent. Ours: mean over seeds ± standard deviation, and in brackets the 95 % bootstrap interval "
-            "over images, for which the counts of all seeds are added up image by image. “Beside it” says how "
-            "records were made that cannot be compared with the printed row."
+            "over images, for which the counts of all seeds are added up image by image; it need not hold the mean "
+            "of seeds that lie far apart. “Beside it” says how records were made that cannot be compared with the "
+            "printed row."
         )
         if any(row.verdict == Verdict.ABSENT and row.ours for row in self.rows):
             note += (
