@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from types import SimpleNamespace
-
 import pytest
+import test_table_pages
 from conftest import ROOT
-from small_records import small_values
 from test_table_pages import lines, text
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.repro import records, standings
 from upcrack_lite.repro.cells import Cell
+from upcrack_lite.repro.ours import Ours, Score
 from upcrack_lite.repro.records import scores
 from upcrack_lite.show.standings import Standings
 
@@ -20,9 +18,7 @@ AWAY = "cfd_patches"
 
 
 def write(folder, cell, contrast=0.3):
-    values, arrays = small_values(cell, 4, cell.seed, contrast)
-    values["arrays"]["sha256"] = hashlib.sha256(records.pack(arrays)).hexdigest()
-    records.save(records.make(values), arrays, folder)
+    test_table_pages.write(folder, cell, contrast=contrast)
 
 
 @pytest.fixture
@@ -134,7 +130,8 @@ def test_the_picture_has_a_panel_a_set(folder):
 
 
 def test_nothing_marked_counts_as_nothing_found():
-    undefined = SimpleNamespace(scores={"f1": SimpleNamespace(mean=float("nan"))})
+    nothing = {"f1": Score(*[float("nan")] * 4)}
+    undefined = Ours("paper", "lite", "deepcrack", "deepcrack", (), nothing, (), "", (), ())
     assert standings.Standing("enet", "paper", "masks", {"deepcrack": undefined}).f1("deepcrack") == 0
 
 

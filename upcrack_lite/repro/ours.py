@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -61,6 +62,12 @@ class Ours:
     def middle(self) -> dict[str, float]:
         """For detectors without training: the median of F1 and IoU over the family's variants; else empty."""
         return family_median(self.records[0])
+
+    @property
+    def f1(self) -> float:
+        """Mean F1 in percent; 0 where nothing is marked, and so F1 is 0 or undefined."""
+        mean = self.scores["f1"].mean
+        return 0.0 if math.isnan(mean) else mean
 
     @property
     def seeds(self) -> tuple[int, ...]:

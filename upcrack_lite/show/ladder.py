@@ -17,6 +17,7 @@ from upcrack_lite.show.plain_tables import great, items
 from upcrack_lite.show.style import LINES, WIDTH, styled
 
 ALL = "all released choices together"
+BARS = {"one released choice": LINES[6], "all released choices": LINES[1], "another choice": LINES[7]}
 _REPORTED = ("precision", "recall", "f1", "iou")
 _SHOWN = (*_REPORTED, "marked")
 
@@ -74,7 +75,7 @@ def picture(steps: Sequence[Step]) -> Figure:
     axes.axvline(0, color="#111111", linewidth=1)
     for place, step in enumerate(measured):
         mean, (low, high) = step.change("iou"), step.interval("iou")
-        axes.barh(place, mean, height=0.5, color=_color(step), zorder=1)
+        axes.barh(place, mean, height=0.5, color=BARS[_kind(step)], zorder=1)
         for i, change in enumerate(step.changes["iou"]):  # a little apart, so that none hides another
             axes.plot(
                 change, place + 0.14 * (i - (len(step.seeds) - 1) / 2), "o", color="#111111", markersize=4
@@ -85,20 +86,19 @@ def picture(steps: Sequence[Step]) -> Figure:
     axes.invert_yaxis()
     axes.set_xlabel("change of IoU, points")
     look = {"linestyle": "", "markersize": 9}
-    axes.plot([], [], "s", color=LINES[6], label="mean, one released choice", **look)
-    axes.plot([], [], "s", color=LINES[1], label="mean, all released choices", **look)
-    axes.plot([], [], "s", color=LINES[7], label="mean, another choice", **look)
+    for kind, color in BARS.items():
+        axes.plot([], [], "s", color=color, label=f"mean, {kind}", **look)
     axes.plot([], [], "o", color="#111111", markersize=4, linestyle="", label="one seed")
     axes.plot([], [], color="#555555", linewidth=2, label="95 % interval of the mean")
     figure.legend(loc="outside upper center", ncols=3, fontsize=9, handlelength=1.4, columnspacing=1.2)
     return figure
 
 
-def _color(step: Step) -> str:
-    """The color of a step's bar: a released choice, all of them, or one in which paper and program agree."""
+def _kind(step: Step) -> str:
+    """What a step's bar shows: a released choice, all of them, or one in which paper and program agree."""
     if step.rung is None:
-        return LINES[1]
-    return LINES[7] if step.rung in ladder.OTHERS else LINES[6]
+        return "all released choices"
+    return "another choice" if step.rung in ladder.OTHERS else "one released choice"
 
 
 def alt(steps: Sequence[Step]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -125,10 +124,10 @@ def orders(rows: Sequence[TableRow]) -> list[str]:
             groups.setdefault(key, {})[row.printed.key] = (row, ours)
     found = []
     for (recipe, scale, train_set, test_set), pairs in groups.items():
-        some = sorted(pairs.values(), key=lambda pair: -_f1(pair[1]))
+        some = sorted(pairs.values(), key=lambda pair: -pair[1].f1)
         if len(some) < 3:
             continue
-        own = [_f1(ours) for _, ours in some]
+        own = [ours.f1 for _, ours in some]
         printed = [row.printed.f1 for row, _ in some]
         names = ", ".join(
             f"{title(row.printed)} ({value:.1f})" for (row, _), value in zip(some, own, strict=True)
@@ -143,11 +142,6 @@ def orders(rows: Sequence[TableRow]) -> list[str]:
             f"reverse.{chance}"
         )
     return found
-
-
-def _f1(ours: Ours) -> float:
-    """Mean F1 in percent; 0 where nothing is marked, so that it is undefined."""
-    return 0.0 if math.isnan(ours.scores["f1"].mean) else ours.scores["f1"].mean
 
 
 def _many(names: list[str], total: int) -> str:

@@ -192,7 +192,7 @@ def _failed(row: TableRow, one: failures.Failure) -> str:
     text = f"{one.cell.slug()}, on {one.when[:10]}: {one.error.rstrip('.')}.{log} Try it again with"
     return (
         f"<strong>{html.escape(title(row.printed))}: tried here and failed.</strong> {html.escape(text)} "
-        f"{shell(one.command)}"
+        + shell(one.command)
     )
 
 
