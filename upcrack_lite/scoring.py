@@ -32,12 +32,12 @@ from upcrack_lite.metrics import (
     tolerance_counts,
     tolerance_f1,
 )
+from upcrack_lite.overlay import overlay
 from upcrack_lite.photos import read_detection
 from upcrack_lite.repro.runs import now
 from upcrack_lite.roads.datasets import read_image, read_mask
 from upcrack_lite.roads.layouts import raise_for
 from upcrack_lite.roads.reading import IMAGE_TYPES, resize_mask
-from upcrack_lite.show.figures import overlay
 
 RADIUS = 2  # px, the tolerance of the field's tolerant F1
 

@@ -17,6 +17,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from upcrack_lite.errors import UserError
+from upcrack_lite.overlay import overlay
 from upcrack_lite.show.charts import bars, curves, histogram_with_cut, training_curves
 from upcrack_lite.show.style import HATCHES, NAMES, PALETTE, WIDTH, styled, use_style
 
@@ -47,32 +48,6 @@ def show(fig: Figure, alt: str) -> None:
         display(fig, metadata={"image/png": {"alt": " ".join(alt.split())}})
     finally:
         plt.close(fig)
-
-
-def overlay(image: np.ndarray, predicted: np.ndarray, crack_mask: np.ndarray | None = None) -> np.ndarray:
-    """Paint a prediction over the photo in gray: TP green, FP blue, FN red (colors of the paper's figures).
-
-    image: uint8 ``(H, W, 3)``; predicted, crack_mask: bool ``(H, W)``, True = crack.
-    Without a crack_mask nobody knows what is right, and what was predicted is orange.
-    Returns uint8 ``(H, W, 3)``. Raises UserError for other types or shapes that differ.
-    """
-    image, predicted = np.asarray(image), np.asarray(predicted)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise UserError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
-    masks = {"predicted": predicted} | ({} if crack_mask is None else {"crack_mask": np.asarray(crack_mask)})
-    for name, mask in masks.items():
-        if mask.dtype != np.bool_ or mask.shape != image.shape[:2]:
-            raise UserError(f"{name} must be bool {image.shape[:2]}, got {mask.dtype} {mask.shape}")
-    gray = (image @ np.array([0.299, 0.587, 0.114])).round().astype(np.uint8)  # (H, W)
-    painted = np.repeat(gray[..., None], 3, axis=2)  # (H, W, 3)
-    if crack_mask is None:
-        painted[predicted] = _rgb("detected")
-        return painted
-    truth = masks["crack_mask"]
-    painted[predicted & truth] = _rgb("tp")
-    painted[predicted & ~truth] = _rgb("fp")
-    painted[~predicted & truth] = _rgb("fn")
-    return painted
 
 
 @styled
@@ -183,7 +158,3 @@ def _frame(axis: plt.Axes) -> None:
     axis.grid(False)
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set(visible=True, color="#666666", linewidth=0.8)
-
-
-def _rgb(name: str) -> np.ndarray:
-    return np.array([int(PALETTE[name][i : i + 2], 16) for i in (1, 3, 5)], np.uint8)

@@ -12,15 +12,14 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from upcrack_lite.overlay import COLORS
+
 WIDTH = 6.5  # inches: 11 pt letters are still 8 px high when a phone shows the figure 360 px wide
 
 # Green, blue and red as in the paper's figures, but light, dark and middle: they differ in a gray print and
 # for readers who do not tell red from green. `tests/test_figures.py` measures both.
 PALETTE: dict[str, str] = {
-    "tp": "#5fe06b",  # crack, found
-    "fp": "#1d2fa6",  # road, called crack
-    "fn": "#e0263c",  # crack, missed
-    "detected": "#ff9500",  # called crack where no label says what is right
+    **{name: "#{:02x}{:02x}{:02x}".format(*color) for name, color in COLORS.items()},
     "crack": "#e0263c",
     "background": "#8a8f98",
     "cut": "#111111",
