@@ -2,11 +2,16 @@
 # Check the kit on a graphics card, by hand or from .github/workflows/gpu.yml. No network is needed. Settings:
 #
 #   DEVICE=cuda      cpu: rehearse on a CPU, smaller
-#   BUDGET=small     full: train both recipes at full scale, where DATA= is given
+#   BUDGET=small     full: full scale where DATA= is given: recipe paper, seeds 0 to 2, then released, seed 0
 #   STEPS=           which parts, with commas; empty: preflight,tests,compare,several,rows,chapters,real
 #   ONLY=            chapters to run, with commas: 03_data,tables/table_4
 #   DATA=            the folder of all prepared data sets, for records of real photos
 #   OUT=build/gpu    where report.md, report.json, logs, notebooks and records go
+#   VGG_WEIGHTS=     the file of weights for the style loss of full scale ("random": a rehearsal)
+#   VGG_NETWORK=vgg16    which network they are of: vgg16 or vgg19
+#   PRECISION=32-true    number format of these trainings
+#   SECONDS_LEFT=    stop these trainings by themselves after so long; the same call goes on from RUNS=
+#   MAX_STEPS=       cut these trainings short, TINY=1 makes their network tiny: a rehearsal, never a result
 #   RUNS=            where the trained models of DATA= go, so that a later call goes on; empty: OUT/runs,
 #                    removed when all passed
 #   GPU_WHEELS=      a folder of wheels for what is missing; they are put into a temporary folder
@@ -46,8 +51,13 @@ if [ -n "${STEPS:-}" ]; then words+=(--steps "$STEPS"); fi
 if [ -n "${ONLY:-}" ]; then words+=(--only "$ONLY"); fi
 if [ -n "${DATA:-}" ]; then words+=(--data "$DATA"); fi
 if [ -n "${RUNS:-}" ]; then words+=(--runs "$RUNS"); fi
+real=(--style-network "${VGG_NETWORK:-vgg16}" --precision "${PRECISION:-32-true}")
+if [ -n "${VGG_WEIGHTS:-}" ]; then real+=(--vgg-weights "$VGG_WEIGHTS"); fi
+if [ -n "${SECONDS_LEFT:-}" ]; then real+=(--seconds "$SECONDS_LEFT"); fi
+if [ -n "${MAX_STEPS:-}" ]; then real+=(--max-steps "$MAX_STEPS"); fi
+if [ "${TINY:-}" = 1 ]; then real+=(--tiny); fi
 code=0
-"$PYTHON" ci/gpu_check.py "${words[@]}" || code=$?
+"$PYTHON" ci/gpu_check.py "${words[@]}" -- "${real[@]}" || code=$?
 if [ "${PACK:-}" = 1 ]; then
   tar -C "$(dirname "$OUT")" --exclude "$(basename "$OUT")/runs" -czf "$OUT.tar.gz" "$(basename "$OUT")"
   echo "Packed: $OUT.tar.gz"

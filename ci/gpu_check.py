@@ -74,6 +74,7 @@ def main() -> int:
     made.add_argument("--only", default="", help="chapters to run, with commas")
     made.add_argument("--data", type=Path)
     made.add_argument("--runs", type=Path)
+    made.add_argument("words", nargs="*", help="of ci/real.py, after --")
     args = made.parse_args()
     names = [name for name in args.steps.split(",") if name] or list(PARTS)
     unknown = [name for name in names if name not in PARTS]
@@ -103,6 +104,7 @@ def main() -> int:
         for option in ("data", "runs"):
             value = getattr(args, option)
             words += [f"--{option}", str(value.absolute())] if name == "real" and value else []
+        words += args.words if name == "real" else []
         print(f"\n== {name} ({number} of {len(names)})", flush=True)
         code = run_part(words, out / "logs" / f"{name}.log", limit)
         if code is None:

@@ -71,7 +71,7 @@ def _reached(start: frozenset[str], stand_ins: frozenset[str] = frozenset()) -> 
         if first == KIT:
             todo += _of_file(name)
         elif first not in sys.stdlib_module_names:
-            packages.add("tensorboard" if name == "torch.utils.tensorboard" else first)
+            packages.add(first)
     return packages - {"__future__"}
 
 

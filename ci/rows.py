@@ -94,21 +94,22 @@ def summary(path: Path) -> dict[str, Any]:
     """The numbers of a record that are compared."""
     import numpy as np
 
-    from upcrack_lite.repro import records
+    from upcrack_lite.metrics import Confusion, pooled
+    from upcrack_lite.repro import record_files
 
-    record, arrays = records.load(path), records.arrays_of(path)
-    scores = records.scores(record, arrays)
-    counts = arrays["raw"].sum(axis=(0, 1)).astype(float)  # pixels at each gray level
+    said, maps = record_files.read(path)
+    images = said["images"]
+    counts = maps["raw"].pooled.sum(axis=0).astype(float)  # pixels at each gray level
     return {
         "record": path.name,
-        "content": record.test.content_sha256,
-        "crops": record.train.crops_sha256,
-        "crack": [image.tp + image.fn for image in record.images],
+        "content": said["test"]["content_sha256"],
+        "crops": said["train"]["crops_sha256"],
+        "crack": [image["tp"] + image["fn"] for image in images],
         "mean error": float((counts * np.arange(256)).sum() / counts.sum()),
-        "threshold": float(np.mean([image.threshold for image in record.images])),
-        "F1": float(scores["f1"]),
-        "seconds": record.train.seconds,
-        "device": record.environment.evaluation["used_device"],
+        "threshold": float(np.mean([image["threshold"] for image in images])),
+        "F1": float(pooled([Confusion(*(one[n] for n in ("tp", "fp", "fn", "tn"))) for one in images]).f1),
+        "seconds": said["train"]["seconds"],
+        "device": said["environment"]["evaluation"]["used_device"],
     }
 
 

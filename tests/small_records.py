@@ -11,7 +11,9 @@ from upcrack_lite.methods.kinds import FAMILIES, learns_from_masks
 from upcrack_lite.metrics import cldice, histograms, per_image, tolerance_counts
 from upcrack_lite.repro import records
 from upcrack_lite.repro.cells import Cell
+from upcrack_lite.repro.record_files import FORMAT, MAPS, MapCounts, pack
 from upcrack_lite.roads import manifest as manifests
+from upcrack_lite.versions import testing_version, training_version
 
 SIZE = 16
 _CLEAN = {"kit": "0.1.0", "commit": {"id": "0" * 40, "dirty": False}, "threads": 1}
@@ -19,21 +21,21 @@ _CLEAN = {"kit": "0.1.0", "commit": {"id": "0" * 40, "dirty": False}, "threads":
 
 def small_record(
     cell: Cell | None = None, n: int = 3, seed: int = 0, contrast: float = 0.5
-) -> tuple[records.Record, dict[str, np.ndarray]]:
+) -> tuple[records.Record, dict[str, MapCounts]]:
     """A record that fits together, of n made-up 16 × 16 photos. The last photo has no crack.
 
     contrast: how much higher the map is on a crack, 0 to 0.5: the higher, the better the scores.
     """
-    values, arrays = small_values(cell or Cell(), n, seed, contrast)
-    return records.make(values), arrays
+    values, maps = small_values(cell or Cell(), n, seed, contrast)
+    return records.make(values, maps), maps
 
 
 def small_values(
     cell: Cell, n: int = 3, seed: int = 0, contrast: float = 0.5
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+) -> tuple[dict[str, Any], dict[str, MapCounts]]:
     """The plain values of `small_record`, for tests that plant a fault."""
     rng = np.random.default_rng(seed)
-    rows, maps, crack_total = [], {name: [] for name in records.MAPS}, 0
+    rows, hists, crack_total = [], {name: [] for name in MAPS}, 0
     for index in range(n):
         crack_mask = np.zeros((SIZE, SIZE), bool)
         if index < n - 1:
@@ -57,11 +59,11 @@ def small_values(
             }
         )
         crack_total += int(crack_mask.sum())
-        maps["smoothed"].append(histograms(smoothed, crack_mask)[0])
-        maps["raw"].append(histograms(raw, crack_mask)[0])
-    arrays = {name: np.stack(hists).astype(np.uint32) for name, hists in maps.items()}
+        hists["smoothed"].append(histograms(smoothed, crack_mask)[0])
+        hists["raw"].append(histograms(raw, crack_mask)[0])
+    maps = {name: MapCounts.of(np.stack(some)) for name, some in hists.items()}
     values = {
-        "format": 1,
+        "format": FORMAT,
         "key": cell.key(),
         "preset": cell.preset().to_dict(),
         "command": cell.command(),
@@ -99,11 +101,15 @@ def small_values(
             "crack_share": 100 * crack_total / (n * SIZE**2),
         },
         "environment": {"training": _CLEAN, "evaluation": _CLEAN},
+        "versions": {
+            "training": training_version(cell.method),
+            "testing": testing_version(cell.method),
+        },
         "code_sha256": "6" * 64,
         "images": rows,
         "arrays": {
             "file": f"{cell.slug()}.npz",
-            "sha256": hashlib.sha256(records.pack(arrays)).hexdigest(),
+            "sha256": hashlib.sha256(pack(rows, maps)).hexdigest(),
         },
         "started": "2026-01-02T03:04:05+00:00",
         "finished": "2026-01-02T03:05:05+00:00",
@@ -114,7 +120,7 @@ def small_values(
         variants = [variant.name for variant in cell.preset().variants]
         values["train"]["chosen"] = {"name": variants[0], "variants": len(variants), "training_f1": 50.5}
         values["family"] = _family(variants, rows)
-    return values, arrays
+    return values, maps
 
 
 def official_values(cell: Cell, seed: int = 0) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import shutil
 from pathlib import Path
@@ -12,14 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from upcrack_lite import cli, cli_record
+from upcrack_lite import cli_record, versions
 from upcrack_lite.errors import UserError
-from upcrack_lite.methods.kinds import METHODS
-from upcrack_lite.methods.registry import MODULES
 from upcrack_lite.photos import detect_folder
-from upcrack_lite.repro import cell_data, failures, records, runs
+from upcrack_lite.repro import cell_data, failures, record_files, records, runs
 from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.code_digest import CODE, code_digest, code_of
 from upcrack_lite.repro.evaluate import evaluate
 from upcrack_lite.repro.live import tiny_values
 from upcrack_lite.repro.make_cell import run_cell, train_cell
@@ -34,8 +30,8 @@ from upcrack_lite.roads.survey import survey
 from upcrack_lite.roads.synthetic import synthetic_road, synthetic_set
 from upcrack_lite.scoring import score_folder
 from upcrack_lite.stored import stored_run
+from upcrack_lite.training import train
 
-PACKAGE = Path(cli.__file__).parent
 STORED = Cell(overrides=(("epochs", 22),), train_set="synthetic")
 TINY = (
     *(("size", 64), ("depth", 6), ("width", 4), ("disc_width", 4), ("mask_cells", (32, 16, 8))),
@@ -46,8 +42,11 @@ SIZES = {"a": (90, 150), "b": (150, 90), "c": (160, 160)}
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
+    return write_sets(tmp_path_factory.mktemp("data"))
+
+
+def write_sets(root: Path) -> Path:
     """A folder of sets: a small DeepCrack with its manifest, and undamaged crops."""
-    root = tmp_path_factory.mktemp("data")
     for part in ("train", "test"):
         for seed, (name, (height, width)) in enumerate(SIZES.items(), 10 if part == "test" else 20):
             road, crack_mask = synthetic_road(160, seed, crack_share=0.04)
@@ -139,8 +138,8 @@ def test_the_scores_are_those_of_detect_and_score(data, tmp_path, settings):
     )
     wanted = score_folder(tmp_path / "out", data / "deepcrack/test_lab", progress=False)
     cell = Cell(overrides=(*STORED.overrides, *settings.items()), train_set="synthetic")
-    record, arrays = evaluate(stored_run(), cell, data, progress=False)
-    got = records.scores(record, arrays)
+    record = records.make(*evaluate(stored_run(), cell, data, progress=False))
+    got = records.scores(record)
     assert got["images"] == wanted["images"] == 3
     assert got["crack_share"] == wanted["crack_share_percent"]
     assert got["tp"] > 0
@@ -158,21 +157,21 @@ def test_the_seed_of_the_cell_is_that_of_the_dropout(made, tmp_path):
     detect_folder(run, made / "deepcrack/test_img", tmp_path / "out", size=256, progress=False, seed=5)
     wanted = score_folder(tmp_path / "out", made / "deepcrack/test_lab", progress=False)
     cell = Cell(overrides=STORED.overrides, train_set="synthetic", seed=5)
-    record, _ = evaluate(run, cell, made, progress=False)
+    record = records.make(*evaluate(run, cell, made, progress=False))
     assert records.scores(record)["f1"] == wanted["pooled"]["f1"]
     assert record.protocol.dropout_seed == 5
-    other, _ = evaluate(stored_run(), STORED, made, progress=False)
+    other = records.make(*evaluate(stored_run(), STORED, made, progress=False))
     assert records.scores(other)["f1"] != wanted["pooled"]["f1"]
 
 
 def test_synthetic_roads_are_tested_on_without_any_folder(monkeypatch, tmp_path):
     monkeypatch.setattr(cell_data, "SYNTHETIC_PHOTOS", 3)
     cell = Cell(overrides=STORED.overrides, train_set="synthetic", test_set="synthetic")
-    record, arrays = evaluate(stored_run(), cell, tmp_path / "nowhere", progress=False)
+    record = records.make(*evaluate(stored_run(), cell, tmp_path / "nowhere", progress=False))
     assert record.test.known == "synthetic"
     assert record.test.crack_share > 0.3
     assert [image.name for image in record.images] == [f"synthetic_1_{i:05d}" for i in range(3)]
-    assert arrays["raw"].shape == (3, 2, 256)
+    assert record.maps["raw"].groups.shape == (3, 2, 32)
     for index, (_, photo, _) in enumerate(cell_data.test_set("synthetic", tmp_path).photos(256, [])):
         assert (photo != synthetic_road(256, [cell_data.TRAIN_SEED, index])[0]).any()
     crops = training_crops(cell, tmp_path / "nowhere")
@@ -182,13 +181,12 @@ def test_synthetic_roads_are_tested_on_without_any_folder(monkeypatch, tmp_path)
 
 
 def test_a_record_says_what_was_done_and_no_more_changes_than_the_times(data, tmp_path, clean):
-    first, arrays = evaluate(stored_run(), STORED, data, progress=False)
-    second, again = evaluate(
-        stored_run(), STORED, Path(shutil.copytree(data, tmp_path / "moved")), progress=False
-    )
+    first = records.make(*evaluate(stored_run(), STORED, data, progress=False))
+    moved = Path(shutil.copytree(data, tmp_path / "moved"))
+    second = records.make(*evaluate(stored_run(), STORED, moved, progress=False))
     times = {"started", "finished"}
     assert first.model_dump(exclude=times) == second.model_dump(exclude=times)
-    assert records.pack(arrays) == records.pack(again)
+    assert first.maps == second.maps
     text = json.dumps(first.model_dump(mode="json"))
     assert str(tmp_path) not in text
     assert '"/' not in text
@@ -232,7 +230,7 @@ def test_a_set_without_a_manifest_gives_no_record_to_commit(data, untrained, cle
     with pytest.raises(UserError, match="has no manifest"):
         small_cell(tiny(), data)
     record, _ = evaluate(stored_run(), STORED, data, progress=False)
-    assert record.test.known is None
+    assert record["test"]["known"] is None
 
 
 def test_the_manifest_of_the_kit_is_known_by_its_content(data, monkeypatch):
@@ -308,14 +306,13 @@ def test_a_cell_is_trained_tested_and_recorded_once(data, clean, monkeypatch):
     small_cell(tiny(), data)
 
 
-@pytest.mark.parametrize("change", ["code", "test set", "crops", "run", "again"])
+@pytest.mark.parametrize("change", ["version", "test set", "crops", "run", "again"])
 def test_what_has_changed_is_tested_again(data, clean, monkeypatch, change):
     path = small_cell(tiny(), data)
     assert plan_of(data).is_done(tiny())
     options = {}
-    if change == "code":
-        for module in ("evaluate", "make_cell", "plan"):
-            monkeypatch.setattr(f"upcrack_lite.repro.{module}.code_digest", lambda *a: "a" * 64)
+    if change == "version":
+        monkeypatch.setitem(versions.TESTING, "upcracknet", 2)
     elif change == "test set":
         for part in ("test_img", "test_lab"):
             next((data / "deepcrack" / part).glob("c.*")).unlink()
@@ -346,8 +343,8 @@ def test_what_has_changed_is_tested_again(data, clean, monkeypatch, change):
     small_cell(tiny(), data, **options)
     assert calls == [1]
     new = records.load(path)
-    same = {name: getattr(old, name) == getattr(new, name) for name in ("train", "test", "code_sha256")}
-    changed = {"code": "code_sha256", "test set": "test", "crops": "train", "run": "train", "again": None}[
+    same = {name: getattr(old, name) == getattr(new, name) for name in ("train", "test", "versions")}
+    changed = {"version": "versions", "test set": "test", "crops": "train", "run": "train", "again": None}[
         change
     ]
     assert [name for name, equal in same.items() if not equal and name != "train"] == [changed] * (
@@ -480,65 +477,47 @@ def test_a_try_has_a_run_of_its_own_and_is_never_committed(data, clean):
     assert not (data.parent / "runs" / tiny().run_slug()).exists()
 
 
-def test_every_file_that_makes_the_numbers_is_in_the_code_digest():
-    """Follow the imports from `make_cell` and each method; what is left out here does not compute."""
-    left_out = {
-        *(
-            "__init__",
-            "errors",
-            "files",
-            "launch",
-            "repro/__init__",
-            "repro/code_digest",
-            "methods/__init__",
-            "methods/registry",
-            "repro/failures",
-            "repro/plan",
-            "repro/published",
-            "repro/record_parts",
-            "repro/record_schema",
-            "repro/records",
-        ),
-        *(
-            "repro/runs",
-            "roads/__init__",
-            "roads/crop_folder",
-            "roads/crops",
-            "roads/datasets",
-            "roads/manifest",
-        ),
-        *("roads/survey", "roads/aside", "show/figures"),
-    }
-
-    def imported(name: str) -> set[str]:
-        found = set()
-        for node in ast.walk(ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("upcrack_lite."):
-                base = node.module.split(".", 1)[1].replace(".", "/")
-                found |= {base} | {f"{base}/{alias.name}" for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and node.module == "upcrack_lite":
-                found |= {alias.name for alias in node.names}
-        return {name for name in found if (PACKAGE / f"{name}.py").is_file()}
-
-    seen, todo = set(), ["repro/make_cell", *(f"methods/{name}" for name in MODULES)]
-    while todo:
-        name = todo.pop()
-        if name not in seen and name not in left_out:
-            seen.add(name)
-            todo += imported(name)
-    every = {name for method in METHODS for name in code_of(method)}
-    assert seen == every
-    assert len(code_digest()) == 64
+def test_a_changed_comment_or_command_makes_nothing_stale_and_a_training_version_does(
+    data, clean, monkeypatch, untrained
+):
+    with monkeypatch.context() as free:
+        free.setattr("upcrack_lite.repro.make_cell.train", train)
+        path = small_cell(tiny(), data)
+    values, maps = record_files.read(path)
+    values |= {"command": "upcrack cell in other words", "code_sha256": "a" * 64}
+    values["environment"]["training"]["code_sha256"] = "b" * 64
+    record_files.write(values, maps, path)
+    monkeypatch.setattr("upcrack_lite.repro.make_cell.evaluate", lambda *a, **k: pytest.fail("tested again"))
+    assert plan_of(data).why(tiny()) == ""
+    assert small_cell(tiny(), data) == path
+    monkeypatch.setitem(versions.TRAINING, "upcracknet", 2)
+    assert "trained by version 1 of the numbers of upcracknet" in plan_of(data).why(tiny())
+    with pytest.raises(pytest.fail.Exception, match="trained"):
+        small_cell(tiny(), data)
 
 
-def test_the_code_of_a_method_is_not_that_of_another():
-    for method in METHODS:
-        own = set(code_of(method)) - set(CODE)
-        others = {f"methods/{name}" for name in MODULES if name != method}
-        assert not own & others
-        assert (f"methods/{method}" in own) == (method in MODULES)
-        assert len(set(code_of(method))) == len(code_of(method))
-    assert code_digest("unet") != code_digest("enet") != code_digest()
+def test_a_run_of_an_older_version_is_not_gone_on_with(data, clean, monkeypatch):
+    small_cell(tiny(), data)
+    monkeypatch.setitem(versions.TRAINING, "upcracknet", 2)
+    with pytest.raises(UserError, match="another training_version \\(1, asked for 2\\)"):
+        small_cell(tiny(), data)
+
+
+def test_the_digest_of_the_kit_covers_every_file(monkeypatch, tmp_path):
+    import upcrack_lite
+    from upcrack_lite.repro.code_digest import code_digest
+
+    (tmp_path / "a.py").write_text("1")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "c.py").write_text("2")
+    monkeypatch.setattr(upcrack_lite, "__file__", str(tmp_path / "__init__.py"))
+    digests = []
+    for name, text in (("a.py", "1"), ("b/c.py", "3"), ("d.py", "")):
+        (tmp_path / name).write_text(text)
+        code_digest.cache_clear()
+        digests.append(code_digest())
+    code_digest.cache_clear()
+    assert len(set(digests)) == 3
 
 
 # --- The command ---------------------------------------------------------------------------------------------
@@ -653,13 +632,14 @@ def test_the_command_says_what_it_would_not_show(data, upcrack, monkeypatch):
 @pytest.mark.mirror
 def test_the_stored_model_on_real_photos_is_the_same_as_by_hand(mirror, tmp_path):
     folder = mirror / "deepcrack"
-    record, arrays = evaluate(stored_run(), STORED, mirror, progress=False)
+    values, maps = evaluate(stored_run(), STORED, mirror, progress=False)
+    record = records.make(values, maps)
     assert (record.test.known, record.test.images) == ("packaged", 237)
     assert record.test.crack_share == pytest.approx(4.33, abs=0.01)
     detect_folder(stored_run(), folder / "test_img", tmp_path / "out", size=256, progress=False)
     wanted = score_folder(tmp_path / "out", folder / "test_lab", progress=False)
-    got = records.scores(record, arrays)
+    got = records.scores(record)
     assert {name: got[name] for name in wanted["pooled"]} == wanted["pooled"]
     assert got["smoothed"]["auroc"] == wanted["auroc"]
-    path = records.save(record, arrays, tmp_path / "results", allow_dirty=True)
-    assert path.stat().st_size + path.with_suffix(".npz").stat().st_size < 400_000
+    path = records.save(record, maps, tmp_path / "results", allow_dirty=True)
+    assert path.stat().st_size + path.with_suffix(".npz").stat().st_size < 95_000

@@ -14,6 +14,7 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.repro import failures, published, records
 from upcrack_lite.repro.cells import Cell
 from upcrack_lite.repro.ours import belongs
+from upcrack_lite.repro.record_files import pack
 from upcrack_lite.show.tables import Page
 
 
@@ -131,7 +132,7 @@ def test_a_table_page_lists_what_failed_until_there_is_a_record(tmp_path):
     ):
         assert "tried here" not in text(Page(results=tmp_path, **other).verdicts()), other
     values, arrays = small_values(cell, seed=1)
-    values["arrays"]["sha256"] = hashlib.sha256(records.pack(arrays)).hexdigest()
+    values["arrays"]["sha256"] = hashlib.sha256(pack(values["images"], arrays)).hexdigest()
     records.save(records.make(values | {"finished": "2099-01-01T00:00:00+00:00"}), arrays, tmp_path)
     assert "tried here" not in text(Page(4, results=tmp_path).verdicts()), "a later record makes up for it"
 

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from test_evaluate import write_sets
 from test_notebooks import small_notebook
+
+from upcrack_lite.repro import records
 
 ROOT = Path(__file__).resolve().parents[1]
 # What a bare machine lacks. `PathFinder` finds modules on disk; here it does not find these.
@@ -93,6 +100,99 @@ def test_a_row_is_made_twice_and_compared(tmp_path):
     assert not list(tmp_path.glob("rows/*/runs/*/*.safetensors"))
 
 
+@pytest.mark.slow
+def test_full_scale_is_rehearsed_in_two_calls_without_pydantic(tmp_path):
+    data = write_sets(tmp_path / "data")
+    bare = without(tmp_path, "pydantic", "pooch", "typer", "great_tables", "papermill", "IPython")
+    rest = {
+        "DATA": data,
+        "OUT": tmp_path / "out",
+        "RUNS": tmp_path / "runs",
+        "PYTHONPATH": bare["PYTHONPATH"],
+    }
+    call = {
+        "DEVICE": "cpu",
+        "STEPS": "real",
+        "BUDGET": "full",
+        "TINY": 1,
+        "MAX_STEPS": 1,
+        "VGG_WEIGHTS": "random",
+    }
+
+    def checks(**more: object) -> list[dict]:
+        got = gpu_sh(**call, **rest, **more)
+        assert got.returncode == 0, got.stdout[-3000:] + got.stderr[-3000:]
+        return json.loads((tmp_path / "out/parts/real.json").read_text(encoding="utf-8"))["checks"]
+
+    first = checks(SECONDS_LEFT=0.001)
+    assert first[-1]["said"].endswith("the same command goes on")
+    second = [one for one in checks() if one["name"].startswith("upcracknet")]
+    assert [one["verdict"] for one in second] == ["passed"] * 4
+    jobs = [re.fullmatch(r"upcracknet-(\w+)-full-.*-s(\d)-\w{8}", one["name"]).groups() for one in second]
+    assert jobs == [("paper", "0"), ("paper", "1"), ("paper", "2"), ("released", "0")]
+    with tarfile.open(tmp_path / "out/records.tar.gz") as archive:
+        archive.extractall(tmp_path / "home", filter="data")
+    (home,) = {path.parent for path in (tmp_path / "home").rglob("*.json")}
+    made = [records.load(path) for path in sorted(home.glob("*.json"))]
+    assert len(made) == 4
+    assert {record.preset["style_network"] for record in made} == {"vgg16"}
+    assert all("cut short" in "; ".join(records.uncommittable(record)) for record in made)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out/records/dirty").iterdir()}
+    checks()
+    after = {path.name: path.read_bytes() for path in (tmp_path / "out/records/dirty").iterdir()}
+    assert after == before, "what is recorded is left as it is"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "full scale needs the weights of vgg16"),
+        ({"VGG_WEIGHTS": "nowhere.safetensors"}, "no such file of weights"),
+        ({"VGG_WEIGHTS": "random", "SECONDS_LEFT": 9}, "name it with RUNS="),
+        ({"VGG_WEIGHTS": "random"}, "has no deepcrack_undamaged/"),
+    ],
+)
+def test_what_full_scale_lacks_is_said_before_any_work(tmp_path, settings, said):
+    (tmp_path / "data").mkdir()
+    places = {"DATA": tmp_path / "data", "OUT": tmp_path / "out"}
+    got = gpu_sh(DEVICE="cpu", STEPS="real", BUDGET="full", **places, **settings)
+    assert got.returncode == 1
+    assert said in got.stdout
+
+
+def test_data_travel_in_pieces_and_come_together_byte_for_byte(ci, tmp_path):
+    import pieces
+
+    data, rng = tmp_path / "data", np.random.default_rng(0)
+    for number, name in enumerate(pieces.NEEDED):
+        inside = data / name if name.endswith(".csv") else data / name / "image" / f"{number}.png"
+        inside.parent.mkdir(parents=True, exist_ok=True)
+        inside.write_bytes(rng.bytes(60_000 + number))
+    made = pieces.pack(data, tmp_path / "pieces", 200_000)
+    assert len(made) == 3
+    assert all(path.stat().st_size <= 200_000 for path in made)
+    first = tmp_path / "carried" / made[0].name
+    first.parent.mkdir()
+    first.write_bytes(made[0].read_bytes())
+    missing = pieces.unpack(first.parent, tmp_path / "there")
+    assert 0 < len(missing) < len(pieces.NEEDED), "one piece alone says what is still to come"
+    assert pieces.unpack(tmp_path / "pieces", tmp_path / "there") == []
+    for path in pieces.files_of(data):
+        assert (tmp_path / "there" / path.relative_to(data)).read_bytes() == path.read_bytes()
+    whole = first.read_bytes()
+    for broken in (whole[: len(whole) // 2], whole.replace(b"\0" * 64, b"\1" * 64, 1)):
+        first.write_bytes(broken)
+        with pytest.raises(SystemExit, match="carry"):
+            pieces.unpack(first.parent, tmp_path / "elsewhere")
+    with pytest.raises(SystemExit, match="is not empty"):
+        pieces.pack(data, tmp_path / "pieces", 200_000)
+    with pytest.raises(SystemExit, match="larger than a piece"):
+        pieces.pack(data, tmp_path / "small", 70_000)
+    shutil.rmtree(data / "cfd_patches")
+    with pytest.raises(SystemExit, match="has no cfd_patches"):
+        pieces.pack(data, tmp_path / "new", 200_000)
+
+
 def test_rows_that_differ_are_told(ci):
     import rows
 
@@ -109,17 +209,25 @@ def test_rows_that_differ_are_told(ci):
 def test_what_is_imported_is_read_from_the_source(ci):
     import needs
 
-    assert {"torch", "lightning", "cv2", "safetensors", "tensorboard"} <= needs.of_module(needs.TRAINING)
-    assert {"pydantic", "skimage"} <= needs.of_module(needs.SCORING) - needs.of_module(needs.TRAINING)
+    assert {"torch", "lightning", "cv2", "safetensors"} <= needs.of_module(needs.TRAINING)
+    assert "skimage" in needs.of_module(needs.SCORING) - needs.of_module(needs.TRAINING)
     assert needs.of_module("upcrack_lite.errors") == set()
     assert {"skimage", "matplotlib", "pandas"} <= needs.of_notebook(ROOT / "notebooks/03_data.ipynb")
     assert needs.missing({"json", "no_such_package"}) == ["no_such_package"]
 
 
+def test_training_testing_and_records_need_what_a_machine_for_gpus_has(ci):
+    import needs
+
+    has = {"torch", "torchvision", "numpy", "cv2", "skimage", "safetensors", "lightning", "tqdm"}
+    with_them = {"scipy", "PIL"}  # what scikit-image and torchvision bring
+    assert needs.of_module(needs.SCORING) <= has | with_them
+
+
 def test_a_missing_package_is_named_with_what_to_install(tmp_path):
-    got = run("preflight.py", "--device", "cpu", "--out", tmp_path, env=without(tmp_path, "pydantic"))
+    got = run("preflight.py", "--device", "cpu", "--out", tmp_path, env=without(tmp_path, "skimage"))
     assert got.returncode == 1
-    assert "failed   scoring and records: not installed here: pydantic" in got.stdout
+    assert "failed   scoring and records: not installed here: skimage" in got.stdout
     assert "GPU_WHEELS=wheels" in got.stdout
     assert "passed   training" in got.stdout
 

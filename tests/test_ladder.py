@@ -113,15 +113,15 @@ def test_the_interval_is_students():
         ("test", "content_sha256", "9" * 64, "photos"),
         ("test", "digest", "9" * 64, "photos"),
         ("train", "precision", "bf16-mixed", "precision"),
-        ("", "code_sha256", "9" * 64, "code"),
-        ("environment", "training", {"commit": {"id": "1" * 40, "dirty": False}}, "code"),
+        ("versions", "training", 2, "code"),
+        ("versions", "testing", 2, "code"),
         ("environment", "training", {"commit": {"id": "0" * 40, "dirty": False}, "processes": 2}, "devices"),
     ],
 )
 def test_records_that_differ_in_anything_else_are_left_out(part, name, value, said):
     (plain,) = made(Cell())
     values, _ = small_values(STRETCH, contrast=0.1)
-    (values[part] if part else values)[name] = value
+    values[part][name] = value
     found = step([plain, records.make(values)], "input_stretch")
     assert found.seeds == ()
     assert found.verdict == f"not measured: {said} differ"
@@ -227,7 +227,7 @@ def test_the_two_choices_weigh_most_of_the_released_ones(committed):
 
 def test_what_the_page_says_of_the_error_before_any_cut(committed):
     stretched, masked, both = (
-        step_levels(committed[key, "deepcrack"], ROOT / "results")
+        step_levels(committed[key, "deepcrack"])
         for key in ("error_variant", "mask_before_resize", "released")
     )
     assert stretched[1].sound > 2 * stretched[0].sound

@@ -84,7 +84,7 @@ def test_a_method_trains_and_comes_back_from_its_folder(name, tmp_path, monkeypa
     assert row["loss"] > 0
     assert row["lr"] > 0
     names = {p.name for p in found.path.iterdir()}
-    assert names == {"manifest.json", "checkpoint.safetensors", "log.csv", "progress", "tensorboard"}
+    assert names == {"manifest.json", "checkpoint.safetensors", "log.csv", "progress"}
     network, chosen = load_network(found.path)
     assert chosen == tiny(name)
     assert not network.training
@@ -529,8 +529,8 @@ def test_unknown_names_are_refused():
         method_preset("unet", "huge")
     with pytest.raises(UserError, match="unknown preset value"):
         method_preset("unet").why("colour")
-    with pytest.raises(UserError, match="preset lacks epochs"):
-        presets.from_dict({k: v for k, v in method_preset("unet").to_dict().items() if k != "epochs"})
+    with pytest.raises(UserError, match="preset lacks scale"):
+        presets.from_dict({k: v for k, v in method_preset("unet").to_dict().items() if k != "scale"})
     with pytest.raises(UserError, match="cannot be overridden"):
         method_preset("unet", method="riad")
     with pytest.raises(UserError, match="trained by Adam"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from small_records import small_record
 from upcrack_lite.metrics import histograms
 from upcrack_lite.repro import ladder, map_levels, records
 from upcrack_lite.repro.cells import Cell
+from upcrack_lite.repro.record_files import MapCounts
 from upcrack_lite.show.map_levels import LevelChart
 
 RUNG = Cell(overrides=(("mask_before_resize", True),))
@@ -28,6 +30,11 @@ def folder(tmp_path):
     return tmp_path
 
 
+def with_raw(hist):
+    """What has a raw map with these histograms, `(N, 2, 256)`."""
+    return SimpleNamespace(maps={"raw": MapCounts.of(hist)})
+
+
 def measured(folder):
     (step,) = [one for one in ladder.ladder(records.load_all(folder)) if one.seeds]
     return step
@@ -36,13 +43,13 @@ def measured(folder):
 def test_levels_are_means_over_pixels():
     counts = np.zeros((2, 2, 256), np.int64)
     counts[0, 0, 0], counts[1, 0, 128], counts[1, 1, 255] = 30, 10, 5
-    found = map_levels.levels([counts])
+    found = map_levels.levels([with_raw(counts)])
     assert found.sound == pytest.approx((30 * 0.5 + 10 * 128.5) / 40 / 256)
     assert found.crack == pytest.approx(255.5 / 256)
     twice = counts.copy()
     twice[1, 0, 128] = 1000
-    both = map_levels.levels([counts, twice])
-    assert both.sound == pytest.approx((found.sound + map_levels.levels([twice]).sound) / 2), (
+    both = map_levels.levels([with_raw(counts), with_raw(twice)])
+    assert both.sound == pytest.approx((found.sound + map_levels.levels([with_raw(twice)]).sound) / 2), (
         "a seed is a vote"
     )
 
@@ -50,7 +57,7 @@ def test_levels_are_means_over_pixels():
 def test_a_set_without_cracks_has_no_level_on_crack():
     counts = np.ones((1, 2, 256), np.int64)
     counts[:, 1] = 0
-    found = map_levels.levels([counts])
+    found = map_levels.levels([with_raw(counts)])
     assert found.sound == pytest.approx(0.5)
     assert math.isnan(found.crack)
 
@@ -58,37 +65,25 @@ def test_a_set_without_cracks_has_no_level_on_crack():
 def test_a_level_is_the_mean_of_the_map_itself():
     rng = np.random.default_rng(0)
     error_map, crack_mask = rng.random((3, 8, 8), np.float32), rng.random((3, 8, 8)) < 0.3
-    found = map_levels.levels([histograms(error_map, crack_mask)])
+    found = map_levels.levels([with_raw(histograms(error_map, crack_mask))])
     assert found.crack == pytest.approx(error_map[crack_mask].mean(), abs=1 / 512)
     assert found.sound == pytest.approx(error_map[~crack_mask].mean(), abs=1 / 512)
 
 
 def test_a_step_has_the_level_of_the_plain_recipe_first(folder):
     step = measured(folder)
-    before, after = map_levels.step_levels(step, folder)
+    before, after = map_levels.step_levels(step)
     assert after.crack - before.crack == pytest.approx(0.2, abs=0.01)
     assert after.sound == pytest.approx(before.sound), "the same noise"
-    assert map_levels.step_levels(step, folder / "none") is None
     unmeasured = next(one for one in ladder.ladder([]) if not one.seeds)
-    assert map_levels.step_levels(unmeasured, folder) is None
-
-
-def test_records_that_may_not_be_committed_are_found(folder):
-    aside = folder / records.DIRTY
-    aside.mkdir()
-    name = measured(folder).records[0]
-    wanted = map_levels.maps_of([name], folder, "raw")[0]
-    for ending in (".json", ".npz"):
-        path = (folder / name).with_suffix(ending)
-        path.rename(aside / path.name)
-    assert np.array_equal(map_levels.maps_of([name], folder, "raw")[0], wanted)
+    assert map_levels.step_levels(unmeasured) is None
 
 
 def test_every_level_is_listed_with_its_records(folder):
-    listed = map_levels.level_numbers(records.load_all(folder), folder)
+    listed = map_levels.level_numbers(records.load_all(folder))
     places = {(one["what"], one["metric"]) for one in listed}
     assert places == {(w, f"map on {kind}") for w in ("plain", "changed") for kind in ("sound", "crack")}
-    before, after = map_levels.step_levels(measured(folder), folder)
+    before, after = map_levels.step_levels(measured(folder))
     values = {(one["what"], one["metric"]): one["value"] for one in listed}
     assert values["plain", "map on crack"] == before.crack
     assert values["changed", "map on sound"] == after.sound
@@ -96,21 +91,21 @@ def test_every_level_is_listed_with_its_records(folder):
 
 
 def test_the_picture_has_both_levels_of_each_measured_rung(folder):
-    chart = LevelChart(ladder.ladder(records.load_all(folder)), folder)
+    chart = LevelChart(ladder.ladder(records.load_all(folder)))
     axes = chart.picture().axes[0]
-    before, after = map_levels.step_levels(measured(folder), folder)
+    before, after = map_levels.step_levels(measured(folder))
     drawn = {round(float(x), 6) for line in axes.lines for x in np.atleast_1d(line.get_xdata())}
     assert {round(x, 6) for x in (before.sound, before.crack, after.sound, after.crack)} <= drawn
     assert len(axes.get_yticks()) == 1
     assert f"crack {before.crack:.2f} to {after.crack:.2f}" in chart.alt()
 
 
-def test_without_records_the_picture_says_so(tmp_path):
-    chart = LevelChart(ladder.ladder([]), tmp_path)
+def test_without_records_the_picture_says_so():
+    chart = LevelChart(ladder.ladder([]))
     assert chart.alt() == "No rung is measured yet."
     assert not chart.picture().axes[0].get_yticks().size
 
 
 def test_the_committed_list_holds_the_levels():
     listed = json.loads((ROOT / "results" / "shown.json").read_text(encoding="utf-8"))["numbers"]
-    assert any(one["metric"] == "map on crack" and one["table"] == "ladder" for one in listed)
+    assert any("map on crack" in one["values"] and one["table"] == "ladder" for one in listed)

@@ -30,6 +30,7 @@ from upcrack_lite.repro import examples, records
 from upcrack_lite.repro import failure_cases as failures
 from upcrack_lite.repro.cells import Cell
 from upcrack_lite.repro.detectors import detector
+from upcrack_lite.repro.record_files import pack
 from upcrack_lite.repro.runs import RunFolder
 from upcrack_lite.roads.synthetic import synthetic_road
 from upcrack_lite.show import drawing, paper_columns, paper_figures
@@ -395,7 +396,7 @@ def test_counts_from_a_record(tmp_path):
     values["train"]["checkpoint_sha256"] = hashlib.sha256(
         (run.path / "checkpoint.safetensors").read_bytes()
     ).hexdigest()
-    values["arrays"]["sha256"] = hashlib.sha256(records.pack(arrays)).hexdigest()
+    values["arrays"]["sha256"] = hashlib.sha256(pack(values["images"], arrays)).hexdigest()
     path = records.save(records.make(values), arrays, tmp_path)
     photos = examples.Photos("small", ("photo_2", "photo_0"))
     read = examples.recorded(path, photos, run)

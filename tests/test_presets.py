@@ -220,10 +220,25 @@ def test_values_that_fit_are_taken(overrides):
     assert set(preset(**overrides).overrides()) <= set(overrides)
 
 
-def test_a_stored_preset_of_another_version_is_refused_by_field():
+def test_what_an_older_file_lacks_is_what_it_was_then(monkeypatch):
+    from upcrack_lite import presets
+
+    for recipe in ("paper", "released"):
+        whole = preset(recipe, lr_d=0.5)
+        for name in set(whole.to_dict()) - {"recipe", "scale", "lr_d"}:
+            older = {key: value for key, value in whole.to_dict().items() if key != name}
+            assert from_dict(older) == whole, "before there was a field, the recipe's value was meant"
     values = preset().to_dict()
-    del values["patience"], values["lr_g"]
-    with pytest.raises(UserError, match="lacks lr_g, patience"):
-        from_dict(values)
+    del values["gms_median"]
+    monkeypatch.setitem(presets.BEFORE, "gms_median", True)
+    assert from_dict(values).gms_median, "a file of a kit that did otherwise keeps its meaning"
+    assert not preset().gms_median
+    assert preset().older()["gms_median"]
+
+
+def test_a_stored_preset_without_a_name_or_of_a_newer_version_is_refused():
+    for name in ("recipe", "scale"):
+        with pytest.raises(UserError, match=f"lacks {name}"):
+            from_dict({key: value for key, value in preset().to_dict().items() if key != name})
     with pytest.raises(UserError, match="'future'"):
         from_dict(preset().to_dict() | {"future": 1})

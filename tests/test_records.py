@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +14,21 @@ import numpy as np
 import pytest
 from small_records import small_record, small_values
 
+from upcrack_lite import metrics
 from upcrack_lite.errors import UserError
 from upcrack_lite.methods import variants
 from upcrack_lite.metrics import Confusion
-from upcrack_lite.repro import records
+from upcrack_lite.repro import record_files, records
 from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.records import arrays_of, load, load_all, make, save, scores
+from upcrack_lite.repro.record_files import EDGES, MapCounts
+from upcrack_lite.repro.records import load, load_all, make, save, scores
 
-VALUES, ARRAYS = small_values(Cell())
+VALUES, MAPS = small_values(Cell())
 
 
 @pytest.fixture
 def saved(tmp_path) -> Path:
-    return save(make(VALUES), ARRAYS, tmp_path)
+    return save(make(VALUES), MAPS, tmp_path)
 
 
 def places(values: Any, at: tuple = ()) -> list[tuple]:
@@ -165,39 +170,36 @@ def test_counts_moved_from_one_class_to_another_are_found(tmp_path):
     image["tolerance"][1] -= 1
     image["tolerance"][0] -= 1
     with pytest.raises(UserError, match=r"images.0.*cut at its threshold"):
-        save(make(values), ARRAYS, tmp_path)
-    values["images"][0] = VALUES["images"][0] | {"threshold": 0.3}
+        save(make(values), MAPS, tmp_path)
+    values["images"][0] = VALUES["images"][0] | {"threshold": 0.2}
     with pytest.raises(UserError, match=r"images.0.*cut at its threshold"):
-        save(make(values), ARRAYS, tmp_path)
+        save(make(values), MAPS, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["smoothed", "raw"])
-def test_a_histogram_that_does_not_add_up_to_the_counts_is_found(tmp_path, name):
-    arrays = {key: value.copy() for key, value in ARRAYS.items()}
-    arrays[name][2, 0, 7] += 1
-    with pytest.raises(UserError, match=rf"images.2 \(photo_2\): {name} counts"):
-        save(make(VALUES), arrays, tmp_path)
-
-
-@pytest.mark.parametrize(
-    "arrays",
-    [
-        {"smoothed": ARRAYS["smoothed"]},
-        ARRAYS | {"more": ARRAYS["raw"]},
-        ARRAYS | {"raw": ARRAYS["raw"].astype(np.int64)},
-        ARRAYS | {"raw": ARRAYS["raw"][:2]},
-    ],
-)
-def test_arrays_of_another_kind_are_refused(tmp_path, arrays):
-    with pytest.raises(UserError, match=r"the arrays must be|must be uint32 \(3, 2, 256\)"):
-        save(make(VALUES), arrays, tmp_path)
+@pytest.mark.parametrize("part", ["pooled", "groups", "best"])
+def test_a_histogram_that_does_not_fit_the_counts_is_found(tmp_path, name, part):
+    values = {one: getattr(MAPS[name], one).copy() for one in ("pooled", "groups", "best")}
+    values[part][(2, 0, 7)[: values[part].ndim] if part == "groups" else (0, 1)] += 200
+    with pytest.raises(UserError, match=rf"{name}"):
+        save(make(VALUES), MAPS | {name: MapCounts(**values)}, tmp_path)
+    values["groups"] = MAPS[name].groups.copy()
+    values["groups"][[0, 2], 0, 5] += (1, -1)  # the sum over photos stays
+    values["pooled"], values["best"] = MAPS[name].pooled, MAPS[name].best
+    with pytest.raises(UserError, match=rf"images.0 \(photo_0\): {name} counts other"):
+        save(make(VALUES), MAPS | {name: MapCounts(**values)}, tmp_path)
 
 
 def test_other_arrays_that_add_up_are_refused_too(tmp_path):
-    arrays = ARRAYS | {"raw": ARRAYS["raw"][:, :, ::-1].copy()}
+    groups = MAPS["raw"].groups.copy()
+    groups[[0, 1], 0, 4], groups[[0, 1], 0, 5] = (
+        groups[[0, 1], 0, 4] + (1, -1),
+        groups[[0, 1], 0, 5] + (-1, 1),
+    )
+    other = MAPS | {"raw": MapCounts(MAPS["raw"].pooled, groups, MAPS["raw"].best)}
     with pytest.raises(UserError, match="not the arrays that the record"):
-        save(make(VALUES), arrays, tmp_path)
+        save(make(VALUES), other, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -222,18 +224,17 @@ def test_facts_that_deny_each_other_are_refused(place, value, named):
 
 def test_what_is_saved_is_loaded_again(saved):
     assert saved.name == "upcracknet-paper-lite-deepcrack-to-deepcrack-s0.json"
-    assert load(saved) == make(VALUES)
-    for name, array in arrays_of(saved).items():
-        np.testing.assert_array_equal(array, ARRAYS[name])
-        assert array.dtype == np.uint32
+    assert load(saved) == make(VALUES, MAPS)
+    assert load(saved).maps == MAPS
+    assert "images" not in json.loads(saved.read_text()), "photo by photo, all is in the arrays"
     assert sorted(p.name for p in saved.parent.iterdir()) == [saved.name, f"{saved.stem}.npz"]
 
 
 def test_the_same_record_gives_the_same_bytes_and_times_do_not_change_what_it_says(saved, tmp_path):
     before = {p.name: p.read_bytes() for p in saved.parent.iterdir()}
-    save(make(VALUES), ARRAYS, tmp_path)
+    save(make(VALUES), MAPS, tmp_path)
     assert {p.name: p.read_bytes() for p in saved.parent.iterdir() if p.is_file()} == before
-    later = save(make(VALUES | {"finished": "2027-01-01T00:00:00+00:00"}), ARRAYS, tmp_path / "later")
+    later = save(make(VALUES | {"finished": "2027-01-01T00:00:00+00:00"}), MAPS, tmp_path / "later")
     differ = [
         (old, new)
         for old, new in zip(
@@ -257,15 +258,14 @@ def test_one_changed_byte_of_the_arrays_is_found_wherever_it_is(saved):
             load(saved)
     file.unlink()
     with pytest.raises(UserError, match=r"npz: the arrays of .* cannot be read"):
-        arrays_of(saved)
+        load(saved)
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda v: v["images"][0].update(tp=v["images"][0]["tp"] + 1),
-        lambda v: v["images"][0].update(cldice=v["images"][0]["cldice"] - 0.25),
-        lambda v: v["images"][0]["tolerance"].__setitem__(0, v["images"][0]["tolerance"][0] - 1),
+        lambda v: v["arrays"].update(sha256="0" * 64),
+        lambda v: v["versions"].update(training=2),
         lambda v: v["train"].update(steps=2041),
         lambda v: v["environment"]["training"].update(threads=2),
         lambda v: v["preset"].update(epochs=61),
@@ -280,18 +280,18 @@ def test_one_changed_number_of_the_record_is_found(saved, change):
 
 
 def test_another_format_is_named_and_nothing_is_touched(saved):
-    rewritten(saved, lambda values: values.update(format=2))
+    rewritten(saved, lambda values: values.update(format=3))
     before = {p.name: p.read_bytes() for p in saved.parent.iterdir()}
     with pytest.raises(
-        UserError, match=r"format: this record has 2, this version reads 1.*Nothing was touched"
+        UserError, match=r"format: this record has 3, this version reads 2.*Nothing was touched"
     ):
         load(saved)
     with pytest.raises(UserError, match="Nothing was touched"):
-        save(make(VALUES), ARRAYS, saved.parent)
+        save(make(VALUES), MAPS, saved.parent)
     assert {p.name: p.read_bytes() for p in saved.parent.iterdir()} == before
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 1}', "\x00"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 2}', "\x00"])
 def test_a_file_that_is_no_record_is_refused(saved, text):
     saved.write_text(text)
     with pytest.raises(UserError, match=saved.name):
@@ -315,7 +315,7 @@ def test_all_records_of_a_folder_are_loaded_and_nothing_else(saved):
     tried["train"]["max_steps"] = 3
     save(make(tried), arrays, folder, allow_dirty=True)
     assert [record.key.seed for record in load_all(folder)] == [0, 0, 12]
-    rewritten(saved, lambda values: values["images"].pop())
+    rewritten(saved, lambda values: values["train"].pop("steps"))
     with pytest.raises(UserError, match=saved.name):
         load_all(folder)
     with pytest.raises(UserError, match="no such folder"):
@@ -326,7 +326,7 @@ def test_a_write_that_is_cut_off_leaves_no_record(saved, monkeypatch):
     def broken(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(records, "write_text", broken)
+    monkeypatch.setattr(record_files, "write_text", broken)
     with pytest.raises(KeyboardInterrupt):
         save(*small_record(Cell(), seed=9), saved.parent)
     assert load_all(saved.parent) == []
@@ -375,11 +375,11 @@ def test_a_write_that_is_cut_off_leaves_no_record(saved, monkeypatch):
 def test_a_state_that_nobody_can_get_back_to_is_refused_or_put_aside(tmp_path, place, value, why):
     record = make(planted(place, value))
     with pytest.raises(UserError, match=rf"{why}.*--allow-dirty"):
-        save(record, ARRAYS, tmp_path)
+        save(record, MAPS, tmp_path)
     assert not list(tmp_path.iterdir())
-    path = save(record, ARRAYS, tmp_path, allow_dirty=True)
+    path = save(record, MAPS, tmp_path, allow_dirty=True)
     assert path.parent == tmp_path / "dirty"
-    assert load(path) == record
+    assert load(path).model_dump() == record.model_dump()
     assert load_all(tmp_path) == []
 
 
@@ -398,12 +398,12 @@ def test_an_older_record_is_written_again_as_it_was(tmp_path):
     values["train"]["chosen"] |= chosen_among(values, best=0)
     record = make(values)
     assert len(record.environment.trained) == 2
-    assert load(save(record, arrays, tmp_path)) == record, "what is said is written"
+    assert load(save(record, arrays, tmp_path)).model_dump() == record.model_dump(), "what is said is written"
 
 
 def test_a_clean_record_is_not_put_aside_and_a_named_commit_without_git_is_clean(tmp_path):
     values = planted(("environment", "evaluation"), {"commit": {"id": "1" * 40, "dirty": None}})
-    assert save(make(values), ARRAYS, tmp_path, allow_dirty=True).parent == tmp_path
+    assert save(make(values), MAPS, tmp_path, allow_dirty=True).parent == tmp_path
 
 
 def test_a_preset_that_has_changed_since_makes_a_record_stale(monkeypatch):
@@ -503,7 +503,7 @@ def test_a_choice_that_its_counts_do_not_bear_out_is_refused(change, why):
 
 def test_scores_come_from_the_record_alone(saved):
     record = load(saved)
-    got = scores(record, arrays_of(saved))
+    got = scores(record)
     total = sum((Confusion(i.tp, i.fp, i.fn, i.tn) for i in record.images), Confusion())
     assert got["images"] == 3
     assert got["f1"] == total.f1
@@ -514,14 +514,70 @@ def test_scores_come_from_the_record_alone(saved):
     assert set(got["raw"]) == {"ods_f1", "ods_threshold", "ois_f1", "average_precision", "auroc"}
     defined = [i.cldice for i in record.images if i.cldice is not None]
     assert got["cldice"] == pytest.approx(np.mean(defined))
-    plain = scores(record)
-    assert plain == {name: value for name, value in got.items() if name not in ("smoothed", "raw")}
 
 
-def test_scores_refuse_the_arrays_of_another_record():
+def test_a_record_refuses_the_maps_of_another_and_has_no_scores_of_maps_without_any():
     _, other = small_record(seed=4)
-    with pytest.raises(UserError, match="cut at its threshold"):
-        scores(make(VALUES), other)
+    with pytest.raises(UserError, match="smoothed"):
+        make(VALUES, other)
+    assert "raw" not in scores(make(VALUES))
+    with pytest.raises(UserError, match="without its maps"):
+        _ = make(VALUES).maps
+
+
+def test_groups_of_bins_keep_what_is_shown_and_come_near_in_the_rest():
+    """OIS and pooled scores are those of 256 bins; scores of drawn photos come from groups, a point or so away."""
+    rng = np.random.default_rng(0)
+    crack_mask = rng.random((40, 32, 32)) < 0.08
+    maps = np.clip(rng.gamma(2, 0.04, crack_mask.shape) + 0.12 * crack_mask, 0, 1)
+    hist = metrics.histograms(maps.astype(np.float32), crack_mask)
+    one = MapCounts.of(hist)
+    assert one.ois() == metrics.ois(hist)
+    assert metrics.average_precision(one.pooled) == metrics.average_precision(hist)
+    assert np.array_equal(one.groups.sum(axis=-1), hist.sum(axis=-1))
+    assert len(EDGES) == 33
+    assert (np.diff(EDGES) >= 1).all()
+    drawn = [rng.integers(0, 40, 40) for _ in range(200)]
+    for score, near in ((metrics.auroc, 0.15), (metrics.average_precision, 0.6)):
+        fine, coarse = (np.array([score(part[at]) for at in drawn]) for part in (hist, one.groups))
+        away = coarse - fine  # a shift that all draws share, which the pooled score takes away
+        assert abs(away - away.mean()).max() < near < np.ptp(fine) / 4, "so an interval can be drawn"
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda a: a.pop("near"), "it has cldice"),
+        (lambda a: a.update(more=a["near"]), "it has cldice"),
+        (lambda a: a.update(near=a["near"][:, :2]), r"near is uint32 \(2, 2\)"),
+        (lambda a: a.update(raw_pooled=a["raw_pooled"].astype(float)), "raw_pooled is float64"),
+        (lambda a: a.update(names=a["names"].astype("S")), "names is"),
+    ],
+)
+def test_arrays_of_another_kind_are_refused(saved, change, why):
+    file = saved.with_suffix(".npz")
+    with np.load(file) as arrays:
+        held = dict(arrays)
+    change(held)
+    np.savez(file, **held)
+    said = json.loads(saved.read_text())
+    said["arrays"]["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    del said["content_sha256"]
+    saved.write_text(json.dumps(said | {"content_sha256": record_files.digest(said)}))
+    with pytest.raises(UserError, match=f"is no file of a record's arrays.*{why}"):
+        load(saved)
+
+
+def test_a_record_needs_no_pydantic_to_be_written_and_read_back(tmp_path):
+    code = (
+        "import sys; sys.modules['pydantic'] = None\n"
+        "from pathlib import Path; from upcrack_lite.repro import record_files, plan, evaluate, make_cell\n"
+        f"values, maps = record_files.read({str(save(make(VALUES), MAPS, tmp_path))!r})\n"
+        f"record_files.write(values, maps, Path({str(tmp_path / 'again' / 'x.json')!r}))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    name = f"{Cell().slug()}.npz"
+    assert (tmp_path / "again" / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
 def test_a_file_that_is_no_json_is_replaced(tmp_path):

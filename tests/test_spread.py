@@ -278,7 +278,6 @@ def test_a_run_on_two_processes_ends_like_one_on_one(whole, tmp_path):
         if key not in ("peak_memory_mib", "best_epoch"):
             assert whole.manifest[key] == one.manifest[key], key
     assert {p.name for p in whole.path.iterdir()} == {p.name for p in one.path.iterdir()}
-    assert len(list((whole.path / "tensorboard").iterdir())) == 1
     for a, b in zip(whole.log(), one.log(), strict=True):
         assert list(a) == list(b)
         assert a["mae"] == pytest.approx(b["mae"], rel=0.05)  # another noise

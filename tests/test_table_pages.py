@@ -12,6 +12,7 @@ from small_records import small_record, small_values
 from upcrack_lite.errors import UserError
 from upcrack_lite.repro import ladder, live, places, published, records, tables
 from upcrack_lite.repro.cells import Cell, cells
+from upcrack_lite.repro.record_files import pack
 from upcrack_lite.repro.records import scores
 from upcrack_lite.show import ladder as ladder_page
 from upcrack_lite.show import ledger as ledger_page
@@ -21,7 +22,7 @@ from upcrack_lite.show.tables import Page, says
 
 def write(folder: Path, cell: Cell, n: int = 4, contrast: float = 0.5) -> None:
     values, arrays = small_values(cell, n=n, seed=cell.seed, contrast=contrast)
-    values["arrays"]["sha256"] = hashlib.sha256(records.pack(arrays)).hexdigest()
+    values["arrays"]["sha256"] = hashlib.sha256(pack(values["images"], arrays)).hexdigest()
     records.save(records.make(values), arrays, folder)
 
 
@@ -236,7 +237,7 @@ def test_live_records_join_the_page(tmp_path, monkeypatch):
 
     def made(*arguments, **options):
         asked.update(zip(("number", "recipe"), arguments, strict=False))
-        return [records.make(small_values(Cell(seed=5))[0])]
+        return [records.make(*small_values(Cell(seed=5)))]
 
     monkeypatch.setattr(live, "run_table", made)
     page = Page(4, run="live", data_root="photos", results=tmp_path)

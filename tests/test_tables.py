@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from small_records import official_values, small_values
 
+from upcrack_lite import versions
 from upcrack_lite.errors import UserError
 from upcrack_lite.methods.kinds import FAMILIES
 from upcrack_lite.photos import TABLE_SIZE
 from upcrack_lite.repro import official, published, records, tables
 from upcrack_lite.repro.cells import Cell, cells
-from upcrack_lite.repro.code_digest import code_digest
-from upcrack_lite.repro.conditions import conditions, implied_share
+from upcrack_lite.repro.conditions import implied_share
 from upcrack_lite.repro.ours import Score, group
+from upcrack_lite.repro.record_files import pack
 from upcrack_lite.repro.tables import Verdict
 
 ROW = published.row(4, "upcracknet")
@@ -99,7 +100,7 @@ def test_mean_spread_and_interval_come_from_the_records(full):
         (4, {"scale": "lite"}, (), "its scale is lite, not full"),
         (4, {"scale": "full", "seeds": (0, 1)}, (), "2 seeds, and 3 are needed"),
         (4, {"scale": "full"}, (("train", "max_steps", 9),), "cut short at 9 steps"),
-        (4, {"scale": "full"}, (("preset", "epochs", 9),), "other preset values"),
+        (4, {"scale": "full"}, (("preset", "epochs", 9),), "epochs 9 is now 200"),
         (4, {"scale": "full", "test_set": "synthetic"}, (), "tested on synthetic roads, not on DeepCrack"),
         (7, {"scale": "full"}, (), "not published"),
         (
@@ -270,7 +271,7 @@ def test_implied_share():
 def test_recorded_reads_a_folder_and_takes_a_missing_one_for_none(tmp_path):
     assert tables.recorded(tmp_path / "none") == []
     values, arrays = small_values(Cell())
-    values["arrays"]["sha256"] = hashlib.sha256(records.pack(arrays)).hexdigest()
+    values["arrays"]["sha256"] = hashlib.sha256(pack(values["images"], arrays)).hexdigest()
     records.save(records.make(values), arrays, tmp_path)
     assert [one.slug for one in tables.recorded(tmp_path)] == [Cell().slug()]
 
@@ -308,7 +309,7 @@ def test_another_style_network_joins_the_row_under_its_name():
         ("train", "style_weights", "random", "its style features are random"),
         ("train", "precision", "bf16-mixed", "different precision"),
         ("environment", "training", {"commit": {"id": "0" * 40, "dirty": False}, "processes": 2}, "devices"),
-        ("environment", "training", {"commit": {"id": "1" * 40, "dirty": False}}, "versions of the program"),
+        ("versions", "training", 2, "versions of the program"),
     ],
 )
 def test_seeds_made_in_different_ways_are_not_compared(full, part, name, value, reason):
@@ -320,31 +321,19 @@ def test_seeds_made_in_different_ways_are_not_compared(full, part, name, value, 
     assert reason in why
 
 
-def test_a_record_of_earlier_code_says_so():
-    old = record(Cell(), 3)
-    (ours,) = group(ROW, [old])
-    assert "tested by an earlier version of the code" in ours.conditions
-    values = {**old.model_dump(mode="json"), "code_sha256": code_digest()}
-    (ours,) = group(ROW, [records.make(values)])
-    assert "tested by an earlier version of the code" not in ours.conditions
-    assert "trained by an earlier version of the code (commit 0000000)" in ours.conditions, "only its commit"
-
-
-def test_a_training_by_earlier_code_says_so_with_its_commit():
-    def said(cell: Cell, *starts: tuple[str, str]) -> list[str]:
-        environments = [{"commit": {"id": c * 40, "dirty": False}, "code_sha256": d} for c, d in starts]
-        changes = [("environment", "training", environments[-1])]
-        changes += [("environment", "starts", environments)] if len(starts) > 1 else []
-        (row,) = tables.table(4, [record(cell, 3, changes)], methods=[cell.method])
-        (ours,) = row.ours
-        return [one.split(" by an earlier")[0] + one[-17:] for one in ours.conditions if "(commit" in one]
-
-    now, before = code_digest(), "a" * 64
-    assert said(Cell(), ("b", now)) == []
-    assert said(Cell(), ("b", before)) == ["trained (commit bbbbbbb)"]
-    assert said(Cell(), ("b", before), ("c", now)) == ["trained (commit bbbbbbb)"], "a start of it"
-    (cell,) = cells(4, rows=["tf_sato_otsu"])
-    assert said(cell, ("b", before)) == ["chosen (commit bbbbbbb)"]
+def test_a_record_of_an_earlier_version_says_so_and_is_stale(monkeypatch):
+    one, other = record(Cell(), 3), record(cells(4, rows=["tf_sato_otsu"])[0], 3)
+    (ours,) = group(ROW, [one])
+    assert not any("version" in said for said in ours.conditions)
+    assert one.stale() is None
+    monkeypatch.setitem(versions.TRAINING, "upcracknet", 3)
+    (ours,) = group(ROW, [one])
+    assert "of versions 1 and 1 of training and test; they are at 3 and 1 now" in ours.conditions
+    assert one.stale() == "trained by version 1 of the numbers of upcracknet, which are at version 3"
+    assert any("trained by version 1" in said for said in ours.unmet)
+    monkeypatch.setitem(versions.TESTING, versions.EVERY, 2)
+    assert "tested by version 1" in one.stale()
+    assert "tested by version 1" in other.stale(), "raised for every method"
 
 
 OWN_ARCHIVE = (("test", "known", "fetched"), ("test", "digest", "8" * 64))
@@ -437,8 +426,5 @@ def test_the_starts_of_an_interrupted_training_all_count(full):
     changes = [("environment", "training", starts[0]), ("environment", "starts", starts)]
     odd = record(Cell(scale="full", seed=2), seed=2, changes=changes)
     reason = tables.verdict(ROW, [*full[:2], odd])[1]
-    assert "different versions of the program" in reason
     assert "it is in part trained by code that differs from its commit" in reason
-    single = record(Cell(scale="full", seed=2), seed=2, changes=changes[:1])
-    assert conditions(odd)["code"] == (("a" * 64, "b" * 64), odd.code_sha256)
-    assert conditions(single)["code"] == (("a" * 64,), odd.code_sha256)
+    assert "different versions" not in reason, "commits are told, not compared"

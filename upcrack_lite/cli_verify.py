@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,7 @@ def verify(
 
     if update:
         typer.echo(f"{verifier.update(results)}: written")
-    found = verifier.verify(results)
+    found = verifier.verify(results, progress=sys.stderr.isatty())
     typer.echo(verifier.text(found, results))
     if found:
         raise typer.Exit(1)

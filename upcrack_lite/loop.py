@@ -15,11 +15,13 @@ from typing import Any, Protocol
 
 import lightning
 import torch
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.repro.runs import RunFolder, now, peak_memory_mib
+
+SLOW, SHARE = 0.5, 10
+"""Seconds from which on writing a state is slow; then so many times its duration pass before the next."""
 
 
 class Plan(Protocol):
@@ -95,13 +97,13 @@ class Loop:
         self.first = course.fabric.is_global_zero
         self.max_steps, self.progress = max_steps, progress and self.first
         self.at, self.rows = Position(), []
+        self.saved_at, self.save_seconds = time.monotonic(), 0.0
+        self.best_weights: dict[str, torch.Tensor] | None = None  # of the best epoch, until they are written
         saved = run.load_resume()
         if saved:
             course.load_state(saved["trainer"])
             self.at = Position(**saved["position"])
             self.rows = [row for row in run.log() if row["epoch"] < self.at.epoch]
-        if self.first:
-            self.board = SummaryWriter(str(run.path / "tensorboard"), purge_step=self.at.epoch)
 
     def run_all(self) -> RunFolder:
         bar = tqdm(
@@ -117,7 +119,6 @@ class Loop:
                 bar.update()
                 bar.set_postfix({k: f"{row[k]:.3g}" for k in ("mae", "loss", "valid") if k in row})
         if self.first:
-            self.board.close()
             self._finish()
         return self.run
 
@@ -149,17 +150,35 @@ class Loop:
         self.at.seconds += time.monotonic() - began
         row["seconds"] = round(self.at.seconds, 2)
         self.at.epoch += 1
-        state = {"trainer": course.state(), "position": dataclasses.asdict(self.at)}
+        self.rows.append(row)
         if self.first:
-            self._save(row, state)
+            self.run.save_log(self.rows)
+        if self._time_to_save(last):
+            state = {"trainer": course.state(), "position": dataclasses.asdict(self.at)}
+            if self.first:
+                self._save(state)
         return row
 
-    def _save(self, row: dict[str, float], state: dict[str, Any]) -> None:
-        for name, value in row.items():
-            self.board.add_scalar(name, value, row["epoch"])
-        self.rows.append(row)
-        self.run.save_log(self.rows)
+    def _save_best(self) -> None:
+        if self.best_weights is not None:
+            self.run.save_weights(self.best_weights)
+            self.best_weights = None
+
+    def _time_to_save(self, last: bool) -> bool:
+        """Whether to write what a later process goes on from: always where that is quick, else a tenth of the time.
+
+        At full scale it is 700 MB, and an epoch on a GPU takes less time than to write them.
+        """
+        wait = 0.0 if last or self.save_seconds < SLOW else SHARE * self.save_seconds
+        found = time.monotonic() - self.saved_at >= wait
+        return self.course.fabric.broadcast(found)  # processes agree
+
+    def _save(self, state: dict[str, Any]) -> None:
+        began = time.monotonic()
+        self._save_best()  # first, so that a state never speaks of weights that are not there
         self.run.save_resume(state)
+        self.saved_at = time.monotonic()
+        self.save_seconds = self.saved_at - began
 
     def _validate(self, row: dict[str, float]) -> None:
         """Judge the held-out crops; without any, the last epoch counts as the best."""
@@ -174,7 +193,8 @@ class Loop:
         if not self.first:
             return
         if better:
-            self.run.save_weights(self.course.weights())
+            kept = self.course.weights()
+            self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in kept.items()}
         self.course.picture(self.run.path / "progress" / f"{self.at.epoch:04d}.png")
 
     def _check_finite(self, terms: dict[str, float]) -> None:
@@ -183,6 +203,7 @@ class Loop:
             if self.first:
                 self.run.manifest |= {"status": "failed", "error": f"not finite: {', '.join(bad)}"}
                 self.run.save_manifest()
+                self._save_best()
             self.course.fabric.barrier()  # the first process to raise ends them all
             name, rate = next(iter(self.course.rates().items()))
             kept = (self.run.path / "checkpoint.safetensors").is_file()
@@ -193,6 +214,7 @@ class Loop:
             )
 
     def _finish(self) -> None:
+        self._save_best()
         complete = self.course.finish(self.run.load_weights)
         if complete is not None:
             self.run.save_weights(complete)

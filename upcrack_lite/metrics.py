@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -214,14 +215,18 @@ def bootstrap_interval(
         raise UserError(f"level must lie between 0 and 1 and n be at least 1, not {level} and {n}")
     counts = np.stack([confusion._counts() for confusion in confusions])  # (N, 4)
     images = len(counts)
-    # How often each image is drawn says all that the pooled counts need.
-    drawn = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=n)  # (n, N)
-    values = _metric(metric, drawn @ counts)  # (n,)
+    values = _metric(metric, _drawn(images, n, seed) @ counts)  # (n,)
     values = values[~np.isnan(values)]
     if not len(values):
         return float("nan"), float("nan")
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+@lru_cache(maxsize=4)
+def _drawn(images: int, n: int, seed: int) -> np.ndarray:
+    """How often each image is drawn, `(n, images)`: all that the pooled counts need. Kept, for every metric asks."""
+    return np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=n)
 
 
 def _metric(name: str, counts: np.ndarray) -> Any:

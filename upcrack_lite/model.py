@@ -49,7 +49,7 @@ def load_model(
     """
     device = check_device(device)
     run = run if isinstance(run, RunFolder) else RunFolder.open(run)
-    method = run.manifest.get("method", CRACKNET)
+    method = run.method
     if method in FAMILIES:
         raise UserError(
             f"{run.path} chose among detectors without training, which have no network: `upcrack cell` tests it"

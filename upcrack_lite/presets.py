@@ -12,6 +12,7 @@ import math
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, get_type_hints
 
 from upcrack_lite.errors import UserError
@@ -93,6 +94,10 @@ class Preset:
         """
         chosen, values = _choices(self.recipe, self.scale), self.to_dict()
         return {k: values[k] for k in sorted(chosen) if getattr(self, k) != chosen[k][0]}
+
+    def older(self) -> dict[str, Any]:
+        """What a file of this recipe and scale means that lacks a field."""
+        return from_dict({"recipe": self.recipe, "scale": self.scale}).to_dict()
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values that JSON can hold (tuples become lists)."""
@@ -267,13 +272,32 @@ def preset(recipe: str = "paper", scale: str = "lite", **overrides: Any) -> Pres
     return made
 
 
+BEFORE: dict[str, Any] = {}
+"""What a value was before there was a field for it, where that is not what the recipe has now."""
+
+
 def from_dict(values: dict[str, Any]) -> Preset:
-    """Make the preset that `Preset.to_dict` wrote. Raises UserError for missing or unknown fields."""
-    missing = sorted(set(get_type_hints(Preset)) - set(values))
-    if missing:
-        raise UserError(f"preset lacks {', '.join(missing)}: it was written by another version of the kit")
-    rest = {k: v for k, v in values.items() if k not in ("recipe", "scale")}
-    return preset(values["recipe"], values["scale"], **rest)
+    """Make the preset that `Preset.to_dict` wrote.
+
+    A value that an older file lacks is the one that the kit had then: `BEFORE`'s, else the recipe's.
+    Raises UserError where recipe or scale is missing, or for an unknown field.
+    """
+    rest = as_written(values, ("recipe", "scale"))
+    return preset(values["recipe"], values["scale"], **{**BEFORE, **rest})
+
+
+def as_written(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """The values of a preset without those that name it. Raises UserError where one of these is missing."""
+    for name in names:
+        if name not in values:
+            raise UserError(f"preset lacks {name}: it is damaged, or was written by another program")
+    return {key: value for key, value in values.items() if key not in names}
+
+
+@cache
+def hints(kind: type) -> dict[str, Any]:
+    """The types of a class's fields; looking them up takes longer than using them."""
+    return get_type_hints(kind)
 
 
 def _choices(recipe: str, scale: str) -> dict[str, tuple[Any, str]]:
@@ -289,14 +313,14 @@ def check_precision(name: str) -> str:
 
 def known(kind: type, name: str) -> None:
     """Raise UserError that lists the fields of a kind of preset, if `name` is none of them."""
-    fields = get_type_hints(kind)
+    fields = hints(kind)
     if name not in fields:
         raise UserError(f"unknown preset value {name!r}; choose one of {', '.join(sorted(fields))}")
 
 
 def typed(kind: type, name: str, value: Any) -> Any:
     """Check the type of one value; an int is welcome where a float is wanted, and a list for a tuple."""
-    wanted = get_type_hints(kind)[name]
+    wanted = hints(kind)[name]
     if wanted is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if wanted == tuple[int, ...] and isinstance(value, list | tuple) and all(type(v) is int for v in value):

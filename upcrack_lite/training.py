@@ -27,6 +27,7 @@ from upcrack_lite.loop import Loop
 from upcrack_lite.presets import Preset, from_dict
 from upcrack_lite.repro.runs import RunFolder, data_hash, environment, now, weights_hash
 from upcrack_lite.steps import Trainer, picture
+from upcrack_lite.versions import training_version
 
 
 def train(
@@ -72,7 +73,7 @@ def train(
         "vgg_weights": None if vgg_weights is None else Path(vgg_weights).name,
     }
     what = describe("upcracknet", preset, images, data, seed, max_steps, precision, own)
-    run = RunFolder.matching(out, what)
+    run = RunFolder.matching(out, what, preset.older())
     if run is not None:
         _check_processes(run, devices)
         if run.finished:
@@ -120,6 +121,7 @@ def describe(
     """
     what = {
         "method": method,
+        "training_version": training_version(method),
         "preset": preset.to_dict(),
         "overrides": preset.overrides(),
         "seed": seed,

@@ -54,7 +54,7 @@ def choose_variant(
     check_masks(images, crack_masks)
     own = {"crack_masks_sha256": data_hash(crack_masks), "encoder": None}
     what = describe(preset.method, preset, images, data, seed, None, "32-true", own)
-    run = RunFolder.matching(out, what)
+    run = RunFolder.matching(out, what, preset.older())
     if run is not None and run.finished:
         return run
     started = now()
@@ -69,7 +69,7 @@ def choose_variant(
     place = list(judged).index(choose(judged))
     run.save_weights({"counts": torch.tensor(kept), "chosen": torch.tensor(place)})
     run.manifest |= {
-        "environment": environment(preset.method) | {"used_device": "cpu"},
+        "environment": environment() | {"used_device": "cpu"},
         "style_weights": None,
         "start_sha256": None,
         "status": "finished",

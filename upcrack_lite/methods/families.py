@@ -12,10 +12,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, get_type_hints
+from typing import Any
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.presets import SCALES, known, typed
+from upcrack_lite.presets import SCALES, as_written, known, typed
 
 MAPS = ("global_darkness", "local_darkness", "black_tophat", "frangi", "sato", "gabor")
 """Names of the maps in `darkness`."""
@@ -82,6 +82,10 @@ class FamilyPreset:
             name: getattr(self, name) for name in sorted(_LISTS) if getattr(self, name) != getattr(own, name)
         }
 
+    def older(self) -> dict[str, Any]:
+        """What a file of this method and scale means that lacks a field."""
+        return from_dict({"method": self.method, "scale": self.scale}).to_dict()
+
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values that JSON can hold."""
         return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(self).items()}
@@ -127,13 +131,14 @@ def family_preset(name: str, scale: str = "lite", **overrides: Any) -> FamilyPre
 
 
 def from_dict(values: Mapping[str, Any]) -> FamilyPreset:
-    """Make the preset that `FamilyPreset.to_dict` wrote. Raises UserError for missing or other values."""
-    missing = sorted(set(get_type_hints(FamilyPreset)) - set(values))
-    if missing:
-        raise UserError(f"preset lacks {', '.join(missing)}: it was written by another version of the kit")
-    lists = {name: values[name] for name in _LISTS if name != "zs" or values["zs"]}
+    """Make the preset that `FamilyPreset.to_dict` wrote; a value that an older file lacks is the family's own.
+
+    Raises UserError where method or scale is missing, or for other values than a family can have.
+    """
+    rest = as_written(values, ("method", "scale"))
+    lists = {name: rest[name] for name in _LISTS if rest.get(name)}
     made = family_preset(values["method"], values["scale"], **lists)
-    if made.to_dict() != dict(values):
+    if made.to_dict() | dict(values) != made.to_dict():
         raise UserError(f"preset is not one of the family {made.method}: another version of the kit wrote it")
     return made
 

@@ -79,14 +79,14 @@ def train_method(
         "encoder": encoder_facts(start, encoder_file),
     }
     what = describe(chosen.name, preset, images, data, seed, max_steps, precision, own)
-    run = RunFolder.matching(out, what)
+    run = RunFolder.matching(out, what, preset.older())
     if run is not None and run.finished:
         return run
     fabric = lightning.Fabric(accelerator=device, devices=1, precision=precision)
     course = _course(chosen, preset, fabric, (images, crack_masks), (training, validation), seed, start)
     if run is None:
         run = RunFolder.create(out, what | {"processes": 1, "started": now()})
-    run.start(environment(chosen.name) | {"used_device": str(fabric.device)})
+    run.start(environment() | {"used_device": str(fabric.device)})
     # What a record asks of every run, and only UP-CrackNet has.
     run.manifest |= {"style_weights": None, "start_sha256": None}
     run.save_manifest()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.methods.choices import SUPERVISED, choices
-from upcrack_lite.presets import LARGEST, check_values, known, typed
+from upcrack_lite.presets import LARGEST, as_written, check_values, known, typed
 from upcrack_lite.presets import VALUES as CRACKNET_VALUES
 
 
@@ -69,6 +69,10 @@ class MethodPreset:
         chosen = choices(self.method, self.scale)
         return {k: getattr(self, k) for k in sorted(chosen) if getattr(self, k) != chosen[k][0]}
 
+    def older(self) -> dict[str, Any]:
+        """What a file of this method and scale means that lacks a field."""
+        return from_dict({"method": self.method, "scale": self.scale}).to_dict()
+
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values that JSON can hold."""
         return dataclasses.asdict(self)
@@ -119,13 +123,14 @@ def method_preset(name: str, scale: str = "lite", **overrides: Any) -> MethodPre
     return made
 
 
+BEFORE: dict[str, Any] = {}
+"""What a value was before there was a field for it, where that is not what the method's preset has now."""
+
+
 def from_dict(values: Mapping[str, Any]) -> MethodPreset:
-    """Make the preset that `MethodPreset.to_dict` wrote. Raises UserError for missing or unknown fields."""
-    missing = sorted(set(get_type_hints(MethodPreset)) - set(values))
-    if missing:
-        raise UserError(f"preset lacks {', '.join(missing)}: it was written by another version of the kit")
-    rest = {k: v for k, v in values.items() if k not in ("method", "scale")}
-    return method_preset(values["method"], values["scale"], **rest)
+    """Make the preset that `MethodPreset.to_dict` wrote; what an older file lacks is as in `presets.from_dict`."""
+    rest = as_written(values, ("method", "scale"))
+    return method_preset(values["method"], values["scale"], **{**BEFORE, **rest})
 
 
 def _check(made: MethodPreset) -> None:

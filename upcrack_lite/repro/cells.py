@@ -10,9 +10,18 @@ from types import MappingProxyType
 from typing import Any
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.methods.kinds import CRACKNET, FAMILIES, METHODS, AnyPreset, after_training, preset_of
+from upcrack_lite.methods.kinds import (
+    CRACKNET,
+    FAMILIES,
+    METHODS,
+    AnyPreset,
+    after_training,
+    preset_from,
+    preset_of,
+)
 from upcrack_lite.presets import PAPER, SCALES
 from upcrack_lite.repro import published
+from upcrack_lite.versions import testing_version, training_version
 
 TRAIN_SETS = ("deepcrack", "crack500_kept", "crack500", "synthetic")
 TEST_SETS = ("deepcrack", "cfd_patches", "crack500_heldout", "crack500", "synthetic")
@@ -142,6 +151,27 @@ class Cell:
     def training_preset(self) -> AnyPreset:
         """The values to train with: overrides of the detection are left out, for they do not shape the model."""
         return preset_of(self.method, self.recipe, self.scale, **dict(self._training_overrides()))
+
+    def changed_since(self, values: Mapping[str, Any], versions: Mapping[str, int]) -> str | None:
+        """What has changed since a record of this cell was made; None: nothing.
+
+        values: the record's preset. versions: `training` and `testing`, as in the record.
+        """
+        said = [
+            f"{what} by version {versions[name]} of the numbers of {self.method}, which are at version {now}"
+            for name, what, now in (
+                ("training", "trained", training_version(self.method)),
+                ("testing", "tested", testing_version(self.method)),
+            )
+            if versions[name] < now
+        ]
+        try:
+            before = preset_from(self.method, values).to_dict()
+        except UserError as error:
+            return "; ".join([*said, str(error)])
+        now = self.preset().to_dict()
+        said += [f"{name} {before[name]!r} is now {now[name]!r}" for name in now if before[name] != now[name]]
+        return "; ".join(said) or None
 
     def command(self) -> str:
         """The words that make this cell's record, for folders `data`, `runs` and `results` as by default."""

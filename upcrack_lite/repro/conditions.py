@@ -10,11 +10,11 @@ from upcrack_lite.methods.kinds import CRACKNET, FAMILIES
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.presets import preset
 from upcrack_lite.repro import cells
-from upcrack_lite.repro.code_digest import code_digest
 from upcrack_lite.repro.official import OFFICIAL as OFFICIAL
 from upcrack_lite.repro.official import other_test_photos, other_training_photos
 from upcrack_lite.repro.published import Row
 from upcrack_lite.repro.records import Record, uncommittable
+from upcrack_lite.versions import testing_version, training_version
 
 SEEDS = 3  # at least so many trainings before a row is compared
 
@@ -41,18 +41,17 @@ NOT_SHARED = ("scadn", "riad")
 def conditions(record: Record) -> dict[str, Any]:
     """How a record was made, beside its cell: two records are alike if these are equal.
 
-    crops, photos: digests of what it was trained and tested on. code: of the files that trained it, one for each
-    version of an interrupted training, and of those that tested it; where the run does not say, its commit.
-    precision, devices: of the training, the devices of all its starts, and the device of the test.
+    crops, photos: digests of what it was trained and tested on. code: versions of the numbers that trained and
+    tested it (`upcrack_lite.versions`). precision, devices: of the training, the devices of all its starts, and the
+    device of the test.
     """
     training, evaluation = record.environment.training, record.environment.evaluation
     starts = record.environment.trained
-    trained_by = tuple(dict.fromkeys(one.get("code_sha256") or one["commit"]["id"] for one in starts))
     used = tuple(dict.fromkeys(one.get("used_device") for one in starts))
     return {
         "crops": record.train.crops_sha256,
         "photos": (record.test.digest, record.test.content_sha256),
-        "code": (trained_by, record.code_sha256),
+        "code": (record.versions.training, record.versions.testing),
         "precision": record.train.precision,
         "devices": (
             used,
@@ -77,25 +76,18 @@ def told(row: Row, some: list[Record]) -> list[str]:
         f"crack share of the test set {shares}{against}",
         *([f"style features: {style}"] if style else []),
         *(["trained without the style loss, which the printed row has"] if _lacks_style(row, first) else []),
-        *([_NOTHING] if not any(i.tp + i.fp for record in some for i in record.images) else []),
-        *_earlier_code(some),
+        *([_NOTHING] if not any(one.tp + one.fp for record in some for one in record.confusions) else []),
+        *_earlier_versions(some),
     ]
 
 
-def _earlier_code(some: list[Record]) -> list[str]:
-    """Whether earlier versions of the code than this one trained and tested a group, one sentence each.
-
-    A run that does not say which code trained it is older than all that say it.
-    """
-    now = code_digest(some[0].key.method)
-    starts = [start for record in some for start in record.environment.trained]
-    old = [start["commit"]["id"] or "unknown" for start in starts if start.get("code_sha256") != now]
-    named = ", ".join(dict.fromkeys(one[:7] for one in old))
-    made = "chosen" if some[0].train.chosen else "trained"
-    return [
-        *([f"{made} by an earlier version of the code (commit {named})"] if old else []),
-        *(["tested by an earlier version of the code"] if any(r.code_sha256 != now for r in some) else []),
-    ]
+def _earlier_versions(some: list[Record]) -> list[str]:
+    """Whether a group was made by earlier versions of the numbers, one sentence."""
+    method = some[0].key.method
+    now = (training_version(method), testing_version(method))
+    old = {conditions(record)["code"] for record in some} - {now}
+    said = ", ".join(f"{trained} and {tested}" for trained, tested in sorted(old))
+    return [f"of versions {said} of training and test; they are at {now[0]} and {now[1]} now"] if old else []
 
 
 def _training(first: Record, crops: str, lengths: str) -> list[str]:
@@ -191,7 +183,7 @@ def unmet(row: Row, some: list[Record]) -> list[str]:
         if reasons:
             found.append(f"seed {record.key.seed}: {'; '.join(reasons)}")
         if stale := record.stale():
-            found.append(f"seed {record.key.seed} was made with other preset values ({stale})")
+            found.append(f"seed {record.key.seed} is not of the present kit ({stale})")
     return found
 
 

@@ -17,16 +17,16 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.methods.kinds import after_training, learns_from_masks
 from upcrack_lite.metrics import cldice, histograms, per_image, tolerance_counts
 from upcrack_lite.photos import TABLE_SIZE
-from upcrack_lite.repro import records
 from upcrack_lite.repro.cell_data import TestSet, content_digest, test_set
 from upcrack_lite.repro.cells import Cell
 from upcrack_lite.repro.code_digest import code_digest
 from upcrack_lite.repro.detectors import RULE, detector
-from upcrack_lite.repro.records import Record
-from upcrack_lite.repro.runs import RunFolder, environment, now
+from upcrack_lite.repro.record_files import FORMAT, MAPS, MapCounts, pack
+from upcrack_lite.repro.runs import BEFORE, RunFolder, environment, now
 from upcrack_lite.repro.training_data import source_manifest
 from upcrack_lite.scoring import RADIUS
 from upcrack_lite.training import check_device
+from upcrack_lite.versions import testing_version
 
 
 def evaluate(
@@ -38,7 +38,7 @@ def evaluate(
     progress: bool = True,
     command: str | None = None,
     tests: TestSet | None = None,
-) -> tuple[Record, dict[str, np.ndarray]]:
+) -> tuple[dict[str, Any], dict[str, MapCounts]]:
     """Test a finished run on a cell's test set.
 
     Args:
@@ -48,7 +48,7 @@ def evaluate(
         tests: the test set where it was looked up before; None looks it up.
 
     Returns:
-        The record, and its arrays `smoothed` and `raw`, each uint32 `(N, 2, 256)`.
+        The record's plain values, which `record_files.write` writes and `records` checks, and its maps.
 
     Raises:
         UserError: a run that is not finished or not the cell's (it says what differs), a test set that is not
@@ -58,19 +58,19 @@ def evaluate(
     tests = test_set(cell.test_set, data_root) if tests is None else tests
     device, preset, started = check_device(device), cell.preset(), now()
     tested = detector(run, cell, device)
-    rows, seen, maps = [], [], {name: [] for name in records.MAPS}
+    rows, seen, hists = [], [], {name: [] for name in MAPS}
     todo = tqdm(
         tests.photos(TABLE_SIZE, seen), total=len(tests), disable=not progress, desc="testing", unit="photo"
     )
     for name, photo, crack_mask in todo:
         found = tested.find(photo, crack_mask)
-        maps["raw"].append(histograms(found.score_map, crack_mask)[0])
-        maps["smoothed"].append(histograms(found.smoothed, crack_mask)[0])
+        hists["raw"].append(histograms(found.score_map, crack_mask)[0])
+        hists["smoothed"].append(histograms(found.smoothed, crack_mask)[0])
         rows.append(_image(name, found.crack_mask, crack_mask, found.threshold))
-    arrays = {name: np.stack(hists).astype(np.uint32) for name, hists in maps.items()}
+    maps = {name: MapCounts.of(np.stack(some)) for name, some in hists.items()}
     crack, pixels = sum(row["tp"] + row["fn"] for row in rows), len(rows) * TABLE_SIZE**2
     values = {
-        "format": records.FORMAT,
+        "format": FORMAT,
         "key": cell.key(),
         "preset": preset.to_dict(),
         "command": command or cell.command(),
@@ -91,20 +91,21 @@ def evaluate(
         },
         "environment": {
             "training": run.manifest.get("environment", {}) | {"processes": run.manifest.get("processes", 1)},
-            "evaluation": environment(cell.method) | {"used_device": device},
+            "evaluation": environment() | {"used_device": device},
             "starts": run.manifest.get("environments"),
         },
-        "code_sha256": code_digest(cell.method),
+        "versions": {"training": run.training_version, "testing": testing_version(cell.method)},
+        "code_sha256": code_digest(),
         "images": rows,
         "family": tested.family(),
         "arrays": {
             "file": f"{cell.slug()}.npz",
-            "sha256": hashlib.sha256(records.pack(arrays)).hexdigest(),
+            "sha256": hashlib.sha256(pack(rows, maps)).hexdigest(),
         },
         "started": started,
         "finished": now(),
     }
-    return records.make(values), arrays
+    return values, maps
 
 
 def _image(name: str, predicted: np.ndarray, crack_mask: np.ndarray, cut: float) -> dict[str, Any]:
@@ -127,15 +128,19 @@ def _check_run(run: RunFolder, cell: Cell) -> None:
     """Raise `UserError` if the run is not finished, or was not trained as the cell says."""
     if not run.finished:
         raise UserError(f"{run.path} is not finished: let its training end first")
-    found, wanted = run.manifest.get("preset") or {}, cell.training_preset().to_dict()
+    wanted = cell.training_preset()
+    found = {**wanted.older(), **(run.manifest.get("preset") or {})}
     differ = [
         f"{name} {found.get(name)!r} (the cell has {value!r})"
-        for name, value in wanted.items()
+        for name, value in wanted.to_dict().items()
         if name not in after_training(cell.method) and found.get(name) != value
     ]
-    for name, value in (("method", cell.method), ("seed", cell.seed)):
-        if run.manifest.get(name) != value:
-            differ.append(f"{name} {run.manifest.get(name)!r} (the cell has {value!r})")
+    for name, has, value in (
+        ("method", run.method, cell.method),
+        ("seed", run.manifest.get("seed"), cell.seed),
+    ):
+        if has != value:
+            differ.append(f"{name} {has!r} (the cell has {value!r})")
     data = run.manifest.get("data", {})
     named = (
         (cell.train_set,)
@@ -150,7 +155,7 @@ def _check_run(run: RunFolder, cell: Cell) -> None:
 
 def _train_facts(run: RunFolder) -> dict[str, Any]:
     """What the run's manifest says about its training. Raises `UserError` where it says too little."""
-    manifest = run.manifest
+    manifest = {**BEFORE, **run.manifest}
     data = manifest.get("data", {})
     described = data["crops"] if isinstance(data.get("crops"), dict) else None
     try:
@@ -168,10 +173,10 @@ def _train_facts(run: RunFolder) -> dict[str, Any]:
             "precision": manifest["precision"],
             "seconds": manifest["train_seconds"],
             "peak_memory_mib": manifest["peak_memory_mib"],
-            "peak_gpu_memory_mib": manifest.get("peak_gpu_memory_mib"),
+            "peak_gpu_memory_mib": manifest["peak_gpu_memory_mib"],
             "style_weights": manifest["style_weights"],
-            "encoder": manifest.get("encoder"),
-            "crack_masks_sha256": manifest.get("crack_masks_sha256"),
+            "encoder": manifest["encoder"],
+            "crack_masks_sha256": manifest["crack_masks_sha256"],
             "start_sha256": manifest["start_sha256"],
             "checkpoint_sha256": checkpoint_digest(run.path),
         }

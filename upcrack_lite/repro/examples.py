@@ -18,6 +18,7 @@ from upcrack_lite.detection import detect
 from upcrack_lite.errors import UserError
 from upcrack_lite.generator import restore
 from upcrack_lite.masks import apply
+from upcrack_lite.methods.kinds import preset_from
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.model import load_model
 from upcrack_lite.photos import TABLE_SIZE, find_cracks
@@ -180,12 +181,14 @@ def recorded(path: Path | str, photos: Photos, run: RunFolder, seed: int = 0) ->
         raise UserError(
             f"{path}: was made with seed {record.protocol.dropout_seed}, not {seed}: set seed to it"
         )
-    differ = [name for name in DETECTION if record.preset[name] != run.manifest["preset"][name]]
+    tested, has = (preset_from(record.key.method, one) for one in (record.preset, run.manifest["preset"]))
+    differ = [name for name in DETECTION if getattr(tested, name) != getattr(has, name)]
     if differ:
         raise UserError(
             f"{path}: was tested with another {', '.join(differ)} than {run.path} has: name the plain record"
         )
-    images = {image.name: Confusion(image.tp, image.fp, image.fn, image.tn) for image in record.images}
+    names = [image.name for image in record.images]
+    images = dict(zip(names, record.confusions, strict=True))
     missing = [name for name in photos.names if name not in images]
     if missing:
         raise UserError(

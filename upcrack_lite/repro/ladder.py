@@ -18,7 +18,6 @@ from upcrack_lite.metrics import METRICS, Confusion, pooled
 from upcrack_lite.presets import RELEASED, preset
 from upcrack_lite.repro import cells
 from upcrack_lite.repro.conditions import conditions
-from upcrack_lite.repro.ours import confusions
 from upcrack_lite.repro.records import Record
 
 SEEDS = 3  # at least so many pairs before a change is called clear
@@ -134,6 +133,7 @@ class Step:
         changes: for each metric and `marked`, the change seed by seed, in points.
         left_out: in what the records of other seeds differ beside the rung, such as "code"; empty: none was left out.
         spread: standard deviation of the plain recipe's IoU over all its seeds; None with fewer than two.
+        pairs: for each seed the records before and after.
     """
 
     rung: Rung | None
@@ -143,7 +143,7 @@ class Step:
     changes: Mapping[str, tuple[float, ...]]
     left_out: tuple[str, ...]
     spread: float | None
-    records: tuple[str, ...] = ()
+    pairs: tuple[tuple[Record, Record], ...] = ()
 
     def change(self, metric: str) -> float:
         """Mean change of a metric in points; nan where nothing is measured."""
@@ -156,6 +156,11 @@ class Step:
             return float("nan"), float("nan")
         half = stats.t.ppf((1 + SURE) / 2, n - 1) * statistics.stdev(self.changes[metric]) / n**0.5
         return self.change(metric) - half, self.change(metric) + half
+
+    @property
+    def records(self) -> tuple[str, ...]:
+        """The names of the records' files, before and after in turn."""
+        return tuple(f"{record.slug}.json" for pair in self.pairs for record in pair)
 
     @property
     def key(self) -> str:
@@ -260,7 +265,7 @@ def _step(rung: Rung | None, plain: dict[int, Record], changed: dict[int, Record
         {name: tuple(after[seed][name] - before[seed][name] for seed in seeds) for name in names},
         left_out,
         statistics.stdev(ious) if len(ious) > 1 else None,
-        tuple(f"{r.slug}.json" for seed in seeds for r in (plain[seed], changed[seed])),
+        tuple((plain[seed], changed[seed]) for seed in seeds),
     )
 
 
@@ -271,6 +276,6 @@ def _differences(one: Record, other: Record) -> list[str]:
 
 
 def _scores(record: Record) -> dict[str, float]:
-    total: Confusion = pooled(confusions([record]))
+    total: Confusion = pooled(record.confusions)
     marked = 100 * (total.tp + total.fp) / (total.tp + total.fp + total.fn + total.tn)
     return {metric: getattr(total, metric) for metric in METRICS} | {"marked": marked}

@@ -123,7 +123,7 @@ def tiny_row(number: int | str, seed: int = 0) -> Tried:
             progress=False,
         )
         record = records.load(path)
-        scores = records.scores(record, records.arrays_of(path))
+        scores = records.scores(record)
     return Tried(row, record, scores, time.perf_counter() - start)
 
 

@@ -13,12 +13,11 @@ from upcrack_lite.files import check_writable
 from upcrack_lite.methods.families import FAMILY
 from upcrack_lite.methods.kinds import CRACKNET
 from upcrack_lite.presets import check_precision
-from upcrack_lite.repro import failures, records
+from upcrack_lite.repro import committable, failures, record_files
 from upcrack_lite.repro.cell_data import TestSet, test_set
 from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.code_digest import code_digest
-from upcrack_lite.repro.evaluate import checkpoint_digest, evaluate
-from upcrack_lite.repro.plan import full_command, run_name
+from upcrack_lite.repro.evaluate import evaluate
+from upcrack_lite.repro.plan import full_command, outdated, run_name
 from upcrack_lite.repro.runs import RunFolder, data_hash, environment
 from upcrack_lite.repro.training_data import TrainingData, source_manifest, training_data
 from upcrack_lite.training import check_device, train
@@ -91,24 +90,26 @@ def run_cell(
     """
     chosen, tests = Options(**options).checked(cell), test_set(cell.test_set, data_root)
     folder, trained_by, chosen = _run_of(cell, runs_root, chosen)
-    why = records.reasons(trained_by, environment(), tests.known, chosen.max_steps)
+    why = committable.reasons(trained_by, environment(), tests.known, chosen.max_steps)
     data = training_data(cell, data_root)
-    why += records.unknown_training_set(cell.train_set, source_manifest(data.facts))
-    path = records.place(cell.slug(), results, why, chosen.allow_dirty)
+    why += committable.unknown_training_set(cell.train_set, source_manifest(data.facts))
+    path = committable.place(cell.slug(), results, why, chosen.allow_dirty)
     check_writable(Path(runs_root))
     check_writable(path.parent)
     command = full_command(
         cell, chosen.precision, chosen.max_steps, chosen.vgg_weights, chosen.devices, chosen.encoder_file
     )
-    if path.is_file() and not again and _is_current(path, command, tests, data, folder):
-        chosen.say(f"{path}: is there already, from the same code and data")
-        failures.clear(cell, results)
-        return path
+    if path.is_file() and not again:
+        if not (changed := _why_not(path, cell, chosen, tests, data, folder)):
+            chosen.say(f"{path}: is there already, from the same values and data")
+            failures.clear(cell, results)
+            return path
+        chosen.say(f"{path}: is made again, for {changed}")
     run = _train(cell, data, folder, chosen)
-    record, arrays = evaluate(
+    values, maps = evaluate(
         run, cell, data_root, device=chosen.device, progress=chosen.progress, command=command, tests=tests
     )
-    path = records.save(record, arrays, results, allow_dirty=chosen.allow_dirty)
+    record_files.write(values, maps, path)
     failures.clear(cell, results)
     return path
 
@@ -123,10 +124,10 @@ def train_cell(cell: Cell, data_root: Path | str, runs_root: Path | str, **optio
             model whose records must not be committed, unless `allow_dirty`; later, for what the training refuses.
     """
     folder, trained_by, chosen = _run_of(cell, runs_root, Options(**options).checked(cell))
-    why = records.reasons(trained_by, environment(), "packaged", chosen.max_steps)
+    why = committable.reasons(trained_by, environment(), "packaged", chosen.max_steps)
     data = training_data(cell, data_root)
-    why += records.unknown_training_set(cell.train_set, source_manifest(data.facts))
-    records.place(cell.slug(), "", why, chosen.allow_dirty)
+    why += committable.unknown_training_set(cell.train_set, source_manifest(data.facts))
+    committable.place(cell.slug(), "", why, chosen.allow_dirty)
     check_writable(Path(runs_root))
     return _train(cell, data, folder, chosen)
 
@@ -163,15 +164,18 @@ def _train(cell: Cell, data: TrainingData, folder: Path, options: Options) -> Ru
     return train_method(cell.method, data.images, preset, folder, **both, **own)
 
 
-def _is_current(path: Path, command: str, tests: TestSet, data: TrainingData, folder: Path) -> bool:
-    """True if the record at `path` is what would be made now. Where there is no run, its record counts."""
-    record = records.load(path)
-    if record.stale() or (record.command, record.code_sha256) != (command, code_digest(record.key.method)):
-        return False
+def _why_not(
+    path: Path, cell: Cell, options: Options, tests: TestSet, data: TrainingData, folder: Path
+) -> str:
+    """Why the record at `path` is not what would be made now; empty where it is."""
+    facts = data.facts
+    learned_from = facts.get("manifest_sha256")
+    if data.crack_masks is None:
+        learned_from = facts["crops"]["pixels_sha256"] if "crops" in facts else None
+    why = outdated(path, cell, dataclasses.asdict(options), tests.digest, learned_from, folder)
+    if why:
+        return why
+    train = record_files.read(path)[0]["train"]
     masks = None if data.crack_masks is None else data_hash(data.crack_masks)
-    learned_from = (record.train.crops_sha256, record.train.crack_masks_sha256)
-    if (record.test.digest, *learned_from) != (tests.digest, data_hash(data.images), masks):
-        return False
-    if not RunFolder.is_run(folder):
-        return True
-    return RunFolder.open(folder).finished and checkpoint_digest(folder) == record.train.checkpoint_sha256
+    same = (train["crops_sha256"], train.get("crack_masks_sha256")) == (data_hash(data.images), masks)
+    return "" if same else f"its record is of other {data.what}"

@@ -107,10 +107,7 @@ def confusions(some: Sequence[Record]) -> list[Confusion]:
     """Add up the counts of all records, image by image; where the images differ, the first record's alone."""
     first = [image.name for image in some[0].images]
     same = [record for record in some if [image.name for image in record.images] == first]
-    return [
-        pooled([Confusion(i.tp, i.fp, i.fn, i.tn) for i in images])
-        for images in zip(*(record.images for record in same), strict=True)
-    ]
+    return [pooled(images) for images in zip(*(record.confusions for record in same), strict=True)]
 
 
 def belongs(row: Row, cell: cells.Cell) -> bool:
@@ -160,6 +157,6 @@ def _ours(row: Row, name: tuple[str, ...], some: list[Record]) -> Ours:
 
 
 def _score(some: list[Record], both: list[Confusion], metric: str) -> Score:
-    values = [getattr(pooled(confusions([record])), metric) for record in some]
+    values = [getattr(pooled(record.confusions), metric) for record in some]
     sd = statistics.stdev(values) if len(values) > 1 else float("nan")
     return Score(statistics.fmean(values), sd, *bootstrap_interval(both, metric))

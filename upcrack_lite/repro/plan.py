@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.methods.kinds import CRACKNET, FAMILIES, learns_from_masks
-from upcrack_lite.repro import records
+from upcrack_lite.repro import committable, record_files
 from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.code_digest import code_digest
 from upcrack_lite.roads.crop_folder import is_crop_folder, read_description
 
 if TYPE_CHECKING:
     from upcrack_lite.repro.cell_data import TestSet
-    from upcrack_lite.repro.records import Record
 
 NO_RECORD = "no record"
 
@@ -124,46 +122,31 @@ class Plan:
         return self._test_digest(cell.test_set) is not None
 
     def is_done(self, cell: Cell) -> bool:
-        """True if the record is there and holds: same command, code, crops and test set, and the run, if any."""
+        """True if the record is there and holds; see `outdated`."""
         return not self.why(cell)
 
     def why(self, cell: Cell) -> str:
         """Why a cell is to be made, in a few words; empty where its record is there and holds.
 
-        This is what `evaluate.run_cell` decides, but no photo is read: crops count by their description, test
+        This is what `make_cell.run_cell` decides, but no photo is read: crops count by their description, test
         photos by their manifest. A record in `results/dirty` counts where the options allow it.
         """
-        places = [self.results, *[self.results / records.DIRTY] * self.options["allow_dirty"]]
+        places = [self.results, *[self.results / committable.DIRTY] * self.options["allow_dirty"]]
         found = [self._why(cell, place / f"{cell.slug()}.json") for place in places]
         return "" if "" in found else min(found, key=lambda one: one == NO_RECORD)
 
     def _why(self, cell: Cell, path: Path) -> str:
         if not path.is_file():
             return NO_RECORD
+        options = self.options_of(cell)
+        folder = self.runs / self.run(cell)
+        if self.is_trained(cell):
+            options["devices"] = _manifest(folder).get("processes", 1)
         try:
-            record = records.load(path)
             learned_from = self._training(cell)
         except UserError as error:
             return f"its record cannot be compared: {error}"
-        for fits, otherwise in (
-            (not record.stale(), "its record has other preset values"),
-            (record.command == self.command(cell), "its record was made with other options"),
-            (record.code_sha256 == code_digest(cell.method), "its record was made by earlier code"),
-            (record.test.digest == self._test_digest(cell.test_set), "its record is of another test set"),
-            (
-                _learned_from(record) == learned_from,
-                f"its record is of other {_source(cell)}",
-            ),
-        ):
-            if not fits:
-                return otherwise
-        folder = self.runs / self.run(cell)
-        if not _manifest(folder):
-            return ""  # a record counts without its run, as in a fresh clone
-        weights = folder / "checkpoint.safetensors"
-        trained = self.is_trained(cell) and weights.is_file()
-        same = trained and hashlib.sha256(weights.read_bytes()).hexdigest() == record.train.checkpoint_sha256
-        return "" if same else "its record is of another training"
+        return outdated(path, cell, options, self._test_digest(cell.test_set), learned_from, folder)
 
     def missing(self, cell: Cell) -> str:
         """What a cell needs and is not there: its test set, or the crops to train on; empty if nothing."""
@@ -179,7 +162,7 @@ class Plan:
         return None if isinstance(found, UserError) else found.digest
 
     def _training(self, cell: Cell) -> Any:
-        """What tells a training set from another: the manifest of photos with masks, or how the crops were cut."""
+        """What tells a training set from another: the digest of photos with masks, or of the crops' pixels."""
         if learns_from_masks(cell.method):
             found = self._photos(cell.train_set, "train")
             if isinstance(found, UserError):
@@ -199,19 +182,80 @@ class Plan:
         return self._seen[name, split]
 
 
-def _source(cell: Cell) -> str:
-    return "training photos" if learns_from_masks(cell.method) else "crops"
+def outdated(
+    path: Path,
+    cell: Cell,
+    options: Mapping[str, Any],
+    test_digest: str | None,
+    learned_from: str | None,
+    folder: Path,
+) -> str:
+    """Why the record of a cell is not what would be made now, in a few words; empty where it holds.
+
+    Versions of the numbers, preset values, options and digests are compared, never bytes of code or words of a
+    command. A record counts without its run, as in a fresh clone.
+
+    options: as of `Plan`. test_digest, learned_from: of the test set, and as `learned_from` gives it of the training
+    data. folder: the run's.
+    """
+    try:
+        values, _ = record_files.read(path)
+        train, has = values["train"], learned_from_in(values)
+        changed = cell.changed_since(values["preset"], values["versions"])
+        same_options = _options_fit(values, options)
+        tested_on, checkpoint = values["test"]["digest"], train["checkpoint_sha256"]
+    except UserError as error:
+        return f"its record cannot be compared: {error}"
+    except (KeyError, TypeError, AttributeError) as error:
+        return f"its record cannot be compared: it does not say {error}"
+    if changed:
+        return f"its record is of an earlier kit: {changed}"
+    if not same_options:
+        return "its record was made with other options"
+    if tested_on != test_digest:
+        return "its record is of another test set"
+    if has != learned_from:
+        return f"its record is of other {'training photos' if learns_from_masks(cell.method) else 'crops'}"
+    if not _manifest(folder):
+        return ""
+    weights = folder / "checkpoint.safetensors"
+    trained = _manifest(folder).get("status") == "finished" and weights.is_file()
+    same = trained and hashlib.sha256(weights.read_bytes()).hexdigest() == checkpoint
+    return "" if same else "its record is of another training"
 
 
-def _learned_from(record: Record) -> Any:
-    return record.train.set_manifest_sha256 if record.train.crack_masks_sha256 else record.train.crops_json
+def learned_from_in(values: Mapping[str, Any]) -> str | None:
+    """What a record learned from, as a digest: of its set's manifest, or of the pixels of its crops."""
+    train = values["train"]
+    if train.get("crack_masks_sha256"):
+        return train["set_manifest_sha256"]
+    return None if train["crops_json"] is None else train["crops_json"].get("pixels_sha256")
 
 
-def _crops(data_root: Path, train_set: str) -> dict[str, Any] | None:
+def _options_fit(values: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
+    """True if a record was made with these options; a file of weights that is not named may be any."""
+    train = values["train"]
+    has = (train["precision"], train["max_steps"], values["environment"]["training"].get("processes", 1))
+    encoder = (train.get("encoder") or {}).get("source")
+    return (
+        has == (options["precision"], options["max_steps"], options["devices"])
+        and _is_from(train["style_weights"], options["vgg_weights"])
+        and _is_from(encoder, options["encoder_file"])
+    )
+
+
+def _is_from(source: str | None, given: str | None) -> bool:
+    """True if weights with this source are those of an option; None: no weights were used, or none are named."""
+    if source is None or given is None:
+        return source != "random"
+    return source == (given if given == "random" else f"file {Path(given).name}")
+
+
+def _crops(data_root: Path, train_set: str) -> str:
     folder = data_root / f"{train_set}_undamaged"
     if not is_crop_folder(folder):
         raise UserError(f"{folder}: the crops are not there")
-    return read_description(folder)
+    return read_description(folder)["pixels_sha256"]
 
 
 def _manifest(folder: Path) -> dict[str, Any]:

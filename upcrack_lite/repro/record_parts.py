@@ -149,6 +149,13 @@ class Image(Part):
     cldice: Annotated[float, Field(ge=0, le=100 + 1e-9)] | None  # percent; None where it is undefined
 
 
+class Versions(Part):
+    """Versions of the numbers, as `upcrack_lite.versions` counts them."""
+
+    training: Annotated[int, Field(ge=1)]
+    testing: Annotated[int, Field(ge=1)]
+
+
 class Arrays(Part):
     """The file of arrays beside the record."""
 

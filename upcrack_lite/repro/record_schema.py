@@ -8,16 +8,19 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field, JsonValue, ValidationError, model_validator
+from pydantic import Field, JsonValue, PrivateAttr, ValidationError, model_validator
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.methods.kinds import CRACKNET, FAMILIES, learns_from_masks, preset_from, preset_of
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.repro.cells import Cell
 from upcrack_lite.repro.code_digest import COMMIT
+from upcrack_lite.repro.record_files import BINS, EDGES, MAPS, MapCounts
 from upcrack_lite.repro.record_parts import (
     Arrays,
     Chosen,
@@ -31,11 +34,8 @@ from upcrack_lite.repro.record_parts import (
     Time,
     Train,
     Variant,
+    Versions,
 )
-
-FORMAT = 1  # raised when a field's meaning changes
-MAPS = ("smoothed", "raw")
-"""The arrays beside a record: histograms of the smoothed error map, and of the map before smoothing."""
 
 # A path of a machine: it says nothing elsewhere, and may say who made the record.
 _PATH = re.compile(r"(?:^|[\s='\"(,]|file:)(?:/|~|[A-Za-z]:[\\/])\S")
@@ -44,7 +44,7 @@ _PATH = re.compile(r"(?:^|[\s='\"(,]|file:)(?:/|~|[A-Za-z]:[\\/])\S")
 class Record(Part):
     """All that is known about one cell: what was done, with what, where, and what came out, photo by photo."""
 
-    format: Literal[1]
+    format: Literal[2]
     key: Key
     preset: dict[str, JsonValue]
     command: str
@@ -52,7 +52,8 @@ class Record(Part):
     train: Train
     test: Test
     environment: Environments
-    code_sha256: Sha256  # of the files of the kit that make the numbers
+    versions: Versions
+    code_sha256: Sha256  # of the kit that tested, for those who look for a difference; it is never compared
     images: Annotated[list[Image], Field(min_length=1)]
     arrays: Arrays
     started: Time
@@ -61,10 +62,29 @@ class Record(Part):
         None  # all variants of a detector without training, the chosen one among them
     )
 
+    _maps: dict[str, MapCounts] | None = PrivateAttr(None)
+
     @property
+    def has_maps(self) -> bool:
+        """True for a record that was loaded, or made with its maps."""
+        return self._maps is not None
+
+    @property
+    def maps(self) -> dict[str, MapCounts]:
+        """Histograms of each of `MAPS` over the photos, of a record that was loaded or made with them."""
+        if not self.has_maps:
+            raise UserError(f"{self.slug}: this record was made without its maps")
+        return self._maps
+
+    @cached_property
     def cell(self) -> Cell:
         """The cell that this record belongs to."""
         return Cell.from_key(self.key.model_dump())
+
+    @cached_property
+    def confusions(self) -> tuple[Confusion, ...]:
+        """The counts of each photo."""
+        return tuple(Confusion(image.tp, image.fp, image.fn, image.tn) for image in self.images)
 
     @property
     def slug(self) -> str:
@@ -72,15 +92,8 @@ class Record(Part):
         return self.cell.slug()
 
     def stale(self) -> str | None:
-        """Say what has changed in the preset of this name since the record was made; None: nothing."""
-        now = self.cell.preset().to_dict()
-        gone = [name for name in self.preset if name not in now]
-        changed = [
-            f"{name} {self.preset.get(name)!r} is now {value!r}"
-            for name, value in now.items()
-            if self.preset.get(name) != value
-        ]
-        return "; ".join(changed + [f"{name} is gone" for name in gone]) or None
+        """Say what has changed since the record was made, versions or values of its preset; None: nothing."""
+        return self.cell.changed_since(self.preset, self.versions.model_dump())
 
     @model_validator(mode="after")
     def _fits_together(self) -> Record:
@@ -133,7 +146,7 @@ class Record(Part):
             raise ValueError("protocol.threshold_rule: is not the preset's")
         try:
             now = preset_of(method, self.key.recipe, self.key.scale).to_dict()
-            if self.preset.keys() == now.keys():  # else of another version: see `stale`
+            if self.preset.keys() <= now.keys():  # else of another version: see `stale`
                 preset_from(method, self.preset)
         except UserError as error:
             raise ValueError(f"preset: {error}") from None
@@ -193,10 +206,17 @@ class Record(Part):
             )
 
 
-def make(values: dict[str, Any]) -> Record:
-    """Make a record from plain values. Raises UserError that names each field that is wrong."""
+def make(values: dict[str, Any], maps: dict[str, MapCounts] | None = None) -> Record:
+    """Make a record from plain values. Raises UserError that names each field that is wrong.
+
+    maps: one of each of `MAPS`; they are compared with the counts of the photos. None: a record without them.
+    """
     try:
-        return Record.model_validate_json(json.dumps(values, allow_nan=False))
+        record = Record.model_validate_json(json.dumps(values, allow_nan=False))
+        if maps is not None:
+            check_maps(record, maps)
+            record._maps = maps
+        return record
     except ValidationError as error:
         raise UserError("this makes no record: " + problems(error)) from None
     except (TypeError, ValueError) as error:
@@ -213,36 +233,52 @@ def problems(error: ValidationError) -> str:
     return "; ".join(lines[:10]) + (f"; and {len(lines) - 10} more" if len(lines) > 10 else "")
 
 
-def check_arrays(record: Record, arrays: dict[str, np.ndarray]) -> None:
+def check_maps(record: Record, maps: Mapping[str, MapCounts]) -> None:
     """Check that histograms and counts tell the same story.
 
-    arrays: `smoothed` and `raw`, each uint32 `(N, 2, 256)`, [:, 0] background and [:, 1] crack.
-    Raises UserError: an array is missing, unknown or of another type or shape; or its counts do not add up to
-    the image's; or cutting the smoothed map at the image's threshold does not give the image's counts.
+    Raises UserError: the histograms do not add up to the counts of a photo or of all; what is above a photo's
+    threshold in its groups of bins cannot be the photo's counts; or its best F1 is none that the groups allow.
     """
-    if sorted(arrays) != sorted(MAPS):
-        raise UserError(f"the arrays must be {' and '.join(MAPS)}, not {', '.join(sorted(arrays)) or 'none'}")
-    shape = (len(record.images), 2, 256)
-    for name in MAPS:
-        if arrays[name].dtype != np.uint32 or arrays[name].shape != shape:
-            raise UserError(f"{name} must be uint32 {shape}, not {arrays[name].dtype} {arrays[name].shape}")
+    for name, one in maps.items():
+        if not np.array_equal(one.groups.sum(axis=0), np.add.reduceat(one.pooled, EDGES[:-1], axis=-1)):
+            raise UserError(f"{name}: the photos' histograms do not add up to the one of all photos")
+    images = record.images
+    counts = np.array([[one.tn, one.fn, one.fp, one.tp] for one in images]).reshape(-1, 2, 2)
+    marked, wanted = counts[:, 1], counts.sum(axis=1)  # (N, 2): background and crack pixels
     # The smoothed map has 8 bits, so bin k holds the level k / 255 alone; in float32, as in the detection.
-    levels = np.arange(256, dtype=np.float32) / np.float32(255)
-    for index, image in enumerate(record.images):
-        wanted = [image.fp + image.tn, image.tp + image.fn]
-        for name in MAPS:
-            found = arrays[name][index].sum(axis=1, dtype=np.int64).tolist()
-            if found != wanted:
-                raise UserError(
-                    f"images.{index} ({image.name}): {name} counts {found} background and crack pixels, the "
-                    f"record {wanted}"
-                )
-        above = arrays["smoothed"][index][:, levels > np.float32(image.threshold)].sum(axis=1, dtype=np.int64)
-        if above.tolist() != [image.fp, image.tp]:
-            raise UserError(
-                f"images.{index} ({image.name}): cut at its threshold, smoothed gives fp, tp {above.tolist()}, "
-                f"the record has {[image.fp, image.tp]}"
-            )
+    levels = np.arange(BINS, dtype=np.float32) / np.float32(BINS - 1)
+    first = np.searchsorted(levels, np.array([one.threshold for one in images], np.float32), "right")
+    smoothed = maps["smoothed"]
+    tests = []
+    for name in MAPS:
+        groups, best = maps[name].groups, maps[name].best
+        tests.append(
+            (f"{name} counts other background and crack pixels", (groups.sum(axis=-1) == wanted).all(axis=1))
+        )
+        tests.append((f"{name} cannot have its best F1 there", _allowed(groups, best[:, 0], best[:, :0:-1])))
+    tests.append(
+        ("cut at its threshold, smoothed gives other fp and tp", _allowed(smoothed.groups, first, marked))
+    )
+    (fp, tp), (_, best_tp, best_fp), crack = marked.T, smoothed.best.T, wanted[:, 1]
+    better = tp * (best_tp + best_fp + crack) > best_tp * (tp + fp + crack)
+    tests.append(("its F1 is above the best F1 of smoothed", ~better))
+    for said, good in tests:
+        if not good.all():
+            index = int(np.argmin(good))
+            raise UserError(f"images.{index} ({images[index].name}): {said} than the record says")
+
+
+def _allowed(groups: np.ndarray, first: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Can photos have `found` pixels in the bins from `first` on? Groups limit it to both sides.
+
+    groups: `(N, 2, 32)`. first: `(N,)`. found: `(N, 2)`, background and crack. Returns bool `(N,)`.
+    """
+    above = np.zeros((*groups.shape[:2], len(EDGES)), np.int64)
+    above[..., :-1] = np.cumsum(groups[..., ::-1], axis=-1)[..., ::-1]
+    photo = np.arange(len(groups))
+    sure = above[photo, :, np.searchsorted(EDGES, first)]
+    perhaps = above[photo, :, np.searchsorted(EDGES, first, "right") - 1]
+    return ((sure <= found) & (found <= perhaps)).all(axis=1)
 
 
 def _texts(value: Any, where: str = "") -> list[tuple[str, str]]:

@@ -33,8 +33,25 @@ from upcrack_lite import __version__
 from upcrack_lite.errors import UserError
 from upcrack_lite.files import write_aside, write_csv, write_json
 from upcrack_lite.repro.code_digest import COMMIT, code_digest
+from upcrack_lite.versions import FIRST
 
 FORMAT = 1
+
+BEFORE: dict[str, Any] = {
+    "method": "upcracknet",
+    "training_version": FIRST,
+    "processes": 1,
+    "precision": "32-true",
+    "max_steps": None,
+    "overrides": {},
+    "start_sha256": None,
+    "vgg_weights": None,
+    "style_weights": None,
+    "crack_masks_sha256": None,
+    "encoder": None,
+    "peak_gpu_memory_mib": None,
+}
+"""What a manifest means that lacks one of these."""
 
 _TOLD_APART = ("commit", "code_sha256", "device", "used_device")
 """What of the environment makes one start of a run another than an earlier one."""
@@ -51,6 +68,16 @@ class RunFolder:
     def finished(self) -> bool:
         """True once training came to its end (the last epoch, early stopping or a step limit)."""
         return self.manifest.get("status") == "finished"
+
+    @property
+    def method(self) -> str:
+        """Name of the method that was trained."""
+        return self.manifest.get("method", BEFORE["method"])
+
+    @property
+    def training_version(self) -> int:
+        """The version of the numbers (`upcrack_lite.versions`) that it was trained with."""
+        return self.manifest.get("training_version", BEFORE["training_version"])
 
     @classmethod
     def create(cls, path: Path | str, manifest: dict[str, Any]) -> RunFolder:
@@ -89,15 +116,19 @@ class RunFolder:
         return cls(path, manifest)
 
     @classmethod
-    def matching(cls, path: Path | str, what: dict[str, Any]) -> RunFolder | None:
+    def matching(
+        cls, path: Path | str, what: dict[str, Any], older: dict[str, Any] | None = None
+    ) -> RunFolder | None:
         """Open the run that was started with these very facts; None where the folder holds no run.
 
+        older: values of the preset that a manifest means which lacks them, as the preset's `older` gives them.
         Raises UserError when it holds another run, or one that failed; nothing is touched.
         """
         if not cls.is_run(path):
             return None
         run = cls.open(path)
-        differ = _differences(run.manifest, what)
+        preset = {**(older or {}), **(run.manifest.get("preset") or {})}
+        differ = _differences({**BEFORE, **run.manifest, "preset": preset}, what)
         if differ:
             raise UserError(
                 f"{path} holds a run with another {'; '.join(differ)}. Name another folder (--out; for a "
@@ -240,16 +271,13 @@ def peak_memory_mib() -> int:
     return round(peak / 2**20 if sys.platform == "darwin" else peak / 2**10)  # bytes there, KiB here
 
 
-def environment(method: str = "upcracknet") -> dict[str, Any]:
-    """Commit, versions, device and determinism flags, as read back from where they live.
-
-    method: whose code is summed up in `code_sha256`.
-    """
+def environment() -> dict[str, Any]:
+    """Commit, versions, device and determinism flags, as read back from where they live."""
     return {
         "kit": __version__,
         "commit": _commit(),
         "lock_sha256": _lock_hash(),
-        "code_sha256": code_digest(method),
+        "code_sha256": code_digest(),
         "python": sys.version.split()[0],
         "torch": torch.__version__,
         "platform": platform.platform(terse=True),

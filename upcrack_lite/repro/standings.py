@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.methods.kinds import FAMILIES
 from upcrack_lite.metrics import average_precision, ods
 from upcrack_lite.repro import cells, published
-from upcrack_lite.repro.map_levels import maps_of
 from upcrack_lite.repro.ours import Ours
 from upcrack_lite.repro.records import Record
 from upcrack_lite.repro.tables import check_names, table
@@ -56,15 +54,14 @@ class Standing:
         return self.ours[test_set].f1
 
 
-def map_worth(ours: Ours, folder: Path | str) -> Worth | None:
-    """From the histograms beside the records, mean over seeds; None where they are not in the folder.
+def map_worth(ours: Ours) -> Worth:
+    """What the records' maps are worth, mean over seeds.
 
     Of a network it is the smoothed map, which is cut. A detector without training lowers small pieces of its map once
     its cut is known, which favors that very cut, so its map is taken as it was before.
     """
-    maps = maps_of(ours.files, folder, "raw" if ours.records[0].train.chosen else "smoothed")
-    if maps is None:
-        return None
+    which = "raw" if ours.records[0].train.chosen else "smoothed"
+    maps = [record.maps[which].pooled for record in ours.records]
     return Worth(
         sum(ods(one)[0] for one in maps) / len(maps), sum(average_precision(one) for one in maps) / len(maps)
     )

@@ -6,23 +6,24 @@ All of it is computed anew from the printed tables and the records, and any diff
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from upcrack_lite.errors import UserError
 from upcrack_lite.files import write_text
 from upcrack_lite.metrics import METRICS
 from upcrack_lite.repro import published, records
-from upcrack_lite.repro.code_digest import code_digest
-from upcrack_lite.repro.ladder import numbers
+from upcrack_lite.repro.ladder import numbers as ladder_numbers
 from upcrack_lite.repro.map_levels import level_numbers
+from upcrack_lite.repro.record_files import digest
 from upcrack_lite.repro.tables import TableRow, Verdict, table
 
-FORMAT = 1
+FORMAT = 2
 FILE = "shown.json"
 LADDER = "ladder"  # stands where a number of a table has the table's
 DAMAGED = "a record cannot be read"
@@ -41,44 +42,69 @@ class Finding:
         return f"{self.where}: {self.message}"
 
 
-def shown(folder: Path | str) -> dict[str, Any]:
+def shown(folder: Path | str, progress: bool = False) -> dict[str, Any]:
     """Compute all that the table pages show from the records in a folder, as plain values.
 
-    Raises UserError for a record that does not hold together.
+    progress: show a bar. Raises UserError for a record that does not hold together.
     """
-    folder = Path(folder)
-    given = records.load_all(folder)
-    rows = [row for number in published.TABLES for row in table(number, given)]
+    paths = records.paths(folder)
+    steps = [*paths, *published.TABLES, LADDER]
+    with tqdm(steps, "checking", disable=not progress, unit="step") as bar:
+        done = iter(bar)
+        given = [records.load(path) for path, _ in zip(paths, done, strict=False)]
+        rows = [
+            row for number, _ in zip(published.TABLES, done, strict=False) for row in table(number, given)
+        ]
+        numbers = [one for row in rows for one in _numbers(row)]
+        for _ in done:
+            for one in (*ladder_numbers(given), *level_numbers(given)):
+                numbers.append({"table": LADDER, **one, "value": _plain(one["value"])})
     return {
         "format": FORMAT,
-        "records": {record.slug: _record(record, folder) for record in given},
+        "records": {record.slug: _record(record) for record in given},
         "verdicts": {
             _where(row): {"verdict": str(row.verdict), "reason": row.reason, "command": row.command}
             for row in rows
         },
-        "numbers": [
-            *(one for row in rows for one in _numbers(row)),
-            *(
-                {"table": LADDER, **one, "value": _plain(one["value"])}
-                for one in (*numbers(given), *level_numbers(given, folder))
-            ),
-        ],
+        "numbers": numbers,
     }
 
 
 def update(folder: Path | str) -> Path:
     """Write `shown.json` anew; returns its path. Raises UserError for a record that does not hold together."""
     values = shown(folder)
-    # One line for each number: then a change can be read line by line.
-    lines = ",\n".join("  " + json.dumps(one, ensure_ascii=False) for one in values.pop("numbers"))
-    text = json.dumps(values, indent=1, ensure_ascii=False).removesuffix("\n}")
+    # One line for each record, verdict and row of numbers: then a change can be read line by line.
+    parts = {
+        "records": _lines(values["records"]),
+        "verdicts": _lines(values["verdicts"]),
+        "numbers": "[\n" + ",\n".join("  " + _json(one) for one in _grouped(values["numbers"])) + "\n ]",
+    }
+    text = ",\n".join([f' "format": {FORMAT}', *(f' "{name}": {part}' for name, part in parts.items())])
     path = Path(folder) / FILE
-    write_text(path, f'{text},\n "numbers": [\n{lines}\n ]\n}}\n')
+    write_text(path, "{\n" + text + "\n}\n")
     return path
 
 
-def verify(folder: Path | str) -> list[Finding]:
-    """Compare `shown.json` with what the records say now; empty: nothing differs.
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _lines(values: dict[str, Any]) -> str:
+    return "{\n" + ",\n".join(f"  {_json(name)}: {_json(value)}" for name, value in values.items()) + "\n }"
+
+
+def _grouped(numbers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Numbers of one row of a table, of one kind and from the same records, as one entry."""
+    found: dict[tuple, dict[str, Any]] = {}
+    for one in numbers:
+        head = {name: one[name] for name in ("table", "row", "what", "records")}
+        entry = found.setdefault((*list(head.values())[:3], *one["records"]), head | {"values": {}})
+        entry["values"][one["metric"]] = one["value"]
+    return list(found.values())
+
+
+def verify(folder: Path | str, progress: bool = False) -> list[Finding]:
+    """Compare `shown.json` with what the records say now; empty: nothing differs. progress: show a bar.
 
     Raises UserError when there is no such folder, or no readable `shown.json` in it.
     """
@@ -87,7 +113,7 @@ def verify(folder: Path | str) -> list[Finding]:
         raise UserError(f"{folder}: there is no such folder of records")
     before = _read(folder / FILE)
     try:
-        now = shown(folder)
+        now = shown(folder, progress)
     except UserError as error:  # a record that does not hold together; the rest would only repeat it
         return [
             Finding(
@@ -112,36 +138,16 @@ def text(found: list[Finding], folder: Path | str) -> str:
     """What `upcrack verify` prints."""
     values = _read(Path(folder) / FILE)
     if not found:
-        good = (
-            f"{len(values['numbers'])} numbers in {len(published.TABLES)} tables and {len(values['records'])} "
-            "records: all as shown"
-        )
-        old = earlier(folder)
-        return good + (
-            f"\n{old} of the records were tested by an earlier version of the code; `upcrack cell` tests them again"
-            if old
-            else ""
-        )
+        numbers = sum(len(one["values"]) for one in values["numbers"])
+        tables, made = len(published.TABLES), len(values["records"])
+        return f"{numbers} numbers in {tables} tables and {made} records: all as shown"
     many = f"{len(found)} difference{'s' if len(found) != 1 else ''}"
     damaged = any(one.where == DAMAGED for one in found)  # to write it down anew would not mend it
     return "\n".join([*map(str, found), "", f"{many}." if damaged else f"{many}. {_UPDATE}."])
 
 
-def earlier(folder: Path | str) -> int:
-    """How many records were tested by other code than this; none of them is wrong for it."""
-    said = [json.loads(path.read_text(encoding="utf-8")) for path in Path(folder).glob("*-s*.json")]
-    digests = {method: code_digest(method) for method in {one["key"]["method"] for one in said}}
-    return sum(one["code_sha256"] != digests[one["key"]["method"]] for one in said)
-
-
-def _record(record: records.Record, folder: Path) -> dict[str, Any]:
-    said = json.dumps(record.model_dump(mode="json"), sort_keys=True).encode()
-    scores = records.scores(record, records.arrays_of(folder / f"{record.slug}.json"))
-    return {
-        "sha256": hashlib.sha256(said).hexdigest(),
-        "arrays_sha256": record.arrays.sha256,
-        "scores": _flat(scores),
-    }
+def _record(record: records.Record) -> dict[str, Any]:
+    return {"sha256": digest(record.model_dump(mode="json")), "scores": _flat(records.scores(record))}
 
 
 def _flat(values: dict[str, Any], before: str = "") -> dict[str, float | None]:
@@ -218,11 +224,8 @@ def _compare_record(slug: str, before: dict | None, now: dict | None) -> list[Fi
         return [Finding(where, "is a record that the pages do not show yet")]
     if now is None:
         return [Finding(where, "is shown, but there is no such record")]
-    found = []
-    for name in ("sha256", "arrays_sha256"):
-        if before.get(name) != now[name]:
-            what = "the record" if name == "sha256" else "its arrays"
-            found.append(Finding(where, f"{what} changed after the pages were written"))
+    same = before.get("sha256") == now["sha256"]
+    found = [] if same else [Finding(where, "changed after the pages were written")]
     was = before.get("scores", {})
     found += [
         Finding(where, f"{name} was {was.get(name)} and is {now['scores'].get(name)}")
@@ -234,10 +237,15 @@ def _compare_record(slug: str, before: dict | None, now: dict | None) -> list[Fi
 
 def _compare_numbers(before: list[dict], now: list[dict]) -> list[Finding]:
     def by_place(some: list[dict]) -> dict[tuple, dict]:
-        return {tuple(one.get(name) for name in ("table", "row", "what", "metric")): one for one in some}
+        return {
+            (*(one.get(name) for name in ("table", "row", "what")), metric): {"value": value, **one}
+            for one in some
+            for metric, value in one["values"].items()
+        }
 
+    now = _grouped(now)
     was, has, found = by_place(before), by_place(now), []
-    if len(was) != len(before):
+    if len(was) != sum(len(one["values"]) for one in before):
         found.append(Finding(FILE, "lists a number twice"))
     for place in [*has, *(place for place in was if place not in has)]:
         number, row, what, metric = place

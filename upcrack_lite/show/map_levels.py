@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
@@ -19,9 +18,8 @@ KINDS = {"sound": ("sound road", LINES[0], "s"), "crack": ("crack", LINES[1], "o
 class LevelChart:
     """What each measured rung does to the map of errors, before any filter or cut."""
 
-    def __init__(self, steps: Sequence[Step], results: Path | str) -> None:
-        """results: the folder of the steps' records. Raises UserError for arrays that do not fit their record."""
-        both = ((step, step_levels(step, results)) for step in steps)
+    def __init__(self, steps: Sequence[Step]) -> None:
+        both = ((step, step_levels(step)) for step in steps)
         self.found: Mapping[str, tuple[Levels, Levels]] = {name(step): two for step, two in both if two}
 
     @styled

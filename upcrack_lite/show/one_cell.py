@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from upcrack_lite.methods.kinds import FAMILIES
-from upcrack_lite.metrics import METRICS, Confusion
+from upcrack_lite.metrics import METRICS
 from upcrack_lite.repro import live, places, records
 from upcrack_lite.repro.cells import Cell
 from upcrack_lite.repro.conditions import LABELED, family_median
@@ -69,10 +69,10 @@ class CellPage:
             if self.tiny:
                 data_root, runs, results = scratch, Path(scratch) / "runs", Path(scratch) / "results"
             path = run_cell(self.cell, data_root, runs, results, progress=False, **options)
-            self.record, arrays = records.load(path), records.arrays_of(path)
+            self.record = records.load(path)
             run = Path(runs) / run_name(self.cell, options.get("max_steps"))
             self.log = RunFolder.open(run).log() if RunFolder.is_run(run) else []
-        self.scores = records.scores(self.record, arrays)
+        self.scores = records.scores(self.record)
         self.seconds = time.perf_counter() - start
 
     def what(self) -> Any:
@@ -120,7 +120,8 @@ class CellPage:
 
     def photo_f1(self) -> dict[str, float]:
         """F1 of each photo in percent; nan where the photo has no crack and none was found."""
-        return {i.name: Confusion(i.tp, i.fp, i.fn, i.tn).f1 for i in self.record.images}
+        names = [image.name for image in self.record.images]
+        return {name: one.f1 for name, one in zip(names, self.record.confusions, strict=True)}
 
     def photos(self) -> Any:
         """How F1 is spread over the photos."""

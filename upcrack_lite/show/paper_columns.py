@@ -104,7 +104,7 @@ def _marks(variant: Variant) -> Method:
 
 
 def _method(run: RunFolder) -> str:
-    return run.manifest.get("method", CRACKNET)
+    return run.method
 
 
 def _learned_from(run: RunFolder) -> str:

@@ -41,9 +41,7 @@ class Standings:
         self.train_set, self.scale, results = train_set, scale, places.folder("results", results)
         self.lines = standings(recorded(results), train_set, scale)
         self.tests = test_sets(self.lines, train_set)
-        self.worth = {
-            (one, name): map_worth(ours, results) for one in self.lines for name, ours in one.ours.items()
-        }
+        self.worth = {(one, name): map_worth(ours) for one in self.lines for name, ours in one.ours.items()}
 
     def table(self) -> Any:
         """F1 with each method's own cut, and average precision of its map, on every test set."""

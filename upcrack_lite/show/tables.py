@@ -53,7 +53,6 @@ class Page:
         if run not in ("recorded", "live"):
             raise UserError(f"unknown run {run!r}; choose recorded or live")
         results, runs = places.folder("results", results), places.folder("runs", runs)
-        self.results = results
         self.number, self.facts = published.rows(number)[0].table, published.TABLES[number]
         methods, seeds = parameters.texts("methods", methods), parameters.numbers("seeds", seeds)
         chosen = (recipe, scale, train_set, test_set, methods, seeds)
@@ -161,7 +160,7 @@ class Page:
         found = [(row, ours) for row in self.rows for ours in row.ours]
         if not found:
             return items(["There is no record of this table in <code>results/</code> yet."])
-        return part("".join(_made(row, ours, self.results) for row, ours in found))
+        return part("".join(_made(row, ours) for row, ours in found))
 
     def commands(self) -> Any:
         """The commands that make the records which the verdicts need, and smaller ones for a laptop."""
@@ -196,22 +195,19 @@ def _failed(row: TableRow, one: failures.Failure) -> str:
     )
 
 
-def _best(ours: Ours, folder: Path) -> str:
-    """What the map itself is worth, whatever cuts it; empty where its histograms are not in the folder."""
-    worth = map_worth(ours, folder)
-    if worth is None:
-        return ""
+def _best(ours: Ours) -> str:
+    """What the map itself is worth, whatever cuts it."""
+    worth = map_worth(ours)
     return (
         "with the one threshold that is best for all photos, which takes their labels to choose: "
         f"F1 {worth.f1:.2f} %; average precision {worth.average_precision:.2f} %"
     )
 
 
-def _made(row: TableRow, ours: Ours, folder: Path) -> str:
+def _made(row: TableRow, ours: Ours) -> str:
     numbers = "; ".join(f"{NAMES[metric]} {_spread(ours.scores[metric])}" for metric in METRICS)
     lines = [html.escape(numbers + " (percent)"), *map(sentence, ours.conditions)]
-    if best := _best(ours, folder):
-        lines.append(sentence(best))
+    lines.append(sentence(_best(ours)))
     if not ours.middle:
         lines.append(f"Seeds {', '.join(map(str, ours.seeds))}.")
     if not ours.unmet:
