@@ -54,6 +54,7 @@ from upcrack_lite.model import load_model
 from upcrack_lite.photos import windowed_map
 from upcrack_lite.presets import RECIPES, SCALES, preset
 from upcrack_lite.repro.cell_data import SYNTHETIC_VERSION
+from upcrack_lite.repro.detectors import NetworkDetector
 from upcrack_lite.repro.record_files import MapCounts
 from upcrack_lite.repro.runs import RunFolder
 from upcrack_lite.roads.crops import undamaged_crops
@@ -329,6 +330,9 @@ def generator_at_test() -> Values:
     photo = synthetic_road(180, [77, 5])[0]
     windows = windowed_map(load_model(generator_run, settings={"test_dropout": False}), photo, 96)
     near["windows"], here["windows"] = windows.mean().item(), digest(to_uint8(windows))
+    tables = NetworkDetector(load_model(generator_run), 9).find(photo, None)  # the tables' way: 256 px
+    near["tables"] = float(tables.score_map.mean())
+    here["tables"] = [digest((tables.smoothed * 255).round().astype(np.uint8)), rounded(tables.threshold)]
     fresh = Generator(4, 6, 0.5)
     exact = {
         "version": testing_version(CRACKNET),
@@ -465,6 +469,8 @@ def crops_and_patches() -> Values:
             rows = [[row["name"], row["x"], row["y"], row["window"]] for row in cut.rows]
             whole = [image for image, row in zip(cut.images, cut.rows, strict=True) if row["window"] == size]
             exact[f"crops {windows}"] = [rows, cut.groups, digest(np.stack(whole))]
+        usual = undamaged_crops(pairs, 40, 6)
+        exact["crops as usual"] = [[row["x"], row["y"]] for row in usual.rows]
     exact["patches"] = patch_places([(320, 480)] * 6, 9, 256, 0, 0.4)
     exact["partition"] = draw_partition([f"group {i}" for i in range(12)], seed=0)
     return {"exact": json.loads(json.dumps(exact)), "near": {}, "here": {}}
