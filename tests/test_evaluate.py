@@ -496,6 +496,16 @@ def test_a_changed_comment_or_command_makes_nothing_stale_and_a_training_version
         small_cell(tiny(), data)
 
 
+def test_a_record_of_another_format_stops_the_work_before_it_starts(data, clean, untrained):
+    path = data.parent / "results" / f"{tiny().slug()}.json"
+    path.parent.mkdir()
+    path.write_text('{"format": 1}')
+    for again in (False, True):
+        with pytest.raises(UserError, match=r"this record has 1, this version reads 2.*Nothing was touched"):
+            small_cell(tiny(), data, again=again)
+    assert path.read_text() == '{"format": 1}'
+
+
 def test_a_run_of_an_older_version_is_not_gone_on_with(data, clean, monkeypatch):
     small_cell(tiny(), data)
     monkeypatch.setitem(versions.TRAINING, "upcracknet", 2)

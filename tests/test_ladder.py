@@ -113,8 +113,8 @@ def test_the_interval_is_students():
         ("test", "content_sha256", "9" * 64, "photos"),
         ("test", "digest", "9" * 64, "photos"),
         ("train", "precision", "bf16-mixed", "precision"),
-        ("versions", "training", 2, "code"),
-        ("versions", "testing", 2, "code"),
+        ("versions", "training", 2, "versions"),
+        ("versions", "testing", 2, "versions"),
         ("environment", "training", {"commit": {"id": "0" * 40, "dirty": False}, "processes": 2}, "devices"),
     ],
 )

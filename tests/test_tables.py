@@ -309,7 +309,7 @@ def test_another_style_network_joins_the_row_under_its_name():
         ("train", "style_weights", "random", "its style features are random"),
         ("train", "precision", "bf16-mixed", "different precision"),
         ("environment", "training", {"commit": {"id": "0" * 40, "dirty": False}, "processes": 2}, "devices"),
-        ("versions", "training", 2, "versions of the program"),
+        ("versions", "training", 2, "versions of the numbers"),
     ],
 )
 def test_seeds_made_in_different_ways_are_not_compared(full, part, name, value, reason):

@@ -19,7 +19,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from upcrack_lite import steps, training
+from upcrack_lite import loop, steps, training
 from upcrack_lite.batches import make_batch
 from upcrack_lite.errors import UserError
 from upcrack_lite.generator import Generator
@@ -193,6 +193,31 @@ def test_a_run_that_crashed_while_saving_resumes_bit_by_bit(finished, tmp_path, 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_where_writing_a_state_is_slow_it_is_written_less_often_and_nothing_is_lost(
+    finished, tmp_path, monkeypatch, epoch
+):
+    written = []
+    monkeypatch.setattr(loop, "SLOW", 0.0)  # every write counts as slow, and the next would come after hours
+    monkeypatch.setattr(loop, "SHARE", 1e9)
+    save, step = RunFolder.save_resume, Trainer.set_epoch
+    monkeypatch.setattr(RunFolder, "save_resume", lambda *a: (written.append(1), save(*a))[1])
+    whole = run(tmp_path / "whole")
+    same_run(whole, finished)
+    assert len(written) == 2, "after the first epoch and at the end"
+
+    def crash(trainer, index):
+        if index == epoch and not (tmp_path / "crashed").exists():
+            (tmp_path / "crashed").touch()
+            raise KeyboardInterrupt
+        step(trainer, index)
+
+    monkeypatch.setattr(Trainer, "set_epoch", crash)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run")
+    same_run(run(tmp_path / "run"), finished)
+
+
 def test_a_killed_process_resumes_bit_by_bit(finished, tmp_path):
     out, file = tmp_path / "run", tmp_path / "crops.npy"
     np.save(file, crops())

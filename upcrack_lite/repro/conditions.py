@@ -41,8 +41,8 @@ NOT_SHARED = ("scadn", "riad")
 def conditions(record: Record) -> dict[str, Any]:
     """How a record was made, beside its cell: two records are alike if these are equal.
 
-    crops, photos: digests of what it was trained and tested on. code: versions of the numbers that trained and
-    tested it (`upcrack_lite.versions`). precision, devices: of the training, the devices of all its starts, and the
+    crops, photos: digests of what it was trained and tested on. versions: of the numbers that trained and tested
+    it (`upcrack_lite.versions`). precision, devices: of the training, the devices of all its starts, and the
     device of the test.
     """
     training, evaluation = record.environment.training, record.environment.evaluation
@@ -51,7 +51,7 @@ def conditions(record: Record) -> dict[str, Any]:
     return {
         "crops": record.train.crops_sha256,
         "photos": (record.test.digest, record.test.content_sha256),
-        "code": (record.versions.training, record.versions.testing),
+        "versions": (record.versions.training, record.versions.testing),
         "precision": record.train.precision,
         "devices": (
             used,
@@ -85,7 +85,7 @@ def _earlier_versions(some: list[Record]) -> list[str]:
     """Whether a group was made by earlier versions of the numbers, one sentence."""
     method = some[0].key.method
     now = (training_version(method), testing_version(method))
-    old = {conditions(record)["code"] for record in some} - {now}
+    old = {conditions(record)["versions"] for record in some} - {now}
     said = ", ".join(f"{trained} and {tested}" for trained, tested in sorted(old))
     return [f"of versions {said} of training and test; they are at {now[0]} and {now[1]} now"] if old else []
 
@@ -172,7 +172,7 @@ def unmet(row: Row, some: list[Record]) -> list[str]:
     for what, facts in (
         ("test sets", {(r.test.digest, r.test.content_sha256) for r in some}),
         ("training crops", {r.train.crops_sha256 for r in some}),
-        ("versions of the program", {conditions(r)["code"] for r in some}),
+        ("versions of the numbers", {conditions(r)["versions"] for r in some}),
         ("precision", {conditions(r)["precision"] for r in some}),
         ("devices", {conditions(r)["devices"] for r in some}),
     ):

@@ -131,7 +131,8 @@ class Step:
         before, after: mean over these seeds of each metric, and of `marked`, the share of pixels that are marked;
             percent.
         changes: for each metric and `marked`, the change seed by seed, in points.
-        left_out: in what the records of other seeds differ beside the rung, such as "code"; empty: none was left out.
+        left_out: in what the records of other seeds differ beside the rung, such as "versions"; empty: none was left
+            out.
         spread: standard deviation of the plain recipe's IoU over all its seeds; None with fewer than two.
         pairs: for each seed the records before and after.
     """

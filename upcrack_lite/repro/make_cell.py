@@ -99,6 +99,8 @@ def run_cell(
     command = full_command(
         cell, chosen.precision, chosen.max_steps, chosen.vgg_weights, chosen.devices, chosen.encoder_file
     )
+    if path.is_file():
+        record_files.leave_other_formats(path)
     if path.is_file() and not again:
         if not (changed := _why_not(path, cell, chosen, tests, data, folder)):
             chosen.say(f"{path}: is there already, from the same values and data")

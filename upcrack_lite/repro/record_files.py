@@ -167,7 +167,7 @@ def write(values: Mapping[str, Any], maps: Mapping[str, MapCounts], path: Path) 
     if hashlib.sha256(data).hexdigest() != values["arrays"]["sha256"]:
         raise UserError(f"arrays.sha256: these are not the arrays that the record of {path.stem} names")
     if path.is_file():
-        _leave_other_formats(path)
+        leave_other_formats(path)
         path.unlink()  # first of all, so that no record stands beside the arrays of another
     said = {name: value for name, value in values.items() if name != "images"}
     write_aside(path.with_name(values["arrays"]["file"]), lambda aside: aside.write_bytes(data))
@@ -210,7 +210,7 @@ def digest(values: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def _leave_other_formats(path: Path) -> None:
+def leave_other_formats(path: Path) -> None:
     """Raise UserError for a record of another format; what cannot be read at all may be replaced."""
     try:
         json.loads(path.read_text(encoding="utf-8"))
