@@ -64,7 +64,9 @@ def main() -> int:
                     _one(part, args, (recipe, scale, name, seed), runs)
                     _archive(args.out)
         except OutOfTime:
-            part.add("in time", PASSED, f"stopped after {args.seconds:g} s, as asked; the same command goes on")
+            part.add(
+                "in time", PASSED, f"stopped after {args.seconds:g} s, as asked; the same command goes on"
+            )
             return part.code
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)

@@ -64,6 +64,7 @@ from upcrack_lite.roads.patches import patch_places
 from upcrack_lite.roads.reading import read_mask, resize, resize_mask
 from upcrack_lite.roads.resizing import loss_by_resizing
 from upcrack_lite.roads.synthetic import synthetic_road, synthetic_set
+from upcrack_lite.roads.windows import free_places
 from upcrack_lite.stored import stored_run
 from upcrack_lite.tensors import to_tensor, to_uint8
 from upcrack_lite.training import train
@@ -71,6 +72,7 @@ from upcrack_lite.versions import testing_version, training_version
 
 FILE = Path(__file__).with_name("golden.json")
 SIDE = 64
+SIDES = ((16, 0), (16, 3), (9, 4))  # of windows, with margins
 TINY = {"size": SIDE, "depth": 6, "width": 4, "disc_width": 4, "load_size": 72, "mask_cells": (32, 16, 8)}
 LEARN = {"epochs": 3, "batch_size": 4, "validate_every": 1}
 
@@ -469,6 +471,10 @@ def crops_and_patches() -> Values:
             rows = [[row["name"], row["x"], row["y"], row["window"]] for row in cut.rows]
             whole = [image for image, row in zip(cut.images, cut.rows, strict=True) if row["window"] == size]
             exact[f"crops {windows}"] = [rows, cut.groups, digest(np.stack(whole))]
+        dots = np.random.default_rng(4).integers(0, 300, (60, 80)) == 0  # many windows hold one pixel or none
+        exact["free places"] = [
+            [side, margin, digest(free_places(dots, side, margin))] for side, margin in SIDES
+        ]
         usual = undamaged_crops(pairs, 40, 6)
         exact["crops as usual"] = [[row["x"], row["y"]] for row in usual.rows]
     exact["patches"] = patch_places([(320, 480)] * 6, 9, 256, 0, 0.4)
