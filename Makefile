@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 # A misspelled NAME=VALUE would be ignored, and the default taken in its place.
 VARIABLES := PYTHON TORCH CORES REAL DATA ONLY UPGRADE TABLES SEEDS SCALE RECIPE ROWS TRAIN_SET TEST_SET DEVICE PRECISION \
-  DEVICES VGG_WEIGHTS ENCODER_FILE SET MAX_STEPS ALLOW_DIRTY RUNS RESULTS STATE PROFILE DRY FLAGS CI SHELL
+  VGG_WEIGHTS ENCODER_FILE SET MAX_STEPS ALLOW_DIRTY RUNS RESULTS STATE PROFILE DRY FLAGS CI SHELL
 NOTHING :=
 SPACE := $(NOTHING) $(NOTHING)
 # A space within a value is written "\ " there; the value's words are no names.
@@ -60,10 +60,10 @@ test: .venv/installed ## lint, unit tests (fast ones first), a short run of ever
 	$(PYTEST) -n $(CORES) -m "slow and not notebook and not site"
 	$(PYTEST) -n $(CORES) -m "notebook"
 
-# make tables TABLES=4,7 SEEDS=0,1,2 RECIPE=paper,released SCALE=lite TRAIN_SET= TEST_SET= ROWS= DEVICE= PRECISION= DEVICES=
+# make tables TABLES=4,7 SEEDS=0,1,2 RECIPE=paper,released SCALE=lite TRAIN_SET= TEST_SET= ROWS= DEVICE= PRECISION=
 #   VGG_WEIGHTS= ENCODER_FILE= SET="encoder_weights=file width=1.0" MAX_STEPS= ALLOW_DIRTY= DATA=data RUNS=runs RESULTS=results STATE=build/sweep PROFILE=slurm DRY=1
 SWEEP = tables='$(or $(TABLES),4)' seeds='$(SEEDS)' recipe='$(RECIPE)' scale='$(SCALE)' rows='$(ROWS)' \
-  train_set='$(TRAIN_SET)' test_set='$(TEST_SET)' device='$(DEVICE)' precision='$(PRECISION)' devices='$(DEVICES)' \
+  train_set='$(TRAIN_SET)' test_set='$(TEST_SET)' device='$(DEVICE)' precision='$(PRECISION)' \
   vgg_weights='$(VGG_WEIGHTS)' encoder_file='$(ENCODER_FILE)' settings='$(SET)' \
   max_steps='$(MAX_STEPS)' allow_dirty='$(ALLOW_DIRTY)' \
   data_root='$(DATA)' runs='$(RUNS)' results='$(RESULTS)' state='$(STATE)'

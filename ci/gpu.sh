@@ -3,7 +3,7 @@
 #
 #   DEVICE=cuda      cpu: rehearse on a CPU, smaller
 #   BUDGET=small     full: full scale where DATA= is given: recipe paper, seeds 0 to 2, then released, seed 0
-#   STEPS=           which parts, with commas; empty: preflight,tests,compare,several,rows,chapters,real
+#   STEPS=           which parts, with commas; empty: preflight,tests,compare,rows,chapters,real
 #   ONLY=            chapters to run, with commas: 03_data,tables/table_4
 #   DATA=            the folder of all prepared data sets, for records of real photos
 #   OUT=build/gpu    where report.md, report.json, logs, notebooks and records go

@@ -21,7 +21,6 @@ PARTS = {
     "preflight": ("preflight.py", 120, 120),
     "tests": ("gpu_tests.py", 300, 600),
     "compare": ("compare.py", 300, 600),
-    "several": ("several.py", 200, 600),
     "rows": ("rows.py", 400, 900),
     "chapters": ("chapters.py", 480, 1800),
     "real": ("real.py", 480, None),

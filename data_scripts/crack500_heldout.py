@@ -5,7 +5,7 @@
 The same as `upcrack data build crack500_heldout`; --help lists the options.
 """
 
-from upcrack_lite.cli_data import script
+from upcrack_lite.cli import script
 
 if __name__ == "__main__":
     script("crack500_heldout")

@@ -56,7 +56,6 @@ from upcrack_lite.presets import RECIPES, SCALES, preset
 from upcrack_lite.repro.cell_data import SYNTHETIC_VERSION
 from upcrack_lite.repro.detectors import NetworkDetector
 from upcrack_lite.repro.record_files import MapCounts
-from upcrack_lite.repro.runs import RunFolder
 from upcrack_lite.roads.crops import undamaged_crops
 from upcrack_lite.roads.layouts import Pair
 from upcrack_lite.roads.partition import draw_partition
@@ -65,6 +64,7 @@ from upcrack_lite.roads.reading import read_mask, resize, resize_mask
 from upcrack_lite.roads.resizing import loss_by_resizing
 from upcrack_lite.roads.synthetic import synthetic_road, synthetic_set
 from upcrack_lite.roads.windows import free_places
+from upcrack_lite.runs import RunFolder
 from upcrack_lite.stored import stored_run
 from upcrack_lite.tensors import to_tensor, to_uint8
 from upcrack_lite.training import train
@@ -206,14 +206,14 @@ def training_UP_CrackNet(recipe: str, *settings: Any) -> Values:
     chosen = preset(recipe, "lite", **values)
     weights = str(_pseudo_weights()) if chosen.lambda_style else None
     with tempfile.TemporaryDirectory() as folder:
-        groups = [f"photo {i // 2}" for i in range(10)]
+        groups = [f"photo {i // 2}" for i in range(16)]
         where = {"device": "cpu", "progress": False, "vgg_weights": weights}
-        run = train(_noise(10), chosen, Path(folder) / "run", groups=groups, seed=3, **where)
+        run = train(_noise(16), chosen, Path(folder) / "run", groups=groups, seed=3, **where)
         return _learned(run, training_version(CRACKNET))
 
 
-case(training_UP_CrackNet, "paper", "validation_share", 0.2)
-case(training_UP_CrackNet, "released", "validation_share", 0.2)
+case(training_UP_CrackNet, "paper", "validation_share", 0.375)
+case(training_UP_CrackNet, "released", "validation_share", 0.375)
 case(training_UP_CrackNet, "paper", "lambda_style", 0.0, "mask_family", "striped", "beta1", 0.9)
 case(
     training_UP_CrackNet,

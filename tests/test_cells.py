@@ -87,7 +87,7 @@ def test_a_key_is_json_and_gives_the_cell_back():
 
 
 def test_the_command_says_all_that_the_key_says():
-    from upcrack_lite.cli import parse_settings
+    from upcrack_lite.presets import parse_settings
 
     cell = Cell(overrides=(("mask_cells", (32,)), ("mask_family", "jumbled"), ("flip", False)), seed=4)
     words = cell.command().split()

@@ -222,7 +222,7 @@ CASES = {
             lambda b, fill: sharp_batch(b, (b.mask > 0).float(), fill),
             lambda b, fill: sharp_batch(b, b.mask.round(), -1.0),
             lambda b, fill: replace(b, mask=b.mask.round()),
-            lambda b, fill: replace(sharp_batch(b, b.mask.round(), fill), share=0.5),
+            lambda b, fill: replace(sharp_batch(b, b.mask.round(), fill), image=b.masked),
             lambda b, fill: (b.image, b.mask.round()),
         ],
     ),

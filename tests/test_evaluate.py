@@ -11,16 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from upcrack_lite import cli_record, versions
+from upcrack_lite import cli_record, runs, versions
 from upcrack_lite.errors import UserError
 from upcrack_lite.photos import detect_folder
-from upcrack_lite.repro import cell_data, failures, record_files, records, runs
+from upcrack_lite.repro import cell_data, failures, record_files, records
 from upcrack_lite.repro.cells import Cell
 from upcrack_lite.repro.evaluate import evaluate
 from upcrack_lite.repro.live import tiny_values
 from upcrack_lite.repro.make_cell import run_cell, train_cell
 from upcrack_lite.repro.plan import Plan
-from upcrack_lite.repro.runs import RunFolder
 from upcrack_lite.repro.training_data import source_manifest, training_crops
 from upcrack_lite.roads import manifest as manifests
 from upcrack_lite.roads.crop_folder import write_crops
@@ -28,6 +27,7 @@ from upcrack_lite.roads.crops import Crops
 from upcrack_lite.roads.manifest import digest_in
 from upcrack_lite.roads.survey import survey
 from upcrack_lite.roads.synthetic import synthetic_road, synthetic_set
+from upcrack_lite.runs import RunFolder
 from upcrack_lite.scoring import score_folder
 from upcrack_lite.stored import stored_run
 from upcrack_lite.training import train
@@ -110,7 +110,7 @@ def small_cell(cell: Cell, root: Path, **options) -> Path:
 
 def plan_of(root: Path, **options) -> Plan:
     """The plan of a sweep with the folders of `small_cell`."""
-    usual = {"device": "cpu", "precision": "32-true", "devices": 1, "vgg_weights": None, "max_steps": None}
+    usual = {"device": "cpu", "precision": "32-true", "vgg_weights": None, "max_steps": None}
     places = (root, *(root.parent / name for name in ("runs", "results", "state")))
     return Plan({}, (), *places, options=usual | {"allow_dirty": False} | options)
 
@@ -515,7 +515,7 @@ def test_a_run_of_an_older_version_is_not_gone_on_with(data, clean, monkeypatch)
 
 def test_the_digest_of_the_kit_covers_every_file(monkeypatch, tmp_path):
     import upcrack_lite
-    from upcrack_lite.repro.code_digest import code_digest
+    from upcrack_lite.runs import code_digest
 
     (tmp_path / "a.py").write_text("1")
     (tmp_path / "b").mkdir()
@@ -564,23 +564,17 @@ def test_the_command_makes_the_record_of_a_row(data, clean, upcrack):
     assert "is there already" in again[1]
 
 
-def test_a_run_of_several_processes_is_tested_as_it_is(data, clean, monkeypatch):
-    """The record names their number, and a later call without it uses the run and makes the same record."""
+def test_a_run_of_several_devices_by_an_earlier_version_is_tested_and_not_gone_on_with(data, clean):
     small_cell(tiny(), data, max_steps=1, allow_dirty=True)
     run = RunFolder.open(next((data.parent / "runs").iterdir()))
     run.manifest["processes"] = 2
     run.save_manifest()
-    asked = []
-    monkeypatch.setattr(
-        "upcrack_lite.repro.make_cell.train", lambda *a, **k: asked.append(k["devices"]) or run
-    )
-    path = small_cell(tiny(), data, max_steps=1, allow_dirty=True)
-    record = records.load(path)
-    assert asked == [2]
-    assert record.environment.training["processes"] == 2
-    assert record.command.endswith("--max-steps 1 --devices 2")
-    assert small_cell(tiny(), data, max_steps=1, allow_dirty=True) == path
-    assert asked == [2], "the record holds"
+    path = small_cell(tiny(), data, max_steps=1, allow_dirty=True, again=True)
+    assert records.load(path).environment.training["processes"] == 2
+    run.manifest["status"] = "running"
+    run.save_manifest()
+    with pytest.raises(UserError, match="begun on several devices by an earlier version"):
+        small_cell(tiny(), data, max_steps=1, allow_dirty=True, again=True)
 
 
 def test_the_command_trains_each_model_once_and_stops_there(data, clean, upcrack, monkeypatch):

@@ -12,10 +12,10 @@ from conftest import ROOT
 
 from upcrack_lite.repro import records
 from upcrack_lite.repro.plan import Plan
-from upcrack_lite.repro.runs import data_hash
 from upcrack_lite.repro.training_data import training_data
 from upcrack_lite.roads.catalog import cut_crops, trains
 from upcrack_lite.roads.fetch import fetch
+from upcrack_lite.runs import data_hash
 from upcrack_lite.vgg import VARIABLE
 
 SETS = ("deepcrack", "cfd_patches", "crack500_kept", "crack500_heldout")
@@ -38,7 +38,7 @@ def built(mirror, tmp_path_factory) -> Path:
 def test_every_record_is_current_and_a_dry_sweep_plans_nothing(built, tmp_path, monkeypatch):
     monkeypatch.delenv(VARIABLE, raising=False)
     given = records.load_all(ROOT / "results")
-    options = {"device": "cpu", "precision": "32-true", "devices": 1, "max_steps": None, "allow_dirty": False}
+    options = {"device": "cpu", "precision": "32-true", "max_steps": None, "allow_dirty": False}
     options |= {"vgg_weights": None, "encoder_file": None}
     places = (built, tmp_path / "runs", ROOT / "results", tmp_path / "state")
     plan = Plan({record.slug: record.cell for record in given}, (), *places, options=options)

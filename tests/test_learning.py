@@ -21,7 +21,7 @@ from upcrack_lite.methods.prediction import load_network, score_map, smooth_and_
 from upcrack_lite.methods.presets import MethodPreset, method_preset
 from upcrack_lite.methods.registry import METHODS
 from upcrack_lite.presets import preset
-from upcrack_lite.repro.runs import RunFolder
+from upcrack_lite.runs import RunFolder
 from upcrack_lite.tensors import to_tensor
 
 SIDE = 64
@@ -152,7 +152,7 @@ def test_the_log_of_each_kind(finished):
 
 def test_the_manifest_says_what_a_record_asks_of_every_run(finished):
     for key in ("seed", "max_steps", "precision", "train_seconds", "peak_memory_mib", "style_weights",
-                "start_sha256", "processes", "environment", "overrides", "encoder"):  # fmt: skip
+                "start_sha256", "environment", "overrides", "encoder"):  # fmt: skip
         assert key in finished.manifest, key
     assert finished.manifest["data"]["crops"] == 5
     assert finished.manifest["overrides"]["width"] == 0.125

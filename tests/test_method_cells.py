@@ -9,24 +9,24 @@ import numpy as np
 import pytest
 import torch
 
-from upcrack_lite import cli_record
+from upcrack_lite import cli_record, runs
 from upcrack_lite.errors import UserError
 from upcrack_lite.files import write_image
 from upcrack_lite.methods import choosing, families
 from upcrack_lite.methods.kinds import FAMILIES, METHODS
 from upcrack_lite.methods.variants import find, segment
 from upcrack_lite.metrics import Confusion, per_image, pooled
-from upcrack_lite.repro import cell_data, records, runs, training_data
+from upcrack_lite.repro import cell_data, records, training_data
 from upcrack_lite.repro.cells import Cell
 from upcrack_lite.repro.conditions import family_median
 from upcrack_lite.repro.detectors import detector
 from upcrack_lite.repro.live import tiny_values
 from upcrack_lite.repro.make_cell import Options, run_cell, train_cell
-from upcrack_lite.repro.runs import RunFolder
 from upcrack_lite.repro.sweep import plan
 from upcrack_lite.roads import manifest as manifests
 from upcrack_lite.roads.survey import survey
 from upcrack_lite.roads.synthetic import synthetic_road
+from upcrack_lite.runs import RunFolder
 from upcrack_lite.show.one_cell import CellPage
 from upcrack_lite.stored import stored_run
 
@@ -202,7 +202,6 @@ def test_the_map_of_a_variant_cut_at_its_threshold_is_what_it_marks(cut):
 @pytest.mark.parametrize(
     ("method", "options", "named"),
     [
-        ("ddrnet", {"devices": 2}, "ddrnet has no use for --devices"),
         ("ddrnet", {"vgg_weights": "random"}, "no use for --vgg-weights"),
         ("upcracknet", {"encoder_file": "w.pth"}, "upcracknet has no use for --encoder-file"),
         ("tf_sato_otsu", {"max_steps": 3, "precision": "bf16-mixed"}, "--max-steps, --precision"),
@@ -273,13 +272,13 @@ def test_a_command_for_all_rows_gives_each_the_options_that_it_has_a_use_for(tmp
     )
     app = typer.Typer()
     app.command()(cli_record.cell)
-    words = "--table 4 --train-only --max-steps 2 --devices 2 --vgg-weights random --precision bf16-mixed"
+    words = "--table 4 --train-only --max-steps 2 --vgg-weights random --precision bf16-mixed"
     done = CliRunner().invoke(app, [*words.split(), "--data-root", str(tmp_path)])
     assert done.exit_code == 0, done.output
     assert len(asked) == 28
     own, unet, free = (asked[name] for name in ("upcracknet", "unet", "tf_sato_otsu"))
-    assert (own["devices"], own["vgg_weights"], own["max_steps"]) == (2, "random", 2)
-    assert (unet["devices"], unet["vgg_weights"], unet["precision"]) == (1, None, "bf16-mixed")
+    assert (own["vgg_weights"], own["max_steps"]) == ("random", 2)
+    assert (unet["vgg_weights"], unet["precision"]) == (None, "bf16-mixed")
     assert (free["max_steps"], free["precision"]) == (None, "32-true")
     for method, options in asked.items():
         Options(**options).checked(Cell(method))

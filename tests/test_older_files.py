@@ -22,8 +22,8 @@ from upcrack_lite.presets import preset
 from upcrack_lite.repro import records
 from upcrack_lite.repro.cells import Cell
 from upcrack_lite.repro.evaluate import evaluate
-from upcrack_lite.repro.runs import BEFORE, RunFolder
 from upcrack_lite.roads.synthetic import synthetic_road, synthetic_set
+from upcrack_lite.runs import BEFORE, RunFolder
 from upcrack_lite.stored import stored_run
 from upcrack_lite.tensors import to_tensor
 from upcrack_lite.training import train

@@ -31,8 +31,8 @@ from upcrack_lite.repro import failure_cases as failures
 from upcrack_lite.repro.cells import Cell
 from upcrack_lite.repro.detectors import detector
 from upcrack_lite.repro.record_files import pack
-from upcrack_lite.repro.runs import RunFolder
 from upcrack_lite.roads.synthetic import synthetic_road
+from upcrack_lite.runs import RunFolder
 from upcrack_lite.show import drawing, paper_columns, paper_figures
 from upcrack_lite.show import pipeline as drawn
 from upcrack_lite.show.style import PALETTE, WIDTH

@@ -23,9 +23,9 @@ from upcrack_lite.metrics import Confusion
 from upcrack_lite.model import crack_net, load_model
 from upcrack_lite.photos import detect_folder, find_cracks, windowed_map
 from upcrack_lite.presets import preset
-from upcrack_lite.repro.runs import RunFolder
 from upcrack_lite.roads.datasets import read_image, resize
 from upcrack_lite.roads.synthetic import synthetic_road, synthetic_set
+from upcrack_lite.runs import RunFolder
 from upcrack_lite.scoring import score_folder
 from upcrack_lite.stored import store
 from upcrack_lite.tensors import to_tensor

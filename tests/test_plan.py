@@ -92,23 +92,18 @@ def test_a_wrong_name_is_refused_with_the_valid_ones(config, named):
 
 def test_the_options_reach_the_command_and_the_names():
     options = {"max_steps": 3, "allow_dirty": "1", "vgg_weights": "random", "precision": "bf16-mixed"}
-    options["devices"] = 2
     made = plan({"tables": "4", "rows": "upcracknet", **options})
     (cell,) = made.cells.values()
-    given = (
-        "--device auto --precision bf16-mixed --vgg-weights random --max-steps 3 --devices 2 --allow-dirty"
-    )
+    given = "--device auto --precision bf16-mixed --vgg-weights random --max-steps 3 --allow-dirty"
     assert " ".join(made.words(cell)) == given
     assert made.run(cell) == run_name(cell, 3) == f"{cell.run_slug()}-3steps"
-    other = "--precision bf16-mixed --max-steps 3 --vgg-weights random --devices 2"
+    other = "--precision bf16-mixed --max-steps 3 --vgg-weights random"
     assert made.command(cell) == f"{cell.command()} {other}"
     assert full_command(cell) == cell.command()
 
 
 def test_a_method_gets_the_options_that_it_has_a_use_for():
-    made = plan(
-        {"tables": "4", "devices": 2, "vgg_weights": "random", "max_steps": 3, "precision": "bf16-mixed"}
-    )
+    made = plan({"tables": "4", "vgg_weights": "random", "max_steps": 3, "precision": "bf16-mixed"})
     unet, free = Cell("unet"), Cell("tf_sato_otsu")
     assert " ".join(made.words(unet)) == "--device auto --precision bf16-mixed --max-steps 3"
     assert " ".join(made.words(free)) == "--device auto --precision 32-true"
@@ -160,11 +155,3 @@ def test_the_page_of_a_cell_takes_every_option_of_a_sweep():
     (cell,) = [cell for cell in page.cells if "parameters" in cell.metadata.get("tags", [])]
     names = {line.split(" = ")[0] for line in cell.source.splitlines()}
     assert set(plan({}).options) <= names
-
-
-def test_a_finished_run_keeps_its_number_of_devices(tmp_path):
-    made, cell = plan({"tables": "4", "runs": tmp_path, "devices": 2}), Cell()
-    assert made.command(cell).endswith("--devices 2")
-    (tmp_path / cell.run_slug()).mkdir()
-    (tmp_path / cell.run_slug() / "manifest.json").write_text('{"status": "finished"}', encoding="utf-8")
-    assert made.command(cell) == cell.command()

@@ -56,7 +56,7 @@ def test_one_version():
 
 def test_the_newest_version_is_in_the_change_log():
     headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert headings[0] == PROJECT["version"]
+    assert next(name for name in headings if name != "Unreleased") == PROJECT["version"]
 
 
 def test_the_citation_names_the_same_authors_and_license():

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from upcrack_lite import runs
 from upcrack_lite.errors import UserError
-from upcrack_lite.repro import runs
-from upcrack_lite.repro.runs import RunFolder, data_hash, environment, write_aside, write_json
+from upcrack_lite.runs import RunFolder, data_hash, environment, write_aside, write_json
 
 
 def listing(folder) -> dict[str, bytes]:
@@ -259,7 +259,7 @@ def repository(tmp_path, monkeypatch):
     """A repository of its own with one commit, which the kit takes for its root."""
     git = ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@example.org"]
     (tmp_path / "code.py").write_text("one")
-    this = tmp_path / "upcrack_lite/repro/runs.py"
+    this = tmp_path / "upcrack_lite/runs.py"
     this.parent.mkdir(parents=True)
     this.write_text("the kit")
     for call in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "one"]):
@@ -311,7 +311,7 @@ def test_a_variable_that_is_no_commit_is_refused(tmp_path, monkeypatch, given):
 def test_the_repository_that_the_kit_is_installed_in_is_not_its_own(repository, monkeypatch):
     installed = repository / ".venv/lib/site-packages"
     (installed / "upcrack_lite/repro").mkdir(parents=True)
-    (installed / "upcrack_lite/repro/runs.py").write_text("the kit")
+    (installed / "upcrack_lite/runs.py").write_text("the kit")
     monkeypatch.setattr(runs, "_root", lambda: installed)
     assert environment()["commit"] == {"id": None, "dirty": None}
     monkeypatch.setenv("UPCRACK_COMMIT", "abc1234")

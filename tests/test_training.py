@@ -24,7 +24,7 @@ from upcrack_lite.batches import make_batch
 from upcrack_lite.errors import UserError
 from upcrack_lite.generator import Generator
 from upcrack_lite.presets import Preset, preset
-from upcrack_lite.repro.runs import RunFolder
+from upcrack_lite.runs import RunFolder
 from upcrack_lite.steps import Trainer
 from upcrack_lite.tensors import to_tensor
 from upcrack_lite.training import load_generator, train

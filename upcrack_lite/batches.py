@@ -12,21 +12,16 @@ from torch.nn import functional
 from upcrack_lite import masks
 from upcrack_lite.errors import UserError
 from upcrack_lite.presets import Preset
-from upcrack_lite.spread import own_part
 from upcrack_lite.tensors import to_tensor
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one training step sees. image and masked: ``(N, 3, S, S)`` in [-1, 1]; mask: ``(N, 1, S, S)``.
-
-    share: how much of the whole batch this is; less than 1 where several processes share it, see `spread`.
-    """
+    """What one training step sees. image and masked: ``(N, 3, S, S)`` in [-1, 1]; mask: ``(N, 1, S, S)``."""
 
     image: torch.Tensor
     masked: torch.Tensor
     mask: torch.Tensor
-    share: float = 1.0
 
 
 def draw_masks(n: int, preset: Preset, generator: torch.Generator) -> torch.Tensor:
@@ -35,38 +30,30 @@ def draw_masks(n: int, preset: Preset, generator: torch.Generator) -> torch.Tens
     return masks.draw(preset.mask_family, n, preset.size, generator, cells)
 
 
-def make_batch(
-    images: torch.Tensor,
-    preset: Preset,
-    generator: torch.Generator,
-    part: tuple[int, slice, float] | None = None,
-) -> Batch:
+def make_batch(images: torch.Tensor, preset: Preset, generator: torch.Generator) -> Batch:
     """Augment and mask one batch.
 
     images: ``(N, 3, S, S)`` in [-1, 1]. Each is enlarged to `load_size`, cropped back to S at its own place,
     flipped or not, and masked; with `mask_before_resize` the mask goes through the same enlargement and crop.
-    part: where the images are a part of a batch, the number of images in the whole one, which of them these are,
-    and their share. The draws are those of the whole batch. None: they are all of it.
     """
-    size = preset.size
-    n, own, share = part or (len(images), slice(None), 1.0)
-    mask = draw_masks(n, preset, generator)[own].to(images.device)
+    size, n = preset.size, len(images)
+    mask = draw_masks(n, preset, generator).to(images.device)
     masked = masks.apply(images, mask, preset.hole_fill)
     stack = torch.cat([images, masked, mask], dim=1)  # (N, 7, S, S): what is moved together stays together
     if preset.load_size > size:
         stack = functional.interpolate(stack, size=preset.load_size, mode="bilinear", align_corners=False)
         room = preset.load_size - size
-        corners = torch.randint(room + 1, (n, 2), generator=generator)[own].tolist()
+        corners = torch.randint(room + 1, (n, 2), generator=generator).tolist()
         stack = torch.stack(
             [s[:, y : y + size, x : x + size] for s, (y, x) in zip(stack, corners, strict=True)]
         )
     if preset.flip:
-        flip = torch.rand(n, generator=generator)[own] < 0.5
+        flip = torch.rand(n, generator=generator) < 0.5
         stack = torch.where(flip.view(-1, 1, 1, 1).to(stack.device), stack.flip(-1), stack)
     image, moved, moved_mask = stack[:, :3], stack[:, 3:6], stack[:, 6:]
     if preset.mask_before_resize:
-        return Batch(image, moved, moved_mask, share)
-    return Batch(image, masks.apply(image, mask, preset.hole_fill), mask, share)
+        return Batch(image, moved, moved_mask)
+    return Batch(image, masks.apply(image, mask, preset.hole_fill), mask)
 
 
 def epoch(
@@ -75,13 +62,11 @@ def epoch(
     generator: torch.Generator,
     device: torch.device,
     training: np.ndarray | None = None,
-    processes: int = 1,
-    rank: int = 0,
 ) -> Iterator[Batch]:
     """Go through the training crops once, in random order.
 
     images: uint8 ``(N, S, S, 3)``, in memory or memory-mapped. training: indices of the crops to train on;
-    None takes all. processes, rank: yield one process's part of each batch, see `spread.own_part`.
+    None takes all.
     """
     training = np.arange(len(images)) if training is None else training
     order = training[torch.randperm(len(training), generator=generator).numpy()]
@@ -89,9 +74,7 @@ def epoch(
         chosen = np.sort(
             order[start : start + preset.batch_size]
         )  # ascending: kinder to a memory-mapped file
-        own, share = own_part(len(chosen), processes, rank)
-        part = (len(chosen), own, share)
-        yield make_batch(to_tensor(np.asarray(images[chosen[own]])).to(device), preset, generator, part)
+        yield make_batch(to_tensor(np.asarray(images[chosen])).to(device), preset, generator)
 
 
 def split_by_photo(groups: list[str], share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

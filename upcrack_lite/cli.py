@@ -13,6 +13,7 @@ import typer
 from upcrack_lite import __version__, cli_audit, cli_data, cli_record, cli_verify
 from upcrack_lite.errors import UserError
 from upcrack_lite.files import check_writable
+from upcrack_lite.presets import parse_settings, read_settings
 
 # The heavy imports (torch, lightning) happen inside the commands, so that --help answers at once.
 app = typer.Typer(
@@ -55,7 +56,6 @@ def train(
     margin: Annotated[int, typer.Option(min=0, help="Distance of a crop from any crack, px.")] = 4,
     seed: Seed = 0,
     device: Device = "auto",
-    devices: Annotated[int, typer.Option(help="How many GPUs, or processes on a CPU, share each batch.")] = 1,
     precision: Annotated[
         str, typer.Option(help="32-true, or bf16-mixed, bf16-true or 16-mixed on a GPU.")
     ] = "32-true",
@@ -89,7 +89,6 @@ def train(
             data=facts,
             seed=seed,
             device=device,
-            devices=devices,
             precision=precision,
             max_steps=max_steps,
             vgg_weights=vgg_weights,
@@ -124,7 +123,7 @@ def detect(
 ) -> None:
     """Find the cracks in photos: masks, error maps, overlays, and a table of cracked shares."""
     from upcrack_lite.photos import detect_folder
-    from upcrack_lite.repro.runs import RunFolder
+    from upcrack_lite.runs import RunFolder
     from upcrack_lite.stored import stored_run
 
     model = stored_run() if run == "stored" else RunFolder.open(run)
@@ -172,43 +171,11 @@ def store(
     command: Annotated[str, typer.Option(help="How the run was made, for the manifest.")],
 ) -> None:
     """Copy a run's weights in half precision, with manifest and log: how the kit's own model is kept."""
-    from upcrack_lite.repro.runs import RunFolder
+    from upcrack_lite.runs import RunFolder
     from upcrack_lite.stored import store as copy
 
     stored = copy(RunFolder.open(run), out, command)
     typer.echo(f"{(stored.path / 'checkpoint.safetensors').stat().st_size / 1e6:.1f} MB in {out}")
-
-
-def parse_settings(settings: list[str] | None) -> dict[str, Any]:
-    """Turn NAME=VALUE words into preset values; VALUE is JSON, or plain text where it is none.
-
-    Raises UserError for a word without "=" or a name given twice.
-    """
-    values: dict[str, Any] = {}
-    for word in settings or []:
-        name, equals, text = word.partition("=")
-        if not equals or not name:
-            raise UserError(f"--set takes NAME=VALUE, got {word!r}")
-        if name in values:
-            raise UserError(f"--set {name} is given twice")
-        try:
-            values[name] = json.loads(text)
-        except ValueError:
-            values[name] = text
-    return values
-
-
-def read_settings(path: Path) -> dict[str, Any]:
-    """Read a YAML file of settings. Raises UserError when it is missing or holds no names and values."""
-    import yaml
-
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read as settings: {error}") from error
-    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        raise UserError(f"{path} holds no settings: it needs lines such as `bilateral_d: 5`")
-    return values
 
 
 def score_table(result: dict[str, Any]) -> str:
@@ -287,6 +254,11 @@ def _crops(
 def main() -> None:
     """Run the command line."""
     run(sys.argv[1:])
+
+
+def script(name: str) -> None:
+    """Run `upcrack data build NAME` with the options of the command line: what data_scripts/ call."""
+    run(["data", "build", name, *sys.argv[1:]])
 
 
 def run(words: list[str]) -> None:

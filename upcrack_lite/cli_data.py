@@ -171,13 +171,6 @@ def build(
     _prepare(name, root, size, rule)
 
 
-def script(name: str) -> None:
-    """Run `upcrack data build NAME` with the options of the command line: what data_scripts/ call."""
-    from upcrack_lite.cli import run
-
-    run(["data", "build", name, *sys.argv[1:]])
-
-
 def _fetch(
     name: str,
     root: Path,

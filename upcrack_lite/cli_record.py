@@ -56,7 +56,6 @@ def cell(
     precision: Annotated[
         str, typer.Option(help="32-true, or bf16-mixed, bf16-true or 16-mixed on a GPU.")
     ] = "32-true",
-    devices: Annotated[int, typer.Option(help="How many GPUs, or processes on a CPU, share each batch.")] = 1,
     max_steps: Annotated[
         int | None, typer.Option(min=1, help="Stop after so many batches: a try, never a result.")
     ] = None,
@@ -82,8 +81,8 @@ def cell(
     A run that is there is used, and one that was interrupted goes on. A record that is there and still holds is
     left as it is. With --train-only each model is trained once, however many cells share it.
     """
-    from upcrack_lite.cli import parse_settings
     from upcrack_lite.methods.kinds import CRACKNET
+    from upcrack_lite.presets import parse_settings
     from upcrack_lite.repro.cells import Cell, cells
     from upcrack_lite.repro.make_cell import run_cell, train_cell
     from upcrack_lite.repro.plan import usable
@@ -114,7 +113,7 @@ def cell(
             raise UserError("--again tests again, and --train-only does not test: leave one of them out")
         wanted = list({one.run_slug(): one for one in wanted}.values())
     given: dict[str, Any] = {"device": device, "precision": precision, "vgg_weights": vgg_weights}
-    given |= {"encoder_file": encoder_file, "devices": devices, "max_steps": max_steps}
+    given |= {"encoder_file": encoder_file, "max_steps": max_steps}
     given |= {"allow_dirty": allow_dirty, "progress": sys.stderr.isatty(), "say": typer.echo}
     every = table is not None and row is None  # rows of many methods: each takes what it has a use for
     wanted = list(dict.fromkeys(wanted))
@@ -157,7 +156,7 @@ def _note_start(cell: Cell, runs: Path, max_steps: int | None, asked: tuple[Any,
     """Say what a command does not show: a training that goes on, or options that change nothing."""
     from upcrack_lite.methods.kinds import FAMILIES
     from upcrack_lite.repro.plan import run_name
-    from upcrack_lite.repro.runs import RunFolder
+    from upcrack_lite.runs import RunFolder
 
     if cell.method in FAMILIES:
         seeds, scale = asked

@@ -18,7 +18,7 @@ import torch
 from tqdm import tqdm
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.repro.runs import RunFolder, now, peak_memory_mib
+from upcrack_lite.runs import RunFolder, now, peak_memory_mib
 
 SLOW, SHARE = 0.5, 10
 """Seconds from which on writing a state is slow; then so many times its duration pass before the next."""
@@ -33,11 +33,7 @@ class Plan(Protocol):
 
 
 class Course(Protocol):
-    """What one method does in a run: its networks, its images, its steps.
-
-    On several processes all make the same calls, but for `judge`, `weights`, `picture` and `finish`, which the first
-    makes alone.
-    """
+    """What one method does in a run: its networks, its images, its steps."""
 
     fabric: lightning.Fabric
     counts: tuple[int, int]  # images to train on, and held-out images
@@ -85,17 +81,13 @@ class Position:
 
 
 class Loop:
-    """The epochs of one run: steps, validation, log, checkpoint, early stop.
-
-    Of several processes, the first alone writes and judges the held-out crops; all make the same decisions.
-    """
+    """The epochs of one run: steps, validation, log, checkpoint, early stop."""
 
     def __init__(
         self, course: Course, run: RunFolder, preset: Plan, max_steps: int | None, progress: bool
     ) -> None:
         self.course, self.run, self.preset = course, run, preset
-        self.first = course.fabric.is_global_zero
-        self.max_steps, self.progress = max_steps, progress and self.first
+        self.max_steps, self.progress = max_steps, progress
         self.at, self.rows = Position(), []
         self.saved_at, self.save_seconds = time.monotonic(), 0.0
         self.best_weights: dict[str, torch.Tensor] | None = None  # of the best epoch, until they are written
@@ -118,8 +110,7 @@ class Loop:
                 row = self._one_epoch()
                 bar.update()
                 bar.set_postfix({k: f"{row[k]:.3g}" for k in ("mae", "loss", "valid") if k in row})
-        if self.first:
-            self._finish()
+        self._finish()
         return self.run
 
     def _enough(self) -> bool:
@@ -151,12 +142,9 @@ class Loop:
         row["seconds"] = round(self.at.seconds, 2)
         self.at.epoch += 1
         self.rows.append(row)
-        if self.first:
-            self.run.save_log(self.rows)
+        self.run.save_log(self.rows)
         if self._time_to_save(last):
-            state = {"trainer": course.state(), "position": dataclasses.asdict(self.at)}
-            if self.first:
-                self._save(state)
+            self._save()
         return row
 
     def _save_best(self) -> None:
@@ -170,19 +158,19 @@ class Loop:
         At full scale it is 700 MB, and an epoch on a GPU takes less time than to write them.
         """
         wait = 0.0 if last or self.save_seconds < SLOW else SHARE * self.save_seconds
-        found = time.monotonic() - self.saved_at >= wait
-        return self.course.fabric.broadcast(found)  # processes agree
+        return time.monotonic() - self.saved_at >= wait
 
-    def _save(self, state: dict[str, Any]) -> None:
+    def _save(self) -> None:
         began = time.monotonic()
         self._save_best()  # first, so that a state never speaks of weights that are not there
+        state = {"trainer": self.course.state(), "position": dataclasses.asdict(self.at)}
         self.run.save_resume(state)
         self.saved_at = time.monotonic()
         self.save_seconds = self.saved_at - began
 
     def _validate(self, row: dict[str, float]) -> None:
         """Judge the held-out crops; without any, the last epoch counts as the best."""
-        found = self.course.fabric.broadcast(self.course.judge() if self.first else None)
+        found = self.course.judge()
         value = -float(self.at.epoch) if found is None else found
         if found is not None:
             row["valid"] = found
@@ -190,9 +178,6 @@ class Loop:
         better = value < self.at.best
         if better:
             self.at.best, self.at.best_epoch = value, self.at.epoch
-        if not self.first:
-            return
-        if better:
             kept = self.course.weights()
             self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in kept.items()}
         self.course.picture(self.run.path / "progress" / f"{self.at.epoch:04d}.png")
@@ -200,11 +185,9 @@ class Loop:
     def _check_finite(self, terms: dict[str, float]) -> None:
         bad = [name for name, value in terms.items() if not math.isfinite(value)]
         if bad:
-            if self.first:
-                self.run.manifest |= {"status": "failed", "error": f"not finite: {', '.join(bad)}"}
-                self.run.save_manifest()
-                self._save_best()
-            self.course.fabric.barrier()  # the first process to raise ends them all
+            self.run.manifest |= {"status": "failed", "error": f"not finite: {', '.join(bad)}"}
+            self.run.save_manifest()
+            self._save_best()
             name, rate = next(iter(self.course.rates().items()))
             kept = (self.run.path / "checkpoint.safetensors").is_file()
             where = f"the last good checkpoint is in {self.run.path}" if kept else "no epoch was completed"

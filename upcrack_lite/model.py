@@ -16,7 +16,7 @@ from upcrack_lite.generator import Generator
 from upcrack_lite.methods.kinds import COMPARED, CRACKNET, FAMILIES, after_training, preset_from
 from upcrack_lite.methods.presets import MethodPreset
 from upcrack_lite.presets import Preset
-from upcrack_lite.repro.runs import RunFolder
+from upcrack_lite.runs import RunFolder
 from upcrack_lite.training import check_device, load_generator
 
 

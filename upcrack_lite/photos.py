@@ -23,10 +23,10 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.files import check_writable, write_csv, write_image, write_json
 from upcrack_lite.model import Model, load_model
 from upcrack_lite.overlay import overlay
-from upcrack_lite.repro.runs import RunFolder, now
 from upcrack_lite.roads.datasets import photos, read_image, resize
 from upcrack_lite.roads.layouts import raise_for
 from upcrack_lite.roads.reading import image_size
+from upcrack_lite.runs import RunFolder, now
 from upcrack_lite.tensors import to_tensor
 
 TABLE_SIZE = 256  # section IV-B; the filter's diameter and sigmas are stated for maps of this size

@@ -8,11 +8,13 @@ program, "silent" where the paper says nothing and the kit had to choose, "lite"
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from upcrack_lite.errors import UserError
@@ -309,6 +311,38 @@ def check_precision(name: str) -> str:
     if name not in PRECISIONS:
         raise UserError(f"unknown precision {name!r}; choose one of {', '.join(PRECISIONS)}")
     return name
+
+
+def parse_settings(settings: list[str] | None) -> dict[str, Any]:
+    """Turn NAME=VALUE words into preset values; VALUE is JSON, or plain text where it is none.
+
+    Raises UserError for a word without "=" or a name given twice.
+    """
+    values: dict[str, Any] = {}
+    for word in settings or []:
+        name, equals, text = word.partition("=")
+        if not equals or not name:
+            raise UserError(f"--set takes NAME=VALUE, got {word!r}")
+        if name in values:
+            raise UserError(f"--set {name} is given twice")
+        try:
+            values[name] = json.loads(text)
+        except ValueError:
+            values[name] = text
+    return values
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read a YAML file of settings. Raises UserError when it is missing or holds no names and values."""
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read as settings: {error}") from error
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise UserError(f"{path} holds no settings: it needs lines such as `bilateral_d: 5`")
+    return values
 
 
 def known(kind: type, name: str) -> None:

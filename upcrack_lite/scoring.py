@@ -34,10 +34,10 @@ from upcrack_lite.metrics import (
 )
 from upcrack_lite.overlay import overlay
 from upcrack_lite.photos import read_detection
-from upcrack_lite.repro.runs import now
 from upcrack_lite.roads.datasets import read_image, read_mask
 from upcrack_lite.roads.layouts import raise_for
 from upcrack_lite.roads.reading import IMAGE_TYPES, resize_mask
+from upcrack_lite.runs import now
 
 RADIUS = 2  # px, the tolerance of the field's tolerant F1
 

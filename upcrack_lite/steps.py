@@ -1,7 +1,6 @@
 """One step of D, then one of G: the two networks, their optimizers and their state (paper, sections III-E, IV-B).
 
-`training.train` drives the `Trainer` through the epochs; chapter 12 takes single steps with it. On several
-processes every step is that of the whole batch (`spread`), but for dropout, whose noise each process draws itself.
+`training.train` drives the `Trainer` through the epochs; chapter 12 takes single steps with it.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import lightning
 import numpy as np
 import torch
 
-from upcrack_lite import spread
 from upcrack_lite.batches import Batch, draw_masks
 from upcrack_lite.discriminator import Discriminator
 from upcrack_lite.files import write_image
@@ -30,8 +28,7 @@ from upcrack_lite.vgg import VGGFeatures
 class Trainer:
     """The two networks, their optimizers and the state of a run; `train` drives it.
 
-    fabric: says on which device, in which precision, and on how many processes; with several, all of them must
-    make the same calls, but for `validate` and `at_test`.
+    fabric: says on which device and in which precision.
     """
 
     def __init__(
@@ -39,19 +36,15 @@ class Trainer:
     ) -> None:
         fabric.seed_everything(seed, workers=False, verbose=False)
         self.preset, self.fabric = preset, fabric
-        self.several = fabric.world_size > 1
         betas = (preset.beta1, preset.beta2)
         g = Generator(preset.width, preset.depth, preset.dropout)
         d = Discriminator(preset.disc_width)
-        if self.several:
-            g, d = spread.synchronize(g), spread.synchronize(d)
         self.g, self.opt_g = fabric.setup(g, torch.optim.Adam(g.parameters(), preset.lr_g, betas))
         self.d, self.opt_d = fabric.setup(d, torch.optim.Adam(d.parameters(), preset.lr_d, betas))
         self.vgg = None
         if preset.lambda_style:
-            # In a fork, so that the same seed gives the same dropout wherever the weights come from. Weights that
-            # must be fetched are fetched by one process, before the others look for them.
-            with fabric.rank_zero_first(), torch.random.fork_rng(devices=[]):
+            # In a fork, so that the same seed gives the same dropout wherever the weights come from.
+            with torch.random.fork_rng(devices=[]):
                 vgg = VGGFeatures(
                     preset.style_network,
                     weights=vgg_weights,
@@ -61,19 +54,13 @@ class Trainer:
             self.vgg = vgg.to(fabric.device)
         # Masks, order and crops draw from their own stream, so that dropout does not shift them.
         self.draws = torch.Generator().manual_seed(seed)
-        if self.several:  # last: all processes have begun with the same weights
-            torch.manual_seed(spread.dropout_seed(seed, fabric.global_rank))
 
     def step(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """One step of D, then one of G; returns every term of the whole batch, unweighted."""
-        if self.several:
-            for network in (self.g, self.d):
-                spread.set_idle(network, batch.share == 0)
+        """One step of D, then one of G; returns every term, unweighted."""
         terms: dict[str, torch.Tensor] = {}
         if self.preset.lambda_adv:
             terms["d"] = self.step_d(batch)
-        terms |= self.step_g(batch)
-        return spread.whole_batch(terms, batch.share) if self.several else terms
+        return terms | self.step_g(batch)
 
     def step_d(self, batch: Batch) -> torch.Tensor:
         """D minimizes the negative of Eq. 8. G is not trained here: its output carries no gradient."""
@@ -82,7 +69,7 @@ class Trainer:
         self.opt_d.zero_grad()
         real, fake = self.d(batch.masked, batch.image), self.d(batch.masked, restored)
         loss = adversarial_d(real.float(), fake.float(), self.preset.disc_loss_factor)
-        self._backward(loss, batch.share, self.d)
+        self.fabric.backward(loss)
         self.opt_d.step()
         return loss.detach()
 
@@ -93,22 +80,10 @@ class Trainer:
         restored = self.g(batch.masked)
         logits = self.d(batch.masked, restored) if self.preset.lambda_adv else None
         total, terms = total_loss(restored, batch.image, logits, self.preset, self.vgg)
-        self._backward(total, batch.share, self.g)
+        self.fabric.backward(total)
         self.opt_g.step()
         self.d.requires_grad_(True)
         return {name: term.detach() for name, term in (terms | {"total": total}).items()}
-
-    def _backward(self, loss: torch.Tensor, share: float, network: torch.nn.Module) -> None:
-        """Give a network the gradient of the whole batch's loss.
-
-        A loss is a mean over images, so the whole batch's is the sum of the parts', each times its share; that
-        holds for parts of different sizes, too.
-        """
-        if not self.several:
-            self.fabric.backward(loss)
-            return
-        self.fabric.backward(loss * share)
-        spread.sum_gradients(network)
 
     @contextmanager
     def at_test(self, seed: int) -> Iterator[None]:
@@ -147,28 +122,24 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """Everything that a later process needs to go on exactly here."""
         cuda = torch.cuda.get_rng_state(self.fabric.device) if self.fabric.device.type == "cuda" else None
-        random = {"rng": torch.get_rng_state(), "rng_cuda": cuda}
-        if self.several:  # one for each process, by rank; all else is the same everywhere
-            random = {name: spread.gather(stream) for name, stream in random.items()}
         return {
             "g": self.g.state_dict(),
             "d": self.d.state_dict(),
             "opt_g": self.opt_g.state_dict(),
             "opt_d": self.opt_d.state_dict(),
             "draws": self.draws.get_state(),
-        } | random
+            "rng": torch.get_rng_state(),
+            "rng_cuda": cuda,
+        }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up a saved state, random streams included."""
         for name in ("g", "d", "opt_g", "opt_d"):
             getattr(self, name).load_state_dict(state[name])
         self.draws.set_state(state["draws"])
-        rng, cuda = state["rng"], state["rng_cuda"]
-        if self.several:
-            rng, cuda = rng[self.fabric.global_rank], cuda[self.fabric.global_rank]
-        torch.set_rng_state(rng)
-        if cuda is not None and self.fabric.device.type == "cuda":
-            torch.cuda.set_rng_state(cuda, self.fabric.device)
+        torch.set_rng_state(state["rng"])
+        if state["rng_cuda"] is not None and self.fabric.device.type == "cuda":
+            torch.cuda.set_rng_state(state["rng_cuda"], self.fabric.device)
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.repro.runs import RunFolder
+from upcrack_lite.runs import RunFolder
 
 FOLDER = Path(__file__).resolve().parent / "assets" / "lite_synthetic"
 

@@ -1,15 +1,13 @@
 """Training: D learns to tell restored roads from real ones, G learns to restore (paper, section IV-B).
 
-`loop` goes through the epochs; `steps` has the step of D and the step of G. Lightning Fabric takes care of
-device and precision; `launch` and `spread` of several devices. Chapter 13 reads the curves. The compared methods
-are trained by `methods.learning`, which checks and opens its runs with the functions here.
+`loop` goes through the epochs; `steps` has the step of D and the step of G. Lightning Fabric takes care of device and
+precision. Chapter 13 reads the curves. The compared methods are trained by `methods.learning`, which checks and opens
+its runs with the functions here.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,12 +18,10 @@ import torch
 
 from upcrack_lite.batches import Batch, epoch, split_by_photo
 from upcrack_lite.errors import UserError
-from upcrack_lite.files import write_aside
 from upcrack_lite.generator import Generator
-from upcrack_lite.launch import check_devices, launch
 from upcrack_lite.loop import Loop
 from upcrack_lite.presets import Preset, from_dict
-from upcrack_lite.repro.runs import RunFolder, data_hash, environment, now, weights_hash
+from upcrack_lite.runs import RunFolder, data_hash, environment, now, weights_hash
 from upcrack_lite.steps import Trainer, picture
 from upcrack_lite.versions import training_version
 
@@ -39,7 +35,6 @@ def train(
     data: dict[str, Any] | None = None,
     seed: int = 0,
     device: str = "auto",
-    devices: int = 1,
     precision: str = "32-true",
     max_steps: int | None = None,
     start: dict[str, torch.Tensor] | None = None,
@@ -50,23 +45,13 @@ def train(
 
     images: uint8 ``(N, S, S, 3)``, S as the preset says. groups: the photo of each crop, for the split.
     out: the run folder. data: facts about the crops for the manifest. device: "auto", "cpu" or "cuda".
-    devices: how many GPUs, or processes on a CPU, share each batch; see below.
     precision: Fabric's name, such as "32-true" or "bf16-mixed". max_steps: stop after so many batches.
     start: generator weights to begin from. vgg_weights: see `VGGFeatures`. progress: show a bar.
     Returns the finished run. Raises UserError for crops of another size, a folder that belongs to another
-    run, a number of devices that cannot be had, or a loss that is no longer finite (it names the term).
-
-    With several devices, new processes are started, so a script needs ``if __name__ == "__main__":``. From a
-    notebook it works as it is, but the bar appears where the notebook was started. The crops are written
-    to a temporary file that all processes read. `preset.batch_size` is the batch of all together, and order,
-    masks, crops and flips, statistics of batch norm, gradients and losses are those of one process, up to
-    rounding. Dropout is not: each process draws its own noise. So a run belongs to its number of processes, and
-    goes on, bit by bit on a CPU, with that number alone. When one process fails, all are ended, and its error is
-    raised: RuntimeError with its traceback where it is no UserError.
+    run, or a loss that is no longer finite (it names the term).
     """
     groups = check_crops(images, preset.size, groups)
     device = check_device(device)
-    check_devices(devices, device, preset.batch_size)
     training, validation = split_by_photo(groups, preset.validation_share, seed)
     own = {
         "start_sha256": weights_hash(start),
@@ -74,20 +59,28 @@ def train(
     }
     what = describe("upcracknet", preset, images, data, seed, max_steps, precision, own)
     run = RunFolder.matching(out, what, preset.older())
-    if run is not None:
-        _check_processes(run, devices)
-        if run.finished:
-            return run
-    job = _Job(Path(out), run, what, preset, training, validation, seed, max_steps, vgg_weights, progress)
-    if devices == 1:
-        fabric = lightning.Fabric(accelerator=device, devices=1, precision=precision)
-        return _train(fabric, job, images, start)
-    with tempfile.TemporaryDirectory(prefix="upcrack-") as folder:
-        # Files, not arguments: those would be copied into every process, or through scarce shared memory.
-        write_aside(Path(folder) / CROPS, lambda path: _save_array(path, images))
-        write_aside(Path(folder) / START, lambda path: torch.save(start, path))
-        launch(_train_spread, devices, device, precision, job, Path(folder))
-    return RunFolder.open(out)
+    if run is not None and run.finished:
+        return run
+    if run is not None and run.manifest.get("processes", 1) != 1:
+        raise UserError(
+            f"{run.path} was begun on several devices by an earlier version: use that, or train anew"
+        )
+    fabric = lightning.Fabric(accelerator=device, devices=1, precision=precision)
+    trainer = Trainer(preset, fabric, seed, vgg_weights)
+    if start is not None:
+        try:
+            trainer.g.load_state_dict(start)
+        except RuntimeError as error:
+            raise UserError(
+                f"the start weights do not fit width {preset.width}, depth {preset.depth}"
+            ) from error
+    if run is None:
+        run = RunFolder.create(out, what | {"started": now()})
+    run.start(environment() | {"used_device": str(fabric.device)})
+    run.manifest["style_weights"] = trainer.vgg.source if trainer.vgg else None
+    run.save_manifest()
+    course = CrackNetCourse(trainer, images, training, validation, seed)
+    return Loop(course, run, preset, max_steps, progress).run_all()
 
 
 def check_crops(images: np.ndarray, size: int, groups: list[str] | None) -> list[str]:
@@ -133,71 +126,6 @@ def describe(
     return json.loads(json.dumps(what))  # as a manifest gives it back, where tuples have become lists
 
 
-CROPS, START = "crops.npy", "start.pt"
-
-
-def _save_array(path: Path, images: np.ndarray) -> None:
-    with path.open("wb") as file:
-        np.save(file, images)
-
-
-def _check_processes(run: RunFolder, devices: int) -> None:
-    """Refuse to go on with another number of processes; a run that does not say was trained by one."""
-    before = run.manifest.get("processes", 1)
-    if before != devices:
-        raise UserError(
-            f"{run.path} holds a run of {before} process(es), asked for {devices}: its dropout noise belongs to "
-            f"that number. Use devices {before}, or name a new folder; nothing was touched"
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class _Job:
-    """What a process needs to know of a run beside the crops. run: the one to go on with. what: its facts."""
-
-    out: Path
-    run: RunFolder | None
-    what: dict[str, Any]
-    preset: Preset
-    training: np.ndarray
-    validation: np.ndarray
-    seed: int
-    max_steps: int | None
-    vgg_weights: str | None
-    progress: bool
-
-
-def _train_spread(fabric: lightning.Fabric, job: _Job, folder: Path) -> None:
-    """What each of several processes does."""
-    images = np.load(folder / CROPS, mmap_mode="r")  # the processes share the memory
-    _train(fabric, job, images, torch.load(folder / START, weights_only=True))
-
-
-def _train(
-    fabric: lightning.Fabric, job: _Job, images: np.ndarray, start: dict[str, torch.Tensor] | None
-) -> RunFolder:
-    preset, run = job.preset, job.run
-    trainer = Trainer(preset, fabric, job.seed, job.vgg_weights)
-    if start is not None:
-        try:
-            trainer.g.load_state_dict(start)
-        except RuntimeError as error:
-            raise UserError(
-                f"the start weights do not fit width {preset.width}, depth {preset.depth}"
-            ) from error
-    fabric.barrier()  # no process has found weights that cannot be had, which should leave no folder behind
-    if fabric.is_global_zero:
-        if run is None:
-            run = RunFolder.create(job.out, job.what | {"processes": fabric.world_size, "started": now()})
-        run.start(environment() | {"used_device": str(fabric.device)})
-        run.manifest["style_weights"] = trainer.vgg.source if trainer.vgg else None
-        run.save_manifest()
-    fabric.barrier()
-    run = run or RunFolder.open(job.out)
-    course = CrackNetCourse(trainer, images, job.training, job.validation, job.seed)
-    return Loop(course, run, preset, job.max_steps, job.progress).run_all()
-
-
 class CrackNetCourse:
     """UP-CrackNet's `Course`: a `Trainer` with its undamaged crops.
 
@@ -216,9 +144,8 @@ class CrackNetCourse:
         self.state, self.load_state = trainer.state, trainer.load_state
 
     def batches(self) -> Iterator[Batch]:
-        trainer, fabric = self.trainer, self.fabric
-        mine = (fabric.world_size, fabric.global_rank)
-        return epoch(self.images, trainer.preset, trainer.draws, fabric.device, self.training, *mine)
+        trainer = self.trainer
+        return epoch(self.images, trainer.preset, trainer.draws, self.fabric.device, self.training)
 
     def judge(self) -> float | None:
         return self.trainer.validate(self.held_out, self.seed) if self.counts[1] else None

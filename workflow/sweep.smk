@@ -47,7 +47,7 @@ if not SHARED:
             "volume, from the root on, such as runs=/shared/runs"
         )
     if "UPCRACK_COMMIT" not in os.environ:  # a pod has no git to ask which commit its code is of
-        from upcrack_lite.repro.runs import environment
+        from upcrack_lite.runs import environment
 
         commit = environment()["commit"]
         if commit["id"] and not commit["dirty"]:

@@ -19,7 +19,7 @@ from upcrack_lite.methods.families import FamilyPreset, Variant, from_dict
 from upcrack_lite.methods.labels import check_masks
 from upcrack_lite.methods.variants import choose, counts
 from upcrack_lite.metrics import Confusion
-from upcrack_lite.repro.runs import RunFolder, data_hash, environment, now, peak_memory_mib
+from upcrack_lite.runs import RunFolder, data_hash, environment, now, peak_memory_mib
 from upcrack_lite.training import check_crops, describe
 
 
@@ -59,7 +59,7 @@ def choose_variant(
         return run
     started = now()
     if run is None:
-        run = RunFolder.create(out, what | {"processes": 1, "started": started})
+        run = RunFolder.create(out, what | {"started": started})
     began = time.monotonic()
     bar = tqdm(
         zip(images, crack_masks, strict=True), "choosing", len(images), disable=not progress, unit="photo"

@@ -18,7 +18,7 @@ from upcrack_lite.methods.encoders import encoder_facts, read_encoder, start_enc
 from upcrack_lite.methods.labels import check_masks
 from upcrack_lite.methods.presets import MethodPreset
 from upcrack_lite.methods.registry import method
-from upcrack_lite.repro.runs import RunFolder, data_hash, environment, now
+from upcrack_lite.runs import RunFolder, data_hash, environment, now
 from upcrack_lite.training import check_crops, check_device, describe
 
 
@@ -85,7 +85,7 @@ def train_method(
     fabric = lightning.Fabric(accelerator=device, devices=1, precision=precision)
     course = _course(chosen, preset, fabric, (images, crack_masks), (training, validation), seed, start)
     if run is None:
-        run = RunFolder.create(out, what | {"processes": 1, "started": now()})
+        run = RunFolder.create(out, what | {"started": now()})
     run.start(environment() | {"used_device": str(fabric.device)})
     # What a record asks of every run, and only UP-CrackNet has.
     run.manifest |= {"style_weights": None, "start_sha256": None}

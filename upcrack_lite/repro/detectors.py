@@ -16,8 +16,8 @@ from upcrack_lite.metrics import Confusion, per_image
 from upcrack_lite.model import Model, load_model
 from upcrack_lite.photos import TABLE_SIZE
 from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.runs import RunFolder
 from upcrack_lite.roads.reading import resize
+from upcrack_lite.runs import RunFolder
 from upcrack_lite.tensors import to_tensor
 
 RULE = "area"  # of resizing

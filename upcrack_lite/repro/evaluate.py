@@ -19,11 +19,10 @@ from upcrack_lite.metrics import cldice, histograms, per_image, tolerance_counts
 from upcrack_lite.photos import TABLE_SIZE
 from upcrack_lite.repro.cell_data import TestSet, content_digest, test_set
 from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.code_digest import code_digest
 from upcrack_lite.repro.detectors import RULE, detector
 from upcrack_lite.repro.record_files import FORMAT, MAPS, MapCounts, pack
-from upcrack_lite.repro.runs import BEFORE, RunFolder, environment, now
 from upcrack_lite.repro.training_data import source_manifest
+from upcrack_lite.runs import BEFORE, RunFolder, code_digest, environment, now
 from upcrack_lite.scoring import RADIUS
 from upcrack_lite.training import check_device
 from upcrack_lite.versions import testing_version

@@ -25,11 +25,11 @@ from upcrack_lite.photos import TABLE_SIZE, find_cracks
 from upcrack_lite.presets import DETECTION
 from upcrack_lite.repro import records
 from upcrack_lite.repro.cell_data import test_set
-from upcrack_lite.repro.runs import RunFolder
 from upcrack_lite.roads.crop_folder import is_crop_folder, read_crops
 from upcrack_lite.roads.layouts import Pair, read_pair
 from upcrack_lite.roads.reading import resize, resize_mask
 from upcrack_lite.roads.synthetic import synthetic_road
+from upcrack_lite.runs import RunFolder
 from upcrack_lite.stored import stored_run
 from upcrack_lite.tensors import to_tensor, to_uint8
 from upcrack_lite.training import load_generator

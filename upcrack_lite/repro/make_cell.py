@@ -18,8 +18,8 @@ from upcrack_lite.repro.cell_data import TestSet, test_set
 from upcrack_lite.repro.cells import Cell
 from upcrack_lite.repro.evaluate import evaluate
 from upcrack_lite.repro.plan import full_command, outdated, run_name
-from upcrack_lite.repro.runs import RunFolder, data_hash, environment
 from upcrack_lite.repro.training_data import TrainingData, source_manifest, training_data
+from upcrack_lite.runs import RunFolder, data_hash, environment
 from upcrack_lite.training import check_device, train
 
 
@@ -28,7 +28,7 @@ class Options:
     """How a cell is made, beside what it is.
 
     Attributes:
-        device: "auto", "cpu" or "cuda". precision: Fabric's name. devices: how many share each batch (UP-CrackNet).
+        device: "auto", "cpu" or "cuda". precision: Fabric's name.
         vgg_weights: of the style loss, a file or "random". encoder_file: of a compared method whose preset says
             `encoder_weights=file`. max_steps: stop after so many batches.
         allow_dirty: let a record that must not be committed go to `results/dirty`.
@@ -37,7 +37,6 @@ class Options:
 
     device: str = "auto"
     precision: str = "32-true"
-    devices: int = 1
     vgg_weights: str | None = None
     encoder_file: str | None = None
     max_steps: int | None = None
@@ -49,7 +48,6 @@ class Options:
         """With the device by its name. Raises UserError for a wrong one, or an option that the method has not."""
         check_precision(self.precision)
         own = {
-            "devices": self.devices != 1 and cell.method != CRACKNET,
             "vgg_weights": self.vgg_weights is not None and cell.method != CRACKNET,
             "encoder_file": self.encoder_file is not None and cell.method in (CRACKNET, *FAMILY),
             "max_steps": self.max_steps is not None and cell.method in FAMILY,
@@ -79,7 +77,7 @@ def run_cell(
         runs_root: the folder of runs; cells that share a trained model share its run.
         results: the folder of records.
         again: test again although the record is there.
-        options: see `Options`; a finished run keeps its number of devices.
+        options: see `Options`.
 
     Returns:
         The record's JSON file.
@@ -89,16 +87,14 @@ def run_cell(
             folder that cannot be written; later, for what the training and `evaluate` refuse.
     """
     chosen, tests = Options(**options).checked(cell), test_set(cell.test_set, data_root)
-    folder, trained_by, chosen = _run_of(cell, runs_root, chosen)
+    folder, trained_by = _run_of(cell, runs_root, chosen)
     why = committable.reasons(trained_by, environment(), tests.known, chosen.max_steps)
     data = training_data(cell, data_root)
     why += committable.unknown_training_set(cell.train_set, source_manifest(data.facts))
     path = committable.place(cell.slug(), results, why, chosen.allow_dirty)
     check_writable(Path(runs_root))
     check_writable(path.parent)
-    command = full_command(
-        cell, chosen.precision, chosen.max_steps, chosen.vgg_weights, chosen.devices, chosen.encoder_file
-    )
+    command = full_command(cell, chosen.precision, chosen.max_steps, chosen.vgg_weights, chosen.encoder_file)
     if path.is_file():
         record_files.leave_other_formats(path)
     if path.is_file() and not again:
@@ -125,7 +121,8 @@ def train_cell(cell: Cell, data_root: Path | str, runs_root: Path | str, **optio
         UserError: before any long work, for training data that is not there, a folder that cannot be written, or a
             model whose records must not be committed, unless `allow_dirty`; later, for what the training refuses.
     """
-    folder, trained_by, chosen = _run_of(cell, runs_root, Options(**options).checked(cell))
+    chosen = Options(**options).checked(cell)
+    folder, trained_by = _run_of(cell, runs_root, chosen)
     why = committable.reasons(trained_by, environment(), "packaged", chosen.max_steps)
     data = training_data(cell, data_root)
     why += committable.unknown_training_set(cell.train_set, source_manifest(data.facts))
@@ -134,17 +131,10 @@ def train_cell(cell: Cell, data_root: Path | str, runs_root: Path | str, **optio
     return _train(cell, data, folder, chosen)
 
 
-def _run_of(
-    cell: Cell, runs_root: Path | str, options: Options
-) -> tuple[Path, list[dict[str, Any]], Options]:
-    """The run's folder; the environments it was trained in so far; the options with a finished run's processes."""
+def _run_of(cell: Cell, runs_root: Path | str, options: Options) -> tuple[Path, list[dict[str, Any]]]:
+    """The run's folder, and the environments it was trained in so far."""
     folder = Path(runs_root) / run_name(cell, options.max_steps)
-    if not RunFolder.is_run(folder):
-        return folder, [], options
-    run = RunFolder.open(folder)
-    if run.finished:
-        options = dataclasses.replace(options, devices=run.manifest.get("processes", 1))
-    return folder, run.starts(), options
+    return folder, RunFolder.open(folder).starts() if RunFolder.is_run(folder) else []
 
 
 def _train(cell: Cell, data: TrainingData, folder: Path, options: Options) -> RunFolder:
@@ -158,8 +148,7 @@ def _train(cell: Cell, data: TrainingData, folder: Path, options: Options) -> Ru
     both |= {"groups": data.groups, "device": options.device, "precision": options.precision}
     both |= {"max_steps": options.max_steps}
     if cell.method == CRACKNET:
-        own = {"devices": options.devices, "vgg_weights": options.vgg_weights}
-        return train(data.images, preset, folder, **both, **own)
+        return train(data.images, preset, folder, **both, vgg_weights=options.vgg_weights)
     from upcrack_lite.methods.learning import train_method
 
     own = {"crack_masks": data.crack_masks, "encoder_file": options.encoder_file}

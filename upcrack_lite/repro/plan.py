@@ -31,7 +31,6 @@ def full_command(
     precision: str = "32-true",
     max_steps: int | None = None,
     vgg_weights: str | None = None,
-    devices: int = 1,
     encoder_file: str | None = None,
 ) -> str:
     """The words that make the record of a cell again, with the options that differ from the usual."""
@@ -40,7 +39,6 @@ def full_command(
         ("precision", precision, "32-true"),
         ("max-steps", max_steps, None),
         ("vgg-weights", Path(vgg_weights).name if vgg_weights else None, None),
-        ("devices", devices, 1),
         ("encoder-file", Path(encoder_file).name if encoder_file else None, None),
     ):
         command += f" --{name} {value}" if value != usual else ""
@@ -49,7 +47,7 @@ def full_command(
 
 def usable(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Options of many rows for one method: those that it has no use for are as usual."""
-    unused = {} if method == CRACKNET else {"devices": 1, "vgg_weights": None}
+    unused = {} if method == CRACKNET else {"vgg_weights": None}
     if method in FAMILIES:
         unused |= {"precision": "32-true", "max_steps": None}
     if method in (CRACKNET, *FAMILIES):
@@ -70,7 +68,7 @@ class Plan:
         cells: by their slug, in the order of the tables.
         left_out: what of the product is left out and why, one sentence each.
         data_root, runs, results, state: folders.
-        options: of `make_cell.run_cell`: device, precision, devices, vgg_weights, encoder_file, max_steps,
+        options: of `make_cell.run_cell`: device, precision, vgg_weights, encoder_file, max_steps,
             allow_dirty.
     """
 
@@ -88,11 +86,9 @@ class Plan:
         return run_name(cell, self.options_of(cell)["max_steps"])
 
     def command(self, cell: Cell) -> str:
-        """The words that make the cell's record again. A finished run keeps its number of devices."""
+        """The words that make the cell's record again."""
         options = self.options_of(cell)
-        if self.is_trained(cell):
-            options["devices"] = _manifest(self.runs / self.run(cell)).get("processes", 1)
-        names = ("precision", "max_steps", "vgg_weights", "devices", "encoder_file")
+        names = ("precision", "max_steps", "vgg_weights", "encoder_file")
         return full_command(cell, **{name: options[name] for name in names})
 
     def options_of(self, cell: Cell) -> dict[str, Any]:
@@ -107,7 +103,6 @@ class Plan:
             ("vgg_weights", None),
             ("encoder_file", None),
             ("max_steps", None),
-            ("devices", 1),
         ):
             if options[name] != usual:
                 words += [f"--{name.replace('_', '-')}", str(options[name])]
@@ -140,8 +135,6 @@ class Plan:
             return NO_RECORD
         options = self.options_of(cell)
         folder = self.runs / self.run(cell)
-        if self.is_trained(cell):
-            options["devices"] = _manifest(folder).get("processes", 1)
         try:
             learned_from = self._training(cell)
         except UserError as error:
@@ -235,10 +228,10 @@ def learned_from_in(values: Mapping[str, Any]) -> str | None:
 def _options_fit(values: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
     """True if a record was made with these options; a file of weights that is not named may be any."""
     train = values["train"]
-    has = (train["precision"], train["max_steps"], values["environment"]["training"].get("processes", 1))
+    has = (train["precision"], train["max_steps"])
     encoder = (train.get("encoder") or {}).get("source")
     return (
-        has == (options["precision"], options["max_steps"], options["devices"])
+        has == (options["precision"], options["max_steps"])
         and _is_from(train["style_weights"], options["vgg_weights"])
         and _is_from(encoder, options["encoder_file"])
     )

@@ -19,7 +19,6 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.methods.kinds import CRACKNET, FAMILIES, learns_from_masks, preset_from, preset_of
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.code_digest import COMMIT
 from upcrack_lite.repro.record_files import BINS, EDGES, MAPS, MapCounts
 from upcrack_lite.repro.record_parts import (
     Arrays,
@@ -36,6 +35,7 @@ from upcrack_lite.repro.record_parts import (
     Variant,
     Versions,
 )
+from upcrack_lite.runs import COMMIT
 
 # A path of a machine: it says nothing elsewhere, and may say who made the record.
 _PATH = re.compile(r"(?:^|[\s='\"(,]|file:)(?:/|~|[A-Za-z]:[\\/])\S")

@@ -12,6 +12,7 @@ from typing import Any
 from upcrack_lite.errors import UserError
 from upcrack_lite.methods.families import family_preset
 from upcrack_lite.methods.kinds import COMPARED, CRACKNET, FAMILIES, preset_of
+from upcrack_lite.presets import parse_settings
 
 _APART = {"method", "recipe", "scale"}  # settings of their own
 
@@ -22,8 +23,6 @@ def parse(given: str | Sequence[str] | None) -> dict[str, Any]:
     A value with spaces is quoted together with its name: `'mask_cells=[32, 16]'`. Raises UserError for a quote
     without its partner, a word without "=", or a name given twice.
     """
-    from upcrack_lite.cli import parse_settings
-
     if given is None or isinstance(given, str):
         try:
             # Quotes go, as in a shell; JSON's own would have to be quoted again.

@@ -33,7 +33,6 @@ DEFAULTS: Mapping[str, Any] = {
     "state": "build/sweep",
     "device": "auto",
     "precision": "32-true",
-    "devices": "1",
     "vgg_weights": "",
     "encoder_file": "",
     "settings": "",
@@ -83,7 +82,6 @@ def plan(config: Mapping[str, Any]) -> Plan:
         options={
             "device": values["device"],
             "precision": values["precision"],
-            "devices": _whole("devices", values["devices"], 1),
             "vgg_weights": vgg or None,
             "encoder_file": encoder or None,
             "max_steps": _whole("max_steps", values["max_steps"], 1) if values["max_steps"] else None,

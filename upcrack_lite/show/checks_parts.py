@@ -212,7 +212,7 @@ def check_sharp_batch(fn: Answer) -> None:
         soft = make_batch(texture(4, size=values.size), values, torch.Generator().manual_seed(1))
         image, mask = soft.image.clone(), soft.mask.clone()
         found = fn(soft, fill)
-        need(isinstance(found, Batch), "give a Batch: image, masked, mask and share")
+        need(isinstance(found, Batch), "give a Batch: image, masked and mask")
         need(
             torch.equal(found.image, image),
             "the images are what the network should restore: leave them alone",
@@ -228,4 +228,3 @@ def check_sharp_batch(fn: Answer) -> None:
             torch.equal(found.masked, masks.apply(image, found.mask, fill)),
             "make the masked image from the image and the sharp mask; the old one still has soft borders",
         )
-        need(found.share == soft.share, "the share of the batch should be handed on")

@@ -52,14 +52,14 @@ class CellPage:
         **options: Any,
     ) -> None:
         from upcrack_lite.repro.make_cell import run_cell
-        from upcrack_lite.repro.runs import RunFolder
+        from upcrack_lite.runs import RunFolder
 
         self.tiny = not str(data_root)
         values = {**(live.tiny_values(method) if self.tiny else {}), **(settings or {})}
         self.cell = Cell(method, recipe, scale, tuple(values.items()), train_set, test_set, seed)
         options = {name: value or None for name, value in options.items()}
         options["allow_dirty"] = bool(options.get("allow_dirty")) or self.tiny
-        for name, usual in (("device", "auto"), ("precision", "32-true"), ("devices", 1)):
+        for name, usual in (("device", "auto"), ("precision", "32-true")):
             options[name] = options.get(name) or usual
         if self.tiny and method not in FAMILIES:
             options["max_steps"] = options.get("max_steps") or live.STEPS

@@ -14,7 +14,7 @@ from upcrack_lite.methods.kinds import CRACKNET, FAMILIES, learns_from_masks
 from upcrack_lite.methods.variants import Variant
 from upcrack_lite.repro.cells import TEST_SETS, TRAIN_SETS, Cell
 from upcrack_lite.repro.examples import Method, method_of, shown, trained_on
-from upcrack_lite.repro.runs import RunFolder
+from upcrack_lite.runs import RunFolder
 from upcrack_lite.show import parameters
 from upcrack_lite.show.table_words import TITLES
 

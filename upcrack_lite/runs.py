@@ -21,6 +21,7 @@ import resource
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,16 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+import upcrack_lite
 from upcrack_lite import __version__
 from upcrack_lite.errors import UserError
 from upcrack_lite.files import write_aside, write_csv, write_json
-from upcrack_lite.repro.code_digest import COMMIT, code_digest
 from upcrack_lite.versions import FIRST
 
 FORMAT = 1
+
+COMMIT = r"[0-9a-f]{7,40}"
+"""What a commit is named by, as a regular expression."""
 
 BEFORE: dict[str, Any] = {
     "method": "upcracknet",
@@ -288,8 +292,20 @@ def environment() -> dict[str, Any]:
     }
 
 
+@cache
+def code_digest() -> str:
+    """SHA-256 over all Python files of the kit, with their names: for those who look for a difference.
+
+    It is never compared, so that a changed comment makes nothing stale; what is compared are `versions`.
+    """
+    root, total = Path(upcrack_lite.__file__).parent, hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        total.update(f"{path.relative_to(root).as_posix()}\0".encode() + path.read_bytes())
+    return total.hexdigest()
+
+
 def _root() -> Path:
-    return Path(__file__).resolve().parents[2]
+    return Path(__file__).resolve().parents[1]
 
 
 def _lock_hash() -> str | None:
@@ -319,7 +335,7 @@ def _commit() -> dict[str, Any]:
     return {"id": given, "dirty": None}
 
 
-_THIS_FILE = "upcrack_lite/repro/runs.py"  # below the root
+_THIS_FILE = "upcrack_lite/runs.py"  # below the root
 
 
 def _git(*words: str) -> str:
