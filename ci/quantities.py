@@ -10,12 +10,11 @@ from typing import Any
 import lightning
 import torch
 
-from upcrack_lite.batches import Batch, make_batch
 from upcrack_lite.detection import compare, smooth_and_cut
+from upcrack_lite.generator import load_generator
 from upcrack_lite.presets import Preset, from_dict
-from upcrack_lite.steps import Trainer
 from upcrack_lite.stored import stored_run
-from upcrack_lite.training import load_generator
+from upcrack_lite.training import Batch, Trainer, make_batch
 
 
 @dataclass(frozen=True)

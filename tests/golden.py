@@ -26,7 +26,6 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from upcrack_lite import masks, vgg
-from upcrack_lite.batches import make_batch
 from upcrack_lite.detection import VARIANTS, compare, smooth, smooth_and_cut, threshold_of
 from upcrack_lite.generator import Generator
 from upcrack_lite.methods import darkness
@@ -67,7 +66,7 @@ from upcrack_lite.roads.windows import free_places
 from upcrack_lite.runs import RunFolder
 from upcrack_lite.stored import stored_run
 from upcrack_lite.tensors import to_tensor, to_uint8
-from upcrack_lite.training import train
+from upcrack_lite.training import make_batch, train
 from upcrack_lite.versions import testing_version, training_version
 
 FILE = Path(__file__).with_name("golden.json")

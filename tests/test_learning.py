@@ -329,7 +329,7 @@ def test_judging_and_pictures_are_the_same_at_every_call_and_leave_no_trace(name
     course = course_of(name, tiny(name, validation_share=0.25))
     state, draws = torch.get_rng_state(), course.draws.get_state()
     before = {key: value.clone() for key, value in course.network.state_dict().items()}
-    values = [course.judge() for _ in range(2)]
+    values = [course.validate() for _ in range(2)]
     assert all(module.training for module in course.network.modules())
     course.picture(tmp_path / "picture.png")
     assert values[0] == values[1] > 0
@@ -340,16 +340,16 @@ def test_judging_and_pictures_are_the_same_at_every_call_and_leave_no_trace(name
 
 
 def test_nothing_held_out_is_not_judged():
-    assert course_of("enet", tiny("enet"), held_out=0).judge() is None
+    assert course_of("enet", tiny("enet"), held_out=0).validate() is None
 
 
 def test_scadn_is_judged_by_what_it_restores_and_calibrated_at_the_end(tmp_path, monkeypatch):
     course = course_of("scadn", tiny("scadn"))
     real = course.network.losses
     poisoned = {"adversarial": 1e9, "discriminator": 1e9, "total": 1e9}
-    value = course.judge()
+    value = course.validate()
     monkeypatch.setattr(course.network, "losses", lambda *a: real(*a) | poisoned)
-    assert course.judge() == value
+    assert course.validate() == value
     network, _ = load_network(run("scadn", tmp_path / "run", max_steps=2))
     images = roads()[0]
     manifest = RunFolder.open(tmp_path / "run").manifest
@@ -365,7 +365,7 @@ def test_scadn_is_judged_by_what_it_restores_and_calibrated_at_the_end(tmp_path,
 def test_the_best_epoch_is_what_is_calibrated(tmp_path, monkeypatch):
     first = run("scadn", tmp_path / "first", max_steps=2)  # one epoch
     values = iter([1.0, 2.0])
-    monkeypatch.setattr(MethodCourse, "judge", lambda self: next(values))
+    monkeypatch.setattr(MethodCourse, "validate", lambda self: next(values))
     both = run("scadn", tmp_path / "both")
     assert (both.manifest["epochs_done"], both.manifest["best_epoch"]) == (2, 0)
     one, other = first.load_weights(), both.load_weights()

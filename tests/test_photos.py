@@ -15,6 +15,7 @@ import torch
 from upcrack_lite import cli
 from upcrack_lite.detection import detect, error_map, smooth
 from upcrack_lite.errors import UserError
+from upcrack_lite.generator import load_generator
 from upcrack_lite.methods.choosing import choose_variant
 from upcrack_lite.methods.families import family_preset
 from upcrack_lite.methods.learning import train_method
@@ -29,7 +30,7 @@ from upcrack_lite.runs import RunFolder
 from upcrack_lite.scoring import score_folder
 from upcrack_lite.stored import store
 from upcrack_lite.tensors import to_tensor
-from upcrack_lite.training import load_generator, train
+from upcrack_lite.training import train
 
 TINY = preset(size=64, depth=6, width=4, disc_width=4, mask_cells=(32, 16, 8), load_size=68)
 SIZES = {"wide": (90, 150), "tall": (131, 67), "small": (40, 40)}

@@ -19,15 +19,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from upcrack_lite import loop, steps, training
-from upcrack_lite.batches import make_batch
+from upcrack_lite import training
 from upcrack_lite.errors import UserError
-from upcrack_lite.generator import Generator
+from upcrack_lite.generator import Generator, load_generator
 from upcrack_lite.presets import Preset, preset
 from upcrack_lite.runs import RunFolder
-from upcrack_lite.steps import Trainer
 from upcrack_lite.tensors import to_tensor
-from upcrack_lite.training import load_generator, train
+from upcrack_lite.training import Trainer, make_batch, train
 
 SMALL = {
     "size": 32, "depth": 5, "width": 4, "disc_width": 4, "mask_cells": (16, 8, 4), "load_size": 36, "epochs": 3,
@@ -127,8 +125,9 @@ def test_the_checkpoint_is_the_generator_of_the_best_epoch(finished):
     assert finished.manifest["best_epoch"] == int(np.argmin(validation))
     trainer = trainer_for(chosen)
     trainer.g.load_state_dict(generator.state_dict())
-    _, held_out = training.split_by_photo([str(i) for i in range(20)], 0.1, 0)
-    assert trainer.validate(crops()[held_out], seed=0) == pytest.approx(min(validation), rel=1e-6)
+    _, validated = training.split_by_photo([str(i) for i in range(20)], 0.1, 0)
+    trainer.held_out = crops()[validated]
+    assert trainer.validate() == pytest.approx(min(validation), rel=1e-6)
 
 
 @pytest.mark.slow
@@ -198,8 +197,10 @@ def test_where_writing_a_state_is_slow_it_is_written_less_often_and_nothing_is_l
     finished, tmp_path, monkeypatch, epoch
 ):
     written = []
-    monkeypatch.setattr(loop, "SLOW", 0.0)  # every write counts as slow, and the next would come after hours
-    monkeypatch.setattr(loop, "SHARE", 1e9)
+    monkeypatch.setattr(
+        training, "SLOW", 0.0
+    )  # every write counts as slow, and the next would come after hours
+    monkeypatch.setattr(training, "SHARE", 1e9)
     save, step = RunFolder.save_resume, Trainer.set_epoch
     monkeypatch.setattr(RunFolder, "save_resume", lambda *a: (written.append(1), save(*a))[1])
     whole = run(tmp_path / "whole")
@@ -225,12 +226,12 @@ def test_a_killed_process_resumes_bit_by_bit(finished, tmp_path):
     program = (
         "import sys, time, json, numpy as np\n"
         "from upcrack_lite.presets import from_dict\n"
-        "from upcrack_lite import steps, training\n"
-        "real = steps.Trainer.step\n"
+        "from upcrack_lite import training\n"
+        "real = training.Trainer.step\n"
         "def slow(self, batch):\n"
         "    time.sleep(0.3)\n"
         "    return real(self, batch)\n"
-        "steps.Trainer.step = slow\n"
+        "training.Trainer.step = slow\n"
         "chosen = from_dict(json.loads(sys.argv[3]))\n"
         "training.train(np.load(sys.argv[1]), chosen, sys.argv[2], device='cpu', progress=False)\n"
     )
@@ -352,7 +353,7 @@ def test_a_real_explosion_is_caught(tmp_path):
 
 
 def test_a_validation_that_is_not_finite_stops_the_run_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(Trainer, "validate", lambda self, images, seed: math.nan)
+    monkeypatch.setattr(Trainer, "validate", lambda self: math.nan)
     with pytest.raises(UserError, match="valid is not finite"):
         run(tmp_path / "run")
     assert RunFolder.open(tmp_path / "run").manifest["status"] == "failed"
@@ -361,7 +362,7 @@ def test_a_validation_that_is_not_finite_stops_the_run_too(tmp_path, monkeypatch
 @pytest.mark.parametrize(("patience", "every", "stops_after"), [(2, 1, 5), (4, 2, 8), (0, 1, 12)])
 def test_patience_counts_epochs_since_the_best_look(tmp_path, monkeypatch, patience, every, stops_after):
     values = iter([5.0, 4.0, 3.0, *[3.5] * 20] if every == 1 else [5.0, 4.0, *[4.5] * 20])
-    monkeypatch.setattr(Trainer, "validate", lambda self, images, seed: next(values))
+    monkeypatch.setattr(Trainer, "validate", lambda self: next(values))
     chosen = tiny(epochs=12, patience=patience, validate_every=every)
     found = run(tmp_path / "run", chosen, crops(10))
     assert len(found.log()) == stops_after
@@ -441,7 +442,7 @@ def test_without_the_adversarial_term_d_is_never_touched(tmp_path, monkeypatch):
     assert all(torch.equal(t, before[name]) for name, t in trainer.d.state_dict().items())
     assert not trainer.opt_d.state_dict()["state"]
     assert set(terms) == {"mae", "ssim", "gms", "res", "total"}
-    monkeypatch.setattr(steps.Discriminator, "forward", None)
+    monkeypatch.setattr(training.Discriminator, "forward", None)
     assert "d" not in run(tmp_path / "run", chosen).log()[0]
 
 
@@ -483,13 +484,15 @@ def test_validation_is_the_same_at_every_call_and_leaves_no_trace():
     state, draws = torch.get_rng_state(), trainer.draws.get_state()
     before = {name: t.clone() for name, t in trainer.g.state_dict().items()}
     modes = [m.training for m in trainer.g.modules()]
-    values = [trainer.validate(crops(5), seed=3) for _ in range(2)]
+    trainer.held_out, trainer.seed = crops(5), 3
+    values = [trainer.validate() for _ in range(2)]
     assert values[0] == values[1]
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(trainer.draws.get_state(), draws)
     assert [m.training for m in trainer.g.modules()] == modes
     assert all(torch.equal(t, before[name]) for name, t in trainer.g.state_dict().items())
-    assert trainer.validate(crops(5), seed=4) != values[0]
+    trainer.seed = 4
+    assert trainer.validate() != values[0]
 
 
 def test_a_state_taken_up_by_another_trainer_goes_on_exactly():
@@ -532,13 +535,13 @@ def test_groups_must_match_the_crops(tmp_path, count):
 
 def test_groups_keep_a_photo_on_one_side(tmp_path, monkeypatch):
     seen = {}
-    real = training.CrackNetCourse.__init__
+    real = training.Trainer.__init__
 
-    def watch(self, trainer, images, train_at, valid_at, seed):
-        seen["train"], seen["valid"] = set(train_at), set(valid_at)
-        real(self, trainer, images, train_at, valid_at, seed)
+    def watch(self, preset, fabric, seed, weights, images, split):
+        seen["train"], seen["valid"] = (set(part) for part in split)
+        real(self, preset, fabric, seed, weights, images, split)
 
-    monkeypatch.setattr(training.CrackNetCourse, "__init__", watch)
+    monkeypatch.setattr(training.Trainer, "__init__", watch)
     groups = [str(i // 5) for i in range(20)]
     run(tmp_path / "run", groups=groups, max_steps=1)
     assert {groups[i] for i in seen["train"]}.isdisjoint(groups[i] for i in seen["valid"])

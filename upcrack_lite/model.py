@@ -12,12 +12,11 @@ import torch
 
 from upcrack_lite import detection
 from upcrack_lite.errors import UserError
-from upcrack_lite.generator import Generator
+from upcrack_lite.generator import Generator, load_generator
 from upcrack_lite.methods.kinds import COMPARED, CRACKNET, FAMILIES, after_training, preset_from
 from upcrack_lite.methods.presets import MethodPreset
 from upcrack_lite.presets import Preset
-from upcrack_lite.runs import RunFolder
-from upcrack_lite.training import check_device, load_generator
+from upcrack_lite.runs import RunFolder, check_device
 
 
 @dataclass(frozen=True)

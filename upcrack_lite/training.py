@@ -1,29 +1,448 @@
-"""Training: D learns to tell restored roads from real ones, G learns to restore (paper, section IV-B).
+"""Training: undamaged crops in, a checkpoint out (paper, sections III-B, III-E and IV-B). Chapters 04, 12 and 13.
 
-`loop` goes through the epochs; `steps` has the step of D and the step of G. Lightning Fabric takes care of device and
-precision. Chapter 13 reads the curves. The compared methods are trained by `methods.learning`, which checks and opens
-its runs with the functions here.
+In the order of the work: a batch is augmented and masked; D learns to tell restored roads from real ones, then G to
+restore (`Trainer`); epochs, validation, log and early stop (`Loop`, which trains the compared methods too); `train`
+puts them together in a run folder, and goes on where a run was killed.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning
 import numpy as np
 import torch
+from torch.nn import functional
+from tqdm import tqdm
 
-from upcrack_lite.batches import Batch, epoch, split_by_photo
+from upcrack_lite import masks
+from upcrack_lite.discriminator import Discriminator
 from upcrack_lite.errors import UserError
-from upcrack_lite.generator import Generator
-from upcrack_lite.loop import Loop
-from upcrack_lite.presets import Preset, from_dict
-from upcrack_lite.runs import RunFolder, data_hash, environment, now, weights_hash
-from upcrack_lite.steps import Trainer, picture
+from upcrack_lite.files import write_image
+from upcrack_lite.generator import Generator, test_mode
+from upcrack_lite.losses import adversarial_d, restoration_loss, total_loss
+from upcrack_lite.presets import Preset
+from upcrack_lite.runs import (
+    RunFolder,
+    check_device,
+    data_hash,
+    environment,
+    now,
+    peak_memory_mib,
+    weights_hash,
+)
+from upcrack_lite.tensors import to_tensor, to_uint8
 from upcrack_lite.versions import training_version
+from upcrack_lite.vgg import VGGFeatures
+
+SLOW, SHARE = 0.5, 10
+"""Seconds from which on writing a state is slow; then so many times its duration pass before the next."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one training step sees. image and masked: ``(N, 3, S, S)`` in [-1, 1]; mask: ``(N, 1, S, S)``."""
+
+    image: torch.Tensor
+    masked: torch.Tensor
+    mask: torch.Tensor
+
+
+def draw_masks(n: int, preset: Preset, generator: torch.Generator) -> torch.Tensor:
+    """Draw n masks ``(n, 1, S, S)`` of the preset's family."""
+    cells = preset.mask_cells if preset.mask_family == "multi_scale_square" else None
+    return masks.draw(preset.mask_family, n, preset.size, generator, cells)
+
+
+def make_batch(images: torch.Tensor, preset: Preset, generator: torch.Generator) -> Batch:
+    """Augment and mask one batch.
+
+    images: ``(N, 3, S, S)`` in [-1, 1]. Each is enlarged to `load_size`, cropped back to S at its own place,
+    flipped or not, and masked; with `mask_before_resize` the mask goes through the same enlargement and crop.
+    """
+    size, n = preset.size, len(images)
+    mask = draw_masks(n, preset, generator).to(images.device)
+    masked = masks.apply(images, mask, preset.hole_fill)
+    stack = torch.cat([images, masked, mask], dim=1)  # (N, 7, S, S): what is moved together stays together
+    if preset.load_size > size:
+        stack = functional.interpolate(stack, size=preset.load_size, mode="bilinear", align_corners=False)
+        room = preset.load_size - size
+        corners = torch.randint(room + 1, (n, 2), generator=generator).tolist()
+        stack = torch.stack(
+            [s[:, y : y + size, x : x + size] for s, (y, x) in zip(stack, corners, strict=True)]
+        )
+    if preset.flip:
+        flip = torch.rand(n, generator=generator) < 0.5
+        stack = torch.where(flip.view(-1, 1, 1, 1).to(stack.device), stack.flip(-1), stack)
+    image, moved, moved_mask = stack[:, :3], stack[:, 3:6], stack[:, 6:]
+    if preset.mask_before_resize:
+        return Batch(image, moved, moved_mask)
+    return Batch(image, masks.apply(image, mask, preset.hole_fill), mask)
+
+
+def epoch(
+    images: np.ndarray,
+    preset: Preset,
+    generator: torch.Generator,
+    device: torch.device,
+    training: np.ndarray | None = None,
+) -> Iterator[Batch]:
+    """Go through the training crops once, in random order.
+
+    images: uint8 ``(N, S, S, 3)``, in memory or memory-mapped. training: indices of the crops to train on;
+    None takes all.
+    """
+    training = np.arange(len(images)) if training is None else training
+    order = training[torch.randperm(len(training), generator=generator).numpy()]
+    for start in range(0, len(order), preset.batch_size):
+        chosen = np.sort(
+            order[start : start + preset.batch_size]
+        )  # ascending: kinder to a memory-mapped file
+        yield make_batch(to_tensor(np.asarray(images[chosen])).to(device), preset, generator)
+
+
+def split_by_photo(groups: list[str], share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Split crops into training and validation so that no photo is in both.
+
+    groups: the photo each crop came from. share: of the crops, for validation, in [0, 1).
+    Returns the indices of both, ascending. Validation is empty when share is 0.
+    Raises UserError when a share above 0 leaves nothing to train on.
+    """
+    photos = sorted(set(groups))
+    order = np.random.default_rng(seed).permutation(len(photos))
+    wanted, held, count = share * len(groups), set(), 0
+    sizes = {photo: groups.count(photo) for photo in photos}
+    for index in order:
+        if count >= wanted:
+            break
+        held.add(photos[index])
+        count += sizes[photos[index]]
+    validation = np.array([i for i, group in enumerate(groups) if group in held], dtype=int)
+    training = np.array([i for i, group in enumerate(groups) if group not in held], dtype=int)
+    if not len(training):
+        raise UserError(
+            f"{len(groups)} crops from {len(photos)} photo(s) leave none to train on beside validation: "
+            "add photos, or set validation_share=0"
+        )
+    return training, validation
+
+
+class Trainer:
+    """The two networks, their optimizers and the state of a run; a `Loop` drives it through the epochs.
+
+    fabric: says on which device and in which precision. seed: of the weights, of everything drawn, and of the masks
+    and the noise of validation. vgg_weights: see `VGGFeatures`. images: uint8 ``(N, S, S, 3)``, the undamaged crops;
+    split: indices of those to train on and of those to validate on. Single steps need no crops.
+    """
+
+    def __init__(
+        self,
+        preset: Preset,
+        fabric: lightning.Fabric,
+        seed: int,
+        vgg_weights: str | None = None,
+        images: np.ndarray | None = None,
+        split: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> None:
+        fabric.seed_everything(seed, workers=False, verbose=False)
+        self.preset, self.fabric, self.seed = preset, fabric, seed
+        if images is not None and split is not None:
+            # Indices, not a copy: the training crops may lie in a memory-mapped file larger than memory.
+            self.images, self.training, self.held_out = images, split[0], images[split[1]]
+            self.counts = (len(split[0]), len(split[1]))
+        betas = (preset.beta1, preset.beta2)
+        g = Generator(preset.width, preset.depth, preset.dropout)
+        d = Discriminator(preset.disc_width)
+        self.g, self.opt_g = fabric.setup(g, torch.optim.Adam(g.parameters(), preset.lr_g, betas))
+        self.d, self.opt_d = fabric.setup(d, torch.optim.Adam(d.parameters(), preset.lr_d, betas))
+        self.vgg = None
+        if preset.lambda_style:
+            # In a fork, so that the same seed gives the same dropout wherever the weights come from.
+            with torch.random.fork_rng(devices=[]):
+                vgg = VGGFeatures(
+                    preset.style_network,
+                    weights=vgg_weights,
+                    normalize=preset.style_normalize,
+                    channels=preset.style_channels,
+                )
+            self.vgg = vgg.to(fabric.device)
+        # Masks, order and crops draw from their own stream, so that dropout does not shift them.
+        self.draws = torch.Generator().manual_seed(seed)
+
+    def step(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """One step of D, then one of G; returns every term, unweighted."""
+        terms: dict[str, torch.Tensor] = {}
+        if self.preset.lambda_adv:
+            terms["d"] = self.step_d(batch)
+        return terms | self.step_g(batch)
+
+    def step_d(self, batch: Batch) -> torch.Tensor:
+        """D minimizes the negative of Eq. 8. G is not trained here: its output carries no gradient."""
+        with torch.no_grad():
+            restored = self.g(batch.masked)
+        self.opt_d.zero_grad()
+        real, fake = self.d(batch.masked, batch.image), self.d(batch.masked, restored)
+        loss = adversarial_d(real.float(), fake.float(), self.preset.disc_loss_factor)
+        self.fabric.backward(loss)
+        self.opt_d.step()
+        return loss.detach()
+
+    def step_g(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """G minimizes Eq. 2, on a second forward pass with its own dropout, as in the released program."""
+        self.d.requires_grad_(False)  # D only judges here: its gradients would be thrown away
+        self.opt_g.zero_grad()
+        restored = self.g(batch.masked)
+        logits = self.d(batch.masked, restored) if self.preset.lambda_adv else None
+        total, terms = total_loss(restored, batch.image, logits, self.preset, self.vgg)
+        self.fabric.backward(total)
+        self.opt_g.step()
+        self.d.requires_grad_(True)
+        return {name: term.detach() for name, term in (terms | {"total": total}).items()}
+
+    @contextmanager
+    def at_test(self, seed: int) -> Iterator[None]:
+        """G as at test time, its noise seeded; afterwards G and the random streams are as they were."""
+        device, preset = self.fabric.device, self.preset
+        with (
+            torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+            test_mode(self.g, preset.test_statistics, preset.test_dropout),
+        ):
+            torch.manual_seed(seed)
+            yield
+
+    @torch.no_grad()
+    def validate(self) -> float | None:
+        """L_res on the validation crops, with masks and noise that are the same at every call; None without any."""
+        draws, images = torch.Generator().manual_seed(self.seed), self.held_out
+        preset, losses = self.preset, []
+        with self.at_test(self.seed):
+            for start in range(0, len(images), preset.batch_size):
+                image = to_tensor(np.asarray(images[start : start + preset.batch_size])).to(
+                    self.fabric.device
+                )
+                mask = draw_masks(len(image), preset, draws).to(image.device)
+                restored = self.g(masks.apply(image, mask, preset.hole_fill))
+                loss, _ = restoration_loss(restored, image, preset, self.vgg)
+                losses += [loss.item()] * len(image)
+        return float(np.mean(losses)) if losses else None
+
+    @torch.no_grad()
+    def picture(self, path: Path) -> None:
+        """Save four crops, masked and restored, as one PNG, with the same masks and noise at every call."""
+        preset, device = self.preset, self.fabric.device
+        image = to_tensor(np.asarray(self.images[self.training[:4]])).to(device)
+        mask = draw_masks(len(image), preset, torch.Generator().manual_seed(self.seed)).to(device)
+        masked = masks.apply(image, mask, preset.hole_fill)
+        with self.at_test(self.seed):
+            restored = self.g(masked)
+        rows = [np.concatenate(list(to_uint8(x)), axis=1) for x in (image, masked, restored)]
+        write_image(path, np.concatenate(rows))
+
+    def batches(self) -> Iterator[Batch]:
+        """Go through the training crops once."""
+        return epoch(self.images, self.preset, self.draws, self.fabric.device, self.training)
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """What is kept of the best epoch."""
+        return self.g.state_dict()
+
+    def finish(self, load: Callable[[], dict[str, torch.Tensor]]) -> None:
+        """Nothing is left to find out at the end."""
+
+    def rates(self) -> dict[str, float]:
+        """Learning rates for the log."""
+        return {"lr_g": self.opt_g.param_groups[0]["lr"]}
+
+    def set_epoch(self, index: int) -> None:
+        """Exponential decay of both learning rates (section IV-B)."""
+        factor = self.preset.lr_decay**index
+        for optimizer, rate in ((self.opt_g, self.preset.lr_g), (self.opt_d, self.preset.lr_d)):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a later process needs to go on exactly here."""
+        cuda = torch.cuda.get_rng_state(self.fabric.device) if self.fabric.device.type == "cuda" else None
+        return {
+            "g": self.g.state_dict(),
+            "d": self.d.state_dict(),
+            "opt_g": self.opt_g.state_dict(),
+            "opt_d": self.opt_d.state_dict(),
+            "draws": self.draws.get_state(),
+            "rng": torch.get_rng_state(),
+            "rng_cuda": cuda,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up a saved state, random streams included."""
+        for name in ("g", "d", "opt_g", "opt_d"):
+            getattr(self, name).load_state_dict(state[name])
+        self.draws.set_state(state["draws"])
+        torch.set_rng_state(state["rng"])
+        if state["rng_cuda"] is not None and self.fabric.device.type == "cuda":
+            torch.cuda.set_rng_state(state["rng_cuda"], self.fabric.device)
+
+
+@dataclass
+class Position:
+    """Where a run stands; saved with the networks after every epoch."""
+
+    epoch: int = 0
+    steps: int = 0
+    best: float = math.inf
+    best_epoch: int = -1
+    seconds: float = 0.0
+
+
+class Loop:
+    """The epochs of one run: steps, validation, log, checkpoint, early stop (section IV-B).
+
+    course: what is trained, a `Trainer`, or a compared method's course with the same methods from `batches` on.
+    preset: with `epochs`, `validate_every` and `patience`, in epochs; a patience of 0 never stops early.
+    """
+
+    def __init__(
+        self, course: Any, run: RunFolder, preset: Any, max_steps: int | None, progress: bool
+    ) -> None:
+        self.course, self.run, self.preset = course, run, preset
+        self.max_steps, self.progress = max_steps, progress
+        self.at, self.rows = Position(), []
+        self.saved_at, self.save_seconds = time.monotonic(), 0.0
+        self.best_weights: dict[str, torch.Tensor] | None = None  # of the best epoch, until they are written
+        saved = run.load_resume()
+        if saved:
+            course.load_state(saved["trainer"])
+            self.at = Position(**saved["position"])
+            self.rows = [row for row in run.log() if row["epoch"] < self.at.epoch]
+
+    def run_all(self) -> RunFolder:
+        bar = tqdm(
+            total=self.preset.epochs,
+            initial=self.at.epoch,
+            disable=not self.progress,
+            desc="training",
+            unit="epoch",
+        )
+        with bar:
+            while self.at.epoch < self.preset.epochs and not self._enough():
+                row = self._one_epoch()
+                bar.update()
+                bar.set_postfix({k: f"{row[k]:.3g}" for k in ("mae", "loss", "valid") if k in row})
+        self._finish()
+        return self.run
+
+    def _enough(self) -> bool:
+        if self.max_steps is not None and self.at.steps >= self.max_steps:
+            return True
+        stale = self.at.epoch - 1 - self.at.best_epoch
+        return bool(self.preset.patience and self.course.counts[1] and stale >= self.preset.patience)
+
+    def _one_epoch(self) -> dict[str, float]:
+        began, course = time.monotonic(), self.course
+        course.set_epoch(self.at.epoch)
+        sums: dict[str, float] = {}
+        batches = 0
+        for batch in course.batches():
+            terms = {name: term.item() for name, term in course.step(batch).items()}
+            self._check_finite(terms)
+            sums = {name: sums.get(name, 0.0) + value for name, value in terms.items()}
+            batches += 1
+            self.at.steps += 1
+            if self.max_steps is not None and self.at.steps >= self.max_steps:
+                break
+        row: dict[str, float] = {"epoch": self.at.epoch, "steps": self.at.steps}
+        row |= {name: value / batches for name, value in sums.items()}
+        row |= course.rates()
+        last = self.at.epoch + 1 == self.preset.epochs or self.max_steps == self.at.steps
+        if last or (self.at.epoch + 1) % self.preset.validate_every == 0:
+            self._validate(row)
+        self.at.seconds += time.monotonic() - began
+        row["seconds"] = round(self.at.seconds, 2)
+        self.at.epoch += 1
+        self.rows.append(row)
+        self.run.save_log(self.rows)
+        if self._time_to_save(last):
+            self._save()
+        return row
+
+    def _save_best(self) -> None:
+        if self.best_weights is not None:
+            self.run.save_weights(self.best_weights)
+            self.best_weights = None
+
+    def _time_to_save(self, last: bool) -> bool:
+        """Whether to write what a later process goes on from: always where that is quick, else a tenth of the time.
+
+        At full scale it is 700 MB, and an epoch on a GPU takes less time than to write them.
+        """
+        wait = 0.0 if last or self.save_seconds < SLOW else SHARE * self.save_seconds
+        return time.monotonic() - self.saved_at >= wait
+
+    def _save(self) -> None:
+        began = time.monotonic()
+        self._save_best()  # first, so that a state never speaks of weights that are not there
+        state = {"trainer": self.course.state(), "position": dataclasses.asdict(self.at)}
+        self.run.save_resume(state)
+        self.saved_at = time.monotonic()
+        self.save_seconds = self.saved_at - began
+
+    def _validate(self, row: dict[str, float]) -> None:
+        """Validate, and keep the weights if they are the best so far; without crops for it the last are the best."""
+        found = self.course.validate()
+        value = -float(self.at.epoch) if found is None else found
+        if found is not None:
+            row["valid"] = found
+            self._check_finite({"valid": found})
+        better = value < self.at.best
+        if better:
+            self.at.best, self.at.best_epoch = value, self.at.epoch
+            kept = self.course.weights()
+            self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in kept.items()}
+        self.course.picture(self.run.path / "progress" / f"{self.at.epoch:04d}.png")
+
+    def _check_finite(self, terms: dict[str, float]) -> None:
+        bad = [name for name, value in terms.items() if not math.isfinite(value)]
+        if bad:
+            self.run.manifest |= {"status": "failed", "error": f"not finite: {', '.join(bad)}"}
+            self.run.save_manifest()
+            self._save_best()
+            name, rate = next(iter(self.course.rates().items()))
+            kept = (self.run.path / "checkpoint.safetensors").is_file()
+            where = f"the last good checkpoint is in {self.run.path}" if kept else "no epoch was completed"
+            raise UserError(
+                f"training stopped in epoch {self.at.epoch}, step {self.at.steps}: {', '.join(bad)} is not "
+                f"finite. Lower {name} ({getattr(self.preset, name, rate)}) or leave the term out; {where}"
+            )
+
+    def _finish(self) -> None:
+        self._save_best()
+        complete = self.course.finish(self.run.load_weights)
+        if complete is not None:
+            self.run.save_weights(complete)
+        trained, validated = self.course.counts
+        self.run.manifest |= {
+            "status": "finished",
+            "finished": now(),
+            "epochs_done": self.at.epoch,
+            "steps_done": self.at.steps,
+            "best_epoch": self.at.best_epoch,
+            "train_seconds": round(self.at.seconds, 1),
+            "peak_memory_mib": peak_memory_mib(),
+            "crops_trained": trained,
+            "crops_validated": validated,
+        }
+        if self.course.fabric.device.type == "cuda":
+            self.run.manifest["peak_gpu_memory_mib"] = round(torch.cuda.max_memory_allocated() / 2**20)
+        self.run.save_manifest()
+        (self.run.path / "resume.pt").unlink(missing_ok=True)
 
 
 def train(
@@ -52,7 +471,7 @@ def train(
     """
     groups = check_crops(images, preset.size, groups)
     device = check_device(device)
-    training, validation = split_by_photo(groups, preset.validation_share, seed)
+    split = split_by_photo(groups, preset.validation_share, seed)
     own = {
         "start_sha256": weights_hash(start),
         "vgg_weights": None if vgg_weights is None else Path(vgg_weights).name,
@@ -66,7 +485,7 @@ def train(
             f"{run.path} was begun on several devices by an earlier version: use that, or train anew"
         )
     fabric = lightning.Fabric(accelerator=device, devices=1, precision=precision)
-    trainer = Trainer(preset, fabric, seed, vgg_weights)
+    trainer = Trainer(preset, fabric, seed, vgg_weights, images, split)
     if start is not None:
         try:
             trainer.g.load_state_dict(start)
@@ -79,8 +498,7 @@ def train(
     run.start(environment() | {"used_device": str(fabric.device)})
     run.manifest["style_weights"] = trainer.vgg.source if trainer.vgg else None
     run.save_manifest()
-    course = CrackNetCourse(trainer, images, training, validation, seed)
-    return Loop(course, run, preset, max_steps, progress).run_all()
+    return Loop(trainer, run, preset, max_steps, progress).run_all()
 
 
 def check_crops(images: np.ndarray, size: int, groups: list[str] | None) -> list[str]:
@@ -124,70 +542,3 @@ def describe(
         "data": {"crops": len(images), "sha256": data_hash(images)} | (data or {}),
     }
     return json.loads(json.dumps(what))  # as a manifest gives it back, where tuples have become lists
-
-
-class CrackNetCourse:
-    """UP-CrackNet's `Course`: a `Trainer` with its undamaged crops.
-
-    images: uint8 ``(N, S, S, 3)``. training, validation: indices of crops. seed: of the masks and the noise that the
-    held-out crops are judged with.
-    """
-
-    def __init__(
-        self, trainer: Trainer, images: np.ndarray, training: np.ndarray, validation: np.ndarray, seed: int
-    ) -> None:
-        self.trainer, self.fabric, self.seed = trainer, trainer.fabric, seed
-        # Indices, not a copy: the training crops may lie in a memory-mapped file larger than memory.
-        self.images, self.training, self.held_out = images, training, images[validation]
-        self.counts = (len(training), len(validation))
-        self.set_epoch, self.step = trainer.set_epoch, trainer.step
-        self.state, self.load_state = trainer.state, trainer.load_state
-
-    def batches(self) -> Iterator[Batch]:
-        trainer = self.trainer
-        return epoch(self.images, trainer.preset, trainer.draws, self.fabric.device, self.training)
-
-    def judge(self) -> float | None:
-        return self.trainer.validate(self.held_out, self.seed) if self.counts[1] else None
-
-    def weights(self) -> dict[str, torch.Tensor]:
-        return self.trainer.g.state_dict()
-
-    def finish(self, load: Callable[[], dict[str, torch.Tensor]]) -> None:
-        """Nothing is left to find out."""
-
-    def rates(self) -> dict[str, float]:
-        return {"lr_g": self.trainer.opt_g.param_groups[0]["lr"]}
-
-    def picture(self, path: Path) -> None:
-        picture(self.trainer, self.images[self.training[:4]], self.seed, path)
-
-
-def check_device(name: str) -> str:
-    """Resolve "auto", "cpu" or "cuda" to "cpu" or "cuda". Raises UserError for another name or no GPU."""
-    if name not in ("auto", "cpu", "cuda"):
-        raise UserError(f"unknown device {name!r}; choose auto, cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("device cuda was asked for, but PyTorch sees no GPU here: use auto or cpu")
-    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
-
-
-def load_generator(run: RunFolder | Path | str, device: str = "cpu") -> tuple[Generator, Preset]:
-    """Load the generator and the preset of a run onto a device ("auto", "cpu" or "cuda").
-
-    Raises UserError when the folder does not hold them, or there is no such device.
-    """
-    device = check_device(device)
-    run = run if isinstance(run, RunFolder) else RunFolder.open(run)
-    if not isinstance(run.manifest.get("preset"), dict):
-        raise UserError(f"{run.path}: its manifest holds no preset, so its network is unknown: train anew")
-    preset = from_dict(run.manifest["preset"])
-    generator = Generator(preset.width, preset.depth, preset.dropout)
-    try:
-        generator.load_state_dict({k: v.float() for k, v in run.load_weights().items()})
-    except RuntimeError as error:
-        raise UserError(
-            f"the checkpoint in {run.path} does not fit its manifest (width {preset.width}, depth "
-            f"{preset.depth}): one of the two files was replaced; copy the run again"
-        ) from error
-    return generator.to(device).eval(), preset

@@ -1,6 +1,6 @@
 """How a compared method learns: random views of a batch, one step, a look at what is held out.
 
-Two courses for the two kinds of methods; `loop.Loop` drives either through the epochs, as it drives UP-CrackNet's.
+Two courses for the two kinds of methods; `training.Loop` drives either through the epochs, as it drives a `Trainer`.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class MethodCourse:
         self.steps += 1
         return {name: term.detach() for name, term in terms.items()}
 
-    def judge(self) -> float | None:
+    def validate(self) -> float | None:
         """The mean loss of the held-out images, each as it is; the network is in eval mode."""
         if not self.counts[1]:
             return None

@@ -9,17 +9,15 @@ import lightning
 import numpy as np
 import torch
 
-from upcrack_lite.batches import split_by_photo
 from upcrack_lite.errors import UserError
-from upcrack_lite.loop import Loop
 from upcrack_lite.methods.base import Method, Restorer, Supervised
 from upcrack_lite.methods.courses import MethodCourse, RestorerCourse, SupervisedCourse
 from upcrack_lite.methods.encoders import encoder_facts, read_encoder, start_encoder
 from upcrack_lite.methods.labels import check_masks
 from upcrack_lite.methods.presets import MethodPreset
 from upcrack_lite.methods.registry import method
-from upcrack_lite.runs import RunFolder, data_hash, environment, now
-from upcrack_lite.training import check_crops, check_device, describe
+from upcrack_lite.runs import RunFolder, check_device, data_hash, environment, now
+from upcrack_lite.training import Loop, check_crops, describe, split_by_photo
 
 
 def train_method(

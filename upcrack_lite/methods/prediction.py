@@ -15,8 +15,7 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.methods.base import Restorer, Supervised
 from upcrack_lite.methods.presets import MethodPreset, from_dict
 from upcrack_lite.methods.registry import METHODS, method
-from upcrack_lite.runs import RunFolder
-from upcrack_lite.training import check_device
+from upcrack_lite.runs import RunFolder, check_device
 
 
 def load_network(

@@ -22,9 +22,8 @@ from upcrack_lite.repro.cells import Cell
 from upcrack_lite.repro.detectors import RULE, detector
 from upcrack_lite.repro.record_files import FORMAT, MAPS, MapCounts, pack
 from upcrack_lite.repro.training_data import source_manifest
-from upcrack_lite.runs import BEFORE, RunFolder, code_digest, environment, now
+from upcrack_lite.runs import BEFORE, RunFolder, check_device, code_digest, environment, now
 from upcrack_lite.scoring import RADIUS
-from upcrack_lite.training import check_device
 from upcrack_lite.versions import testing_version
 
 

@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from upcrack_lite.batches import draw_masks
 from upcrack_lite.detection import detect
 from upcrack_lite.errors import UserError
-from upcrack_lite.generator import restore
+from upcrack_lite.generator import load_generator, restore
 from upcrack_lite.masks import apply
 from upcrack_lite.methods.kinds import preset_from
 from upcrack_lite.metrics import Confusion
@@ -32,7 +31,7 @@ from upcrack_lite.roads.synthetic import synthetic_road
 from upcrack_lite.runs import RunFolder
 from upcrack_lite.stored import stored_run
 from upcrack_lite.tensors import to_tensor, to_uint8
-from upcrack_lite.training import load_generator
+from upcrack_lite.training import draw_masks
 
 QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 ROADS = 60  # synthetic roads where no number is given

@@ -19,8 +19,8 @@ from upcrack_lite.repro.cells import Cell
 from upcrack_lite.repro.evaluate import evaluate
 from upcrack_lite.repro.plan import full_command, outdated, run_name
 from upcrack_lite.repro.training_data import TrainingData, source_manifest, training_data
-from upcrack_lite.runs import RunFolder, data_hash, environment
-from upcrack_lite.training import check_device, train
+from upcrack_lite.runs import RunFolder, check_device, data_hash, environment
+from upcrack_lite.training import train
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from upcrack_lite import masks
-from upcrack_lite.batches import Batch, make_batch
 from upcrack_lite.presets import preset
 from upcrack_lite.show.checking import array, check, close, need, number, texture
+from upcrack_lite.training import Batch, make_batch
 
 Answer = Callable[..., Any]
 

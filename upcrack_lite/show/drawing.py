@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from upcrack_lite.batches import draw_masks
 from upcrack_lite.detection import enlarge, error_map, smooth_and_cut
 from upcrack_lite.discriminator import Discriminator
 from upcrack_lite.errors import UserError
@@ -21,6 +20,7 @@ from upcrack_lite.generator import Generator
 from upcrack_lite.masks import apply
 from upcrack_lite.photos import TABLE_SIZE
 from upcrack_lite.presets import Preset, preset
+from upcrack_lite.training import draw_masks
 
 Shape = tuple[int, ...]
 
