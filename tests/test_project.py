@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -120,3 +121,16 @@ def test_tracked_files_stay_small():
     names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
     sizes = {n: (ROOT / n).stat().st_size for n in names.stdout.split("\0") if n and (ROOT / n).is_file()}
     assert not {name: size for name, size in sizes.items() if size > 8e6}
+
+
+def test_training_loads_few_modules_and_no_plotting():
+    program = (
+        "import sys, upcrack_lite.training\n"
+        "print(sum(name.startswith('upcrack_lite') for name in sys.modules), 'upcrack_lite.cli' in sys.modules)\n"
+        "import upcrack_lite.repro.make_cell\n"
+        "print('pydantic' in sys.modules, 'upcrack_lite.show' in sys.modules)"
+    )
+    got = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    count, *others = got.stdout.split()
+    assert int(count) <= 13
+    assert others == ["False"] * 3

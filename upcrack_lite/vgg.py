@@ -11,7 +11,7 @@ import torchvision
 from torch import nn
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.weights import read_state
+from upcrack_lite.runs import read_state
 
 # Released: EdgeConnect's list. VGG-16 has no fourth convolution in blocks 3 and 4, so its last one stands in.
 LAYERS: dict[str, tuple[str, ...]] = {

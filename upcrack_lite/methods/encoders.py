@@ -14,8 +14,7 @@ from torch import nn
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.methods.base import Method
-from upcrack_lite.runs import weights_hash
-from upcrack_lite.weights import read_state
+from upcrack_lite.runs import read_state, weights_hash
 
 ENCODERS = {
     "deeplabv3plus": "xception65",
