@@ -12,7 +12,7 @@ import time
 
 import cv2
 
-from upcrack_lite.roads.synthetic import synthetic_set
+from upcrack_lite.data.synthetic import synthetic_set
 
 
 def main() -> None:

@@ -13,9 +13,9 @@ import time
 
 import torch
 
-from upcrack_lite.roads.synthetic import synthetic_set
+from upcrack_lite.data.synthetic import synthetic_set
+from upcrack_lite.images import to_tensor
 from upcrack_lite.show.widgets import MaskExplorer, PostProcessingTuner
-from upcrack_lite.tensors import to_tensor
 
 MOVES = 15
 

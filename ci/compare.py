@@ -22,9 +22,9 @@ def main() -> int:
             return part.code
         from quantities import LIMITS, MODES, REFERENCE, arithmetic, detected, differences, flat, measured
 
-        from upcrack_lite.presets import preset
-        from upcrack_lite.roads.synthetic import synthetic_set
-        from upcrack_lite.tensors import to_tensor
+        from upcrack_lite.data.synthetic import synthetic_set
+        from upcrack_lite.images import to_tensor
+        from upcrack_lite.recipes import preset
 
         small = {"width": 8, "disc_width": 8, "lambda_style": 10.0} | {
             k: TINY[k] for k in TINY if "width" not in k

@@ -92,10 +92,10 @@ def _refused(args: Namespace) -> str:
 def _one(part: Part, args: Namespace, job: tuple[str, str, str, int], runs: Path) -> None:
     """Train the model if it is not there, test it on one set, and write the record."""
     from upcrack_lite.metrics import METRICS, Confusion, pooled
-    from upcrack_lite.presets import preset
-    from upcrack_lite.repro import record_files
-    from upcrack_lite.repro.cells import Cell
-    from upcrack_lite.repro.make_cell import run_cell
+    from upcrack_lite.recipes import preset
+    from upcrack_lite.reproduction import record_files
+    from upcrack_lite.reproduction.cells import Cell
+    from upcrack_lite.reproduction.make_cell import run_cell
 
     recipe, scale, test_set, seed = job
     values = dict(TINY) if args.tiny else {}

@@ -38,7 +38,7 @@ def cell_of(number: int, tiny: bool) -> Any:
 
     Tables V and VII take the released recipe.
     """
-    from upcrack_lite.repro.cells import cells
+    from upcrack_lite.reproduction.cells import cells
 
     row = {1: "mae+ssim+msgms+style+adv", 2: "multi_scale_square"}.get(number, "upcracknet")
     settings: dict[str, Any] = {
@@ -60,8 +60,8 @@ def make(
     """Train, test and record the cells in `folder`; a failure is noted in its file and does not stop the rest."""
     import torch
 
-    from upcrack_lite.repro import cell_data
-    from upcrack_lite.repro.make_cell import run_cell
+    from upcrack_lite.reproduction import cell_data
+    from upcrack_lite.reproduction.make_cell import run_cell
 
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     cell_data.SYNTHETIC_CROPS, cell_data.SYNTHETIC_PHOTOS = roads  # a try, and the record says how many
@@ -95,7 +95,7 @@ def summary(path: Path) -> dict[str, Any]:
     import numpy as np
 
     from upcrack_lite.metrics import Confusion, pooled
-    from upcrack_lite.repro import record_files
+    from upcrack_lite.reproduction import record_files
 
     said, maps = record_files.read(path)
     images = said["images"]

@@ -34,8 +34,8 @@ def small_sources(monkeypatch):
     """The known sets with the counts of `small_sets`, without packaged manifests or a mirror from outside."""
     from small_sets import PLAN
 
-    from upcrack_lite.roads import manifest
-    from upcrack_lite.roads.sources import SOURCES
+    from upcrack_lite.data import manifest
+    from upcrack_lite.data.sources import SOURCES
 
     monkeypatch.delenv("UPCRACK_MIRROR", raising=False)
     for name, plan in PLAN.items():

@@ -26,14 +26,23 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from upcrack_lite import masks, vgg
+from upcrack_lite.baselines import darkness
+from upcrack_lite.baselines.choosing import choose_variant
+from upcrack_lite.baselines.families import FAMILY, family_preset
+from upcrack_lite.baselines.kinds import COMPARED, CRACKNET, FAMILIES, learns_from_masks, preset_of
+from upcrack_lite.baselines.learning import train_method
+from upcrack_lite.baselines.variants import find, segment_all
+from upcrack_lite.data.crops import undamaged_crops
+from upcrack_lite.data.layouts import Pair
+from upcrack_lite.data.partition import draw_partition
+from upcrack_lite.data.patches import patch_places
+from upcrack_lite.data.reading import read_mask, resize, resize_mask
+from upcrack_lite.data.resizing import loss_by_resizing
+from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
+from upcrack_lite.data.windows import free_places
 from upcrack_lite.detection import VARIANTS, compare, smooth, smooth_and_cut, threshold_of
 from upcrack_lite.generator import Generator
-from upcrack_lite.methods import darkness
-from upcrack_lite.methods.choosing import choose_variant
-from upcrack_lite.methods.families import FAMILY, family_preset
-from upcrack_lite.methods.kinds import COMPARED, CRACKNET, FAMILIES, learns_from_masks, preset_of
-from upcrack_lite.methods.learning import train_method
-from upcrack_lite.methods.variants import find, segment_all
+from upcrack_lite.images import to_tensor, to_uint8
 from upcrack_lite.metrics import (
     METRICS,
     auroc,
@@ -49,23 +58,14 @@ from upcrack_lite.metrics import (
     tolerance_counts,
     tolerance_f1,
 )
-from upcrack_lite.model import load_model
-from upcrack_lite.photos import windowed_map
-from upcrack_lite.presets import RECIPES, SCALES, preset
-from upcrack_lite.repro.cell_data import SYNTHETIC_VERSION
-from upcrack_lite.repro.detectors import NetworkDetector
-from upcrack_lite.repro.record_files import MapCounts
-from upcrack_lite.roads.crops import undamaged_crops
-from upcrack_lite.roads.layouts import Pair
-from upcrack_lite.roads.partition import draw_partition
-from upcrack_lite.roads.patches import patch_places
-from upcrack_lite.roads.reading import read_mask, resize, resize_mask
-from upcrack_lite.roads.resizing import loss_by_resizing
-from upcrack_lite.roads.synthetic import synthetic_road, synthetic_set
-from upcrack_lite.roads.windows import free_places
+from upcrack_lite.predict.model import load_model
+from upcrack_lite.predict.photos import windowed_map
+from upcrack_lite.pretrained import stored_run
+from upcrack_lite.recipes import RECIPES, SCALES, preset
+from upcrack_lite.reproduction.cell_data import SYNTHETIC_VERSION
+from upcrack_lite.reproduction.detectors import NetworkDetector
+from upcrack_lite.reproduction.record_files import MapCounts
 from upcrack_lite.runs import RunFolder
-from upcrack_lite.stored import stored_run
-from upcrack_lite.tensors import to_tensor, to_uint8
 from upcrack_lite.training import make_batch, train
 from upcrack_lite.versions import testing_version, training_version
 

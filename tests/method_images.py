@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from upcrack_lite.roads.synthetic import synthetic_road
-from upcrack_lite.tensors import to_tensor
+from upcrack_lite.data.synthetic import synthetic_road
+from upcrack_lite.images import to_tensor
 
 SIDE = 64  # px; the sides of the images that are learned
 

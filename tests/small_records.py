@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from upcrack_lite.methods.kinds import FAMILIES, learns_from_masks
+from upcrack_lite.baselines.kinds import FAMILIES, learns_from_masks
+from upcrack_lite.data import manifest as manifests
 from upcrack_lite.metrics import cldice, histograms, per_image, tolerance_counts
-from upcrack_lite.repro import records
-from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.record_files import FORMAT, MAPS, MapCounts, pack
-from upcrack_lite.roads import manifest as manifests
+from upcrack_lite.reproduction import records
+from upcrack_lite.reproduction.cells import Cell
+from upcrack_lite.reproduction.record_files import FORMAT, MAPS, MapCounts, pack
 from upcrack_lite.versions import testing_version, training_version
 
 SIZE = 16

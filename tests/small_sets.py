@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
-from upcrack_lite.roads.synthetic import synthetic_road
+from upcrack_lite.data.synthetic import synthetic_road
 
 PLAN = {
     "cfd": {"all": ("image", "groundTruth", 3)},

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
+from upcrack_lite.data.aside import whole_folder
 from upcrack_lite.errors import UserError
-from upcrack_lite.roads.aside import whole_folder
 
 
 def test_the_folder_appears_when_the_block_is_left(tmp_path):
@@ -69,7 +69,7 @@ def test_the_file_at_fault_is_named(tmp_path):
 def test_what_a_killed_process_left_is_cleared_away_and_nothing_else(tmp_path):
     code = """
 import os, pathlib, sys
-from upcrack_lite.roads.aside import whole_folder
+from upcrack_lite.data.aside import whole_folder
 with whole_folder(pathlib.Path(sys.argv[1])) as aside:
     (aside / "a.txt").write_text("a")
     os._exit(9)

@@ -15,10 +15,10 @@ from typer.testing import CliRunner
 from upcrack_lite import cli_audit
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import Confusion
-from upcrack_lite.repro import intervals
-from upcrack_lite.repro.audit import audit_file, audit_paper, audit_rows
-from upcrack_lite.repro.audit_table import METRICS, PrintedRow, read_table
-from upcrack_lite.repro.audit_text import text, to_json
+from upcrack_lite.reproduction import intervals
+from upcrack_lite.reproduction.audit import audit_file, audit_paper, audit_rows
+from upcrack_lite.reproduction.audit_table import METRICS, PrintedRow, read_table
+from upcrack_lite.reproduction.audit_text import text, to_json
 
 PIXELS = 10**8
 DIGITS = pytest.mark.parametrize("digits", [1, 2, 3])

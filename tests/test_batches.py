@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from upcrack_lite import masks
 from upcrack_lite.errors import UserError
-from upcrack_lite.presets import Preset, preset
-from upcrack_lite.tensors import to_tensor
+from upcrack_lite.images import to_tensor
+from upcrack_lite.recipes import Preset, preset
 from upcrack_lite.training import draw_masks, epoch, make_batch, split_by_photo
 
 CPU = torch.device("cpu")

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from upcrack_lite import detection, losses, masks
-from upcrack_lite.methods import darkness
+from upcrack_lite.baselines import darkness
 from upcrack_lite.show import checks
 from upcrack_lite.show.checks import CheckFailed
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from upcrack_lite.repro import claims, published
+from upcrack_lite.reproduction import claims, published
 
 ROOT = Path(__file__).resolve().parents[1]
 CLAIMS = claims.claims()

@@ -19,8 +19,8 @@ from small_sets import make
 from typer.testing import CliRunner
 
 from upcrack_lite import cli
+from upcrack_lite.data.sources import SOURCES
 from upcrack_lite.errors import UserError
-from upcrack_lite.roads.sources import SOURCES
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from upcrack_lite.data import crop_folder
+from upcrack_lite.data.crop_folder import is_crop_folder, read_crops, read_description, write_crops
+from upcrack_lite.data.crops import Crops, undamaged_crops
+from upcrack_lite.data.datasets import pairs, resize
 from upcrack_lite.errors import UserError
-from upcrack_lite.roads import crop_folder
-from upcrack_lite.roads.crop_folder import is_crop_folder, read_crops, read_description, write_crops
-from upcrack_lite.roads.crops import Crops, undamaged_crops
-from upcrack_lite.roads.datasets import pairs, resize
 
 FACTS = {"set": "roads", "split": "train", "manifest": "ab12", "parameters": {"window": (24, 16), "seed": 0}}
 
@@ -157,8 +157,8 @@ def test_a_kill_half_way_leaves_no_folder_of_that_name(tmp_path):
     code = f"""
 import os, signal
 import numpy as np
-from upcrack_lite.roads import crop_folder
-from upcrack_lite.roads.crops import Crops
+from upcrack_lite.data import crop_folder
+from upcrack_lite.data.crops import Crops
 made, png = [], crop_folder._png
 def dying(image):
     made.append(image)

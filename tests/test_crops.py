@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from upcrack_lite.data.crops import enlarged, free_places, photo_of, undamaged_crops
+from upcrack_lite.data.datasets import Pair, pairs, read_image, read_mask, unlabeled
 from upcrack_lite.errors import UserError
-from upcrack_lite.roads.crops import enlarged, free_places, photo_of, undamaged_crops
-from upcrack_lite.roads.datasets import Pair, pairs, read_image, read_mask, unlabeled
 
 
 @pytest.fixture

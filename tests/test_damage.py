@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from upcrack_lite.data.synthetic import synthetic_road
 from upcrack_lite.errors import UserError
+from upcrack_lite.images import to_tensor
 from upcrack_lite.losses import gradient_magnitude, mae, msgms_loss
-from upcrack_lite.roads.synthetic import synthetic_road
 from upcrack_lite.show.damage import DAMAGES, equally_wrong, strength_curves
-from upcrack_lite.tensors import to_tensor
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,8 @@ import pytest
 from PIL import Image, ImageOps
 from scipy.io import savemat
 
-from upcrack_lite.errors import UserError
-from upcrack_lite.roads import datasets
-from upcrack_lite.roads.datasets import (
+from upcrack_lite.data import datasets
+from upcrack_lite.data.datasets import (
     Pair,
     RoadSet,
     first_set,
@@ -28,7 +27,8 @@ from upcrack_lite.roads.datasets import (
     read_mask,
     resize,
 )
-from upcrack_lite.roads.reading import image_size
+from upcrack_lite.data.reading import image_size
+from upcrack_lite.errors import UserError
 
 RNG = np.random.default_rng(7)
 

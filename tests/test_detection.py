@@ -15,7 +15,7 @@ from skimage.filters import threshold_otsu
 from upcrack_lite import detection
 from upcrack_lite.errors import UserError
 from upcrack_lite.generator import Generator, restore
-from upcrack_lite.presets import preset
+from upcrack_lite.recipes import preset
 
 seeds = st.integers(0, 2**32)
 

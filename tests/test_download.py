@@ -22,11 +22,11 @@ from pathlib import Path
 
 import pytest
 
+from upcrack_lite.data import locks
+from upcrack_lite.data.archives import Damaged
+from upcrack_lite.data.download import check_space, download, forget
+from upcrack_lite.data.unpack import unpack
 from upcrack_lite.errors import UserError
-from upcrack_lite.roads import locks
-from upcrack_lite.roads.archives import Damaged
-from upcrack_lite.roads.download import check_space, download, forget
-from upcrack_lite.roads.unpack import unpack
 
 
 def zipped(data: bytes) -> bytes:
@@ -486,7 +486,7 @@ def test_ctrl_c_keeps_the_part(server, target):
 def test_a_process_killed_while_the_hash_is_taken_loses_nothing(server, target):
     code = """
 import os, sys
-from upcrack_lite.roads import download, transfer
+from upcrack_lite.data import download, transfer
 def dying(*_, **__):
     os._exit(9)
 download.pooch.file_hash = transfer.pooch.file_hash = dying
@@ -571,7 +571,7 @@ def test_two_processes_do_not_meet_and_a_stopped_one_is_taken_over(server, targe
     # A shell starts its background jobs, and so their children, with Ctrl-C ignored.
     code = (
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        "from upcrack_lite.roads.download import download; download([sys.argv[1]], sys.argv[2])"
+        "from upcrack_lite.data.download import download; download([sys.argv[1]], sys.argv[2])"
     )
     other = subprocess.Popen(
         [sys.executable, "-c", code, server.url(), str(target)],

@@ -12,24 +12,24 @@ import pytest
 import torch
 
 from upcrack_lite import cli_record, runs, versions
+from upcrack_lite.data import manifest as manifests
+from upcrack_lite.data.crop_folder import write_crops
+from upcrack_lite.data.crops import Crops
+from upcrack_lite.data.manifest import digest_in
+from upcrack_lite.data.survey import survey
+from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
 from upcrack_lite.errors import UserError
-from upcrack_lite.photos import detect_folder
-from upcrack_lite.repro import cell_data, failures, record_files, records
-from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.evaluate import evaluate
-from upcrack_lite.repro.live import tiny_values
-from upcrack_lite.repro.make_cell import run_cell, train_cell
-from upcrack_lite.repro.plan import Plan
-from upcrack_lite.repro.training_data import source_manifest, training_crops
-from upcrack_lite.roads import manifest as manifests
-from upcrack_lite.roads.crop_folder import write_crops
-from upcrack_lite.roads.crops import Crops
-from upcrack_lite.roads.manifest import digest_in
-from upcrack_lite.roads.survey import survey
-from upcrack_lite.roads.synthetic import synthetic_road, synthetic_set
+from upcrack_lite.predict.photos import detect_folder
+from upcrack_lite.predict.scoring import score_folder
+from upcrack_lite.pretrained import stored_run
+from upcrack_lite.reproduction import cell_data, failures, record_files, records
+from upcrack_lite.reproduction.cells import Cell
+from upcrack_lite.reproduction.evaluate import evaluate
+from upcrack_lite.reproduction.live import tiny_values
+from upcrack_lite.reproduction.make_cell import run_cell, train_cell
+from upcrack_lite.reproduction.plan import Plan
+from upcrack_lite.reproduction.training_data import source_manifest, training_crops
 from upcrack_lite.runs import RunFolder
-from upcrack_lite.scoring import score_folder
-from upcrack_lite.stored import stored_run
 from upcrack_lite.training import train
 
 STORED = Cell(overrides=(("epochs", 22),), train_set="synthetic")
@@ -89,7 +89,7 @@ def untrained(monkeypatch) -> list:
     """Any training is noted, and fails."""
     calls = []
     monkeypatch.setattr(
-        "upcrack_lite.repro.make_cell.train", lambda *a, **k: calls.append(a) or pytest.fail("trained")
+        "upcrack_lite.reproduction.make_cell.train", lambda *a, **k: calls.append(a) or pytest.fail("trained")
     )
     return calls
 
@@ -298,7 +298,9 @@ def test_a_cell_is_trained_tested_and_recorded_once(data, clean, monkeypatch):
     run = RunFolder.open(data.parent / "runs" / tiny().run_slug())
     assert run.finished
     before = path.read_bytes()
-    monkeypatch.setattr("upcrack_lite.repro.make_cell.evaluate", lambda *a, **k: pytest.fail("tested again"))
+    monkeypatch.setattr(
+        "upcrack_lite.reproduction.make_cell.evaluate", lambda *a, **k: pytest.fail("tested again")
+    )
     assert small_cell(tiny(), data, say=said.append) == path
     assert path.read_bytes() == before
     assert "is there already" in said[0]
@@ -338,7 +340,7 @@ def test_what_has_changed_is_tested_again(data, clean, monkeypatch, change):
     old = records.load(path)
     calls = []
     monkeypatch.setattr(
-        "upcrack_lite.repro.make_cell.evaluate", lambda *a, **k: calls.append(1) or evaluate(*a, **k)
+        "upcrack_lite.reproduction.make_cell.evaluate", lambda *a, **k: calls.append(1) or evaluate(*a, **k)
     )
     small_cell(tiny(), data, **options)
     assert calls == [1]
@@ -393,7 +395,9 @@ def test_a_cell_that_is_made_is_no_failure_any_more(data, clean, monkeypatch):
     small_cell(tiny(), data)
     assert failures.load_all(results) == []
     failures.note(tiny(), results, "no room")
-    monkeypatch.setattr("upcrack_lite.repro.make_cell.evaluate", lambda *a, **k: pytest.fail("tested again"))
+    monkeypatch.setattr(
+        "upcrack_lite.reproduction.make_cell.evaluate", lambda *a, **k: pytest.fail("tested again")
+    )
     small_cell(tiny(), data)
     assert failures.load_all(results) == []
 
@@ -445,7 +449,7 @@ def test_a_dirty_start_is_not_forgotten_when_a_clean_one_goes_on(data, clean, mo
             small_cell(cell, data, allow_dirty=True)
     clean["dirty"] = False
     with monkeypatch.context() as only:
-        only.setattr("upcrack_lite.repro.make_cell._train", lambda *a: pytest.fail("trained"))
+        only.setattr("upcrack_lite.reproduction.make_cell._train", lambda *a: pytest.fail("trained"))
         with pytest.raises(UserError, match="it is trained by code that differs from its commit"):
             small_cell(cell, data)
     path = small_cell(cell, data, allow_dirty=True)
@@ -461,7 +465,7 @@ def test_a_run_of_a_dirty_tree_is_refused_before_it_is_tested(data, clean, monke
     path = small_cell(tiny(), data, allow_dirty=True)
     assert path.parent.name == "dirty"
     clean["dirty"] = False
-    monkeypatch.setattr("upcrack_lite.repro.make_cell.evaluate", lambda *a, **k: pytest.fail("tested"))
+    monkeypatch.setattr("upcrack_lite.reproduction.make_cell.evaluate", lambda *a, **k: pytest.fail("tested"))
     with pytest.raises(UserError, match="trained by code that differs"):
         small_cell(tiny(), data)
 
@@ -481,13 +485,15 @@ def test_a_changed_comment_or_command_makes_nothing_stale_and_a_training_version
     data, clean, monkeypatch, untrained
 ):
     with monkeypatch.context() as free:
-        free.setattr("upcrack_lite.repro.make_cell.train", train)
+        free.setattr("upcrack_lite.reproduction.make_cell.train", train)
         path = small_cell(tiny(), data)
     values, maps = record_files.read(path)
     values |= {"command": "upcrack cell in other words", "code_sha256": "a" * 64}
     values["environment"]["training"]["code_sha256"] = "b" * 64
     record_files.write(values, maps, path)
-    monkeypatch.setattr("upcrack_lite.repro.make_cell.evaluate", lambda *a, **k: pytest.fail("tested again"))
+    monkeypatch.setattr(
+        "upcrack_lite.reproduction.make_cell.evaluate", lambda *a, **k: pytest.fail("tested again")
+    )
     assert plan_of(data).why(tiny()) == ""
     assert small_cell(tiny(), data) == path
     monkeypatch.setitem(versions.TRAINING, "upcracknet", 2)
@@ -580,7 +586,7 @@ def test_a_run_of_several_devices_by_an_earlier_version_is_tested_and_not_gone_o
 def test_the_command_trains_each_model_once_and_stops_there(data, clean, upcrack, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "upcrack_lite.repro.make_cell.train", lambda *a, **k: asked.append(a[2].name) or stored_run()
+        "upcrack_lite.reproduction.make_cell.train", lambda *a, **k: asked.append(a[2].name) or stored_run()
     )
     folders = ("--data-root", data, "--runs", data.parent / "runs", "--results", data.parent / "results")
     words = ("--train-only", "--table", 2, "--train-set", "synthetic", "--test-set", "cfd_patches")
@@ -621,7 +627,7 @@ def test_a_seed_that_no_generator_takes_is_refused(upcrack, seed):
 def test_the_command_says_what_it_would_not_show(data, upcrack, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "upcrack_lite.repro.make_cell.train_cell", lambda *a, **k: asked.append(a) or stored_run()
+        "upcrack_lite.reproduction.make_cell.train_cell", lambda *a, **k: asked.append(a) or stored_run()
     )
     words = ("--train-only", "--data-root", data, "--runs", data.parent / "runs")
     assert "whatever is asked" in upcrack("--method", "tf_gabor_otsu", "--seed", 3, *words)[1]

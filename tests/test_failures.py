@@ -11,10 +11,10 @@ import pytest
 from small_records import small_values
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.repro import failures, published, records
-from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.ours import belongs
-from upcrack_lite.repro.record_files import pack
+from upcrack_lite.reproduction import failures, published, records
+from upcrack_lite.reproduction.cells import Cell
+from upcrack_lite.reproduction.ours import belongs
+from upcrack_lite.reproduction.record_files import pack
 from upcrack_lite.show.tables import Page
 
 

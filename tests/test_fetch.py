@@ -14,15 +14,15 @@ from threading import Thread
 import pytest
 from small_sets import make, zip_of
 
+from upcrack_lite.data import collect as collecting
+from upcrack_lite.data import fetch as fetching
+from upcrack_lite.data import manifest as manifests
+from upcrack_lite.data import partition
+from upcrack_lite.data.catalog import overview
+from upcrack_lite.data.fetch import MANIFEST, PROVENANCE, fetch
+from upcrack_lite.data.locks import only_process
+from upcrack_lite.data.sources import SOURCES
 from upcrack_lite.errors import UserError
-from upcrack_lite.roads import collect as collecting
-from upcrack_lite.roads import fetch as fetching
-from upcrack_lite.roads import manifest as manifests
-from upcrack_lite.roads import partition
-from upcrack_lite.roads.catalog import overview
-from upcrack_lite.roads.fetch import MANIFEST, PROVENANCE, fetch
-from upcrack_lite.roads.locks import only_process
-from upcrack_lite.roads.sources import SOURCES
 
 
 @pytest.fixture(autouse=True)
@@ -154,7 +154,7 @@ def test_an_interruption_leaves_nothing_that_looks_finished(small_mirror, root, 
 
 def test_what_a_killed_run_left_is_removed(small_mirror, root):
     code = (
-        "import os, signal, sys\nfrom upcrack_lite.roads import fetch\n"
+        "import os, signal, sys\nfrom upcrack_lite.data import fetch\n"
         "fetch.survey = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
         "fetch.fetch('deepcrack', sys.argv[1], accept_terms=True, mirror=sys.argv[2])"
     )

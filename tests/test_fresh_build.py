@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from upcrack_lite.repro import records
-from upcrack_lite.repro.plan import Plan
-from upcrack_lite.repro.training_data import training_data
-from upcrack_lite.roads.catalog import cut_crops, trains
-from upcrack_lite.roads.fetch import fetch
+from upcrack_lite.data.catalog import cut_crops, trains
+from upcrack_lite.data.fetch import fetch
+from upcrack_lite.reproduction import records
+from upcrack_lite.reproduction.plan import Plan
+from upcrack_lite.reproduction.training_data import training_data
 from upcrack_lite.runs import data_hash
 from upcrack_lite.vgg import VARIABLE
 

@@ -17,7 +17,7 @@ import yaml
 from test_evaluate import write_sets
 from test_notebooks import small_notebook
 
-from upcrack_lite.repro import records
+from upcrack_lite.reproduction import records
 
 ROOT = Path(__file__).resolve().parents[1]
 # What a bare machine lacks. `PathFinder` finds modules on disk; here it does not find these.

@@ -9,11 +9,11 @@ import pytest
 from conftest import ROOT
 from small_records import small_record, small_values
 
-from upcrack_lite.presets import PAPER, RELEASED, preset
-from upcrack_lite.repro import ladder, records
-from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.map_levels import step_levels
-from upcrack_lite.repro.records import scores
+from upcrack_lite.recipes import PAPER, RELEASED, preset
+from upcrack_lite.reproduction import ladder, records
+from upcrack_lite.reproduction.cells import Cell
+from upcrack_lite.reproduction.map_levels import step_levels
+from upcrack_lite.reproduction.records import scores
 
 STRETCH = Cell(overrides=(("input_stretch", True),))
 

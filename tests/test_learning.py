@@ -12,17 +12,17 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from upcrack_lite.baselines import choices, encoders, learning, presets, riad, scadn
+from upcrack_lite.baselines.courses import MethodCourse, random_views
+from upcrack_lite.baselines.learning import optimizer_of, train_method
+from upcrack_lite.baselines.prediction import load_network, score_map, smooth_and_cut
+from upcrack_lite.baselines.presets import MethodPreset, method_preset
+from upcrack_lite.baselines.registry import METHODS
 from upcrack_lite.detection import binarize
 from upcrack_lite.errors import UserError
-from upcrack_lite.methods import choices, encoders, learning, presets, riad, scadn
-from upcrack_lite.methods.courses import MethodCourse, random_views
-from upcrack_lite.methods.learning import optimizer_of, train_method
-from upcrack_lite.methods.prediction import load_network, score_map, smooth_and_cut
-from upcrack_lite.methods.presets import MethodPreset, method_preset
-from upcrack_lite.methods.registry import METHODS
-from upcrack_lite.presets import preset
+from upcrack_lite.images import to_tensor
+from upcrack_lite.recipes import preset
 from upcrack_lite.runs import RunFolder
-from upcrack_lite.tensors import to_tensor
 
 SIDE = 64
 SUPERVISED = [name for name, found in METHODS.items() if found.strategy != "unsupervised"]
@@ -539,7 +539,7 @@ def test_unknown_names_are_refused():
 
 
 def test_presets_need_no_torch():
-    program = "import sys, upcrack_lite.methods.presets; sys.exit('torch' in sys.modules)"
+    program = "import sys, upcrack_lite.baselines.presets; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 

@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from upcrack_lite.presets import LITE, PAPER, RELEASED, Preset, preset
-from upcrack_lite.repro import ledger
+from upcrack_lite.recipes import LITE, PAPER, RELEASED, Preset, preset
+from upcrack_lite.reproduction import ledger
 
 ENTRIES = {entry.name: entry for entry in ledger.ledger()}
 FIELDS = [field.name for field in dataclasses.fields(Preset) if field.name not in ("recipe", "scale")]

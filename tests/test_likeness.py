@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from upcrack_lite.roads.facts import ORIENTATIONS, contrasts, perceptual_hashes, turned
-from upcrack_lite.roads.likeness import FITS_BETTER, Likeness, better_orientation, near_duplicates
-from upcrack_lite.roads.survey import Photo, survey
+from upcrack_lite.data.facts import ORIENTATIONS, contrasts, perceptual_hashes, turned
+from upcrack_lite.data.likeness import FITS_BETTER, Likeness, better_orientation, near_duplicates
+from upcrack_lite.data.survey import Photo, survey
 
 
 def photo(name: str, hashes: tuple[int, ...]) -> Photo:

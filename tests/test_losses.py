@@ -12,10 +12,10 @@ from skimage.metrics import structural_similarity
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from upcrack_lite import losses
+from upcrack_lite.data.synthetic import synthetic_set
 from upcrack_lite.errors import UserError
-from upcrack_lite.presets import preset
-from upcrack_lite.roads.synthetic import synthetic_set
-from upcrack_lite.tensors import to_tensor
+from upcrack_lite.images import to_tensor
+from upcrack_lite.recipes import preset
 
 TERMS = ("mae", "ssim", "gms", "style", "adv")
 

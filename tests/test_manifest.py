@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from upcrack_lite.data import manifest
+from upcrack_lite.data.manifest import Difference, Entry, compare, digest, entries_of, packaged
+from upcrack_lite.data.sources import SOURCES, source
+from upcrack_lite.data.survey import survey
 from upcrack_lite.errors import UserError
-from upcrack_lite.roads import manifest
-from upcrack_lite.roads.manifest import Difference, Entry, compare, digest, entries_of, packaged
-from upcrack_lite.roads.sources import SOURCES, source
-from upcrack_lite.roads.survey import survey
 
 PACKAGED = ("deepcrack", "cfd", "crack500_crops360")
 SHA = "0123456789abcdef" * 4

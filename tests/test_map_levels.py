@@ -13,9 +13,9 @@ from conftest import ROOT
 from small_records import small_record
 
 from upcrack_lite.metrics import histograms
-from upcrack_lite.repro import ladder, map_levels, records
-from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.record_files import MapCounts
+from upcrack_lite.reproduction import ladder, map_levels, records
+from upcrack_lite.reproduction.cells import Cell
+from upcrack_lite.reproduction.record_files import MapCounts
 from upcrack_lite.show.map_levels import LevelChart
 
 RUNG = Cell(overrides=(("mask_before_resize", True),))

@@ -10,25 +10,25 @@ import pytest
 import torch
 
 from upcrack_lite import cli_record, runs
+from upcrack_lite.baselines import choosing, families
+from upcrack_lite.baselines.kinds import FAMILIES, METHODS
+from upcrack_lite.baselines.variants import find, segment
+from upcrack_lite.data import manifest as manifests
+from upcrack_lite.data.survey import survey
+from upcrack_lite.data.synthetic import synthetic_road
 from upcrack_lite.errors import UserError
-from upcrack_lite.files import write_image
-from upcrack_lite.methods import choosing, families
-from upcrack_lite.methods.kinds import FAMILIES, METHODS
-from upcrack_lite.methods.variants import find, segment
+from upcrack_lite.io import write_image
 from upcrack_lite.metrics import Confusion, per_image, pooled
-from upcrack_lite.repro import cell_data, records, training_data
-from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.conditions import family_median
-from upcrack_lite.repro.detectors import detector
-from upcrack_lite.repro.live import tiny_values
-from upcrack_lite.repro.make_cell import Options, run_cell, train_cell
-from upcrack_lite.repro.sweep import plan
-from upcrack_lite.roads import manifest as manifests
-from upcrack_lite.roads.survey import survey
-from upcrack_lite.roads.synthetic import synthetic_road
+from upcrack_lite.pretrained import stored_run
+from upcrack_lite.reproduction import cell_data, records, training_data
+from upcrack_lite.reproduction.cells import Cell
+from upcrack_lite.reproduction.conditions import family_median
+from upcrack_lite.reproduction.detectors import detector
+from upcrack_lite.reproduction.live import tiny_values
+from upcrack_lite.reproduction.make_cell import Options, run_cell, train_cell
+from upcrack_lite.reproduction.sweep import plan
 from upcrack_lite.runs import RunFolder
 from upcrack_lite.show.one_cell import CellPage
-from upcrack_lite.stored import stored_run
 
 SYNTHETIC = {"train_set": "synthetic", "test_set": "synthetic"}
 
@@ -140,7 +140,9 @@ def test_photos_without_a_manifest_are_not_learned_from_for_a_record(deepcrack, 
     (deepcrack / "deepcrack/manifest.csv").unlink()
     facts = training_data.training_photos(cell, deepcrack).facts
     assert facts == known | {"manifest_sha256": None}
-    monkeypatch.setattr("upcrack_lite.methods.learning.train_method", lambda *a, **k: pytest.fail("trained"))
+    monkeypatch.setattr(
+        "upcrack_lite.baselines.learning.train_method", lambda *a, **k: pytest.fail("trained")
+    )
     for work in (
         lambda: make(cell, root, deepcrack, allow_dirty=False),
         lambda: train_cell(cell, deepcrack, root / "runs", device="cpu", progress=False),
@@ -267,7 +269,7 @@ def test_a_command_for_all_rows_gives_each_the_options_that_it_has_a_use_for(tmp
 
     asked = {}
     monkeypatch.setattr(
-        "upcrack_lite.repro.make_cell.train_cell",
+        "upcrack_lite.reproduction.make_cell.train_cell",
         lambda cell, *places, **options: _note(asked, cell, options),
     )
     app = typer.Typer()
@@ -315,7 +317,7 @@ def test_a_family_that_cannot_be_is_refused(name, values, named):
 
 
 def test_the_families_cover_the_maps_that_exist():
-    from upcrack_lite.methods.darkness import MAPS
+    from upcrack_lite.baselines.darkness import MAPS
 
     assert tuple(MAPS) == families.MAPS
     assert {variant.map for some in families.FAMILIES.values() for variant in some} == set(MAPS)
@@ -323,7 +325,7 @@ def test_the_families_cover_the_maps_that_exist():
 
 
 def test_each_method_has_one_name_in_the_book():
-    from upcrack_lite.methods.registry import METHODS as NETWORKS
+    from upcrack_lite.baselines.registry import METHODS as NETWORKS
     from upcrack_lite.show.table_words import TITLES
 
     assert {name: TITLES[name] for name in NETWORKS} == {name: one.title for name, one in NETWORKS.items()}

@@ -10,11 +10,11 @@ import torch
 from method_sources import DIFFERENCES, NONE
 from torch import nn
 
+from upcrack_lite.baselines import bisenetv2, lawin, scadn
+from upcrack_lite.baselines.cost import cost, count
+from upcrack_lite.baselines.registry import METHODS
 from upcrack_lite.errors import UserError
-from upcrack_lite.methods import bisenetv2, lawin, scadn
-from upcrack_lite.methods.cost import cost, count
-from upcrack_lite.methods.registry import METHODS
-from upcrack_lite.repro import published
+from upcrack_lite.reproduction import published
 from upcrack_lite.show import method_costs
 from upcrack_lite.show.method_costs import SOURCE_PASS
 

@@ -7,15 +7,15 @@ import torch
 from method_images import images
 from torch.nn import functional
 
+from upcrack_lite.baselines import base, bisenetv2, deepcrack18, deepcrack19, lawin
+from upcrack_lite.baselines.deeplabv3plus import DeepLabV3Plus
+from upcrack_lite.baselines.enet import ENet
+from upcrack_lite.baselines.pspnet import PSPNet
+from upcrack_lite.baselines.registry import METHODS
+from upcrack_lite.baselines.unet import UNet
+from upcrack_lite.baselines.upernet import UPerNet
+from upcrack_lite.data.synthetic import synthetic_road
 from upcrack_lite.errors import UserError
-from upcrack_lite.methods import base, bisenetv2, deepcrack18, deepcrack19, lawin
-from upcrack_lite.methods.deeplabv3plus import DeepLabV3Plus
-from upcrack_lite.methods.enet import ENet
-from upcrack_lite.methods.pspnet import PSPNet
-from upcrack_lite.methods.registry import METHODS
-from upcrack_lite.methods.unet import UNet
-from upcrack_lite.methods.upernet import UPerNet
-from upcrack_lite.roads.synthetic import synthetic_road
 
 SMALL = 0.125  # width of the networks here
 POOLED = ("deeplabv3plus", "pspnet", "upernet")  # batch norm after a mean over the whole map

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from upcrack_lite.baselines.registry import METHODS, method
 from upcrack_lite.errors import UserError
-from upcrack_lite.methods.registry import METHODS, method
-from upcrack_lite.repro import published
+from upcrack_lite.reproduction import published
 
 GENERAL = Path(__file__).with_name("test_methods.py")
 
@@ -31,7 +31,7 @@ def test_an_unknown_method_is_told_the_names():
 @pytest.mark.slow  # a second Python starts
 def test_the_registry_does_not_wait_for_the_library():
     code = (
-        "import sys, upcrack_lite.methods.registry; assert 'segmentation_models_pytorch' not in sys.modules"
+        "import sys, upcrack_lite.baselines.registry; assert 'segmentation_models_pytorch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -41,7 +41,7 @@ def test_a_method_is_tested_by_being_registered():
     """A copy of a method under another name gets all tests of that method, with no other change."""
     code = f"""
 import sys, dataclasses, pytest
-from upcrack_lite.methods import registry
+from upcrack_lite.baselines import registry
 known = registry.METHODS
 copies = {{"copy_of_" + name: dataclasses.replace(known[name], name="copy_of_" + name) for name in ("enet", "riad")}}
 registry.METHODS = {{**known, **copies}}

@@ -6,7 +6,7 @@ import torch
 from method_images import images
 
 from upcrack_lite import masks
-from upcrack_lite.methods import riad, scadn
+from upcrack_lite.baselines import riad, scadn
 
 
 def small_scadn() -> scadn.Scadn:

@@ -16,9 +16,9 @@ from method_sources import DIFFERENCES
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from upcrack_lite.methods.base import STRATEGIES, Method, Restorer, Supervised
-from upcrack_lite.methods.cost import cost
-from upcrack_lite.methods.registry import METHODS, method
+from upcrack_lite.baselines.base import STRATEGIES, Method, Restorer, Supervised
+from upcrack_lite.baselines.cost import cost
+from upcrack_lite.baselines.registry import METHODS, method
 
 SUPERVISED = [name for name, found in METHODS.items() if found.strategy != "unsupervised"]
 RESTORERS = [name for name in METHODS if name not in SUPERVISED]

@@ -8,10 +8,10 @@ import torch
 from method_learning import learning
 from safetensors.torch import load_file, save_file
 
-from upcrack_lite.methods.base import Restorer
-from upcrack_lite.methods.registry import METHODS, method
-from upcrack_lite.roads.synthetic import synthetic_road
-from upcrack_lite.tensors import to_tensor
+from upcrack_lite.baselines.base import Restorer
+from upcrack_lite.baselines.registry import METHODS, method
+from upcrack_lite.data.synthetic import synthetic_road
+from upcrack_lite.images import to_tensor
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(4 * 3600)]
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"

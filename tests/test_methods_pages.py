@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import nn
 
+from upcrack_lite.baselines import variants
+from upcrack_lite.baselines.registry import METHODS
+from upcrack_lite.baselines.variants import FAMILIES, Variant
+from upcrack_lite.data.synthetic import synthetic_set
 from upcrack_lite.errors import UserError
-from upcrack_lite.methods import variants
-from upcrack_lite.methods.registry import METHODS
-from upcrack_lite.methods.variants import FAMILIES, Variant
 from upcrack_lite.metrics import Confusion
-from upcrack_lite.repro import published
-from upcrack_lite.roads.synthetic import synthetic_set
+from upcrack_lite.reproduction import published
 from upcrack_lite.show import method_costs, method_masks, method_shapes, methods, untrained
 from upcrack_lite.show.untrained_widget import DarknessExplorer
 

@@ -12,7 +12,7 @@ import pytest
 from build_site import toc_files
 from run_notebook import NotebookError, check_parameters, clean, run_notebook, upcrack_metadata
 
-from upcrack_lite.repro import published
+from upcrack_lite.reproduction import published
 
 ROOT = Path(__file__).resolve().parents[1]
 READ_EARLIER = {"19": "15", "20": "15"}

@@ -12,20 +12,20 @@ import torch
 from small_records import small_values
 
 from upcrack_lite import versions
+from upcrack_lite.baselines.choosing import choose_variant, chosen_variant
+from upcrack_lite.baselines.families import family_preset
+from upcrack_lite.baselines.learning import train_method
+from upcrack_lite.baselines.presets import method_preset
+from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
 from upcrack_lite.errors import UserError
-from upcrack_lite.methods.choosing import choose_variant, chosen_variant
-from upcrack_lite.methods.families import family_preset
-from upcrack_lite.methods.learning import train_method
-from upcrack_lite.methods.presets import method_preset
-from upcrack_lite.model import load_model
-from upcrack_lite.presets import preset
-from upcrack_lite.repro import records
-from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.evaluate import evaluate
-from upcrack_lite.roads.synthetic import synthetic_road, synthetic_set
+from upcrack_lite.images import to_tensor
+from upcrack_lite.predict.model import load_model
+from upcrack_lite.pretrained import stored_run
+from upcrack_lite.recipes import preset
+from upcrack_lite.reproduction import records
+from upcrack_lite.reproduction.cells import Cell
+from upcrack_lite.reproduction.evaluate import evaluate
 from upcrack_lite.runs import BEFORE, RunFolder
-from upcrack_lite.stored import stored_run
-from upcrack_lite.tensors import to_tensor
 from upcrack_lite.training import train
 
 TINY = {"size": 64, "depth": 6, "width": 4, "disc_width": 4, "load_size": 68, "mask_cells": (32, 16, 8)}
@@ -96,7 +96,7 @@ def test_the_stored_model_is_read_as_it_was_meant(tmp_path, monkeypatch):
     older = without(stored_run(), tmp_path / "older")
     for now, then in zip(found(stored_run()), found(older), strict=True):
         np.testing.assert_array_equal(now, then)
-    monkeypatch.setattr("upcrack_lite.repro.cell_data.SYNTHETIC_PHOTOS", 2)
+    monkeypatch.setattr("upcrack_lite.reproduction.cell_data.SYNTHETIC_PHOTOS", 2)
     cell = Cell(overrides=(("epochs", 22),), train_set="synthetic", test_set="synthetic")
     whole, part = (
         records.make(*evaluate(run, cell, tmp_path, progress=False)) for run in (stored_run(), older)

@@ -16,22 +16,22 @@ import torch
 from matplotlib.colors import to_rgb
 from small_records import small_values
 
+from upcrack_lite.baselines.choosing import choose_variant, chosen_variant
+from upcrack_lite.baselines.families import family_preset
+from upcrack_lite.baselines.presets import method_preset
+from upcrack_lite.baselines.registry import method
+from upcrack_lite.baselines.variants import Variant, segment
+from upcrack_lite.data.synthetic import synthetic_road
 from upcrack_lite.discriminator import Discriminator
 from upcrack_lite.errors import UserError
-from upcrack_lite.files import write_image
 from upcrack_lite.generator import Generator
-from upcrack_lite.methods.choosing import choose_variant, chosen_variant
-from upcrack_lite.methods.families import family_preset
-from upcrack_lite.methods.presets import method_preset
-from upcrack_lite.methods.registry import method
-from upcrack_lite.methods.variants import Variant, segment
+from upcrack_lite.io import write_image
 from upcrack_lite.metrics import Confusion
-from upcrack_lite.repro import examples, records
-from upcrack_lite.repro import failure_cases as failures
-from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.detectors import detector
-from upcrack_lite.repro.record_files import pack
-from upcrack_lite.roads.synthetic import synthetic_road
+from upcrack_lite.reproduction import examples, records
+from upcrack_lite.reproduction import failure_cases as failures
+from upcrack_lite.reproduction.cells import Cell
+from upcrack_lite.reproduction.detectors import detector
+from upcrack_lite.reproduction.record_files import pack
 from upcrack_lite.runs import RunFolder
 from upcrack_lite.show import drawing, paper_columns, paper_figures
 from upcrack_lite.show import pipeline as drawn

@@ -14,10 +14,9 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from upcrack_lite.errors import UserError
-from upcrack_lite.roads.crops import photo_of
-from upcrack_lite.roads.datasets import pairs, read_image, read_mask
-from upcrack_lite.roads.partition import (
+from upcrack_lite.data.crops import photo_of
+from upcrack_lite.data.datasets import pairs, read_image, read_mask
+from upcrack_lite.data.partition import (
     CROPS360,
     PARTITION,
     crack500_partition,
@@ -26,7 +25,8 @@ from upcrack_lite.roads.partition import (
     make_partition,
     write_partition,
 )
-from upcrack_lite.roads.patches import largest_overlap, patch_places
+from upcrack_lite.data.patches import largest_overlap, patch_places
+from upcrack_lite.errors import UserError
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -13,23 +13,23 @@ import pytest
 import torch
 
 from upcrack_lite import cli
+from upcrack_lite.baselines.choosing import choose_variant
+from upcrack_lite.baselines.families import family_preset
+from upcrack_lite.baselines.learning import train_method
+from upcrack_lite.baselines.presets import method_preset
+from upcrack_lite.data.datasets import read_image, resize
+from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
 from upcrack_lite.detection import detect, error_map, smooth
 from upcrack_lite.errors import UserError
 from upcrack_lite.generator import load_generator
-from upcrack_lite.methods.choosing import choose_variant
-from upcrack_lite.methods.families import family_preset
-from upcrack_lite.methods.learning import train_method
-from upcrack_lite.methods.presets import method_preset
+from upcrack_lite.images import to_tensor
 from upcrack_lite.metrics import Confusion
-from upcrack_lite.model import crack_net, load_model
-from upcrack_lite.photos import detect_folder, find_cracks, windowed_map
-from upcrack_lite.presets import preset
-from upcrack_lite.roads.datasets import read_image, resize
-from upcrack_lite.roads.synthetic import synthetic_road, synthetic_set
+from upcrack_lite.predict.model import crack_net, load_model
+from upcrack_lite.predict.photos import detect_folder, find_cracks, windowed_map
+from upcrack_lite.predict.scoring import score_folder
+from upcrack_lite.pretrained import store
+from upcrack_lite.recipes import preset
 from upcrack_lite.runs import RunFolder
-from upcrack_lite.scoring import score_folder
-from upcrack_lite.stored import store
-from upcrack_lite.tensors import to_tensor
 from upcrack_lite.training import train
 
 TINY = preset(size=64, depth=6, width=4, disc_width=4, mask_cells=(32, 16, 8), load_size=68)
@@ -130,7 +130,7 @@ def test_settings_reach_the_detection(run, folder):
 def test_a_damaged_photo_is_named_and_the_others_are_done(run, folder, monkeypatch):
     (folder / "photos/tall.png").write_bytes(b"no image any more")
     monkeypatch.setattr(
-        "upcrack_lite.photos.image_size", lambda path: (1, 1)
+        "upcrack_lite.predict.photos.image_size", lambda path: (1, 1)
     )  # it was whole when it was checked
     with pytest.raises(UserError, match=r"2 photo\(s\) done(?s:.*)tall\.png"):
         detect_folder(run, folder / "photos", folder / "out", progress=False)
@@ -165,7 +165,7 @@ def test_wrong_input_is_refused_before_any_work(run, folder, bad):
 def test_an_interrupted_detection_does_not_look_finished(run, folder, monkeypatch):
     detect_folder(run, folder / "photos", folder / "out", progress=False)
     monkeypatch.setattr(
-        "upcrack_lite.photos.find_cracks", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt)
+        "upcrack_lite.predict.photos.find_cracks", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt)
     )
     with pytest.raises(KeyboardInterrupt):
         detect_folder(run, folder / "photos", folder / "out", progress=False)

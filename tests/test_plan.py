@@ -12,10 +12,10 @@ import pytest
 from conftest import ROOT
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.repro import published
-from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.plan import full_command, run_name
-from upcrack_lite.repro.sweep import DEFAULTS, plan
+from upcrack_lite.reproduction import published
+from upcrack_lite.reproduction.cells import Cell
+from upcrack_lite.reproduction.plan import full_command, run_name
+from upcrack_lite.reproduction.sweep import DEFAULTS, plan
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,9 @@ def test_a_test_set_that_is_missing_is_known_before(tmp_path):
 
 
 def test_planning_does_without_torch():
-    code = "import sys, upcrack_lite.repro.sweep as p, upcrack_lite.repro.cell_data; p.plan({}); "
+    code = (
+        "import sys, upcrack_lite.reproduction.sweep as p, upcrack_lite.reproduction.cell_data; p.plan({}); "
+    )
     code += "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.presets import RECIPES, SCALES, Preset, from_dict, preset
+from upcrack_lite.recipes import RECIPES, SCALES, Preset, from_dict, preset
 
 FIELDS = [field.name for field in dataclasses.fields(Preset)]
 BOTH = [(recipe, scale) for recipe in RECIPES for scale in SCALES]
@@ -221,7 +221,7 @@ def test_values_that_fit_are_taken(overrides):
 
 
 def test_what_an_older_file_lacks_is_what_it_was_then(monkeypatch):
-    from upcrack_lite import presets
+    from upcrack_lite import recipes as presets
 
     for recipe in ("paper", "released"):
         whole = preset(recipe, lr_d=0.5)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.repro import published
+from upcrack_lite.reproduction import published
 
 METRICS = ("precision", "recall", "accuracy", "f1", "iou")
 # Sums over all rows of a table in thousandths of a percent, in the order of METRICS.

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from upcrack_lite.data.reading import image_size, read_image, read_mask
+from upcrack_lite.data.survey import survey
 from upcrack_lite.errors import UserError
-from upcrack_lite.roads.reading import image_size, read_image, read_mask
-from upcrack_lite.roads.survey import survey
 
 
 def large(path: Path) -> Path:

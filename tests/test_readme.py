@@ -7,11 +7,11 @@ import functools
 import pytest
 from conftest import ROOT
 
-from upcrack_lite.methods.choices import SUPERVISED
-from upcrack_lite.methods.families import FAMILY
-from upcrack_lite.methods.kinds import COMPARED, CRACKNET
-from upcrack_lite.repro import ladder, published, records
-from upcrack_lite.repro.ours import group
+from upcrack_lite.baselines.choices import SUPERVISED
+from upcrack_lite.baselines.families import FAMILY
+from upcrack_lite.baselines.kinds import COMPARED, CRACKNET
+from upcrack_lite.reproduction import ladder, published, records
+from upcrack_lite.reproduction.ours import group
 from upcrack_lite.show.table_words import TITLES
 
 SETS = {4: "DeepCrack", 7: "CFD", 8: "Crack500"}

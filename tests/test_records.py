@@ -15,13 +15,13 @@ import pytest
 from small_records import small_record, small_values
 
 from upcrack_lite import metrics
+from upcrack_lite.baselines import variants
 from upcrack_lite.errors import UserError
-from upcrack_lite.methods import variants
 from upcrack_lite.metrics import Confusion
-from upcrack_lite.repro import record_files, records
-from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.record_files import EDGES, MapCounts
-from upcrack_lite.repro.records import load, load_all, make, save, scores
+from upcrack_lite.reproduction import record_files, records
+from upcrack_lite.reproduction.cells import Cell
+from upcrack_lite.reproduction.record_files import EDGES, MapCounts
+from upcrack_lite.reproduction.records import load, load_all, make, save, scores
 
 VALUES, MAPS = small_values(Cell())
 
@@ -407,7 +407,7 @@ def test_a_clean_record_is_not_put_aside_and_a_named_commit_without_git_is_clean
 
 
 def test_a_preset_that_has_changed_since_makes_a_record_stale(monkeypatch):
-    from upcrack_lite import presets
+    from upcrack_lite import recipes as presets
 
     record = make(VALUES)
     assert record.stale() is None
@@ -571,7 +571,7 @@ def test_arrays_of_another_kind_are_refused(saved, change, why):
 def test_a_record_needs_no_pydantic_to_be_written_and_read_back(tmp_path):
     code = (
         "import sys; sys.modules['pydantic'] = None\n"
-        "from pathlib import Path; from upcrack_lite.repro import record_files, plan, evaluate, make_cell\n"
+        "from pathlib import Path; from upcrack_lite.reproduction import record_files, plan, evaluate, make_cell\n"
         f"values, maps = record_files.read({str(save(make(VALUES), MAPS, tmp_path))!r})\n"
         f"record_files.write(values, maps, Path({str(tmp_path / 'again' / 'x.json')!r}))"
     )

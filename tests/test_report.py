@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from upcrack_lite.data import report, thumbnails
+from upcrack_lite.data.findings import Finding
+from upcrack_lite.data.sources import Source
+from upcrack_lite.data.survey import Survey, survey
+from upcrack_lite.data.thumbnails import LONG_SIDE, OUTLINE, cards, outlined
 from upcrack_lite.errors import UserError
-from upcrack_lite.roads import report, thumbnails
-from upcrack_lite.roads.findings import Finding
-from upcrack_lite.roads.sources import Source
-from upcrack_lite.roads.survey import Survey, survey
-from upcrack_lite.roads.thumbnails import LONG_SIDE, OUTLINE, cards, outlined
 
 NASTY = "a <script>alert(1)<_script> & \"b\" 'c' {{ 7 * 7 }}"
 SOURCE = Source(

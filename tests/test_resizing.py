@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from upcrack_lite.data.reading import read_mask, resize
+from upcrack_lite.data.resizing import loss_by_resizing
 from upcrack_lite.errors import UserError
-from upcrack_lite.roads.reading import read_mask, resize
-from upcrack_lite.roads.resizing import loss_by_resizing
 
 
 def line(width: int, side: int = 256) -> np.ndarray:

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from upcrack_lite.data.layouts import LAYOUTS
+from upcrack_lite.data.sources import SOURCES, source
 from upcrack_lite.errors import UserError
-from upcrack_lite.roads.layouts import LAYOUTS
-from upcrack_lite.roads.sources import SOURCES, source
 
 
 @pytest.mark.parametrize("name", SOURCES)

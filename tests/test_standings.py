@@ -8,10 +8,10 @@ from conftest import ROOT
 from test_table_pages import lines, text
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.repro import records, standings
-from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.ours import Ours, Score
-from upcrack_lite.repro.records import scores
+from upcrack_lite.reproduction import records, standings
+from upcrack_lite.reproduction.cells import Cell
+from upcrack_lite.reproduction.ours import Ours, Score
+from upcrack_lite.reproduction.records import scores
 from upcrack_lite.show.standings import Standings
 
 AWAY = "cfd_patches"

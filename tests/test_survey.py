@@ -16,12 +16,12 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from upcrack_lite.data import survey as module
+from upcrack_lite.data.facts import ORIENTATIONS, contrasts, perceptual_hashes, turned
+from upcrack_lite.data.reading import read_image
+from upcrack_lite.data.survey import Photo, survey
+from upcrack_lite.data.synthetic import synthetic_road
 from upcrack_lite.errors import UserError
-from upcrack_lite.roads import survey as module
-from upcrack_lite.roads.facts import ORIENTATIONS, contrasts, perceptual_hashes, turned
-from upcrack_lite.roads.reading import read_image
-from upcrack_lite.roads.survey import Photo, survey
-from upcrack_lite.roads.synthetic import synthetic_road
 
 
 def write(path: Path, pixels: np.ndarray, **save) -> Path:

@@ -20,13 +20,13 @@ from conftest import ROOT
 from safetensors.torch import save_file
 from sweep_job import run as run_job
 
+from upcrack_lite.baselines.encoders import VGG16
+from upcrack_lite.baselines.kinds import METHODS
 from upcrack_lite.errors import UserError
-from upcrack_lite.methods.encoders import VGG16
-from upcrack_lite.methods.kinds import METHODS
-from upcrack_lite.repro import failures, records
-from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.row_settings import names, parse
-from upcrack_lite.repro.sweep import plan
+from upcrack_lite.reproduction import failures, records
+from upcrack_lite.reproduction.cells import Cell
+from upcrack_lite.reproduction.row_settings import names, parse
+from upcrack_lite.reproduction.sweep import plan
 
 PROFILES = ROOT / "workflow/profiles"
 

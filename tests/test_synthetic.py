@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from upcrack_lite.data.coverage import coverage, label, share_tolerance
+from upcrack_lite.data.cracks import Crack
+from upcrack_lite.data.datasets import RoadSet
+from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
 from upcrack_lite.errors import UserError
-from upcrack_lite.roads.coverage import coverage, label, share_tolerance
-from upcrack_lite.roads.cracks import Crack
-from upcrack_lite.roads.datasets import RoadSet
-from upcrack_lite.roads.synthetic import synthetic_road, synthetic_set
 
 
 @pytest.fixture(scope="module")

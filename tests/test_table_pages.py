@@ -10,10 +10,10 @@ import pytest
 from small_records import small_record, small_values
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.repro import ladder, live, places, published, records, tables
-from upcrack_lite.repro.cells import Cell, cells
-from upcrack_lite.repro.record_files import pack
-from upcrack_lite.repro.records import scores
+from upcrack_lite.reproduction import ladder, live, places, published, records, tables
+from upcrack_lite.reproduction.cells import Cell, cells
+from upcrack_lite.reproduction.record_files import pack
+from upcrack_lite.reproduction.records import scores
 from upcrack_lite.show import ladder as ladder_page
 from upcrack_lite.show import ledger as ledger_page
 from upcrack_lite.show.table_words import title
@@ -87,7 +87,7 @@ def test_a_page_with_some_records(tmp_path):
 
 def test_a_page_with_all_records_of_a_row(tmp_path, monkeypatch):
     for name in ("other_test_photos", "other_training_photos"):  # made-up photos count as the official ones
-        monkeypatch.setattr(f"upcrack_lite.repro.conditions.{name}", lambda record: [])
+        monkeypatch.setattr(f"upcrack_lite.reproduction.conditions.{name}", lambda record: [])
     for cell in cells(4, rows=["upcracknet"], scale="full", seeds=(0, 1, 2)):
         write(tmp_path, cell, n=237)
     page = Page(4, results=tmp_path)
@@ -253,7 +253,7 @@ def test_a_live_table_asks_for_its_cells(tmp_path, monkeypatch):
         write(tmp_path, cell)
         return tmp_path / f"{cell.slug()}.json"
 
-    monkeypatch.setattr("upcrack_lite.repro.make_cell.run_cell", run_cell)
+    monkeypatch.setattr("upcrack_lite.reproduction.make_cell.run_cell", run_cell)
     made = live.run_table(
         "VI", "released", seeds=[3, 4], train_set="synthetic", data_root="photos", device="cpu"
     )

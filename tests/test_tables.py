@@ -12,15 +12,15 @@ import pytest
 from small_records import official_values, small_values
 
 from upcrack_lite import versions
+from upcrack_lite.baselines.kinds import FAMILIES
 from upcrack_lite.errors import UserError
-from upcrack_lite.methods.kinds import FAMILIES
-from upcrack_lite.photos import TABLE_SIZE
-from upcrack_lite.repro import official, published, records, tables
-from upcrack_lite.repro.cells import Cell, cells
-from upcrack_lite.repro.conditions import implied_share
-from upcrack_lite.repro.ours import Score, group
-from upcrack_lite.repro.record_files import pack
-from upcrack_lite.repro.tables import Verdict
+from upcrack_lite.predict.photos import TABLE_SIZE
+from upcrack_lite.reproduction import official, published, records, tables
+from upcrack_lite.reproduction.cells import Cell, cells
+from upcrack_lite.reproduction.conditions import implied_share
+from upcrack_lite.reproduction.ours import Score, group
+from upcrack_lite.reproduction.record_files import pack
+from upcrack_lite.reproduction.tables import Verdict
 
 ROW = published.row(4, "upcracknet")
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.tensors import to_tensor, to_uint8
+from upcrack_lite.images import to_tensor, to_uint8
 
 
 def test_every_gray_level_comes_back_exactly():

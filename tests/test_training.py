@@ -22,9 +22,9 @@ from safetensors.torch import save_file
 from upcrack_lite import training
 from upcrack_lite.errors import UserError
 from upcrack_lite.generator import Generator, load_generator
-from upcrack_lite.presets import Preset, preset
+from upcrack_lite.images import to_tensor
+from upcrack_lite.recipes import Preset, preset
 from upcrack_lite.runs import RunFolder
-from upcrack_lite.tensors import to_tensor
 from upcrack_lite.training import Trainer, make_batch, train
 
 SMALL = {
@@ -225,7 +225,7 @@ def test_a_killed_process_resumes_bit_by_bit(finished, tmp_path):
     # The steps are slowed down so that the signal finds the process inside an epoch.
     program = (
         "import sys, time, json, numpy as np\n"
-        "from upcrack_lite.presets import from_dict\n"
+        "from upcrack_lite.recipes import from_dict\n"
         "from upcrack_lite import training\n"
         "real = training.Trainer.step\n"
         "def slow(self, batch):\n"

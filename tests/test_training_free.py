@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from upcrack_lite.baselines import darkness, variants
+from upcrack_lite.baselines.variants import FAMILIES, Variant
+from upcrack_lite.data.synthetic import synthetic_road
 from upcrack_lite.errors import UserError
-from upcrack_lite.methods import darkness, variants
-from upcrack_lite.methods.variants import FAMILIES, Variant
 from upcrack_lite.metrics import Confusion
-from upcrack_lite.roads.synthetic import synthetic_road
 
 
 def line(size: int = 96, width: int = 4, depth: int = 80, noise: int = 6) -> tuple[np.ndarray, np.ndarray]:

@@ -20,10 +20,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from upcrack_lite.data import archives, aside
+from upcrack_lite.data.locks import only_process
+from upcrack_lite.data.unpack import Limits, find_set, unpack
 from upcrack_lite.errors import UserError
-from upcrack_lite.roads import archives, aside
-from upcrack_lite.roads.locks import only_process
-from upcrack_lite.roads.unpack import Limits, find_set, unpack
 
 NOISE = np.random.default_rng(3).bytes(5000)  # packs to no less
 FILES = {"train_img/1.jpg": NOISE, "train_lab/1.png": b"mask" * 100, "read me.txt": b"", "ä/ö.txt": b"umlaut"}
@@ -506,7 +506,7 @@ def test_a_process_that_dies_leaves_no_target_and_the_next_call_works(tmp_path):
     target = tmp_path / "out" / "set"
     code = """
 import os, sys
-from upcrack_lite.roads import archives, unpack
+from upcrack_lite.data import archives, unpack
 def dying(self, wanted, real=archives.Archive.contents):
     for count, one in enumerate(real(self, wanted)):
         if count == 3:
@@ -558,7 +558,7 @@ def test_two_calls_for_one_target_do_not_meet(tmp_path):
 def test_memory_stays_bounded(tmp_path, kind):
     code = """
 import resource, sys
-from upcrack_lite.roads.unpack import unpack
+from upcrack_lite.data.unpack import unpack
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 unpack(sys.argv[1], sys.argv[2])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)

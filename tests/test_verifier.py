@@ -14,11 +14,11 @@ from small_records import small_values
 from typer.testing import CliRunner
 
 from upcrack_lite import cli_verify
+from upcrack_lite.baselines.kinds import FAMILIES
 from upcrack_lite.errors import UserError
-from upcrack_lite.methods.kinds import FAMILIES
-from upcrack_lite.repro import published, records, verifier
-from upcrack_lite.repro.cells import Cell, cells
-from upcrack_lite.repro.record_files import EDGES, pack
+from upcrack_lite.reproduction import published, records, verifier
+from upcrack_lite.reproduction.cells import Cell, cells
+from upcrack_lite.reproduction.record_files import EDGES, pack
 
 ROOT = Path(__file__).resolve().parents[1]
 LITE = Cell()

@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from upcrack_lite.roads import faults_masks, manifest
-from upcrack_lite.roads.facts import turned
-from upcrack_lite.roads.findings import LEVELS, Finding
-from upcrack_lite.roads.sources import SOURCES, Source
-from upcrack_lite.roads.survey import File, Photo, Survey, survey
-from upcrack_lite.roads.verify import CHECKS, passed, verify
+from upcrack_lite.data import faults_masks, manifest
+from upcrack_lite.data.facts import turned
+from upcrack_lite.data.findings import LEVELS, Finding
+from upcrack_lite.data.sources import SOURCES, Source
+from upcrack_lite.data.survey import File, Photo, Survey, survey
+from upcrack_lite.data.verify import CHECKS, passed, verify
 
 SIZE = (120, 80)
 
@@ -418,7 +418,7 @@ def test_findings_are_sorted_and_the_same_each_time(folder):
 
 
 def test_every_check_is_registered():
-    from upcrack_lite.roads import faults_copies, faults_files
+    from upcrack_lite.data import faults_copies, faults_files
 
     modules = (faults_copies, faults_files, faults_masks)
     public = {

@@ -8,14 +8,14 @@ import pytest
 import torch
 import yaml
 
+from upcrack_lite.data.synthetic import synthetic_set
 from upcrack_lite.detection import VARIANTS, binarize, error_map, smooth, threshold_of
 from upcrack_lite.errors import UserError
+from upcrack_lite.images import to_tensor
 from upcrack_lite.metrics import METRICS, Confusion
-from upcrack_lite.presets import preset
-from upcrack_lite.roads.synthetic import synthetic_set
+from upcrack_lite.recipes import preset
 from upcrack_lite.show.pictures import heat, histogram_svg, png
 from upcrack_lite.show.widgets import MaskExplorer, PostProcessingTuner
-from upcrack_lite.tensors import to_tensor
 
 ROADS = synthetic_set(3, 64, seed=2, crack_share=0.05)
 IMAGE = to_tensor(ROADS.images)

@@ -12,8 +12,8 @@ import typer
 
 from upcrack_lite import __version__, cli_audit, cli_data, cli_record, cli_verify
 from upcrack_lite.errors import UserError
-from upcrack_lite.files import check_writable
-from upcrack_lite.presets import parse_settings, read_settings
+from upcrack_lite.io import check_writable
+from upcrack_lite.recipes import parse_settings, read_settings
 
 # The heavy imports (torch, lightning) happen inside the commands, so that --help answers at once.
 app = typer.Typer(
@@ -67,7 +67,7 @@ def train(
 
     Layout 'photos' takes a plain folder of photos without any crack.
     """
-    from upcrack_lite.presets import preset
+    from upcrack_lite.recipes import preset
 
     values = parse_settings(settings)
     for name in ("recipe", "scale"):
@@ -122,9 +122,9 @@ def detect(
     ] = None,
 ) -> None:
     """Find the cracks in photos: masks, error maps, overlays, and a table of cracked shares."""
-    from upcrack_lite.photos import detect_folder
+    from upcrack_lite.predict.photos import detect_folder
+    from upcrack_lite.pretrained import stored_run
     from upcrack_lite.runs import RunFolder
-    from upcrack_lite.stored import stored_run
 
     model = stored_run() if run == "stored" else RunFolder.open(run)
     values = (read_settings(settings_file) if settings_file else {}) | parse_settings(settings)
@@ -154,7 +154,7 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Compare detections with hand-made masks: the five metrics of the paper and more."""
-    from upcrack_lite.scoring import score_folder
+    from upcrack_lite.predict.scoring import score_folder
 
     result = score_folder(out, masks, progress=sys.stderr.isatty())
     typer.echo(json.dumps(result, indent=1) if as_json else score_table(result))
@@ -171,8 +171,8 @@ def store(
     command: Annotated[str, typer.Option(help="How the run was made, for the manifest.")],
 ) -> None:
     """Copy a run's weights in half precision, with manifest and log: how the kit's own model is kept."""
+    from upcrack_lite.pretrained import store as copy
     from upcrack_lite.runs import RunFolder
-    from upcrack_lite.stored import store as copy
 
     stored = copy(RunFolder.open(run), out, command)
     typer.echo(f"{(stored.path / 'checkpoint.safetensors').stat().st_size / 1e6:.1f} MB in {out}")
@@ -200,8 +200,8 @@ def score_table(result: dict[str, Any]) -> str:
 
 def _refuse_unused(context: typer.Context, data: str) -> None:
     """Refuse options on how to cut crops for a folder of crops that are cut already."""
-    from upcrack_lite.roads.crop_folder import is_crop_folder
-    from upcrack_lite.roads.layouts import fitting
+    from upcrack_lite.data.crop_folder import is_crop_folder
+    from upcrack_lite.data.layouts import fitting
 
     folder = Path(data)
     cut = is_crop_folder(folder) or (folder.is_dir() and "crack500_authors" in fitting(folder))
@@ -218,14 +218,14 @@ def _crops(
     data: str, layout: str, count: int, window: int, margin: int, size: int, seed: int
 ) -> tuple[Any, list[str], dict[str, Any]]:
     """Undamaged crops, the photo of each, and the facts about them for the manifest."""
-    from upcrack_lite.roads import manifest
-    from upcrack_lite.roads.catalog import places_of, refuse_test_set
-    from upcrack_lite.roads.crop_folder import is_crop_folder, read_crops, read_description
-    from upcrack_lite.roads.crops import undamaged_crops
-    from upcrack_lite.roads.datasets import LAYOUTS, load, pairs, unlabeled
+    from upcrack_lite.data import manifest
+    from upcrack_lite.data.catalog import places_of, refuse_test_set
+    from upcrack_lite.data.crop_folder import is_crop_folder, read_crops, read_description
+    from upcrack_lite.data.crops import undamaged_crops
+    from upcrack_lite.data.datasets import LAYOUTS, load, pairs, unlabeled
 
     if data == "synthetic":
-        from upcrack_lite.roads.synthetic import synthetic_set
+        from upcrack_lite.data.synthetic import synthetic_set
 
         roads = synthetic_set(count, size, seed, crack_free=1.0)
         return roads.images, roads.names, {"name": "synthetic", "seed": seed}

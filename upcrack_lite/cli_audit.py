@@ -39,8 +39,8 @@ def audit(
 
     Finds exchanged columns, averages, wrong digits and mixed test sets. Status 1 if it finds any.
     """
-    from upcrack_lite.repro import audit as audits
-    from upcrack_lite.repro.audit_text import text, to_json
+    from upcrack_lite.reproduction import audit as audits
+    from upcrack_lite.reproduction.audit_text import text, to_json
 
     columns = {"precision": precision, "recall": recall, "accuracy": accuracy, "f1": f1, "iou": iou}
     named = {metric: name for metric, name in columns.items() if name is not None}

@@ -47,7 +47,7 @@ WINDOWS = "256,192,160,128"
 def overview(context: typer.Context, root: Root = DEFAULT_ROOT) -> None:
     """Say which sets there are, which are here, and how to get the others."""
     if context.invoked_subcommand is None:
-        from upcrack_lite.roads.catalog import overview as screen
+        from upcrack_lite.data.catalog import overview as screen
 
         typer.echo(screen(root))
     elif context.get_parameter_source("root").name == "COMMANDLINE":
@@ -78,10 +78,10 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Check a set: every file, pair, mask and number. Status 1 if there are errors."""
-    from upcrack_lite.roads import report
-    from upcrack_lite.roads.catalog import folder_of
-    from upcrack_lite.roads.crop_folder import is_crop_folder, read_crops
-    from upcrack_lite.roads.verify import passed
+    from upcrack_lite.data import report
+    from upcrack_lite.data.catalog import folder_of
+    from upcrack_lite.data.crop_folder import is_crop_folder, read_crops
+    from upcrack_lite.data.verify import passed
 
     folder = folder_of(name, root)
     if is_crop_folder(folder):
@@ -106,8 +106,8 @@ def write_report(
     thumbnails: Annotated[int, typer.Option(min=0, help="How many sound pairs to show.")] = 24,
 ) -> None:
     """Write what `verify` finds as a page with pictures, and as JSON."""
-    from upcrack_lite.files import check_writable, write_json
-    from upcrack_lite.roads import report
+    from upcrack_lite.data import report
+    from upcrack_lite.io import check_writable, write_json
 
     if out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{out}: the page is HTML; give it a name that ends in .html")
@@ -163,7 +163,7 @@ def build(
     rule: Rule = "area",
 ) -> None:
     """Fetch, verify, crop and prepare a set: all of the above in one."""
-    from upcrack_lite.roads.catalog import trains
+    from upcrack_lite.data.catalog import trains
 
     _fetch(name, root, accept_terms, mirror, files, manifest, keep_faulty)
     if trains(name):
@@ -181,9 +181,9 @@ def _fetch(
     keep_faulty: bool,
 ) -> None:
     """Fetch a set and say what came of it."""
-    from upcrack_lite.roads import report
-    from upcrack_lite.roads.fetch import fetch as run
-    from upcrack_lite.roads.sources import source
+    from upcrack_lite.data import report
+    from upcrack_lite.data.fetch import fetch as run
+    from upcrack_lite.data.sources import source
 
     try:
         got = run(
@@ -212,11 +212,11 @@ def _fetch(
 
 def _verified(name: str, root: Path, manifest: Path | None):
     """Survey and check a set of the root by its name, or any other folder."""
-    from upcrack_lite.roads import manifest as manifests
-    from upcrack_lite.roads.catalog import folder_of
-    from upcrack_lite.roads.sources import SOURCES
-    from upcrack_lite.roads.survey import survey
-    from upcrack_lite.roads.verify import verify as check
+    from upcrack_lite.data import manifest as manifests
+    from upcrack_lite.data.catalog import folder_of
+    from upcrack_lite.data.sources import SOURCES
+    from upcrack_lite.data.survey import survey
+    from upcrack_lite.data.verify import verify as check
 
     folder = folder_of(name, root)
     folder = folder if folder.name else folder.resolve()  # "." has no name to show
@@ -243,7 +243,7 @@ def _refuse_other_files(page: Path) -> None:
 
 def _digest(seen) -> str:
     """One hash over all files of a set, as it is on disk."""
-    from upcrack_lite.roads import manifest
+    from upcrack_lite.data import manifest
 
     return manifest.digest(manifest.entries_of(seen))
 
@@ -261,7 +261,7 @@ def _crops(
     seed: int,
 ) -> None:
     """Cut and write the crops, and say how many were enlarged."""
-    from upcrack_lite.roads.catalog import cut_crops, train_command
+    from upcrack_lite.data.catalog import cut_crops, train_command
 
     sides = tuple(_sides(windows))
     folder, lines = cut_crops(name, root, out, sides, count, margin, stride, overlap, size, seed)
@@ -284,8 +284,8 @@ def _sides(windows: str) -> list[int]:
 
 def _prepare(name: str, root: Path, size: int, rule: str) -> None:
     """Store every split of a set and say where."""
-    from upcrack_lite.roads.catalog import folder_of, splits_of
-    from upcrack_lite.roads.datasets import load
+    from upcrack_lite.data.catalog import folder_of, splits_of
+    from upcrack_lite.data.datasets import load
 
     folder = folder_of(name, root)
     for split in splits_of(folder):

@@ -11,7 +11,7 @@ import typer
 from upcrack_lite.errors import UserError
 
 if TYPE_CHECKING:
-    from upcrack_lite.repro.cells import Cell
+    from upcrack_lite.reproduction.cells import Cell
 
 
 def cell(
@@ -81,12 +81,12 @@ def cell(
     A run that is there is used, and one that was interrupted goes on. A record that is there and still holds is
     left as it is. With --train-only each model is trained once, however many cells share it.
     """
-    from upcrack_lite.methods.kinds import CRACKNET
-    from upcrack_lite.presets import parse_settings
-    from upcrack_lite.repro.cells import Cell, cells
-    from upcrack_lite.repro.make_cell import run_cell, train_cell
-    from upcrack_lite.repro.plan import usable
-    from upcrack_lite.repro.records import load, scores
+    from upcrack_lite.baselines.kinds import CRACKNET
+    from upcrack_lite.recipes import parse_settings
+    from upcrack_lite.reproduction.cells import Cell, cells
+    from upcrack_lite.reproduction.make_cell import run_cell, train_cell
+    from upcrack_lite.reproduction.plan import usable
+    from upcrack_lite.reproduction.records import load, scores
 
     values: dict[str, Any] = parse_settings(settings)
     numbers = tuple(dict.fromkeys(seeds or (0,)))
@@ -140,7 +140,7 @@ def cell(
 
 def _check_stand_ins(wanted: list[Cell], data_root: Path) -> None:
     """Before any work: a set that only its owners give out is not there, and others can stand in for it."""
-    from upcrack_lite.repro.cells import STAND_INS
+    from upcrack_lite.reproduction.cells import STAND_INS
 
     for name, (kept, held) in STAND_INS.items():
         lacking = {one.train_set for one in wanted} | {one.test_set for one in wanted}
@@ -154,8 +154,8 @@ def _check_stand_ins(wanted: list[Cell], data_root: Path) -> None:
 
 def _note_start(cell: Cell, runs: Path, max_steps: int | None, asked: tuple[Any, ...]) -> None:
     """Say what a command does not show: a training that goes on, or options that change nothing."""
-    from upcrack_lite.methods.kinds import FAMILIES
-    from upcrack_lite.repro.plan import run_name
+    from upcrack_lite.baselines.kinds import FAMILIES
+    from upcrack_lite.reproduction.plan import run_name
     from upcrack_lite.runs import RunFolder
 
     if cell.method in FAMILIES:

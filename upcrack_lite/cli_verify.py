@@ -19,7 +19,7 @@ def verify(
 
     Status 1 if a number moved, or a record is missing, new, or changed.
     """
-    from upcrack_lite.repro import verifier
+    from upcrack_lite.reproduction import verifier
 
     if update:
         typer.echo(f"{verifier.update(results)}: written")

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.generator import Generator, restore
-from upcrack_lite.presets import VALUES, Preset
+from upcrack_lite.recipes import VALUES, Preset
 
 VARIANTS = VALUES["error_variant"]
 FILTERS = ("bilateral", "gaussian", "none")

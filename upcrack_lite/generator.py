@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.presets import Preset, from_dict
+from upcrack_lite.recipes import Preset, from_dict
 from upcrack_lite.runs import RunFolder, check_device
 
 Statistics = Literal["batch", "running"]

@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.presets import Preset
+from upcrack_lite.recipes import Preset
 
 GMS_C = 0.0026  # 170 / 255**2, the constant of the gradient magnitude similarity (Xue et al.)
 

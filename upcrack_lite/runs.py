@@ -34,7 +34,7 @@ from safetensors.torch import load_file, save
 import upcrack_lite
 from upcrack_lite import __version__
 from upcrack_lite.errors import UserError
-from upcrack_lite.files import write_aside, write_csv, write_json
+from upcrack_lite.io import write_aside, write_csv, write_json
 from upcrack_lite.versions import FIRST
 
 FORMAT = 1

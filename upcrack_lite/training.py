@@ -26,10 +26,11 @@ from tqdm import tqdm
 from upcrack_lite import masks
 from upcrack_lite.discriminator import Discriminator
 from upcrack_lite.errors import UserError
-from upcrack_lite.files import write_image
 from upcrack_lite.generator import Generator, test_mode
+from upcrack_lite.images import to_tensor, to_uint8
+from upcrack_lite.io import write_image
 from upcrack_lite.losses import adversarial_d, restoration_loss, total_loss
-from upcrack_lite.presets import Preset
+from upcrack_lite.recipes import Preset
 from upcrack_lite.runs import (
     RunFolder,
     check_device,
@@ -39,7 +40,6 @@ from upcrack_lite.runs import (
     peak_memory_mib,
     weights_hash,
 )
-from upcrack_lite.tensors import to_tensor, to_uint8
 from upcrack_lite.versions import training_version
 from upcrack_lite.vgg import VGGFeatures
 

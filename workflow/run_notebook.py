@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from upcrack_lite.files import write_text
+from upcrack_lite.io import write_text
 
 # Read by NumPy, PyTorch and OpenCV when the kernel imports them.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")

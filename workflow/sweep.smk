@@ -7,7 +7,7 @@ One job trains each model, and one job tests each cell: a call of papermill on n
 cell waits for its model, so two cells that share one never train it twice. What is done is told by the records and
 the runs, not by files of this workflow: a cell is planned when its record is missing or no longer holds, and a
 training that was interrupted goes on. A job that fails stops no other, and its cells are listed in RESULTS/failed.
-The settings and their defaults: upcrack_lite/repro/sweep.py.
+The settings and their defaults: upcrack_lite/reproduction/sweep.py.
 """
 
 import json
@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 # The jobs use the kit beside this file, not another one that is installed.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 from upcrack_lite.errors import UserError
-from upcrack_lite.repro.sweep import plan
+from upcrack_lite.reproduction.sweep import plan
 
 try:
     PLAN = plan(config)

@@ -17,8 +17,8 @@ import sys
 import time
 from pathlib import Path
 
-from upcrack_lite.repro import failures
-from upcrack_lite.repro.cells import Cell
+from upcrack_lite.reproduction import failures
+from upcrack_lite.reproduction.cells import Cell
 
 
 class Stopped(Exception):

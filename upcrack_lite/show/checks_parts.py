@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from upcrack_lite import masks
-from upcrack_lite.presets import preset
+from upcrack_lite.recipes import preset
 from upcrack_lite.show.checking import array, check, close, need, number, texture
 from upcrack_lite.training import Batch, make_batch
 

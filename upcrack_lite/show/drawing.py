@@ -18,8 +18,8 @@ from upcrack_lite.discriminator import Discriminator
 from upcrack_lite.errors import UserError
 from upcrack_lite.generator import Generator
 from upcrack_lite.masks import apply
-from upcrack_lite.photos import TABLE_SIZE
-from upcrack_lite.presets import Preset, preset
+from upcrack_lite.predict.photos import TABLE_SIZE
+from upcrack_lite.recipes import Preset, preset
 from upcrack_lite.training import draw_masks
 
 Shape = tuple[int, ...]

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.files import write_text
+from upcrack_lite.io import write_text
 
 
 def write_parameters(path: Path | str, parameters: Mapping[str, Any]) -> Path:

@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.overlay import overlay
+from upcrack_lite.images import overlay
 from upcrack_lite.show.charts import bars, curves, histogram_with_cut, training_curves
 from upcrack_lite.show.style import HATCHES, NAMES, PALETTE, WIDTH, styled, use_style
 

@@ -9,10 +9,10 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from upcrack_lite.repro import cells, claims, ladder, published
-from upcrack_lite.repro.ladder import SEEDS, Step
-from upcrack_lite.repro.records import Record
-from upcrack_lite.repro.tables import NAMES
+from upcrack_lite.reproduction import cells, claims, ladder, published
+from upcrack_lite.reproduction.ladder import SEEDS, Step
+from upcrack_lite.reproduction.records import Record
+from upcrack_lite.reproduction.tables import NAMES
 from upcrack_lite.show.plain_tables import great, items
 from upcrack_lite.show.style import LINES, WIDTH, styled
 

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.repro import claims, ledger
+from upcrack_lite.reproduction import claims, ledger
 from upcrack_lite.show.plain_tables import great
 from upcrack_lite.show.table_words import TITLES
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from upcrack_lite.repro.ladder import Step
-from upcrack_lite.repro.map_levels import Levels, step_levels
+from upcrack_lite.reproduction.ladder import Step
+from upcrack_lite.reproduction.map_levels import Levels, step_levels
 from upcrack_lite.show.ladder import name, wrapped
 from upcrack_lite.show.style import LINES, WIDTH, styled
 

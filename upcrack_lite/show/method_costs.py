@@ -12,9 +12,9 @@ import matplotlib.pyplot as plt
 import torch
 from matplotlib.figure import Figure
 
+from upcrack_lite.baselines.cost import TABLE_SIZE, cost, count
+from upcrack_lite.baselines.registry import METHODS
 from upcrack_lite.generator import Generator
-from upcrack_lite.methods.cost import TABLE_SIZE, cost, count
-from upcrack_lite.methods.registry import METHODS
 from upcrack_lite.show.plain_tables import great
 from upcrack_lite.show.style import LINES, MARKERS, WIDTH, styled
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from upcrack_lite import masks
-from upcrack_lite.methods.riad import CELLS, SETS
+from upcrack_lite.baselines.riad import CELLS, SETS
 
 TONES = np.array([[0, 114, 178], [230, 159, 0], [225, 225, 225]], np.uint8)
 """Blue, orange and pale gray: they differ in brightness too."""

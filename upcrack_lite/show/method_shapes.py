@@ -48,7 +48,7 @@ def trace(network: nn.Module, size: int = 256) -> list[Step]:
 
 def trace_method(name: str, size: int = 256) -> list[Step]:
     """As `trace`, for a compared method at full width. Raises UserError that lists the valid names."""
-    from upcrack_lite.methods.registry import method
+    from upcrack_lite.baselines.registry import method
 
     with torch.device("meta"):
         network = method(name).build(1.0)

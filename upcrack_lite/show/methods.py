@@ -8,10 +8,10 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from upcrack_lite.methods.encoders import ENCODERS
-from upcrack_lite.methods.presets import method_preset
-from upcrack_lite.methods.registry import method
-from upcrack_lite.repro import published
+from upcrack_lite.baselines.encoders import ENCODERS
+from upcrack_lite.baselines.presets import method_preset
+from upcrack_lite.baselines.registry import method
+from upcrack_lite.reproduction import published
 from upcrack_lite.show.method_costs import LEARNS, OWN, billions, lines, millions
 from upcrack_lite.show.plain_tables import great, items
 

@@ -17,13 +17,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from upcrack_lite.methods.kinds import FAMILIES
+from upcrack_lite.baselines.kinds import FAMILIES
 from upcrack_lite.metrics import METRICS
-from upcrack_lite.repro import live, places, records
-from upcrack_lite.repro.cells import Cell
-from upcrack_lite.repro.conditions import LABELED, family_median
-from upcrack_lite.repro.plan import run_name
-from upcrack_lite.repro.tables import NAMES
+from upcrack_lite.reproduction import live, places, records
+from upcrack_lite.reproduction.cells import Cell
+from upcrack_lite.reproduction.conditions import LABELED, family_median
+from upcrack_lite.reproduction.plan import run_name
+from upcrack_lite.reproduction.tables import NAMES
 from upcrack_lite.show.figures import show, training_curves
 from upcrack_lite.show.plain_tables import great, items, shell
 from upcrack_lite.show.style import LINES, styled
@@ -51,7 +51,7 @@ class CellPage:
         results: Path | str = "",
         **options: Any,
     ) -> None:
-        from upcrack_lite.repro.make_cell import run_cell
+        from upcrack_lite.reproduction.make_cell import run_cell
         from upcrack_lite.runs import RunFolder
 
         self.tiny = not str(data_root)

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from upcrack_lite.baselines import variants
+from upcrack_lite.baselines.kinds import CRACKNET, FAMILIES, learns_from_masks
+from upcrack_lite.baselines.variants import Variant
 from upcrack_lite.errors import UserError
-from upcrack_lite.methods import variants
-from upcrack_lite.methods.kinds import CRACKNET, FAMILIES, learns_from_masks
-from upcrack_lite.methods.variants import Variant
-from upcrack_lite.repro.cells import TEST_SETS, TRAIN_SETS, Cell
-from upcrack_lite.repro.examples import Method, method_of, shown, trained_on
+from upcrack_lite.reproduction.cells import TEST_SETS, TRAIN_SETS, Cell
+from upcrack_lite.reproduction.examples import Method, method_of, shown, trained_on
 from upcrack_lite.runs import RunFolder
 from upcrack_lite.show import parameters
 from upcrack_lite.show.table_words import TITLES
@@ -72,7 +72,7 @@ def _of_run(run: RunFolder, photos: str, seed: int) -> Column:
         raise UserError(f"{run.path} is not finished: let its training end first")
     _check_sets(run, photos)
     if method in FAMILIES:
-        from upcrack_lite.methods.choosing import chosen_variant
+        from upcrack_lite.baselines.choosing import chosen_variant
 
         variant, judged = chosen_variant(run)
         note = f"{variant.name}, the best of {len(judged)} variants on {_learned_from(run)} ({place})."

@@ -12,11 +12,11 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
-from upcrack_lite.methods.kinds import CRACKNET
-from upcrack_lite.repro import cells, places, published
-from upcrack_lite.repro.conditions import SETS
-from upcrack_lite.repro.standings import GROUPS, Standing, all_marked, map_worth, standings, test_sets
-from upcrack_lite.repro.tables import recorded
+from upcrack_lite.baselines.kinds import CRACKNET
+from upcrack_lite.reproduction import cells, places, published
+from upcrack_lite.reproduction.conditions import SETS
+from upcrack_lite.reproduction.standings import GROUPS, Standing, all_marked, map_worth, standings, test_sets
+from upcrack_lite.reproduction.tables import recorded
 from upcrack_lite.show.plain_tables import great, items
 from upcrack_lite.show.style import LINES, MARKERS, WIDTH, styled
 from upcrack_lite.show.table_words import TITLES

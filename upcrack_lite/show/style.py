@@ -12,7 +12,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from upcrack_lite.overlay import COLORS
+from upcrack_lite.images import COLORS
 
 WIDTH = 6.5  # inches: 11 pt letters are still 8 px high when a phone shows the figure 360 px wide
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from upcrack_lite.methods.kinds import CRACKNET
-from upcrack_lite.repro import cells
-from upcrack_lite.repro.ours import ELSEWHERE, Ours
-from upcrack_lite.repro.tables import TableRow, Verdict
+from upcrack_lite.baselines.kinds import CRACKNET
+from upcrack_lite.reproduction import cells
+from upcrack_lite.reproduction.ours import ELSEWHERE, Ours
+from upcrack_lite.reproduction.tables import TableRow, Verdict
 
 
 def command_lines(number: int, rows: Sequence[TableRow]) -> list[str]:

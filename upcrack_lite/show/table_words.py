@@ -8,11 +8,11 @@ from typing import Any
 
 from scipy import stats
 
-from upcrack_lite.methods.kinds import CRACKNET
-from upcrack_lite.repro import cells, published
-from upcrack_lite.repro.conditions import SETS
-from upcrack_lite.repro.ours import Ours
-from upcrack_lite.repro.tables import TableRow, Verdict
+from upcrack_lite.baselines.kinds import CRACKNET
+from upcrack_lite.reproduction import cells, published
+from upcrack_lite.reproduction.conditions import SETS
+from upcrack_lite.reproduction.ours import Ours
+from upcrack_lite.reproduction.tables import TableRow, Verdict
 from upcrack_lite.show.plain_tables import items
 
 TITLES = {

@@ -15,11 +15,11 @@ from urllib.parse import quote
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import METRICS
-from upcrack_lite.repro import cells, failures, live, places, published, tables
-from upcrack_lite.repro.conditions import count
-from upcrack_lite.repro.ours import Ours, Score, belongs
-from upcrack_lite.repro.standings import map_worth
-from upcrack_lite.repro.tables import COMPARED, NAMES, TableRow, Verdict
+from upcrack_lite.reproduction import cells, failures, live, places, published, tables
+from upcrack_lite.reproduction.conditions import count
+from upcrack_lite.reproduction.ours import Ours, Score, belongs
+from upcrack_lite.reproduction.standings import map_worth
+from upcrack_lite.reproduction.tables import COMPARED, NAMES, TableRow, Verdict
 from upcrack_lite.show import parameters
 from upcrack_lite.show.plain_tables import great, items, part, shell
 from upcrack_lite.show.table_commands import command_lines, command_of

@@ -9,10 +9,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from upcrack_lite.baselines import variants
+from upcrack_lite.baselines.darkness import MAPS, to_gray
+from upcrack_lite.baselines.variants import Variant
 from upcrack_lite.errors import UserError
-from upcrack_lite.methods import variants
-from upcrack_lite.methods.darkness import MAPS, to_gray
-from upcrack_lite.methods.variants import Variant
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.show.style import LINES, MARKERS, WIDTH, styled
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ipywidgets
 import numpy as np
 
+from upcrack_lite.baselines import variants
+from upcrack_lite.baselines.darkness import MAPS, to_gray
+from upcrack_lite.baselines.families import DARKNESS
+from upcrack_lite.baselines.variants import Variant
 from upcrack_lite.errors import UserError
-from upcrack_lite.methods import variants
-from upcrack_lite.methods.darkness import MAPS, to_gray
-from upcrack_lite.methods.families import DARKNESS
-from upcrack_lite.methods.variants import Variant
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.show.figures import overlay
 from upcrack_lite.show.panels import Panel, Plate, controls, pictures

@@ -14,10 +14,10 @@ import torch
 
 from upcrack_lite import masks
 from upcrack_lite.errors import UserError
+from upcrack_lite.images import to_tensor, to_uint8
 from upcrack_lite.show.panels import Panel, Plate, controls, pictures
 from upcrack_lite.show.pictures import png
 from upcrack_lite.show.tuner import PostProcessingTuner
-from upcrack_lite.tensors import to_tensor, to_uint8
 
 __all__ = ["MaskExplorer", "PostProcessingTuner"]
 

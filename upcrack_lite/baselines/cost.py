@@ -1,0 +1,55 @@
+"""What a method costs: its parameters, and the multiply-adds of one pass. Chapter: the methods.
+
+Networks are built on PyTorch's "meta" device, which knows shapes and no values: the largest is counted in seconds
+and takes no memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from upcrack_lite.baselines.registry import method
+from upcrack_lite.errors import UserError
+
+TABLE_SIZE = 256  # px, the side at which the tables' photos are looked at
+
+
+@dataclass(frozen=True)
+class Cost:
+    """parameters: all that training changes, with heads that only training uses. multiply_adds: of one pass in
+    eval mode over one photo; convolutions and matrix products count, additions and activations do not. SCADN and
+    RIAD look at a photo through twelve masks, so they need twelve passes.
+    """
+
+    parameters: int
+    multiply_adds: int
+
+
+def count(network: nn.Module, size: int = TABLE_SIZE) -> Cost:
+    """Count a network for one photo ``(1, 3, size, size)``, on the device of its parameters.
+
+    The network is left in the mode in which it was found.
+    """
+    device = next(network.parameters()).device
+    mode = network.training
+    network.eval()
+    try:
+        # Two operations, a multiplication and an addition, are one multiply-add.
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            network(torch.zeros(1, 3, size, size, device=device))
+    finally:
+        network.train(mode)
+    return Cost(sum(p.numel() for p in network.parameters()), counter.get_total_flops() // 2)
+
+
+def cost(name: str, width: float = 1.0, size: int = TABLE_SIZE) -> Cost:
+    """Count a compared method at a width in (0, 1]. Raises UserError for an unknown name or another width."""
+    found = method(name)
+    if not 0 < width <= 1:
+        raise UserError(f"width must be above 0 and at most 1, got {width!r}")
+    with torch.device("meta"):
+        return count(found.build(width), size)

@@ -1,0 +1,80 @@
+"""From a photo to a score map, and from that to a cut, with a trained compared method. Chapter: the methods.
+
+The two halves of `detection.detect`, for any method: a map float32 ``(N, 1, S, S)`` in [0, 1], high where a crack is
+likely; then a filter, where the preset has one, and a threshold.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from upcrack_lite.baselines.base import Restorer, Supervised
+from upcrack_lite.baselines.presets import MethodPreset, from_dict
+from upcrack_lite.baselines.registry import METHODS, method
+from upcrack_lite.detection import smooth, threshold_of
+from upcrack_lite.errors import UserError
+from upcrack_lite.runs import RunFolder, check_device
+
+
+def load_network(
+    run: RunFolder | Path | str, device: str = "cpu"
+) -> tuple[Supervised | Restorer, MethodPreset]:
+    """Load the network, in eval mode, and the preset of a run onto a device ("auto", "cpu" or "cuda").
+
+    Raises UserError when the folder does not hold them, it is a run of UP-CrackNet, or there is no such device.
+    """
+    device = check_device(device)
+    run = run if isinstance(run, RunFolder) else RunFolder.open(run)
+    name, values = run.manifest.get("method"), run.manifest.get("preset")
+    if name not in METHODS:
+        raise UserError(f"{run.path} is a run of {name!r}, not of a compared method ({', '.join(METHODS)})")
+    if not isinstance(values, dict):
+        raise UserError(f"{run.path}: its manifest holds no preset, so its network is unknown: train anew")
+    preset = from_dict(values)
+    network = method(name).build(preset.width)
+    try:
+        network.load_state_dict(run.load_weights())
+    except RuntimeError as error:
+        raise UserError(
+            f"the checkpoint in {run.path} does not fit its manifest ({name}, width {preset.width}): one of the two "
+            "files was replaced; copy the run again"
+        ) from error
+    return network.float().to(device).eval(), preset
+
+
+@torch.no_grad()
+def score_map(
+    network: Supervised | Restorer, preset: MethodPreset, image: torch.Tensor, seed: int = 0
+) -> torch.Tensor:
+    """Where a photo is likely to be cracked: float32 ``(N, 1, S, S)`` in [0, 1].
+
+    image: ``(N, 3, S, S)`` in [-1, 1] on the network's device, S as the preset says. seed: of a restorer's masks.
+    From a network that learned masks, the probability; from a restorer, how little is restored. Raises UserError for
+    another size.
+    """
+    if image.ndim != 4 or image.shape[1:] != (3, preset.size, preset.size):
+        raise UserError(f"photos must be (N, 3, {preset.size}, {preset.size}), got {tuple(image.shape)}")
+    if isinstance(network, Restorer):
+        return network.score_map(image, torch.Generator().manual_seed(seed)).float().clamp(0, 1)
+    mode = network.training
+    network.eval()
+    try:
+        return torch.sigmoid(network(image).float())
+    finally:
+        network.train(mode)
+
+
+def smooth_and_cut(error_map: torch.Tensor, preset: MethodPreset) -> tuple[torch.Tensor, torch.Tensor]:
+    """Filter maps ``(N, 1, H, W)``, rounded to 8 bits, and find their cuts ``(N,)``, as the preset says."""
+    smoothed = smooth(
+        error_map,
+        preset.bilateral_d,
+        preset.bilateral_sigma_color,
+        preset.bilateral_sigma_space,
+        preset.map_filter,
+    )
+    return smoothed, threshold_of(
+        smoothed, preset.threshold_rule, preset.threshold_value, preset.threshold_floor
+    )

@@ -1,0 +1,135 @@
+"""RIAD: restore a third of a photo from the other two, three times, and look where that fails.
+
+Source: Zavrtanik et al., Pattern Recognition 112 (2021). The paper's tables call it RIAD [47]. A photo is cut into
+small square cells, dealt at random into three sets (`masks.jumbled_sets`). Each set is removed once, and a U-Net
+restores it; the three restored sets together are a whole photo of which no pixel has been seen. Cells of four sizes
+give four such photos, and the score is the mean difference of their gradients from the photo's.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from upcrack_lite import losses, masks
+from upcrack_lite.baselines.base import Method, Restorer, scaled, up_to
+
+CHANNELS = (64, 128, 256, 512, 512)
+CELLS = (2, 4, 8, 16)  # sides of the cells, px
+SETS = 3
+HOLE = 0.0  # a removed pixel in [-1, 1]: mid-gray, as in the port; UP-CrackNet's is black
+SCALES = 4  # of the gradient comparison
+SMOOTHING = 21  # px, side of the mean filter over the score
+WEIGHTS = {"l2": 1.0, "gms": 1.0, "ssim": 1.0}  # the paper's sum is unweighted
+ADAM = {"lr": 1e-4, "weight_decay": 1e-5}  # of the port; tenfold less from epoch 250 of 300, batches of 4
+
+
+def pair(inward: int, out: int, halve: bool = False) -> nn.Sequential:
+    """Two convolutions with batch norm and ReLU; the first halves the map if asked."""
+    first = nn.Conv2d(inward, out, 4, 2, 1) if halve else nn.Conv2d(inward, out, 3, padding=1)
+    second = nn.Conv2d(out, out, 3, padding=1)
+    return nn.Sequential(first, nn.BatchNorm2d(out), nn.ReLU(), second, nn.BatchNorm2d(out), nn.ReLU())
+
+
+class Riad(Restorer):
+    """The U-Net of RIAD with its loss and its score; `width` is the share of the channels."""
+
+    multiple = 16
+
+    def __init__(self, width: float = 1.0) -> None:
+        super().__init__()
+        channels = [scaled(one, width) for one in CHANNELS]
+        self.down = nn.ModuleList(
+            pair(inward, out, halve=inward != 3)
+            for inward, out in zip((3, *channels), channels, strict=False)
+        )
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(inward, out, 4, 2, 1) for out, inward in pairwise(channels)
+        )
+        self.join = nn.ModuleList(pair(2 * out, out) for out in channels[:-1])
+        self.last = nn.Conv2d(channels[0], 3, 3, padding=1)
+
+    def restore(self, masked: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Restore ``(N, 3, H, W)`` in [-1, 1] to the same shape and range. The network is not told the mask."""
+        skips, x = [], masked
+        for down in self.down:
+            x = down(x)  # (N, 64, H, W), (N, 128, H / 2, W / 2), … down to (N, 512, H / 16, W / 16)
+            skips.append(x)
+        skips.pop()
+        for up, join in reversed(list(zip(self.up, self.join, strict=True))):
+            x = join(torch.cat([up(x), skips.pop()], dim=1))  # (N, 512, H / 8, W / 8), … up to (N, 64, H, W)
+        return torch.tanh(self.last(x))
+
+    forward = restore
+
+    def all_restored(self, image: torch.Tensor, cell: int, generator: torch.Generator) -> torch.Tensor:
+        """A photo ``(N, 3, H, W)`` of which each third was restored from the other two; the same shape.
+
+        One deal of the cells serves the whole batch. H and W are multiples of `cell`.
+        """
+        height, width = image.shape[-2:]
+        kept = masks.jumbled_sets(max(height, width), cell, generator, SETS).to(image)
+        found = torch.zeros_like(image)
+        for mask in kept[..., :height, :width].split(1):  # (1, 1, H, W)
+            found = found + (1 - mask) * self.restore(masks.apply(image, mask, HOLE))
+        return found
+
+    def losses(self, image: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """The terms of one step on ``(N, 3, S, S)``: "l2", "gms", "ssim" and their weighted sum "total".
+
+        One cell size is drawn for the batch.
+        """
+        cell = CELLS[int(torch.randint(len(CELLS), (1,), generator=generator))]
+        restored = self.all_restored(image, cell, generator).float()
+        image = image.float()  # the root and the variances need float32
+        terms = {
+            "l2": functional.mse_loss(restored, image),
+            "gms": losses.msgms_loss(restored, image, SCALES, median=True),
+            "ssim": losses.ssim_loss(restored, image),
+        }
+        return {**terms, "total": sum(WEIGHTS[name] * term for name, term in terms.items())}
+
+    def optimizer(self) -> torch.optim.Adam:
+        """Adam as in the port, `ADAM`."""
+        return torch.optim.Adam(self.parameters(), **ADAM)
+
+    def scores(self, image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """1 - GMS, the mean over four scales and four cell sizes, smoothed by a mean over `SMOOTHING` px."""
+        found = [difference(image, self.all_restored(image, cell, generator)) for cell in CELLS]
+        mean = torch.stack(found).mean(dim=0)  # (N, 1, H, W)
+        return functional.avg_pool2d(mean, SMOOTHING, 1, SMOOTHING // 2, count_include_pad=False)
+
+
+def difference(image: torch.Tensor, restored: torch.Tensor) -> torch.Tensor:
+    """1 - GMS at scales 1, 1/2, 1/4 and 1/8, each enlarged to the photo's size; their mean ``(N, 1, H, W)``."""
+    image, restored = image.float(), restored.float()
+    found, full = [], image
+    for scale in range(SCALES):
+        if scale:
+            image, restored = functional.avg_pool2d(image, 2), functional.avg_pool2d(restored, 2)
+        found.append(up_to(1 - losses.gms_map(restored, image, median=True), full))
+    return torch.stack(found).mean(dim=0)
+
+
+METHOD = Method(
+    name="riad",
+    title="RIAD",
+    strategy="unsupervised",
+    build=Riad,
+    parameters=28.81,
+    tolerance=0.01,
+    multiple=Riad.multiple,
+    encoder="none",
+    source="a public port, read and not copied (no license): "
+    "github.com/plutoyuxie/Reconstruction-by-inpainting-for-visual-anomaly-detection",
+    chosen=(
+        "The authors of the comparison wrote their own code and do not share it: their rows cannot be run again.",
+        "The score is smoothed by a mean over 21 px, as several ports do; the one read has a Gaussian of 7 px.",
+        "Each cell size counts alike; the port read divides by the squared number of cells in a row.",
+        "Cells and mean are in pixels at the lite size too, where they cover twice as much of the road.",
+        "SSIM takes values that span 2, as they do on [-1, 1]; the port read takes 1.",
+    ),
+)

@@ -1,0 +1,221 @@
+"""The sets in one folder: which are there, what each is for, and their undamaged crops. Chapter: the data."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from upcrack_lite.data import manifest as manifests
+from upcrack_lite.data.crop_folder import write_crops
+from upcrack_lite.data.crops import enlarged, photo_of, undamaged_crops
+from upcrack_lite.data.datasets import LARGEST
+from upcrack_lite.data.layouts import LAYOUTS, SPLITS, fitting, layout_of, pairs, split_folders
+from upcrack_lite.data.sources import SOURCES, Source
+from upcrack_lite.data.space import check_space
+from upcrack_lite.data.survey import PROVENANCE
+from upcrack_lite.data.terms import accepted
+from upcrack_lite.errors import UserError
+from upcrack_lite.io import check_writable
+
+TEST_ONLY = ("cfd", "cfd_patches", "crack500_heldout")
+"""Sets without a split that the tables test on. No crop for training is cut from them."""
+
+CROPS = {"deepcrack": 300, "crack500": 1896, "crack500_crops360": 1896, "crack500_kept": 1896}
+"""How many undamaged crops the paper trains on (section IV-A); the stand-ins take Crack500's number."""
+
+_ORDER = ("deepcrack", "cfd", "crack500", "crack500_authors")
+
+
+def overview(root: Path) -> str:
+    """One screen: which sets there are, which are in `root`, how to get the others, and their terms."""
+    lines = ["Public road sets. They are for research, and each has terms of use.", ""]
+    for name, src in SOURCES.items():
+        where = f"here: {root / name}{_errors(root / name)}" if (root / name).is_dir() else "not here"
+        lines.append(f"{name:<18} {src.title}")
+        lines.append(f"{'':<18} {_amount(src)}; {where}")
+        if not (root / name).is_dir():
+            lines.append(f"{'':<18} {_how(src, root)}{_hint(src)}")
+    lines += ["", "Terms of use:"]
+    for name in _ORDER:
+        lines.append(f"  {name}: {SOURCES[name].terms}")
+    lines.append("  the other crack500 sets: as crack500; cfd_patches: as cfd")
+    lines += [
+        "",
+        "`build` instead of `fetch` also cuts the undamaged crops and stores the set at one size.",
+        "--mirror DIR copies a set from a folder of yours. Synthetic roads need no download:",
+        "  upcrack train --data synthetic --out runs/first",
+    ]
+    return "\n".join(lines)
+
+
+def _errors(folder: Path) -> str:
+    """A word of warning about a set that was kept although it has errors."""
+    return " (with errors)" if _provenance(folder).get("errors") else ""
+
+
+def _provenance(folder: Path) -> dict[str, Any]:
+    """What `fetch` wrote about a set; empty for a folder that it did not make."""
+    try:
+        facts = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return facts if isinstance(facts, dict) else {}
+
+
+def _amount(src: Source) -> str:
+    """Counts and sizes of a set in words."""
+    counts = ", ".join(
+        f"{count} {part}" if part != "all" else str(count) for part, count in src.counts.items()
+    )
+    download = f", download {src.download_mb} MB" if src.download_mb else ""
+    return f"{counts} photos{download}, {src.disk_mb} MB on disk"
+
+
+def _how(src: Source, root: Path) -> str:
+    """The command that gets a set."""
+    origin = SOURCES[src.made_from] if src.made_from and not (root / src.made_from).is_dir() else src
+    command = f"upcrack data fetch {src.name}" + ("" if accepted(origin, root) else " --accept-terms")
+    if origin.made_from or origin.addresses:
+        return command
+    if origin.layout == "plain":
+        return f"{command} --mirror DIR"
+    return f"{command} --from FOLDER"
+
+
+def _hint(src: Source) -> str:
+    """What a person should know before the command."""
+    if src.made_from:
+        return ""  # its title names the set that it is made from
+    if src.addresses:
+        return ""
+    return " (no public address)" if src.layout == "plain" else " (without --from it says how)"
+
+
+def folder_of(name: str, root: Path) -> Path:
+    """The folder of a set: `root/name` for a known set, or else the folder that is called `name`.
+
+    Raises:
+        UserError: neither is there; for a known set the message says how to get it.
+    """
+    places = [root / name, Path(name)]
+    for folder in places if name in SOURCES else reversed(places):
+        if folder.is_dir():
+            return folder
+    if name in SOURCES:
+        raise UserError(f"{name} is not in {root}: get it with `{_how(SOURCES[name], root)}`")
+    raise UserError(f"{name}: no folder of this name, and no set; the sets are {', '.join(SOURCES)}")
+
+
+def trains(name: str) -> bool:
+    """Return True if undamaged crops are cut from this set."""
+    return name not in TEST_ONLY and name != "crack500_authors"
+
+
+def refuse_test_set(folder: Path) -> None:
+    """Raise `UserError` for a set to test on: by its layout, by what it was fetched as, or by its name."""
+    name = _provenance(folder).get("name", folder.resolve().name)
+    if "cfd" in fitting(folder) or name in TEST_ONLY:
+        raise UserError(f"{folder} is a set to test on: crops for training are never cut from test photos")
+
+
+def train_command(crops: Path) -> str:
+    """The command that trains on a folder, ready to be pasted."""
+    return shlex.join(["upcrack", "train", "--data", str(crops), "--out", f"runs/{crops.resolve().name}"])
+
+
+def places_of(folder: Path, names: list[str]) -> list[str]:
+    """The place that each file of a set shows: crops of one place belong on one side of a split."""
+    listed = folder / "recovered_names.csv"
+    if listed.is_file():
+        with listed.open(newline="", encoding="utf-8") as lines:
+            known = {Path(row["file"]).stem: row["group"] for row in csv.DictReader(lines)}
+        return [known.get(name, name) for name in names]
+    return [photo_of(name) for name in names]
+
+
+def splits_of(folder: Path) -> list[str]:
+    """The splits of a set that are there; `test` alone where all splits are the same photos."""
+    layout = layout_of(folder)
+    if len(set(LAYOUTS[layout].values())) == 1:
+        return ["test"]
+    there = []
+    for split in SPLITS:
+        try:
+            split_folders(folder, layout, split)
+        except (KeyError, UserError):
+            continue
+        there.append(split)
+    return there
+
+
+def cut_crops(
+    name: str,
+    root: Path,
+    out: Path | None,
+    windows: tuple[int, ...],
+    count: int | None,
+    margin: int,
+    stride: int,
+    overlap: float,
+    size: int,
+    seed: int,
+) -> tuple[Path, list[str]]:
+    """Cut undamaged crops from a set's training photos and write them to a folder.
+
+    Args:
+        name: a set in `root`, or the path of a folder with a training split.
+        out: the folder to write; None takes `root/NAME_undamaged`.
+        count: None takes the paper's number for this set, else 300.
+        windows, margin, stride, overlap, size, seed: as in `crops.undamaged_crops`.
+
+    Returns:
+        The folder, and lines that say how many crops came from windows of which size.
+
+    Raises:
+        UserError: a set to test on, too few crack-free windows, or a folder with other crops in the way.
+    """
+    folder = folder_of(name, root)
+    known = folder.resolve().name
+    target = out or root / f"{known}_undamaged"
+    check_writable(target.parent)
+    refuse_test_set(folder)
+    if known == "crack500_authors":
+        raise UserError(f"{known} holds undamaged crops already: train with `{train_command(folder)}`")
+    found = pairs(folder, "auto", "train")
+    number = count or CROPS.get(known, 300)
+    if not 1 <= size <= LARGEST:
+        raise UserError(f"size must be from 1 to {LARGEST} pixels, not {size}")
+    check_space(root, number * size**2 * 3, f"{number} crops of {size} pixels")
+    cut = undamaged_crops(
+        found, windows, number, margin, size=size, seed=seed, max_overlap=overlap, stride=stride
+    )
+    cut = replace(cut, groups=places_of(folder, [str(row["name"]) for row in cut.rows]))
+    facts = {
+        "set": known,
+        "split": "train",
+        "windows": list(windows),
+        "margin": margin,
+        "stride": stride,
+        "max_overlap": overlap,
+        "size": size,
+        "seed": seed,
+    }
+    if listed := manifests.digest_in(folder):
+        facts["fetched_manifest_sha256"] = listed
+    write_crops(cut, target, facts)
+    by_window = {side: sum(row["window"] == side for row in cut.rows) for side in windows}
+    counts = ", ".join(f"{number} of {side} px" for side, number in by_window.items() if number)
+    lines = [
+        f"{len(cut)} undamaged crops from {len({row['name'] for row in cut.rows})} of {len(found)} files, "
+        f"which show {len(set(cut.groups))} places: {counts}",
+        f"{enlarged(cut, size)} of them are smaller than {size} px and were enlarged",
+    ]
+    if known == "crack500_crops360":
+        lines.append(
+            "they include the held-out photos: before a test on crack500_heldout, take crack500_kept"
+        )
+    return target, lines

@@ -1,0 +1,263 @@
+"""Folders of photos with crack masks, as they come from their authors. Chapter: the data.
+
+Five layouts are read (split names in brackets):
+
+- `deepcrack`: `train_img/ train_lab/` [train] and `test_img/ test_lab/` [test];
+- `cfd`: `image/*.jpg` and `groundTruth/*.mat`; a test set without a split: every split gives all
+  labeled photos. The 37 photos 201-208 and 301-329 were never labeled and are left out;
+- `crack500`: `traincrop/ valcrop/ testcrop/` [train, val, test], each with `*.jpg` and `*.png`;
+- `crack500_authors`: the 256×256 files that the paper's authors keep in their repository:
+  `dataset/crack500_train/{train,validation}/a` [train, val], undamaged crops without masks (`b` holds
+  the same pictures again), and `dataset/crack500_test/test_folder_all/{a,label}` [test];
+- `plain`: `image/` and `mask/` (or `images/` and `masks/`), no split: every split gives all.
+
+A photo and its mask share the file name up to its ending. All bad files are listed, not the first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from upcrack_lite.data.reading import IMAGE_TYPES, is_image, read_image, read_mask
+from upcrack_lite.errors import UserError
+
+SPLITS = ("train", "val", "test")
+_AUTHORS = "dataset/crack500_train"
+_AUTHORS_TEST = "dataset/crack500_test/test_folder_all"
+LAYOUTS: dict[str, dict[str, tuple[str, str | None]]] = {
+    "deepcrack": {"train": ("train_img", "train_lab"), "test": ("test_img", "test_lab")},
+    "cfd": dict.fromkeys(SPLITS, ("image", "groundTruth")),
+    "crack500": {split: (f"{split}crop", f"{split}crop") for split in SPLITS},
+    "crack500_authors": {
+        "train": (f"{_AUTHORS}/train/a", None),
+        "val": (f"{_AUTHORS}/validation/a", None),
+        "test": (f"{_AUTHORS_TEST}/a", f"{_AUTHORS_TEST}/label"),
+    },
+    "plain": dict.fromkeys(SPLITS, ("image", "mask")),
+}
+"""For each layout and split: the folder of the photos and that of the masks, None for undamaged photos."""
+
+_PLAIN = (("image", "mask"), ("images", "masks"))
+_CFD_UNLABELED = {f"{n:03d}" for n in (*range(201, 209), *range(301, 330))}
+_LISTED = 20  # bad files shown in one message
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A photo and its mask on disk; `mask` is None for a photo without a label."""
+
+    name: str
+    image: Path
+    mask: Path | None = None
+
+
+def photos(folder: str | Path) -> list[Path]:
+    """List the images of a folder (not of its subfolders), sorted by name.
+
+    Raises:
+        UserError: there is no such folder, or no image in it.
+    """
+    folder = _existing(folder)
+    found = sorted(path for path in folder.iterdir() if path.is_file() and is_image(path))
+    if not found:
+        others = sorted({path.suffix for path in folder.iterdir() if path.is_file() and path.suffix})
+        hint = f" (it holds {', '.join(others)} files)" if others else ""
+        raise UserError(f"{folder}: no image in it{hint}; read are {', '.join(IMAGE_TYPES)}")
+    return found
+
+
+def unlabeled(folder: str | Path) -> list[Pair]:
+    """List the images of a folder as pairs without masks, such as photos of undamaged road.
+
+    Raises:
+        UserError: there is no such folder, or no image in it.
+    """
+    return [Pair(path.stem, path) for path in photos(folder)]
+
+
+def layout_of(folder: str | Path) -> str:
+    """Tell the layout of a set's folder from its subfolders.
+
+    Raises:
+        UserError: no layout fits, or more than one does; the message lists what was looked for and, if
+            the folder holds sets instead of being one, their names.
+    """
+    folder = _existing(folder)
+    found = fitting(folder)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UserError(f"{folder}: fits the layouts {' and '.join(found)}; name one with layout=")
+    sets = [child.name for child in sorted(folder.iterdir()) if child.is_dir() and fitting(child)]
+    looked_for = "; ".join(
+        f"{name}: {' '.join(dict.fromkeys(f'{part}/' for pair in splits.values() for part in pair if part))}"
+        for name, splits in LAYOUTS.items()
+    )
+    remedy = f"; give one of the sets inside it: {', '.join(sets)}" if sets else ""
+    parts = {part for splits in LAYOUTS.values() for pair in splits.values() for part in pair if part}
+    if folder.name in parts and fitting(folder.parent):
+        remedy = f"; give the folder above it: {folder.parent}"
+    elif not sets and any(is_image(path) for path in folder.iterdir()):
+        remedy = "; if it holds photos of undamaged road, train with the layout 'photos'"
+    raise UserError(f"{folder}: is no data set in a known layout{remedy} (looked for {looked_for})")
+
+
+def first_set(data_root: str | Path) -> Path | None:
+    """Find a data set in a folder of sets: DeepCrack where it is there, else the first by name.
+
+    Returns None for an empty name, so that a chapter's `data_root = ""` means synthetic roads.
+
+    Raises:
+        UserError: there is no such folder, or no data set in it.
+    """
+    if not str(data_root):
+        return None
+    folder = _existing(data_root)
+    found = sorted(child for child in folder.iterdir() if child.is_dir() and len(fitting(child)) == 1)
+    if not found:
+        raise UserError(f"{folder}: holds no data set, such as deepcrack/ or cfd/")
+    return min(found, key=lambda child: (child.name != "deepcrack", child.name))
+
+
+def pairs(folder: str | Path, layout: str = "auto", split: str = "train") -> list[Pair]:
+    """List the photos of a set with their masks, sorted by name.
+
+    Args:
+        folder: folder of one set.
+        layout: `auto` or a name in `LAYOUTS`.
+        split: `train`, `val` or `test`; `cfd` and `plain` have no split and give all for each.
+
+    Raises:
+        UserError: unknown layout or split, a missing folder, photos without masks, masks without
+            photos, or two files of one name. All such files are listed.
+    """
+    found, problems = pair_up(folder, layout, split)
+    raise_for(list(problems.values()), f"{folder}: photos and masks do not pair up")
+    if not found:
+        raise UserError(f"{folder}: no photo with a mask in the split {split!r}")
+    return found
+
+
+def pair_up(
+    folder: str | Path, layout: str = "auto", split: str = "train"
+) -> tuple[list[Pair], dict[Path, str]]:
+    """Like `pairs`, but return the problems beside the pairs: for each file in question what is wrong.
+
+    Raises:
+        UserError: unknown layout or split, or a missing folder.
+    """
+    folder = _existing(folder)
+    if layout != "auto" and layout not in LAYOUTS:
+        raise UserError(f"unknown layout {layout!r}; choose auto, {', '.join(LAYOUTS)}")
+    if split not in SPLITS:
+        raise UserError(f"unknown split {split!r}; choose {', '.join(SPLITS)}")
+    layout = layout_of(folder) if layout == "auto" else layout
+    if split not in LAYOUTS[layout]:
+        raise UserError(
+            f"{folder}: the layout {layout} has no split {split!r}; choose {', '.join(LAYOUTS[layout])}"
+        )
+    image_dir, mask_dir = split_folders(folder, layout, split)
+    image_types = (".jpg", ".jpeg") if image_dir == mask_dir else IMAGE_TYPES
+    mask_types = {"cfd": (".mat",), "crack500": (".png",)}.get(layout, IMAGE_TYPES)
+    problems: dict[Path, str] = {}
+    images = _by_stem(image_dir, image_types, problems)
+    if mask_dir is None:
+        return [Pair(stem, path) for stem, path in sorted(images.items())], problems
+    masks = _by_stem(mask_dir, mask_types, problems)
+    known_unlabeled = _CFD_UNLABELED if layout == "cfd" else set()
+    for stem in sorted(images.keys() - masks.keys() - known_unlabeled):
+        expected = f"{mask_dir / stem}{_endings(mask_types)}"
+        problems[images[stem]] = f"{images[stem]}: has no mask; expected {expected}"
+    for stem in sorted(masks.keys() - images.keys()):
+        expected = f"{image_dir / stem}{_endings(image_types)}"
+        problems[masks[stem]] = f"{masks[stem]}: has no photo; expected {expected}"
+    return [Pair(stem, images[stem], masks[stem]) for stem in sorted(images.keys() & masks.keys())], problems
+
+
+def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray | None]:
+    """Read a photo, uint8 `(H, W, 3)`, and its mask, bool `(H, W)` or None.
+
+    Raises:
+        UserError: a file cannot be read, or the two differ in size.
+    """
+    image = read_image(pair.image)
+    crack_mask = None if pair.mask is None else read_mask(pair.mask)
+    if crack_mask is not None and crack_mask.shape != image.shape[:2]:
+        raise UserError(size_problem(pair, image.shape, crack_mask.shape))
+    return image, crack_mask
+
+
+def raise_for(problems: list[str], title: str) -> None:
+    """Raise one `UserError` that lists the problems, the first 20 in full; do nothing for none."""
+    if problems:
+        shown = problems[:_LISTED]
+        more = len(problems) - len(shown)
+        lines = [f"{title} ({len(problems)}):", *shown, *([f"and {more} more"] if more else [])]
+        raise UserError("\n  ".join(lines))
+
+
+def size_problem(pair: Pair, image_shape: tuple[int, ...], mask_shape: tuple[int, ...]) -> str:
+    """Say that photo and mask differ in size, and hint at a turned photo where that explains it."""
+    (height, width), (mask_height, mask_width) = image_shape[:2], mask_shape[:2]
+    turned = (
+        " (one is turned: the photo stands as its EXIF tag says)" if mask_shape == (width, height) else ""
+    )
+    return f"{pair.mask}: is {mask_width}×{mask_height}, its photo {pair.image.name} {width}×{height}{turned}"
+
+
+def _existing(folder: str | Path) -> Path:
+    """Return the folder as a path, or raise `UserError` if it is none."""
+    folder = Path(folder)
+    if not folder.exists():
+        raise UserError(f"{folder}: there is no such folder")
+    if not folder.is_dir():
+        raise UserError(f"{folder}: is a file; give the folder of a data set")
+    return folder
+
+
+def fitting(folder: Path) -> list[str]:
+    """List the layouts that a folder's subfolders fit."""
+    there = {child.name for child in folder.iterdir() if child.is_dir()}
+    fits = {
+        "deepcrack": there & {"train_img", "test_img"},
+        "cfd": {"image", "groundTruth"} <= there,
+        "crack500": there & {"traincrop", "valcrop", "testcrop"},
+        "crack500_authors": {
+            name for name in ("crack500_train", "crack500_test") if (folder / "dataset" / name).is_dir()
+        },
+        "plain": any(set(names) <= there for names in _PLAIN),
+    }
+    return [name for name, fit in fits.items() if fit]
+
+
+def split_folders(folder: Path, layout: str, split: str) -> tuple[Path, Path | None]:
+    """Return the folders of a split's photos and masks. Raises `UserError` if one is missing."""
+    choices = _PLAIN if layout == "plain" else (LAYOUTS[layout][split],)
+    image_dir, mask_dir = next((pair for pair in choices if (folder / pair[0]).is_dir()), choices[0])
+    found = [folder / image_dir, None if mask_dir is None else folder / mask_dir]
+    if layout == "crack500" and (found[0] / image_dir).is_dir():
+        found = [found[0] / image_dir] * 2  # the archives unpack to traincrop/traincrop/
+    missing = sorted({f"{path}: there is no such folder" for path in found if path and not path.is_dir()})
+    raise_for(missing, f"{folder}: the split {split!r} of the layout {layout} is not there")
+    return found[0], found[1]
+
+
+def _by_stem(folder: Path, types: tuple[str, ...], problems: dict[Path, str]) -> dict[str, Path]:
+    """Map file names without ending to the files of these types; note two files of one name."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in types or path.name.startswith(".") or not path.is_file():
+            continue
+        if path.stem in found:
+            problems[path] = f"{path}: has the same name as {found[path.stem].name}; keep one"
+        else:
+            found[path.stem] = path
+    return found
+
+
+def _endings(types: tuple[str, ...]) -> str:
+    """Write the expected endings after a file's stem."""
+    return types[0] if len(types) == 1 else f" with one of {' '.join(types)}"

@@ -1,0 +1,279 @@
+"""Lists of a set's files with sizes and checksums: made, stored as CSV, compared. Chapter: the data.
+
+A manifest tells whether the files here are the ones that the tables were made from, file by file. The kit
+brings the manifests of some public sets along; they hold names and numbers, never a picture.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+import re
+import unicodedata
+from dataclasses import dataclass, fields, replace
+from pathlib import Path, PurePosixPath
+
+from upcrack_lite.data.survey import MANIFEST, File, Survey
+from upcrack_lite.errors import UserError
+from upcrack_lite.io import write_text
+
+_PACKAGED = Path(__file__).resolve().parents[1] / "assets" / "manifests"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_PHASH = re.compile(r"[0-9a-f]{16}")
+# Bits of 64. Of the 2446 photos of the three packaged sets none moves by more than 8 when saved again as JPEG of
+# quality 60 (10 at quality 30); of 1.7 million pairs of different photos 6 lie within 10, all near-duplicates.
+_SAME_PICTURE = 10
+_DIGITS = 4  # of a share in percent: one pixel of a 544×384 mask is 0.0005 %
+_PORTRAIT = (384, 544)
+_RESTORED = "restored from a transposed copy and saved again; other bytes than in the authors' archive"
+_REMEDY = "write the manifest again from the complete set, or delete it and use the packaged one"
+
+
+@dataclass(frozen=True)
+class Entry(File):
+    """One line of a manifest: the facts of a `File`, and a note for the reader."""
+
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One file that is not as the manifest says.
+
+    Attributes:
+        path: relative to the set's folder.
+        kind: `missing` (in the manifest only), `extra` (on disk only) or `changed`.
+        detail: what differs, in words.
+        note: the note of the expected entry; it says why other bytes are expected. It excuses no other size,
+            crack share or picture: `compare` says in `detail` what differs.
+    """
+
+    path: str
+    kind: str
+    detail: str
+    note: str
+
+
+_COLUMNS = [field.name for field in fields(Entry)]
+_NEEDED = [name for name in _COLUMNS if name != "phash"]  # earlier versions wrote manifests without it
+
+
+def entries_of(survey: Survey) -> list[Entry]:
+    """Return the manifest of a surveyed set, sorted by path, with shares rounded to 4 decimals of a percent."""
+    found = []
+    for file in survey.files:
+        share = None if file.crack_share is None else round(file.crack_share, _DIGITS)
+        facts = (file.path, file.bytes, file.sha256, file.width, file.height, share)
+        found.append(Entry(*facts, phash=file.phash))
+    return sorted(found, key=lambda entry: entry.path)
+
+
+def with_notes(name: str, entries: list[Entry]) -> list[Entry]:
+    """Add to the entries of the public set `name` the notes that its packaged manifest carries.
+
+    The one note so far: the 47 portrait pairs of DeepCrack's test part, from which the packaged manifest was
+    made, had been restored from a transposed copy. The bytes of the authors' own archive differ there, as
+    expected; the pictures and the crack shares do not.
+    """
+    if name != "deepcrack":
+        return entries
+    return [
+        replace(entry, note=_RESTORED) if (entry.width, entry.height) == _PORTRAIT else entry
+        for entry in entries
+    ]
+
+
+def write(path: str | Path, entries: list[Entry]) -> None:
+    """Write a manifest as CSV, sorted by path. The same entries give the same bytes.
+
+    Raises:
+        UserError: an entry has no checksum because its file could not be read, or a name that UTF-8 cannot
+            hold; or the folder cannot be written to.
+    """
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(_COLUMNS)
+    for entry in sorted(entries, key=lambda entry: entry.path):
+        if not entry.sha256:
+            raise UserError(
+                f"{entry.path}: cannot be read, so the manifest would not be complete; mend it first"
+            )
+        if not _is_plain(entry.path):
+            raise UserError(f"{entry.path!a}: is no name for a manifest; rename the file")
+        table.writerow("" if value is None else value for value in _values(entry))
+    write_text(Path(path), text.getvalue())
+
+
+def read(path: str | Path) -> list[Entry]:
+    """Read a manifest, sorted by path.
+
+    The column `phash` may be absent, as in manifests of earlier versions; it is None then.
+
+    Raises:
+        UserError: there is no such file, or it is no manifest; the message names the line and the remedy.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # a table program may have put a mark in front
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such manifest") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({type(error).__name__}); {_REMEDY}") from None
+    table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    entries: dict[str, Entry] = {}
+    try:
+        if lacking := [name for name in _NEEDED if name not in (table.fieldnames or ())]:
+            raise ValueError(f"lacks the column {', '.join(lacking)}")
+        for row in table:
+            entry = _entry(row)
+            if entry.path in entries:
+                raise ValueError(f"names {entry.path} a second time")
+            entries[entry.path] = entry
+    except (ValueError, csv.Error) as error:
+        raise UserError(f"{path}, line {max(1, table.line_num)}: {error}; {_REMEDY}") from None
+    return [entries[key] for key in sorted(entries)]
+
+
+def digest(entries: list[Entry]) -> str:
+    """Return one SHA-256 for a whole set, over path, bytes and sha256 of all entries, in any order."""
+    total = hashlib.sha256()
+    for entry in sorted(entries, key=lambda entry: entry.path):
+        total.update(f"{entry.path}\0{entry.bytes}\0{entry.sha256}\n".encode(errors="surrogateescape"))
+    return total.hexdigest()
+
+
+def digest_in(folder: Path) -> str | None:
+    """Return the digest of the manifest that `fetch` wrote into a set's folder; None where there is none."""
+    path = folder / MANIFEST
+    return digest(read(path)) if path.is_file() else None
+
+
+def expected(name: str, given: str | Path | None = None) -> list[Entry] | None:
+    """Return the manifest to compare a set with: the one given, else the kit's own, else None."""
+    path = given or packaged(name)
+    return read(path) if path else None
+
+
+def packaged(name: str) -> Path | None:
+    """Return the manifest that the kit brings along for a public set, or None where it has none."""
+    path = _PACKAGED / f"{name}.csv"
+    return path if path.parent == _PACKAGED and path.is_file() else None
+
+
+def compare(entries: list[Entry], expected: list[Entry]) -> list[Difference]:
+    """Compare the files that are there with the expected ones; an empty list means that all bytes agree.
+
+    Paths that differ only in how accents are encoded (macOS takes them apart) count as the same. The bytes
+    decide whether a file has changed; size, crack share and perceptual hash say what is different in it.
+
+    Args:
+        entries: what is there, from `entries_of`.
+        expected: what should be there, from `read`.
+
+    Returns:
+        The differences, sorted by path.
+    """
+    here = {_key(entry): entry for entry in entries}
+    wanted = {_key(entry): entry for entry in expected}
+    found: list[Difference] = []
+    for key in sorted(here.keys() | wanted.keys()):
+        old, new = wanted.get(key), here.get(key)
+        if new is None:
+            found.append(Difference(old.path, "missing", "is in the manifest but not here", old.note))
+        elif old is None:
+            found.append(Difference(new.path, "extra", "is here but not in the manifest", ""))
+        elif (old.bytes, old.sha256) != (new.bytes, new.sha256):
+            found.append(Difference(new.path, "changed", _change(old, new), old.note))
+    return found
+
+
+def _change(old: Entry, new: Entry) -> str:
+    """Say what differs, the expected value first."""
+    if not new.sha256:
+        return "cannot be read"
+    changes = []
+    if old.bytes != new.bytes:
+        changes.append(f"{old.bytes} bytes expected, {new.bytes} found")
+    sizes = [(entry.width, entry.height) for entry in (old, new)]
+    if None in sizes[1] and None not in sizes[0]:
+        changes.append("no longer a readable picture")
+    elif sizes[0] != sizes[1]:
+        is_turned = " (turned)" if sizes[0] == sizes[1][::-1] else ""
+        changes.append(f"{_pixels(sizes[0])} expected, {_pixels(sizes[1])} found{is_turned}")
+    elif another_picture(old, new):
+        changes.append(
+            f"shows another picture ({_distance(old, new)} of 64 bits of its perceptual hash differ)"
+        )
+    shares = (old.crack_share, new.crack_share)
+    if None not in shares and shares[0] != shares[1]:
+        changes.append(f"{shares[0]:.{_DIGITS}f} % crack expected, {shares[1]:.{_DIGITS}f} % found")
+    return "; ".join(changes) or "other content in as many bytes"
+
+
+def another_picture(old: Entry, new: Entry) -> bool:
+    """Return True if both are photos with a perceptual hash, and the hashes differ in more than 10 of 64 bits."""
+    distance = _distance(old, new)
+    return distance is not None and distance > _SAME_PICTURE
+
+
+def _distance(old: Entry, new: Entry) -> int | None:
+    """Return in how many of 64 bits the perceptual hashes differ, None where one of them is not known."""
+    if old.phash is None or new.phash is None:
+        return None
+    return (int(old.phash, 16) ^ int(new.phash, 16)).bit_count()
+
+
+def _pixels(size: tuple[int | None, int | None]) -> str:
+    return "no picture" if None in size else f"{size[0]}×{size[1]}"
+
+
+def _key(entry: Entry) -> str:
+    return unicodedata.normalize("NFC", entry.path)
+
+
+def _values(entry: Entry) -> list[str | int | None]:
+    """Return the cells of a line; a share always has 4 decimals, so that the same set gives the same text."""
+    share = None if entry.crack_share is None else f"{entry.crack_share:.{_DIGITS}f}"
+    return [entry.path, entry.bytes, entry.sha256, entry.width, entry.height, share, entry.phash, entry.note]
+
+
+def _entry(row: dict[str, str]) -> Entry:
+    """Turn a line into an entry. Raises ValueError that says what is wrong with it."""
+    if None in row or None in row.values():
+        raise ValueError("has more or fewer cells than the first line")
+    if not _is_plain(row["path"]):
+        raise ValueError(f"{row['path']!r} is no path below the set's folder")
+    if not _SHA256.fullmatch(row["sha256"]):
+        raise ValueError(f"{row['sha256']!r} is no SHA-256 (64 digits 0-9 a-f)")
+    width, height = (_number(row, name, int, 1) if row[name] else None for name in ("width", "height"))
+    if (width is None) != (height is None):
+        raise ValueError("has one of width and height without the other")
+    share = _number(row, "crack_share", float, 0, 100) if row["crack_share"] else None
+    phash = row.get("phash") or None
+    if phash and not _PHASH.fullmatch(phash):
+        raise ValueError(f"{phash!r} is no perceptual hash (16 digits 0-9 a-f)")
+    size = _number(row, "bytes", int, 0)
+    return Entry(row["path"], size, row["sha256"], width, height, share, row["note"], phash=phash)
+
+
+def _number(row: dict[str, str], name: str, kind: type, least: float, most: float = math.inf) -> float:
+    try:
+        value = kind(row[name])
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most:
+        raise ValueError(f"{name} is {row[name]!r}, which is no number that can be")
+    return value
+
+
+def _is_plain(path: str) -> bool:
+    """Return True for a relative POSIX path that stays below its folder and that UTF-8 can hold."""
+    parts = PurePosixPath(path).parts
+    try:
+        path.encode()
+    except UnicodeEncodeError:  # a file name in another encoding
+        return False
+    tidy = bool(parts) and path == "/".join(parts) and not path.startswith("/") and ".." not in parts
+    return tidy and "\\" not in path and not any(unicodedata.category(sign) == "Cc" for sign in path)

@@ -1,0 +1,1 @@
+"""Photos in, masks and numbers out, with any trained model."""

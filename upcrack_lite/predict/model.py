@@ -1,0 +1,89 @@
+"""A trained network of any method, ready to look at photos: its map, and how the map is filtered and cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from upcrack_lite import detection
+from upcrack_lite.baselines.kinds import COMPARED, CRACKNET, FAMILIES, after_training, preset_from
+from upcrack_lite.baselines.presets import MethodPreset
+from upcrack_lite.errors import UserError
+from upcrack_lite.generator import Generator, load_generator
+from upcrack_lite.recipes import Preset
+from upcrack_lite.runs import RunFolder, check_device
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network with its preset.
+
+    Attributes:
+        preset: of its training, with the values of the detection as they are to be used.
+        device: "cpu" or "cuda".
+        map_of: from photos ``(N, 3, S, S)`` in [-1, 1] and a seed to maps ``(N, 1, S, S)`` in [0, 1], high where a
+            crack is likely; S is the preset's size. The seed is that of dropout noise or masks.
+        cut_of: from maps ``(N, 1, H, W)`` to the filtered maps, in steps of 1/255, and their thresholds ``(N,)``.
+    """
+
+    preset: Preset | MethodPreset
+    device: str
+    map_of: Callable[[torch.Tensor, int], torch.Tensor]
+    cut_of: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+
+
+def load_model(
+    run: RunFolder | Path | str, device: str = "cpu", settings: Mapping[str, Any] | None = None
+) -> Model:
+    """Load the network of a run onto a device ("auto", "cpu" or "cuda").
+
+    settings: values of the detection to set otherwise.
+    Raises UserError for a run that does not hold a network that fits it, no such device, or a setting that is none of
+    the detection's (it lists them).
+    """
+    device = check_device(device)
+    run = run if isinstance(run, RunFolder) else RunFolder.open(run)
+    method = run.method
+    if method in FAMILIES:
+        raise UserError(
+            f"{run.path} chose among detectors without training, which have no network: `upcrack cell` tests it"
+        )
+    if method == CRACKNET:
+        generator, preset = load_generator(run, device)
+        return crack_net(generator, at_test(preset, settings or {}, method), device)
+    if method not in COMPARED:
+        raise UserError(f"{run.path} is a run of {method!r}; known are {CRACKNET}, {', '.join(COMPARED)}")
+    from upcrack_lite.baselines import prediction
+
+    network, preset = prediction.load_network(run, device)
+    preset = at_test(preset, settings or {}, method)
+    return Model(
+        preset,
+        device,
+        partial(prediction.score_map, network, preset),
+        partial(prediction.smooth_and_cut, preset=preset),
+    )
+
+
+def crack_net(generator: Generator, preset: Preset, device: str = "cpu") -> Model:
+    """UP-CrackNet's generator as a model: its map is the error between photo and restoration (Eq. 1)."""
+    return Model(
+        preset,
+        device,
+        lambda image, seed: detection.compare(generator, image, preset, seed)[1],
+        partial(detection.smooth_and_cut, preset=preset),
+    )
+
+
+def at_test(preset: Any, settings: Mapping[str, Any], method: str = CRACKNET) -> Any:
+    """Change what can be changed after training; refuse the rest, which would do nothing."""
+    known = after_training(method)
+    for name in settings:
+        if name not in known:
+            raise UserError(f"{name!r} is no setting of detection; choose one of {', '.join(known)}")
+    return preset_from(method, preset.to_dict() | dict(settings))
