@@ -13,8 +13,9 @@ from IPython import display as ipython_display
 from matplotlib.colors import to_rgb
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.show import figures
-from upcrack_lite.show.style import PALETTE, WIDTH
+from upcrack_lite.images import overlay
+from upcrack_lite.show import charts, figures
+from upcrack_lite.show.figures import PALETTE, WIDTH
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
 MASK = np.zeros((16, 24), bool)
@@ -51,11 +52,11 @@ def test_overlay_paints_each_case_in_its_color_and_the_rest_gray():
     predicted[0] = True
     truth[:, 0] = True
     image = np.full((2, 2, 3), (200, 100, 50), np.uint8)
-    painted = figures.overlay(image, predicted, truth)
+    painted = overlay(image, predicted, truth)
     for (y, x), name in {(0, 0): "tp", (0, 1): "fp", (1, 0): "fn"}.items():
         assert tuple(painted[y, x] / 255) == pytest.approx(to_rgb(PALETTE[name]))
     assert len(set(painted[1, 1].tolist())) == 1
-    assert tuple(figures.overlay(image, predicted)[0, 0] / 255) == pytest.approx(to_rgb(PALETTE["detected"]))
+    assert tuple(overlay(image, predicted)[0, 0] / 255) == pytest.approx(to_rgb(PALETTE["detected"]))
     assert (image == (200, 100, 50)).all()
 
 
@@ -69,7 +70,7 @@ def test_overlay_paints_each_case_in_its_color_and_the_rest_gray():
 )
 def test_overlay_refuses_what_does_not_fit(image, predicted, truth, message):
     with pytest.raises(UserError, match=message):
-        figures.overlay(image, predicted, truth)
+        overlay(image, predicted, truth)
 
 
 def test_images_shows_every_panel_with_its_title_and_one_common_scale():
@@ -117,7 +118,7 @@ def test_contact_sheet_holds_every_photo():
 
 def test_curves_differ_without_color():
     x = [0, 1, 2]
-    fig = figures.curves(x, {f"line {i}": [i, i + 1, i] for i in range(8)}, "strength", "loss", logy=True)
+    fig = charts.curves(x, {f"line {i}": [i, i + 1, i] for i in range(8)}, "strength", "loss", logy=True)
     lines = fig.axes[0].lines
     assert [list(line.get_ydata()) for line in lines] == [[i, i + 1, i] for i in range(8)]
     assert len({line.get_marker() for line in lines}) == 8
@@ -128,35 +129,35 @@ def test_curves_differ_without_color():
 
 def test_curves_names_the_lines_of_wrong_length():
     with pytest.raises(UserError, match=r"short \(1\), long \(3\)"):
-        figures.curves([0, 1], {"fine": [1, 2], "short": [1], "long": [1, 2, 3]}, "x", "y")
+        charts.curves([0, 1], {"fine": [1, 2], "short": [1], "long": [1, 2, 3]}, "x", "y")
 
 
 def test_bars_say_their_numbers_and_undefined_ones_too():
-    fig = figures.bars({"F1": 74.04, "recall": 100.0, "IoU": math.nan}, "percent")
+    fig = charts.bars({"F1": 74.04, "recall": 100.0, "IoU": math.nan}, "percent")
     assert [bar.get_width() for bar in fig.axes[0].patches[:2]] == [74.04, 100.0]
     text = words(fig)
     assert all(word in text for word in ("74.0", "100", "undefined", "percent", "F1"))
     with pytest.raises(UserError, match="empty"):
-        figures.bars({}, "percent")
+        charts.bars({}, "percent")
 
 
-def test_histogram_counts_every_pixel_once_and_labels_the_cut():
-    fig = figures.histogram_with_cut(MAP, 0.25)
+def test_histogram_counts_every_pixel_once_and_labels_the_threshold():
+    fig = charts.histogram_with_threshold(MAP, 0.25)
     axis = fig.axes[0]
     assert sum(patch.get_height() for patch in axis.patches) == MAP.size
     assert axis.get_yscale() == "log"
     assert list(axis.lines[0].get_xdata()) == [0.25, 0.25]
-    assert "cut 0.250" in words(fig)
+    assert "threshold 0.250" in words(fig)
 
 
 def test_histogram_keeps_crack_and_background_apart():
-    fig = figures.histogram_with_cut(torch.from_numpy(MAP)[None, None], 0.25, MASK[None, None])
+    fig = charts.histogram_with_threshold(torch.from_numpy(MAP)[None, None], 0.25, MASK[None, None])
     assert "background" in words(fig)
     assert "crack" in words(fig)
     background = sum(p.get_height() for p in fig.axes[0].patches if isinstance(p, mpl.patches.Rectangle))
     assert background == (~MASK).sum()
     with pytest.raises(UserError, match="must match"):
-        figures.histogram_with_cut(MAP, 0.25, MASK[:3])
+        charts.histogram_with_threshold(MAP, 0.25, MASK[:3])
 
 
 def rows(**terms):
@@ -167,7 +168,7 @@ def test_training_curves_show_what_the_log_has():
     log = rows(mae=0.2, ssim=0.8, gms=0.2, res=1.2, d=1.3, adv=0.9, total=120)
     for row in log[1::2]:
         row["valid"] = 1.0  # not every epoch is validated
-    fig = figures.training_curves(log)
+    fig = charts.training_curves(log)
     titles = [axis.get_title() for axis in fig.axes if axis.get_title()]
     assert titles == ["restoration loss", "MAE", "1 − SSIM", "MSGMS", "adversarial"]
     restoration = fig.axes[0].lines
@@ -178,21 +179,21 @@ def test_training_curves_show_what_the_log_has():
 
 
 def test_training_curves_work_without_opponent_and_after_one_epoch():
-    fig = figures.training_curves(rows(res=1.0, mae=0.3)[:1])
+    fig = charts.training_curves(rows(res=1.0, mae=0.3)[:1])
     assert fig.axes[0].lines[0].get_marker() == "o"
     for empty in ([], [{"epoch": 0}]):
         with pytest.raises(UserError, match="no loss"):
-            figures.training_curves(empty)
+            charts.training_curves(empty)
 
 
 def test_letters_stay_readable_on_a_phone():
     """At 360 px for the width of the page, no letter is below 8 px."""
     made = [
         figures.images([("photo", PHOTO), ("map", MAP)], key=True),
-        figures.curves([0, 1], {"a": [0, 1], "b": [1, 0]}, "x", "y"),
-        figures.bars({"a": 1.0}, "y"),
-        figures.histogram_with_cut(MAP, 0.2, MASK),
-        figures.training_curves(rows(res=1.0, d=1.0, adv=1.0)),
+        charts.curves([0, 1], {"a": [0, 1], "b": [1, 0]}, "x", "y"),
+        charts.bars({"a": 1.0}, "y"),
+        charts.histogram_with_threshold(MAP, 0.2, MASK),
+        charts.training_curves(rows(res=1.0, d=1.0, adv=1.0)),
     ]
     for fig in made:
         assert fig.get_figwidth() <= WIDTH
@@ -203,7 +204,7 @@ def test_letters_stay_readable_on_a_phone():
 
 def test_drawing_leaves_the_readers_settings_alone():
     before = dict(mpl.rcParams)
-    figures.bars({"a": 1.0}, "y")
+    charts.bars({"a": 1.0}, "y")
     assert dict(mpl.rcParams) == before
     with plt.rc_context():
         figures.use_style()
@@ -213,7 +214,7 @@ def test_drawing_leaves_the_readers_settings_alone():
 def test_show_displays_with_alternative_text_and_closes(monkeypatch):
     calls = []
     monkeypatch.setattr(ipython_display, "display", lambda *a, **k: calls.append((a, k)))
-    fig = figures.bars({"F1": 74.0}, "percent")
+    fig = charts.bars({"F1": 74.0}, "percent")
     figures.show(fig, "F1 is\n  74 percent.")
     assert calls == [((fig,), {"metadata": {"image/png": {"alt": "F1 is 74 percent."}}})]
     assert not plt.fignum_exists(fig.number)
@@ -222,4 +223,4 @@ def test_show_displays_with_alternative_text_and_closes(monkeypatch):
 @pytest.mark.parametrize("alt", ["", "  ", None])
 def test_show_demands_alternative_text(alt):
     with pytest.raises(UserError, match="alternative text"):
-        figures.show(figures.bars({"a": 1.0}, "y"), alt)
+        figures.show(charts.bars({"a": 1.0}, "y"), alt)

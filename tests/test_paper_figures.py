@@ -35,7 +35,7 @@ from upcrack_lite.reproduction.record_files import pack
 from upcrack_lite.runs import RunFolder
 from upcrack_lite.show import drawing, paper_columns, paper_figures
 from upcrack_lite.show import pipeline as drawn
-from upcrack_lite.show.style import PALETTE, WIDTH
+from upcrack_lite.show.figures import PALETTE, WIDTH
 
 SIZE = 64
 

@@ -73,7 +73,7 @@ def test_what_is_shown_is_what_detection_computes(tuner, settings):
         assert f"{getattr(tuner.confusion, name):.1f} %" in tuner._scores.value or np.isnan(
             getattr(tuner.confusion, name)
         )
-    assert f"cut {cut:.3f}" in bytes(tuner._panels["histogram"].image.value).decode()
+    assert f"threshold {cut:.3f}" in bytes(tuner._panels["histogram"].image.value).decode()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Charts of the chapters: curves, bars, histograms and training logs. Import them from `figures`."""
+"""Charts of the chapters: curves, bars, histograms and training logs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.show.style import DASHES, LINES, MARKERS, PALETTE, WIDTH, styled
+from upcrack_lite.show.figures import DASHES, LINES, MARKERS, PALETTE, WIDTH, styled
 
 # What a panel of `training_curves` shows: title, then (key of the log, label) pairs.
 PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
@@ -100,12 +100,12 @@ def bars(values: Mapping[str, float], ylabel: str) -> Figure:
 
 
 @styled
-def histogram_with_cut(
+def histogram_with_threshold(
     error_map: Any, threshold: float, crack_mask: Any = None, bins: int = 64, xlabel: str = "error"
 ) -> Figure:
-    """Draw how often each error occurs, on a logarithmic scale, and where the cut lies.
+    """Draw how often each error occurs, on a logarithmic scale, and where the threshold lies.
 
-    error_map: float in [0, 1], any shape; threshold: the cut; crack_mask: bool of the same shape; with it, crack
+    error_map: float in [0, 1], any shape; crack_mask: bool of the same shape; with it, crack
     and background are drawn apart. Raises UserError when the shapes differ.
     """
     values = np.asarray(error_map, float).ravel()
@@ -124,10 +124,10 @@ def histogram_with_cut(
             look = {"histtype": "step", "color": PALETTE["crack"], "linewidth": 2, "hatch": "///"}
             axis.hist(values[truth], edges, label="crack", **look)
         fig.legend(loc="outside upper center", ncols=2)
-    axis.axvline(threshold, color=PALETTE["cut"], linestyle="--")
+    axis.axvline(threshold, color=PALETTE["threshold"], linestyle="--")
     right = threshold > edges[-1] * 0.6  # write where there is room
     axis.annotate(
-        f"cut {threshold:.3f}",
+        f"threshold {threshold:.3f}",
         (threshold, 0.97),
         xycoords=("data", "axes fraction"),
         xytext=(-5 if right else 5, 0),

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from upcrack_lite.reproduction.ladder import Step
 from upcrack_lite.reproduction.map_levels import Levels, step_levels
+from upcrack_lite.show.figures import LINES, WIDTH, styled
 from upcrack_lite.show.ladder import name, wrapped
-from upcrack_lite.show.style import LINES, WIDTH, styled
 
 KINDS = {"sound": ("sound road", LINES[0], "s"), "crack": ("crack", LINES[1], "o")}
 

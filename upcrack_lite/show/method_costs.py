@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from upcrack_lite.baselines.cost import TABLE_SIZE, cost, count
 from upcrack_lite.baselines.registry import METHODS
 from upcrack_lite.generator import Generator
+from upcrack_lite.show.figures import LINES, MARKERS, WIDTH, styled
 from upcrack_lite.show.plain_tables import great
-from upcrack_lite.show.style import LINES, MARKERS, WIDTH, styled
 
 OWN = "upcracknet"
 PASSES = {"scadn": 12, "riad": 12}  # masks that a photo is looked at through; all others need one pass

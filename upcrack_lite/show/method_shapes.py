@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.show.style import LINES, WIDTH, styled
+from upcrack_lite.show.figures import LINES, WIDTH, styled
 
 
 @dataclass(frozen=True)

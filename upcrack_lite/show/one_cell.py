@@ -24,9 +24,9 @@ from upcrack_lite.reproduction.cells import Cell
 from upcrack_lite.reproduction.conditions import LABELED, family_median
 from upcrack_lite.reproduction.plan import run_name
 from upcrack_lite.reproduction.tables import NAMES
-from upcrack_lite.show.figures import show, training_curves
+from upcrack_lite.show.charts import training_curves
+from upcrack_lite.show.figures import LINES, show, styled
 from upcrack_lite.show.plain_tables import great, items, shell
-from upcrack_lite.show.style import LINES, styled
 
 
 class CellPage:

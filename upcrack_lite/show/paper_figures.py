@@ -17,9 +17,9 @@ from matplotlib.patches import Patch
 from matplotlib.textpath import TextPath
 
 from upcrack_lite.errors import UserError
+from upcrack_lite.images import overlay
 from upcrack_lite.metrics import Confusion
-from upcrack_lite.show.figures import overlay
-from upcrack_lite.show.style import NAMES, PALETTE, WIDTH, styled
+from upcrack_lite.show.figures import NAMES, PALETTE, WIDTH, styled
 
 NCOLS = 4  # pictures beside each other at most: more would be too small on a phone
 _GAP, _HEADING, _CAPTION, _KEY = 0.06, 0.26, 0.22, 0.34  # inches
@@ -46,7 +46,7 @@ class Row:
 def painted(row: Row, method: str) -> np.ndarray:
     """One picture of the grid: the method's mask against the label over the paled photo, uint8 `(H, W, 3)`.
 
-    Raises UserError for a method that the row does not have, and as `figures.overlay`.
+    Raises UserError for a method that the row does not have, and as `images.overlay`.
     """
     if method not in row.masks:
         raise UserError(

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.show.style import PALETTE
+from upcrack_lite.show.figures import PALETTE
 
 SIDE = 256  # px: what is smaller is enlarged by a whole factor, at least to this
 
@@ -99,7 +99,7 @@ def histogram_svg(levels: np.ndarray, threshold: float, crack_mask: np.ndarray |
     parts.append(_line(left, floor, width - right, floor, 'stroke="#111" stroke-width="2.5"'))
     at = x(threshold)
     parts.append(_line(at, above, at, floor, 'stroke="#111" stroke-width="2" stroke-dasharray="5 3"'))
-    word = f"cut {threshold:.3f}" + (" →" if threshold * 255 > n_bars * step else "")
+    word = f"threshold {threshold:.3f}" + (" →" if threshold * 255 > n_bars * step else "")
     anchor = "end" if at > left + plot_w / 2 else "start"
     parts.append(_text(at, above - 7, word, f'text-anchor="{anchor}" font-weight="bold"'))
     head = (

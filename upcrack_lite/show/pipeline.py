@@ -15,7 +15,7 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.show.drawing import Shape, Trace
-from upcrack_lite.show.style import WIDTH, styled
+from upcrack_lite.show.figures import WIDTH, styled
 
 PICTURES = (
     *("image", "mask", "masked", "restored", "photo", "restored photo", "error map", "smoothed"),

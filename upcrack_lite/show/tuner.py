@@ -12,15 +12,14 @@ import torch
 
 from upcrack_lite.detection import VARIANTS, binarize, error_map, smooth, threshold_of
 from upcrack_lite.errors import UserError
-from upcrack_lite.images import to_tensor
+from upcrack_lite.images import overlay, to_tensor
 from upcrack_lite.metrics import METRICS, Confusion
 from upcrack_lite.metrics_maps import to_masks
 from upcrack_lite.recipes import Preset, preset
 from upcrack_lite.show.export import write_parameters
-from upcrack_lite.show.figures import overlay
+from upcrack_lite.show.figures import NAMES, PALETTE
 from upcrack_lite.show.panels import Panel, Plate, controls, pictures, row
 from upcrack_lite.show.pictures import heat, histogram_svg, png
-from upcrack_lite.show.style import NAMES, PALETTE
 
 # rule -> name, and the slider of its value: description, smallest, largest, step, value at the start
 RULES: Mapping[str, tuple[str, tuple[str, float, float, float, float] | None]] = {

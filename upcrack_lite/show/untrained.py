@@ -14,7 +14,7 @@ from upcrack_lite.baselines.darkness import MAPS, to_gray
 from upcrack_lite.baselines.variants import Variant
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import Confusion
-from upcrack_lite.show.style import LINES, MARKERS, WIDTH, styled
+from upcrack_lite.show.figures import LINES, MARKERS, WIDTH, styled
 
 TITLES = {
     "global_darkness": "global darkness",

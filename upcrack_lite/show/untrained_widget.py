@@ -10,11 +10,11 @@ from upcrack_lite.baselines.darkness import MAPS, to_gray
 from upcrack_lite.baselines.families import DARKNESS
 from upcrack_lite.baselines.variants import Variant
 from upcrack_lite.errors import UserError
+from upcrack_lite.images import overlay
 from upcrack_lite.metrics import Confusion
-from upcrack_lite.show.figures import overlay
+from upcrack_lite.show.figures import NAMES, PALETTE
 from upcrack_lite.show.panels import Panel, Plate, controls, pictures
 from upcrack_lite.show.pictures import heat, png
-from upcrack_lite.show.style import NAMES, PALETTE
 from upcrack_lite.show.untrained import TITLES
 
 CUTS = {"level z": "z", "Otsu": "otsu", "the paper's filter, then Otsu": "bilateral_otsu"}
