@@ -46,7 +46,7 @@ def noise(rng: np.random.Generator, size: int, cell: float, stretch: float = 1.0
     return np.ascontiguousarray(grid[top : top + size, left : left + size])
 
 
-def stones(rng: np.random.Generator, size: int, spacing: float, exposed: float) -> tuple[np.ndarray, ...]:
+def aggregate(rng: np.random.Generator, size: int, spacing: float, exposed: float) -> tuple[np.ndarray, ...]:
     """One layer of stones: `(dome, tone, warmth)`, each float32 `(size, size)`.
 
     Stones are Voronoi cells of jittered points, cut off at a radius of their own, so that they touch at
@@ -83,9 +83,8 @@ def _asphalt(rng: np.random.Generator, size: int, unit: float) -> tuple[np.ndarr
     """Binder with stones of three sizes: close up (few, large stones) or from afar (fine grain)."""
     zoom = float(np.exp(rng.uniform(np.log(0.6), np.log(2.2))))
     base = rng.uniform(98, 150)
-    strength = float(
-        np.clip(rng.lognormal(0, 0.5), 0.4, 2.6)
-    )  # worn binder shows its stones strongly, fresh binder hides them
+    # Worn binder shows its stones strongly, fresh binder hides them.
+    strength = float(np.clip(rng.lognormal(0, 0.5), 0.4, 2.6))
     speckle = _speckle(rng, size, unit)
     albedo = base + 3 * noise(rng, size, 40 * unit) + 2 * noise(rng, size, 10 * unit)
     albedo += (2 + 3.2 * strength) * speckle
@@ -97,7 +96,7 @@ def _asphalt(rng: np.random.Generator, size: int, unit: float) -> tuple[np.ndarr
         (6.0, rng.uniform(0.2, 0.8), 13.0),
         (12.0, rng.uniform(0.02, 0.35), 15.0),
     ):
-        dome, tone, hue = stones(rng, size, spacing * zoom * unit, exposed)
+        dome, tone, hue = aggregate(rng, size, spacing * zoom * unit, exposed)
         bright = strength * contrast * (0.4 + tone + 0.25 * tone * np.abs(tone)) + 3 * speckle
         albedo += dome * (base + bright - albedo) * 0.85
         height = np.maximum(height, dome * (0.35 + 0.25 * tone))
@@ -111,17 +110,14 @@ def _asphalt(rng: np.random.Generator, size: int, unit: float) -> tuple[np.ndarr
 def _concrete(rng: np.random.Generator, size: int, unit: float) -> tuple[np.ndarray, ...]:
     """Cloudy cement with sand, pinholes, sometimes broom strokes or a worn face that shows the aggregate."""
     base = rng.uniform(138, 200)
-    albedo = (
-        base
-        + rng.uniform(2, 7) * noise(rng, size, 45 * unit)
-        + rng.uniform(1, 4) * noise(rng, size, 14 * unit)
-    )
+    albedo = base + rng.uniform(2, 7) * noise(rng, size, 45 * unit)
+    albedo = albedo + rng.uniform(1, 4) * noise(rng, size, 14 * unit)
     grain = _speckle(rng, size, unit)
     albedo += rng.uniform(2, 8.5) * grain + rng.uniform(1, 5) * noise(rng, size, 3.5 * unit)
     height = 0.3 * noise(rng, size, 2.5 * unit) + 0.15 * grain + 0.3 * noise(rng, size, 7 * unit)
     warmth = np.zeros_like(albedo)
     if rng.random() < 0.4:  # worn: small light and dark stones
-        dome, tone, hue = stones(rng, size, rng.uniform(3, 6) * unit, rng.uniform(0.1, 0.6))
+        dome, tone, hue = aggregate(rng, size, rng.uniform(3, 6) * unit, rng.uniform(0.1, 0.6))
         albedo += dome * rng.uniform(8, 24) * tone
         warmth = dome * 0.015 * hue
     if rng.random() < 0.3:  # broomed while wet
@@ -130,7 +126,7 @@ def _concrete(rng: np.random.Generator, size: int, unit: float) -> tuple[np.ndar
         albedo += rng.uniform(2, 6) * strokes
         height = 0.6 * height + 0.4 * strokes
     spacing = rng.uniform(4, 9)
-    holes, tone, _ = stones(rng, size, spacing * unit, min(0.12, rng.exponential(0.02)))
+    holes, tone, _ = aggregate(rng, size, spacing * unit, min(0.12, rng.exponential(0.02)))
     albedo -= np.clip(2 * holes - 1, 0, 1) * rng.uniform(30, 100) * np.clip(0.4 + 0.4 * tone, 0, 1)
     # Dirt gathers in clouds of fine dark specks.
     clouds = np.clip(noise(rng, size, 35 * unit) + rng.uniform(-1.2, 0.5), 0, 2)
@@ -193,15 +189,9 @@ def _dark_but_no_crack(
         height -= line
     if not concrete and rng.random() < 0.08 * amount:  # lane paint, worn off the high spots
         across = _line(size, _axis_angle(rng), rng.uniform(-0.5, 0.5) * size)
-        worn = np.clip(
-            1.0
-            + 0.5 * noise(rng, size, 1.6 * unit)
-            + 0.4 * noise(rng, size, 4 * unit)
-            + 0.4 * noise(rng, size, 25 * unit),
-            0,
-            1,
-        )
-        paint = np.clip(rng.uniform(14, 40) * unit - np.abs(across), 0, 1) * worn
+        worn = 1.0 + 0.5 * noise(rng, size, 1.6 * unit)
+        worn = worn + 0.4 * noise(rng, size, 4 * unit) + 0.4 * noise(rng, size, 25 * unit)
+        paint = np.clip(rng.uniform(14, 40) * unit - np.abs(across), 0, 1) * np.clip(worn, 0, 1)
         albedo += paint * (rng.uniform(170, 205) - albedo) * 0.85
 
 
@@ -209,9 +199,8 @@ def _light(rng: np.random.Generator, size: int, unit: float, amount: float) -> n
     """Lighting gradient, vignette and, sometimes, the soft shadow of something outside the picture."""
     ramp = _line(size, rng.uniform(0, 2 * np.pi), 0) / size
     light = 1 + rng.uniform(0, 0.22) * ramp
-    light -= (
-        rng.uniform(0, 0.12) * (_line(size, 0, 0) ** 2 + _line(size, np.pi / 2, 0) ** 2) / (0.5 * size**2)
-    )
+    from_middle = _line(size, 0, 0) ** 2 + _line(size, np.pi / 2, 0) ** 2
+    light -= rng.uniform(0, 0.12) * from_middle / (0.5 * size**2)
     light += 0.025 * noise(rng, size, 90 * unit)
     if rng.random() < 0.16 * amount:
         edge = _line(size, rng.uniform(0, 2 * np.pi), rng.uniform(-0.1, 0.45) * size)

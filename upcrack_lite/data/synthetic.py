@@ -3,9 +3,9 @@
 They let every chapter run anywhere: no download, no license, exact labels. The same seed gives the same road
 with and without its crack, so a restored image can be compared with the truth.
 
-How a photo is made: `surface.py` lays the ground (stones, stains, joints, light), `cracks.py` draws the lines,
-`coverage.py` turns them into pixels and labels, and this file digs them in and takes the picture (lens blur,
-color cast, sensor noise).
+How a photo is made: `surface.py` lays the ground (stones, stains, joints, light), `cracks.py` draws the lines and
+turns them into pixels and labels, and this file digs them in and takes the picture (lens blur, color cast, sensor
+noise).
 
 Images below 256 px are painted at 256 px and shrunk by area, as a real photo would be; larger ones are
 painted at their size with stones and cracks enlarged in proportion.
@@ -13,14 +13,15 @@ painted at their size with stones and cracks enlarged in proportion.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
+from numbers import Integral, Real
 
 import cv2
 import numpy as np
 
-from upcrack_lite.data.coverage import MAX_SHARE, draw_cracks, label
+from upcrack_lite.data.cracks import MAX_SHARE, draw_cracks, label
 from upcrack_lite.data.datasets import RoadSet
 from upcrack_lite.data.surface import SURFACES, Surface, make_surface, noise
 from upcrack_lite.errors import UserError
@@ -82,35 +83,16 @@ def _photograph(rng: np.random.Generator, surface: Surface, size: int, concrete:
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
-def _integer(name: str, value: object, low: int, high: int | None = None) -> int:
-    """`value` as int, or UserError when it is no whole number within `low` to `high`."""
-    limits = f"a whole number from {low} to {high}" if high is not None else f"a whole number, {low} or more"
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise UserError(f"{name} must be {limits}, got {value!r}") from None
-    if isinstance(value, bool) or number < low or (high is not None and number > high):
-        raise UserError(f"{name} must be {limits}, got {value!r}")
-    return number
-
-
-def _fraction(name: str, value: object, high: float) -> float:
-    """`value` as float, or UserError when it is no number within 0 to `high`."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise UserError(f"{name} must be a number from 0 to {high:g}, got {value!r}") from None
-    if isinstance(value, bool) or not 0 <= number <= high:
-        raise UserError(f"{name} must be a number from 0 to {high:g}, got {value!r}")
-    return number
-
-
-def _seed(seed: object) -> list[int]:
-    """`seed` as a list of whole numbers, or UserError."""
-    parts = list(seed) if isinstance(seed, Sequence) and not isinstance(seed, str) else [seed]
-    if not parts:
-        raise UserError("seed must be a whole number or a sequence of them, got an empty sequence")
-    return [_integer("seed", part, 0) for part in parts]
+def _number(name: str, value: object, low: int, high: float = inf, whole: bool = False) -> float:
+    """`value` as a float, or as an int where it must be whole; UserError when it is none from `low` to `high`."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, Integral if whole else Real)
+        or not low <= value <= high
+    ):
+        limits = f"{low} or more" if high == inf else f"from {low} to {high}"
+        raise UserError(f"{name} must be a {'whole ' if whole else ''}number {limits}, got {value!r}")
+    return int(value) if whole else float(value)
 
 
 def synthetic_road(
@@ -129,7 +111,7 @@ def synthetic_road(
             same versions of NumPy and OpenCV), and the same road, light and lens with or without a crack.
         surface: "asphalt", "concrete", or None to let the seed choose (two in three are asphalt).
         crack: False leaves the road whole.
-        crack_share: share of crack pixels, 0 to 0.15, met within `coverage.share_tolerance`: a twentieth of
+        crack_share: share of crack pixels, 0 to 0.15, met within `cracks.share_tolerance`: a twentieth of
             it, 0.0005 or three pixels, whichever is most. 0 leaves the road whole. None lets the seed choose,
             about 0.5 to 8 %.
         confounders: how many dark things that are no cracks lie about (stains, joints, tire marks, shadows):
@@ -143,18 +125,18 @@ def synthetic_road(
     Raises:
         UserError: an argument is outside its range, or `crack=False` comes with a `crack_share` above 0.
     """
-    size = _integer("size", size, SMALLEST, LARGEST)
+    size = _number("size", size, SMALLEST, LARGEST, whole=True)
     if surface is not None and surface not in SURFACES:
         raise UserError(f"surface must be one of {', '.join(SURFACES)} or None, got {surface!r}")
     if crack_share is not None:
-        crack_share = _fraction("crack_share", crack_share, MAX_SHARE)
+        crack_share = _number("crack_share", crack_share, 0, MAX_SHARE)
         if crack_share and not crack:
             raise UserError("crack=False contradicts crack_share > 0: leave one of them out")
-    amount = _fraction("confounders", confounders, 3)
+    amount = _number("confounders", confounders, 0, 3)
+    parts = seed if isinstance(seed, list | tuple) and seed else [seed]
+    seeds = np.random.SeedSequence([_number("seed", part, 0, whole=True) for part in parts])
     # Four streams, so that what one part draws never shifts what another one gets.
-    ground, lines, digging, camera = (
-        np.random.default_rng(s) for s in np.random.SeedSequence(_seed(seed)).spawn(4)
-    )
+    ground, lines, digging, camera = (np.random.default_rng(s) for s in seeds.spawn(4))
     drawn = "concrete" if ground.random() < 1 / 3 else "asphalt"
     kind = surface or drawn
     canvas = max(size, 256)
@@ -162,7 +144,7 @@ def synthetic_road(
     crack_mask = np.zeros((size, size), bool)
     if crack and crack_share != 0:
         covered = draw_cracks(lines, canvas, size, crack_share)
-        crack_mask = label(covered, size)[1]
+        crack_mask = label(covered, size)
         _dig(digging, scene, covered)
     return _photograph(camera, scene, size, kind == "concrete"), crack_mask
 
@@ -193,12 +175,12 @@ def synthetic_set(
     Raises:
         UserError: an argument is outside its range.
     """
-    n, seed = _integer("n", n, 1), _integer("seed", seed, 0)
-    size = _integer("size", size, SMALLEST, LARGEST)
-    workers = _integer("workers", workers, 1)
-    crack_free = _fraction("crack_free", crack_free, 1)
+    n, seed = _number("n", n, 1, whole=True), _number("seed", seed, 0, whole=True)
+    size = _number("size", size, SMALLEST, LARGEST, whole=True)
+    workers = _number("workers", workers, 1, whole=True)
+    crack_free = _number("crack_free", crack_free, 0, 1)
     if crack_share is not None:
-        crack_share = _fraction("crack_share", crack_share, MAX_SHARE)
+        crack_share = _number("crack_share", crack_share, 0, MAX_SHARE)
     images = np.empty((n, size, size, 3), np.uint8)
     crack_masks = np.empty((n, size, size), bool)
 
@@ -210,10 +192,6 @@ def synthetic_set(
             size, [seed, i], crack=not whole, crack_share=share, confounders=confounders
         )
 
-    if workers == 1:
-        for i in range(n):
-            draw(i)
-    else:
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(draw, range(n)))
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(draw, range(n)))
     return RoadSet("synthetic", images, crack_masks, [f"synthetic_{seed}_{i:05d}" for i in range(n)])
