@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 # A misspelled NAME=VALUE would be ignored, and the default taken in its place.
 VARIABLES := PYTHON TORCH CORES REAL DATA ONLY UPGRADE TABLES SEEDS SCALE RECIPE ROWS TRAIN_SET TEST_SET DEVICE PRECISION \
-  VGG_WEIGHTS ENCODER_FILE SET MAX_STEPS ALLOW_DIRTY RUNS RESULTS STATE PROFILE DRY FLAGS CI SHELL
+  VGG_WEIGHTS SET MAX_STEPS ALLOW_DIRTY RUNS RESULTS STATE PROFILE DRY FLAGS CI SHELL
 NOTHING :=
 SPACE := $(NOTHING) $(NOTHING)
 # A space within a value is written "\ " there; the value's words are no names.
@@ -61,17 +61,17 @@ test: .venv/installed ## lint, unit tests (fast ones first), a short run of ever
 	$(PYTEST) -n $(CORES) -m "notebook"
 
 # make tables TABLES=4,7 SEEDS=0,1,2 RECIPE=paper,released SCALE=lite TRAIN_SET= TEST_SET= ROWS= DEVICE= PRECISION=
-#   VGG_WEIGHTS= ENCODER_FILE= SET="encoder_weights=file width=1.0" MAX_STEPS= ALLOW_DIRTY= DATA=data RUNS=runs RESULTS=results STATE=build/sweep PROFILE=slurm DRY=1
+#   VGG_WEIGHTS= SET="epochs=20 flip=false" MAX_STEPS= ALLOW_DIRTY= DATA=data RUNS=runs RESULTS=results STATE=build/sweep PROFILE=slurm DRY=1
 SWEEP = tables='$(or $(TABLES),4)' seeds='$(SEEDS)' recipe='$(RECIPE)' scale='$(SCALE)' rows='$(ROWS)' \
   train_set='$(TRAIN_SET)' test_set='$(TEST_SET)' device='$(DEVICE)' precision='$(PRECISION)' \
-  vgg_weights='$(VGG_WEIGHTS)' encoder_file='$(ENCODER_FILE)' settings='$(SET)' \
+  vgg_weights='$(VGG_WEIGHTS)' settings='$(SET)' \
   max_steps='$(MAX_STEPS)' allow_dirty='$(ALLOW_DIRTY)' \
   data_root='$(DATA)' runs='$(RUNS)' results='$(RESULTS)' state='$(STATE)'
 PROFILE ?= local
 PROFILES := $(notdir $(wildcard workflow/profiles/*))
 
 .PHONY: tables
-tables: .venv/installed ## train and test the cells of tables that are not done yet (TABLES=4 ROWS=upcracknet SEEDS=0,1,2 SCALE=lite SET="NAME=VALUE ..." ENCODER_FILE= DATA=data PROFILE=local DRY=1)
+tables: .venv/installed ## train and test the cells of tables that are not done yet (TABLES=4 ROWS=upcracknet SEEDS=0,1,2 SCALE=lite SET="NAME=VALUE ..." DATA=data PROFILE=local DRY=1)
 	$(if $(filter $(PROFILE),$(PROFILES)),,$(error no profile $(PROFILE); choose one of $(PROFILES)))
 	$(BIN)/snakemake -s workflow/sweep.smk --profile workflow/profiles/$(PROFILE) $(if $(DRY),-n) \
 	  $(if $(filter local,$(PROFILE)),--cores $(CORES)) $(FLAGS) --config $(SWEEP) \

@@ -39,7 +39,7 @@ def test_every_record_is_current_and_a_dry_sweep_plans_nothing(built, tmp_path, 
     monkeypatch.delenv(VARIABLE, raising=False)
     given = records.load_all(ROOT / "results")
     options = {"device": "cpu", "precision": "32-true", "max_steps": None, "allow_dirty": False}
-    options |= {"vgg_weights": None, "encoder_file": None}
+    options |= {"vgg_weights": None}
     places = (built, tmp_path / "runs", ROOT / "results", tmp_path / "state")
     plan = Plan({record.slug: record.cell for record in given}, (), *places, options=options)
     assert Counter(plan.why(record.cell) for record in given) == {"": len(given)}

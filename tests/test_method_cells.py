@@ -205,9 +205,7 @@ def test_the_map_of_a_variant_cut_at_its_threshold_is_what_it_marks(cut):
     ("method", "options", "named"),
     [
         ("ddrnet", {"vgg_weights": "random"}, "no use for --vgg-weights"),
-        ("upcracknet", {"encoder_file": "w.pth"}, "upcracknet has no use for --encoder-file"),
         ("tf_sato_otsu", {"max_steps": 3, "precision": "bf16-mixed"}, "--max-steps, --precision"),
-        ("ddrnet", {"encoder_file": "w.pth"}, "set encoder_weights=file"),
         ("ddrnet", {"precision": "16"}, "unknown precision"),
     ],
 )
@@ -284,11 +282,6 @@ def test_a_command_for_all_rows_gives_each_the_options_that_it_has_a_use_for(tmp
     assert (free["max_steps"], free["precision"]) == (None, "32-true")
     for method, options in asked.items():
         Options(**options).checked(Cell(method))
-    asked.clear()
-    done = CliRunner().invoke(app, [*words.split(), "--encoder-file", "w.pth"])
-    assert isinstance(done.exception, UserError)
-    assert "give --row too" in str(done.exception)
-    assert not asked, "refused before any row is trained"
 
 
 def _note(asked: dict, cell: Cell, options: dict) -> RunFolder:

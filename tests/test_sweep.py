@@ -1,6 +1,6 @@
 """The sweep as Snakemake plans and runs it: with each profile, with a cell that fails, and a second time.
 
-Preset values and encoder weights on their way to the rows that have a use for them are here, too.
+Preset values on their way to the rows that have a use for them are here, too.
 """
 
 from __future__ import annotations
@@ -14,16 +14,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
-import torch
 import yaml
 from conftest import ROOT
-from safetensors.torch import save_file
 from sweep_job import run as run_job
 
-from upcrack_lite.baselines.encoders import VGG16
 from upcrack_lite.baselines.kinds import METHODS
 from upcrack_lite.errors import UserError
-from upcrack_lite.reproduction import failures, records
+from upcrack_lite.reproduction import failures
 from upcrack_lite.reproduction.cells import Cell
 from upcrack_lite.reproduction.row_settings import names, parse
 from upcrack_lite.reproduction.sweep import plan
@@ -82,10 +79,9 @@ def test_what_cannot_be_planned_is_refused_before_anything_runs(tmp_path):
     assert "data_root, results: each job has a working folder of its own here" in done.stdout
     done = sweep("local", "-n", config={"tables": "4", "settings": "epoch=3", "state": tmp_path})
     assert "no row of this sweep has epoch; choose from batch_size, " in done.stdout
-    config = {**folders(tmp_path), "tables": 4, "rows": "deepcrack19", "encoder_file": "pyproject.toml"}
-    config |= {"scale": "full", "settings": "encoder_weights=file"}
+    config = {**folders(tmp_path), "tables": 4, "rows": "upcracknet", "vgg_weights": "pyproject.toml"}
     done = sweep("kubernetes", "-n", config=config)
-    assert "encoder_file: each job has a working folder of its own here" in done.stdout
+    assert "vgg_weights: each job has a working folder of its own here" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
@@ -127,22 +123,6 @@ def test_preset_values_reach_the_rows_that_have_them():
     assert dict(cell.overrides)["lambda_ssim"] == 0
 
 
-def test_encoder_weights_reach_the_rows_that_start_from_them(tmp_path):
-    file = tmp_path / "vgg16.safetensors"
-    file.touch()
-    config = {"tables": "4", "rows": "unet,deepcrack19,tf_sato_otsu", "encoder_file": str(file)}
-    made = plan(config | {"settings": "encoder_weights=file width=1.0"})
-    unet, vgg, free = made.cells.values()
-    assert dict(vgg.overrides) == {"encoder_weights": "file", "width": 1.0}
-    assert dict(unet.overrides) == {"width": 1.0}
-    usual = "--device auto --precision 32-true"
-    assert " ".join(made.words(vgg)) == f"{usual} --encoder-file {file}"
-    assert made.command(vgg) == f"{vgg.command()} --encoder-file vgg16.safetensors", "a name, no path"
-    for cell in (unet, free):
-        assert " ".join(made.words(cell)) == usual
-        assert made.command(cell) == cell.command()
-
-
 @pytest.mark.parametrize(
     ("config", "said"),
     [
@@ -152,14 +132,12 @@ def test_encoder_weights_reach_the_rows_that_start_from_them(tmp_path):
         ({"settings": {"epochs": 1}}, "settings must be words such as a=1 b=2"),
         ({"settings": "epoch=1"}, "no row of this sweep has epoch; choose from batch_size, .*epochs.*zs"),
         ({"rows": "unet", "settings": "lambda_adv=0"}, "no row of this sweep has lambda_adv; choose from"),
-        ({"rows": "unet,riad", "settings": "encoder_weights=file"}, "no row of this sweep has encoder_weights"),
+        ({"rows": "unet,riad", "settings": "encoder_weights=imagenet"}, "no row of this sweep has encoder_weights"),
         ({"tables": "1", "settings": "lambda_adv=0"}, "no row of this sweep has lambda_adv"),
         ({"rows": "unet", "settings": "epochs=x"}, "settings, for unet: epochs must be of type int, got 'x'"),
         ({"rows": "unet,upcracknet", "settings": "width=1"}, "width is a number of channels for upcracknet"),
-        ({"rows": "deepcrack18", "settings": "encoder_weights=file"}, "set width=1.0"),
-        ({"rows": "deepcrack18", "scale": "full", "settings": "encoder_weights=file"}, "name the file as enc"),
-        ({"encoder_file": "nowhere.pth"}, "encoder_file: there is no file nowhere.pth"),
-        ({"encoder_file": "pyproject.toml"}, "no row of this sweep starts from a file; add encoder_weights=file"),
+        ({"rows": "deepcrack18", "settings": "encoder_weights=imagenet"}, "set width=1.0"),
+        ({"vgg_weights": "nowhere.pth"}, "vgg_weights: there is no file nowhere.pth"),
     ],
 )  # fmt: skip
 def test_a_value_that_cannot_be_used_is_refused(config, said):
@@ -270,33 +248,6 @@ def test_a_cell_that_fails_stops_no_other_and_the_rest_is_not_made_again(tmp_pat
     assert jobs(sweep("local", "-n", config=good).stdout) == {}
     record.unlink()
     assert jobs(sweep("local", "-n", config=good).stdout) == {"cell": 1}, "its model is trained already"
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_a_network_starts_from_a_file_and_its_record_holds_no_path(tmp_path):
-    """The file is named from here, while the page of a cell runs in a folder of its own."""
-    widths, state = (64, 64, 128, 128, 256, 256, 256, *[512] * 6), {}
-    for place, into, out in zip(VGG16, (3, *widths), widths, strict=False):
-        state |= {f"features.{place}.weight": torch.zeros(out, into, 3, 3)}
-        state |= {f"features.{place}.bias": torch.zeros(out)}
-    save_file(state, tmp_path / "vgg16.safetensors")
-    config = {**folders(tmp_path), "tables": 4, "rows": "deepcrack19", "device": "cpu", "allow_dirty": 1}
-    config |= {"train_set": "synthetic", "test_set": "synthetic", "max_steps": 1}
-    config |= {"settings": "encoder_weights=file width=1.0 size=64 batch_size=2 epochs=1"}
-    config["encoder_file"] = os.path.relpath(tmp_path / "vgg16.safetensors", ROOT)
-    done = sweep("local", "--cores", "1", config=config)
-    assert done.returncode == 0, done.stdout
-    (path,) = (tmp_path / "results/dirty").glob("*.json")
-    record = records.load(path)
-    assert record.train.encoder["source"] == "file vgg16.safetensors"
-    assert record.command.endswith("--max-steps 1 --encoder-file vgg16.safetensors")
-    (manifest,) = (tmp_path / "runs").glob("*/manifest.json")
-    for file in (path, manifest):
-        assert tmp_path.name not in file.read_text(encoding="utf-8")
-    planned = plan(config)
-    (cell,) = planned.cells.values()
-    assert planned.why(cell) == "", "the record is what this sweep would make"
 
 
 def test_make_hands_over_values_with_spaces():

@@ -60,10 +60,6 @@ def cell(
         int | None, typer.Option(min=1, help="Stop after so many batches: a try, never a result.")
     ] = None,
     vgg_weights: Annotated[str | None, typer.Option(help="VGG file for the style loss, or 'random'.")] = None,
-    encoder_file: Annotated[
-        str | None,
-        typer.Option(help="Encoder weights of a compared method; with --set encoder_weights=file."),
-    ] = None,
     allow_dirty: Annotated[
         bool, typer.Option(help="Let a record that must not be committed go to RESULTS/dirty.")
     ] = False,
@@ -102,10 +98,6 @@ def cell(
     else:
         if method is not None:
             raise UserError(f"--method is for cells without --table: leave it out, or write --row {method}")
-        if row is None and encoder_file is not None:
-            raise UserError(
-                "--encoder-file is for one network: give --row too, and --set encoder_weights=file"
-            )
         rows = None if row is None else [row]
         wanted = cells(table, recipe, scale, numbers, train_set, test_set, rows, values)
     if train_only:
@@ -113,8 +105,8 @@ def cell(
             raise UserError("--again tests again, and --train-only does not test: leave one of them out")
         wanted = list({one.run_slug(): one for one in wanted}.values())
     given: dict[str, Any] = {"device": device, "precision": precision, "vgg_weights": vgg_weights}
-    given |= {"encoder_file": encoder_file, "max_steps": max_steps}
-    given |= {"allow_dirty": allow_dirty, "progress": sys.stderr.isatty(), "say": typer.echo}
+    given |= {"max_steps": max_steps, "allow_dirty": allow_dirty}
+    given |= {"progress": sys.stderr.isatty(), "say": typer.echo}
     every = table is not None and row is None  # rows of many methods: each takes what it has a use for
     wanted = list(dict.fromkeys(wanted))
     _check_stand_ins(wanted, data_root)

@@ -34,11 +34,8 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 FOLDERS = {name: getattr(PLAN, name) for name in ("data_root", "runs", "results", "state")}
-FILES = {  # "random" is no file
-    name: Path(value)
-    for name in ("vgg_weights", "encoder_file")
-    if (value := PLAN.options[name]) not in (None, "random")
-}
+VGG = PLAN.options["vgg_weights"]
+FILES = {} if VGG in (None, "random") else {"vgg_weights": Path(VGG)}
 SHARED = SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage
 if not SHARED:
     if loose := [name for name, place in (FOLDERS | FILES).items() if not place.is_absolute()]:

@@ -28,8 +28,8 @@ class Method:
         build: makes the network for a width factor in (0, 1]; 1 is full width.
         parameters: millions at full width, in the source named by `source`; the test allows `tolerance`, a share.
         multiple: sides of the input are padded to a multiple of this.
-        encoder: which pre-trained weights can start it: "imagenet" (the library's own download), "vgg16" (a local
-            file), or "none".
+        encoder: which pre-trained weights can start it: "imagenet" (timm's), "vgg16" (torchvision's), or
+            "none".
         source: where its structure is taken from.
         chosen: where paper and source are silent or differ, and what the kit took; one sentence each.
     """

@@ -1,4 +1,4 @@
-"""Pre-trained encoders: ImageNet weights from the library's download, or from a file with the same names.
+"""Pre-trained encoders: ImageNet weights as timm and torchvision download and keep them.
 
 ResNets were trained on photos of mean 0 and deviation 1 a channel; here they see [-1, 1], which batch norm makes up
 for after some steps.
@@ -6,7 +6,6 @@ for after some steps.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from torch import nn
 
 from upcrack_lite.baselines.base import Method
 from upcrack_lite.errors import UserError
-from upcrack_lite.runs import read_state, weights_hash
+from upcrack_lite.runs import weights_hash
 
 ENCODERS = {
     "deeplabv3plus": "xception65",
@@ -30,20 +29,14 @@ VGG16 = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 """Places of the thirteen convolutions in torchvision's list."""
 
 
-def read_encoder(
-    method: Method, source: str, file: Path | str | None = None
-) -> dict[str, torch.Tensor] | None:
+def read_encoder(method: Method, source: str) -> dict[str, torch.Tensor] | None:
     """Read the weights that start a method's encoder; None for the source "none".
 
-    source: "none", "imagenet" (the library's download) or "file" (.safetensors or .pth, named by `file`).
-    Raises UserError for a method without such an encoder, a file that is missing or not wanted, or weights that
-    cannot be had.
+    source: "none", or "imagenet" for the library's download. Raises UserError for "file", which older runs say, a
+    method without such an encoder, or weights that cannot be had.
     """
-    if (source == "file") != (file is not None):
-        remedy = "name it as encoder_file" if file is None else "set encoder_weights=file"
-        raise UserError(
-            f"encoder_weights is {source!r}, and a file is {'not ' * (file is None)}given: {remedy}"
-        )
+    if source == "file":
+        raise UserError("encoder_weights=file is of an earlier version: use imagenet or none")
     if source == "none":
         return None
     if method.encoder == "none":
@@ -51,7 +44,7 @@ def read_encoder(
         raise UserError(
             f"{method.name} has no encoder with known weights (only {known} have): use encoder_weights='none'"
         )
-    return _download(ENCODERS[method.name]) if source == "imagenet" else read_state(file, "encoder weights")
+    return _download(ENCODERS[method.name])
 
 
 def start_encoder(method: Method, network: nn.Module, state: dict[str, torch.Tensor]) -> None:
@@ -68,11 +61,9 @@ def start_encoder(method: Method, network: nn.Module, state: dict[str, torch.Ten
     encoder.load_state_dict({own: value.float() for own, value in values.items()}, strict=False)
 
 
-def encoder_facts(state: dict[str, torch.Tensor] | None, file: Path | str | None) -> dict[str, Any] | None:
+def encoder_facts(state: dict[str, torch.Tensor] | None) -> dict[str, Any] | None:
     """What a manifest says about the weights: where from, and a digest; None without any."""
-    if state is None:
-        return None
-    return {"source": f"file {Path(file).name}" if file else "imagenet", "sha256": weights_hash(state)}
+    return None if state is None else {"source": "imagenet", "sha256": weights_hash(state)}
 
 
 def _encoder(method: Method, network: nn.Module) -> tuple[nn.Module, dict[str, str]]:
@@ -116,6 +107,6 @@ def _download(name: str) -> dict[str, torch.Tensor]:
         return timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # hubs raise many kinds where there is no network
         raise UserError(
-            f"the ImageNet weights of {name} are neither in the cache nor within reach ({error}). Give a file, or "
-            "start from nothing with encoder_weights='none'"
+            f"the ImageNet weights of {name} are neither in the cache nor within reach ({error}). Start "
+            "from nothing with encoder_weights='none'"
         ) from error

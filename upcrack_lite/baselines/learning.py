@@ -33,7 +33,6 @@ def train_method(
     device: str = "auto",
     precision: str = "32-true",
     max_steps: int | None = None,
-    encoder_file: Path | str | None = None,
     progress: bool = True,
 ) -> RunFolder:
     """Train a compared method; a run that was killed goes on where it stopped, bit by bit on a CPU.
@@ -48,7 +47,6 @@ def train_method(
         groups: the photo of each image, for the split.
         data: facts about the images for the manifest.
         device: "auto", "cpu" or "cuda". precision: Fabric's name. max_steps: stop after so many batches.
-        encoder_file: the weights, where the preset's `encoder_weights` is "file".
         progress: show a bar.
 
     Returns:
@@ -71,10 +69,10 @@ def train_method(
     training, validation = split_by_photo(groups, preset.validation_share, seed)
     if preset.supervised and len(training) < 2:
         raise UserError(f"{chosen.name} needs at least 2 images to train on, got {len(training)}")
-    start = read_encoder(chosen, preset.encoder_weights, encoder_file)
+    start = read_encoder(chosen, preset.encoder_weights)
     own = {
         "crack_masks_sha256": None if crack_masks is None else data_hash(crack_masks),
-        "encoder": encoder_facts(start, encoder_file),
+        "encoder": encoder_facts(start),
     }
     what = describe(chosen.name, preset, images, data, seed, max_steps, precision, own)
     run = RunFolder.matching(out, what, preset.older())

@@ -22,9 +22,7 @@ class MethodPreset:
     # network
     size: int  # side of the square input, px
     width: float  # share of the network's channels, above 0 to 1
-    encoder_weights: (
-        str  # "none", "imagenet" (the library's download), or "file" (named when training starts)
-    )
+    encoder_weights: str  # "none" or "imagenet" (the library's download); runs of earlier versions: "file"
     # augmentation
     scale_low: float  # smallest enlargement before the random crop to `size`
     scale_high: float  # largest one

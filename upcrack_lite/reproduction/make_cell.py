@@ -29,8 +29,8 @@ class Options:
 
     Attributes:
         device: "auto", "cpu" or "cuda". precision: Fabric's name.
-        vgg_weights: of the style loss, a file or "random". encoder_file: of a compared method whose preset says
-            `encoder_weights=file`. max_steps: stop after so many batches.
+        vgg_weights: of the style loss, a file or "random". max_steps: stop after so many
+            batches.
         allow_dirty: let a record that must not be committed go to `results/dirty`.
         progress: show bars. say: is called with a line of text for each step.
     """
@@ -38,7 +38,6 @@ class Options:
     device: str = "auto"
     precision: str = "32-true"
     vgg_weights: str | None = None
-    encoder_file: str | None = None
     max_steps: int | None = None
     allow_dirty: bool = False
     progress: bool = True
@@ -49,7 +48,6 @@ class Options:
         check_precision(self.precision)
         own = {
             "vgg_weights": self.vgg_weights is not None and cell.method != CRACKNET,
-            "encoder_file": self.encoder_file is not None and cell.method in (CRACKNET, *FAMILY),
             "max_steps": self.max_steps is not None and cell.method in FAMILY,
             "precision": self.precision != "32-true" and cell.method in FAMILY,
         }
@@ -94,7 +92,7 @@ def run_cell(
     path = committable.place(cell.slug(), results, why, chosen.allow_dirty)
     check_writable(Path(runs_root))
     check_writable(path.parent)
-    command = full_command(cell, chosen.precision, chosen.max_steps, chosen.vgg_weights, chosen.encoder_file)
+    command = full_command(cell, chosen.precision, chosen.max_steps, chosen.vgg_weights)
     if path.is_file():
         record_files.leave_other_formats(path)
     if path.is_file() and not again:
@@ -151,8 +149,7 @@ def _train(cell: Cell, data: TrainingData, folder: Path, options: Options) -> Ru
         return train(data.images, preset, folder, **both, vgg_weights=options.vgg_weights)
     from upcrack_lite.baselines.learning import train_method
 
-    own = {"crack_masks": data.crack_masks, "encoder_file": options.encoder_file}
-    return train_method(cell.method, data.images, preset, folder, **both, **own)
+    return train_method(cell.method, data.images, preset, folder, **both, crack_masks=data.crack_masks)
 
 
 def _why_not(

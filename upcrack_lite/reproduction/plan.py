@@ -31,7 +31,6 @@ def full_command(
     precision: str = "32-true",
     max_steps: int | None = None,
     vgg_weights: str | None = None,
-    encoder_file: str | None = None,
 ) -> str:
     """The words that make the record of a cell again, with the options that differ from the usual."""
     command = cell.command()
@@ -39,7 +38,6 @@ def full_command(
         ("precision", precision, "32-true"),
         ("max-steps", max_steps, None),
         ("vgg-weights", Path(vgg_weights).name if vgg_weights else None, None),
-        ("encoder-file", Path(encoder_file).name if encoder_file else None, None),
     ):
         command += f" --{name} {value}" if value != usual else ""
     return command
@@ -50,14 +48,7 @@ def usable(method: str, options: Mapping[str, Any]) -> dict[str, Any]:
     unused = {} if method == CRACKNET else {"vgg_weights": None}
     if method in FAMILIES:
         unused |= {"precision": "32-true", "max_steps": None}
-    if method in (CRACKNET, *FAMILIES):
-        unused |= {"encoder_file": None}
     return {**options, **{name: value for name, value in unused.items() if name in options}}
-
-
-def starts_from_file(cell: Cell) -> bool:
-    """True if the cell's encoder starts from a file of weights."""
-    return dict(cell.overrides).get("encoder_weights") == "file"
 
 
 @dataclass(frozen=True)
@@ -68,8 +59,7 @@ class Plan:
         cells: by their slug, in the order of the tables.
         left_out: what of the product is left out and why, one sentence each.
         data_root, runs, results, state: folders.
-        options: of `make_cell.run_cell`: device, precision, vgg_weights, encoder_file, max_steps,
-            allow_dirty.
+        options: of `make_cell.run_cell`: device, precision, vgg_weights, max_steps, allow_dirty.
     """
 
     cells: Mapping[str, Cell]
@@ -88,23 +78,19 @@ class Plan:
     def command(self, cell: Cell) -> str:
         """The words that make the cell's record again."""
         options = self.options_of(cell)
-        names = ("precision", "max_steps", "vgg_weights", "encoder_file")
+        names = ("precision", "max_steps", "vgg_weights")
         return full_command(cell, **{name: options[name] for name in names})
 
     def options_of(self, cell: Cell) -> dict[str, Any]:
-        """The options for one cell. A file of encoder weights is for the cells that start from one."""
-        return usable(cell.method, self.options) | ({} if starts_from_file(cell) else {"encoder_file": None})
+        """The options for one cell."""
+        return usable(cell.method, self.options)
 
     def words(self, cell: Cell) -> list[str]:
         """The options as words of `upcrack cell`."""
         options = self.options_of(cell)
         words = ["--device", options["device"], "--precision", options["precision"]]
-        for name, usual in (
-            ("vgg_weights", None),
-            ("encoder_file", None),
-            ("max_steps", None),
-        ):
-            if options[name] != usual:
+        for name in ("vgg_weights", "max_steps"):
+            if options[name] is not None:
                 words += [f"--{name.replace('_', '-')}", str(options[name])]
         return words + ["--allow-dirty"] * options["allow_dirty"]
 
@@ -229,12 +215,8 @@ def _options_fit(values: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
     """True if a record was made with these options; a file of weights that is not named may be any."""
     train = values["train"]
     has = (train["precision"], train["max_steps"])
-    encoder = (train.get("encoder") or {}).get("source")
-    return (
-        has == (options["precision"], options["max_steps"])
-        and _is_from(train["style_weights"], options["vgg_weights"])
-        and _is_from(encoder, options["encoder_file"])
-    )
+    same = has == (options["precision"], options["max_steps"])
+    return same and _is_from(train["style_weights"], options["vgg_weights"])
 
 
 def _is_from(source: str | None, given: str | None) -> bool:

@@ -15,7 +15,7 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.recipes import PRECISIONS, RECIPES
 from upcrack_lite.reproduction import cells, published, row_settings
 from upcrack_lite.reproduction.cells import Cell
-from upcrack_lite.reproduction.plan import Plan, starts_from_file
+from upcrack_lite.reproduction.plan import Plan
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -34,7 +34,6 @@ DEFAULTS: Mapping[str, Any] = {
     "device": "auto",
     "precision": "32-true",
     "vgg_weights": "",
-    "encoder_file": "",
     "settings": "",
     "max_steps": "",
     "allow_dirty": "",
@@ -42,7 +41,6 @@ DEFAULTS: Mapping[str, Any] = {
 """What a sweep is told, with its defaults. The first seven (without scale) may be lists: `0,1,2`.
 
 settings: preset values set otherwise, `a=1 b=2` or a list of such words; each reaches the rows that have it.
-encoder_file: encoder weights for the rows whose `encoder_weights` is set to file.
 """
 
 
@@ -51,7 +49,7 @@ def plan(config: Mapping[str, Any]) -> Plan:
 
     Raises UserError for an unknown setting, table, row, recipe, scale, set, device or precision, or a preset value
     that no row has (it lists the valid ones); a value that does not fit its row; a number that is none; a file that
-    is missing, or that no row has a use for; or a plan without any cell.
+    is missing; or a plan without any cell.
     """
     if unknown := sorted(set(config) - set(DEFAULTS)):
         raise UserError(f"unknown setting {', '.join(unknown)}; choose from {', '.join(DEFAULTS)}")
@@ -60,21 +58,13 @@ def plan(config: Mapping[str, Any]) -> Plan:
     for name, known in (("device", DEVICES), ("precision", PRECISIONS)):
         if values[name] not in known:
             raise UserError(f"unknown {name} {values[name]!r}; choose one of {', '.join(known)}")
-    vgg, encoder = values["vgg_weights"], values["encoder_file"]
+    vgg = values["vgg_weights"]
     if vgg not in ("", "random") and not Path(vgg).is_file():
         raise UserError(f"vgg_weights: there is no file {vgg}; name one, or random")
-    if encoder and not Path(encoder).is_file():
-        raise UserError(f"encoder_file: there is no file {encoder}")
     settings = row_settings.parse(config.get("settings"))
     chosen, left_out = _product({name: _list(values[name]) for name in _LISTS}, values["scale"], settings)
     if not chosen:
         raise UserError(f"nothing is left to do: {'; '.join(left_out)}")
-    if bool(encoder) != any(starts_from_file(cell) for cell in chosen.values()):
-        raise UserError(
-            "encoder_file: no row of this sweep starts from a file; add encoder_weights=file to the settings"
-            if encoder
-            else "settings: encoder_weights is file, so name the file as encoder_file"
-        )
     return Plan(
         chosen,
         tuple(left_out),
@@ -83,7 +73,6 @@ def plan(config: Mapping[str, Any]) -> Plan:
             "device": values["device"],
             "precision": values["precision"],
             "vgg_weights": vgg or None,
-            "encoder_file": encoder or None,
             "max_steps": _whole("max_steps", values["max_steps"], 1) if values["max_steps"] else None,
             "allow_dirty": _flag("allow_dirty", values["allow_dirty"]),
         },

@@ -50,7 +50,7 @@ def _first_weights(name: str) -> str:
     if kind == "none":
         return "random; there is no encoder with known weights"
     encoder = f"{ENCODERS[name]} of {'torchvision' if kind == 'vgg16' else 'timm'}"
-    return f"random in the presets; at full width the encoder can start from ImageNet weights ({encoder}) or a file"
+    return f"random in the presets; at full width the encoder can start from ImageNet weights ({encoder})"
 
 
 def whys(name: str, scale: str = "full", beside: str = "") -> Any:

@@ -33,8 +33,7 @@ class CellPage:
     """One cell, made or found; the parameters are those of the notebook.
 
     data_root: the folder of all sets; empty makes a tiny cell. max_steps: 0 trains to the end. vgg_weights: empty
-    takes the usual ones; encoder_file: empty takes none. The other arguments are as in `Cell` and
-    `make_cell.run_cell`, and so are the errors.
+    takes the usual ones. The other arguments are as in `Cell` and `make_cell.run_cell`, and so are the errors.
     """
 
     def __init__(
