@@ -14,8 +14,8 @@ from torch.nn import functional
 
 from upcrack_lite import detection, losses, masks
 from upcrack_lite.baselines import darkness
-from upcrack_lite.show import checks
-from upcrack_lite.show.checks import CheckFailed
+from upcrack_lite.show import checks, checks_losses
+from upcrack_lite.show.checking import CheckFailed
 
 
 def crop_ok(m, x, y, w, margin):
@@ -195,7 +195,7 @@ CASES = {
             lambda m, x, y, w, g: not m.any(),
         ],
     ),
-    "crack_share": (
+    "crack_fraction": (
         [lambda m: 100 * m.mean(), lambda m: 100.0 * np.count_nonzero(m) / m.size],
         [lambda m: m.mean(), lambda m: m.sum(), lambda m: 100 * m[0].mean()],
     ),
@@ -207,10 +207,6 @@ CASES = {
             lambda s, c: checkerboard(s, c)[:, 0],
             lambda s, c: torch.rand(4, 1, s, s).round(),
         ],
-    ),
-    "apply": (
-        [masks.apply, lambda i, m: torch.where(m > 0.5, i, -1.0), lambda i, m: i * m - (1 - m)],
-        [lambda i, m: i * m, lambda i, m: masks.apply(i, 1 - m), lambda i, m: i.masked_fill_(m < 1, -1)],
     ),
     "sharp_batch": (
         [
@@ -225,10 +221,6 @@ CASES = {
             lambda b, fill: replace(sharp_batch(b, b.mask.round(), fill), image=b.masked),
             lambda b, fill: (b.image, b.mask.round()),
         ],
-    ),
-    "skip": (
-        [lambda d, s: torch.cat((d, s), dim=1), lambda d, s: torch.hstack((s, d))],
-        [lambda d, s: d, lambda d, s: torch.cat((d, s * 0), 1), lambda d, s: torch.cat((d[:, :3], s), 2)],
     ),
     "parameter_count": (
         [
@@ -375,10 +367,6 @@ CASES = {
             lambda h: detection.otsu(h) / 255,
         ],
     ),
-    "f1": (
-        [f1_counts, f1_dice],
-        [accuracy, lambda p, t: f1_dice(p, t) / 100, lambda p, t: 100 * (p & t).sum() / (p | t).sum()],
-    ),
     "pooled": (
         [f1_counts, lambda p, t: f1_dice(p.ravel(), t.ravel())],
         [f1_mean, accuracy, lambda p, t: f1_counts(p[0], t[0])],
@@ -462,33 +450,41 @@ CASES = {
 }
 
 
-def named(index):
+CHECKS = {
+    name.removeprefix("check_"): found
+    for module in (checks, checks_losses)
+    for name, found in vars(module).items()
+    if name.startswith("check_")
+}
+
+
+def answers(kind: int) -> list:
+    """The right answers (0) or the wrong ones (1), each with its check's name."""
     return [
-        pytest.param(f"check_{name}", answer, id=f"{name}-{i}")
-        for name, answers in CASES.items()
-        for i, answer in enumerate(answers[index])
+        pytest.param(name, answer, id=f"{name}-{i}")
+        for name, both in CASES.items()
+        for i, answer in enumerate(both[kind])
     ]
 
 
-def test_every_check_has_two_right_and_two_wrong_answers():
-    assert {f"check_{name}" for name in CASES} == {
-        name for name in checks.__all__ if name.startswith("check_")
-    }
+def test_every_check_has_two_right_and_two_wrong_answers_and_says_what_it_takes():
+    assert set(CASES) == set(CHECKS)
     assert all(len(right) >= 2 and len(wrong) >= 2 for right, wrong in CASES.values())
+    assert all(found.__doc__.startswith("fn(") for found in CHECKS.values())
 
 
-@pytest.mark.parametrize(("name", "answer"), named(0))
+@pytest.mark.parametrize(("name", "answer"), answers(0))
 def test_right_answers_pass(name, answer, capsys):
-    getattr(checks, name)(answer)
+    CHECKS[name](answer)
     out = capsys.readouterr().out
     assert out.startswith("Right: ")
     assert out.count("\n") == 1
 
 
-@pytest.mark.parametrize(("name", "answer"), named(1))
+@pytest.mark.parametrize(("name", "answer"), answers(1))
 def test_wrong_answers_are_refused_with_a_hint(name, answer, capsys):
     with pytest.raises(CheckFailed) as failed:
-        getattr(checks, name)(answer)
+        CHECKS[name](answer)
     assert len(str(failed.value)) > 20
     assert not str(failed.value).startswith("it stopped with")  # a hint, not merely the crash
     assert capsys.readouterr().out == ""
@@ -496,16 +492,10 @@ def test_wrong_answers_are_refused_with_a_hint(name, answer, capsys):
 
 def test_a_crash_in_the_answer_is_told_with_its_cause():
     with pytest.raises(CheckFailed, match="ZeroDivisionError") as failed:
-        checks.check_mae(lambda a, b: 1 / 0)
+        CHECKS["mae"](lambda a, b: 1 / 0)
     assert isinstance(failed.value.__cause__, ZeroDivisionError)
 
 
 def test_a_value_instead_of_a_function_is_told():
     with pytest.raises(CheckFailed, match=r"check_mae\(name\)"):
-        checks.check_mae(0.5)
-
-
-def test_every_check_says_what_its_function_takes():
-    for name in checks.__all__:
-        if name.startswith("check_"):
-            assert getattr(checks, name).__doc__.startswith("fn(")
+        CHECKS["mae"](0.5)

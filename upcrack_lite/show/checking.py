@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 from collections.abc import Callable
@@ -10,26 +11,34 @@ from typing import Any
 import numpy as np
 import torch
 
+Answer = Callable[..., Any]
+
 
 class CheckFailed(AssertionError):
     """An answer lacks a property; the message says which one and hints at why."""
 
 
-def check(passed: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def check(passed: str, read: Answer | None = None) -> Callable[[Callable[[Answer], None]], Answer]:
     """Turn a list of questions into a check: print `passed` when all hold, else raise CheckFailed.
 
-    What goes wrong inside the reader's function is shown as a failed check too, with its own words and as cause.
+    read: applied to what the reader's function returns, such as `number` or `shaped(3)`. The function works on
+    copies of its arguments. What goes wrong inside it is a failed check too, with its own words and as cause.
     """
 
-    def decorate(questions: Callable[..., None]) -> Callable[..., None]:
+    def decorate(questions: Callable[[Answer], None]) -> Answer:
         @functools.wraps(questions)
-        def run(fn: Callable[..., Any]) -> None:
+        def run(fn: Answer) -> None:
             if not callable(fn):
                 raise CheckFailed(
                     f"give the function itself, not what it returns: {questions.__name__}(name)"
                 )
+
+            def ask(*arguments: Any) -> Any:
+                value = fn(*copy.deepcopy(arguments))
+                return read(value) if read else value
+
             try:
-                questions(fn)
+                questions(ask)
             except CheckFailed:
                 raise
             except Exception as error:  # a reader's function may raise anything
@@ -47,21 +56,37 @@ def need(holds: Any, hint: str) -> None:
         raise CheckFailed(hint)
 
 
-def number(value: Any, name: str = "the result") -> float:
+def equal(value: Any, expected: Any, hint: str, tolerance: float = 1e-4) -> None:
+    """Raise CheckFailed with a hint unless the numbers or arrays agree, relatively or absolutely."""
+    need(close(value, expected, tolerance), f"{hint} (got {value:g})" if np.ndim(value) == 0 else hint)
+
+
+def examples(fn: Answer, *rows: tuple[tuple, float, str]) -> None:
+    """Ask for one number after the other; a row is (arguments, the number expected, hint)."""
+    for arguments, expected, hint in rows:
+        equal(number(fn(*arguments)), expected, hint)
+
+
+def number(value: Any) -> float:
     """Read a scalar (Python, NumPy or torch) as a float; CheckFailed when it is none, or not finite."""
-    array = _array(value, name)
-    need(array.size == 1, f"{name} should be one number, but has shape {array.shape}: take a mean?")
-    result = float(array.reshape(()))
-    need(math.isfinite(result), f"{name} is {result}: every input here allows a finite answer")
+    found = _array(value)
+    need(found.size == 1, f"the result should be one number, but has shape {found.shape}: take a mean?")
+    result = float(found.reshape(()))
+    need(math.isfinite(result), f"the result is {result}: every input here allows a finite answer")
     return result
 
 
-def array(value: Any, shape: tuple[int, ...], name: str = "the result") -> np.ndarray:
+def array(value: Any, shape: tuple[int, ...]) -> np.ndarray:
     """Read an array or tensor as float64 of the given shape; CheckFailed for another one or values not finite."""
-    found = _array(value, name)
-    need(found.shape == shape, f"{name} should have shape {shape}, but has {found.shape}")
-    need(np.isfinite(found).all(), f"{name} holds nan or infinity")
+    found = _array(value)
+    need(found.shape == shape, f"the result should have shape {shape}, but has {found.shape}")
+    need(np.isfinite(found).all(), "the result holds nan or infinity")
     return found
+
+
+def shaped(*shape: int) -> Callable[[Any], np.ndarray]:
+    """A reader of arrays of one shape, for `check`."""
+    return lambda value: array(value, shape)
 
 
 def close(a: Any, b: Any, tolerance: float = 1e-4) -> bool:
@@ -77,11 +102,11 @@ def texture(n: int = 2, channels: int = 3, size: int = 32, seed: int = 0) -> tor
     return (0.35 * smooth + 0.1 * rough).clamp(-1, 1)
 
 
-def _array(value: Any, name: str) -> np.ndarray:
-    need(value is not None, f"{name} is None: does the function return what it computes?")
+def _array(value: Any) -> np.ndarray:
+    need(value is not None, "the result is None: does the function return what it computes?")
     if hasattr(value, "detach"):
         value = value.detach().cpu()
     try:
         return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):
-        raise CheckFailed(f"{name} should hold numbers, got {type(value).__name__}") from None
+        raise CheckFailed(f"the result should hold numbers, got {type(value).__name__}") from None
