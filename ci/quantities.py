@@ -11,8 +11,7 @@ import lightning
 import torch
 
 from upcrack_lite.detection import compare, smooth_and_cut
-from upcrack_lite.generator import load_generator
-from upcrack_lite.pretrained import stored_run
+from upcrack_lite.pretrained import load_generator, stored_run
 from upcrack_lite.recipes import Preset, from_dict
 from upcrack_lite.training import Batch, Trainer, make_batch
 

@@ -53,13 +53,13 @@ from upcrack_lite.metrics import (
     ods,
     ois,
     per_image,
-    per_image_table,
     pooled,
     tolerance_counts,
     tolerance_f1,
 )
 from upcrack_lite.predict.model import load_model
 from upcrack_lite.predict.photos import windowed_map
+from upcrack_lite.predict.scoring import per_image_table
 from upcrack_lite.pretrained import stored_run
 from upcrack_lite.recipes import RECIPES, SCALES, preset
 from upcrack_lite.reproduction.cell_data import SYNTHETIC_VERSION
@@ -406,7 +406,7 @@ def metrics_of_masks_and_maps() -> Values:
     total = pooled(counts)
     exact = {
         "counts": [[one.tp, one.fp, one.fn, one.tn] for one in counts],
-        "pooled": total.to_dict() | {"crack_share": total.crack_share},
+        "pooled": total.to_dict() | {"crack_share": total.prevalence},
         "intervals": {name: bootstrap_interval(counts, name) for name in METRICS},
         "maps": {"ods": ods(hist), "ois": ois(hist), "ap": average_precision(hist), "auroc": auroc(hist)},
         "grouped": {"ois": grouped.ois(), "groups": digest(grouped.groups), "best": digest(grouped.best)},

@@ -409,7 +409,7 @@ def test_narrow_keeps_the_truth(tp, fp, fn, tn):
     for name in METRICS:
         assert box[name][0] <= getattr(one, name) / 100 + 1e-9
         assert box[name][1] >= getattr(one, name) / 100 - 1e-9
-    assert box["share"][0] - 1e-9 <= one.crack_share / 100 <= box["share"][1] + 1e-9
+    assert box["share"][0] - 1e-9 <= one.prevalence / 100 <= box["share"][1] + 1e-9
 
 
 def test_the_identities_at_points():

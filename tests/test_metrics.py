@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -24,6 +23,7 @@ from torchmetrics.functional.classification import (
 from upcrack_lite import metrics
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import METRICS, Confusion
+from upcrack_lite.predict.scoring import per_image_table
 
 NAN = float("nan")
 counts = st.integers(0, 10**9)
@@ -67,7 +67,7 @@ def test_the_identities_that_audit_the_published_tables(tp, fp, fn, tn):
     assume(tp > 0)
     c = Confusion(tp, fp, fn, tn)
     p, r, f1, iou, accuracy, pi = (
-        value / 100 for value in (c.precision, c.recall, c.f1, c.iou, c.accuracy, c.crack_share)
+        value / 100 for value in (c.precision, c.recall, c.f1, c.iou, c.accuracy, c.prevalence)
     )
     assert f1 == pytest.approx(2 * p * r / (p + r))
     assert iou == pytest.approx(f1 / (2 - f1))
@@ -141,7 +141,7 @@ def test_wrong_inputs_are_refused():
     with pytest.raises(UserError, match="radius"):
         metrics.tolerance_counts(ok, ok, -1)
     with pytest.raises(UserError, match="1 names for 2 images"):
-        metrics.per_image_table(["a"], ok, ok)
+        per_image_table(["a"], ok, ok, ok.astype(float))
     with pytest.raises(UserError, match="hist must be"):
         metrics.ods(np.zeros((2, 3, 256), np.int64))
 
@@ -294,7 +294,7 @@ def test_tolerance_of_empty_masks_is_defined():
 def test_the_table_holds_what_the_single_functions_give():
     predicted, crack = random_masks(5, (3, 30, 30))
     maps = np.random.default_rng(5).random((3, 30, 30), np.float32)
-    rows = metrics.per_image_table(["a", "b", "c"], predicted, crack, maps)
+    rows = per_image_table(["a", "b", "c"], predicted, crack, maps)
     assert [row["name"] for row in rows] == ["a", "b", "c"]
     for index, row in enumerate(rows):
         one = slice(index, index + 1)
@@ -304,7 +304,6 @@ def test_the_table_holds_what_the_single_functions_give():
         assert row["cldice"] == metrics.cldice(predicted[one], crack[one])[0]
         assert row["best_f1"] == metrics.ods(metrics.histograms(maps[one], crack[one]))[0]
         assert row["auroc"] == metrics.auroc(metrics.histograms(maps[one], crack[one]))
-    assert "auroc" not in metrics.per_image_table(["a", "b", "c"], predicted, crack)[0]
 
 
 def test_bootstrap_equals_a_plain_loop():
@@ -332,20 +331,3 @@ def test_bootstrap_limit_cases():
     for bad in ({"level": 1.0}, {"n": 0}):
         with pytest.raises(UserError):
             metrics.bootstrap_interval([nothing], "f1", **bad)
-
-
-@pytest.mark.slow
-def test_a_whole_test_set_is_scored_in_seconds():
-    rng = np.random.default_rng(0)
-    lines = np.cumsum(rng.integers(-1, 2, (237, 256)), axis=1) + 128
-    crack = np.abs(np.arange(256)[None, :, None] - lines[:, None, :]) < 3
-    maps = np.clip(rng.random(crack.shape, np.float32) * 0.6 + 0.3 * crack, 0, 1)
-    start = time.perf_counter()
-    rows = metrics.per_image_table([str(i) for i in range(237)], maps > 0.55, crack, maps)
-    hist = metrics.histograms(maps, crack)
-    metrics.ods(hist), metrics.ois(hist), metrics.average_precision(hist), metrics.auroc(hist)
-    parts = metrics.per_image(maps > 0.55, crack)
-    for name in METRICS:
-        metrics.bootstrap_interval(parts, name)
-    assert len(rows) == 237
-    assert time.perf_counter() - start < 20

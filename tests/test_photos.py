@@ -21,13 +21,12 @@ from upcrack_lite.data.datasets import read_image, resize
 from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
 from upcrack_lite.detection import detect, error_map, smooth
 from upcrack_lite.errors import UserError
-from upcrack_lite.generator import load_generator
 from upcrack_lite.images import to_tensor
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.predict.model import crack_net, load_model
 from upcrack_lite.predict.photos import detect_folder, find_cracks, windowed_map
 from upcrack_lite.predict.scoring import score_folder
-from upcrack_lite.pretrained import store
+from upcrack_lite.pretrained import load_generator, store
 from upcrack_lite.recipes import preset
 from upcrack_lite.runs import RunFolder
 from upcrack_lite.training import train

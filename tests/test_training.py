@@ -21,8 +21,9 @@ from safetensors.torch import save_file
 
 from upcrack_lite import training
 from upcrack_lite.errors import UserError
-from upcrack_lite.generator import Generator, load_generator
+from upcrack_lite.generator import Generator
 from upcrack_lite.images import to_tensor
+from upcrack_lite.pretrained import load_generator
 from upcrack_lite.recipes import Preset, preset
 from upcrack_lite.runs import RunFolder
 from upcrack_lite.training import Trainer, make_batch, train

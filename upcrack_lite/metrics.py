@@ -1,7 +1,9 @@
-"""Scores of crack masks: one pooled confusion matrix and the five printed metrics. Chapter: scoring.
+"""Scores of crack masks and error maps, in percent. See chapter 15.
 
-Everything is in percent. Scores over all thresholds are in `metrics_maps`, scores of thin shapes in
-`metrics_shapes`; their public names can be imported from here.
+A confusion matrix pooled over a set gives the five printed metrics, histograms of an error map the scores over all
+thresholds, and tolerance and center lines the scores of thin shapes.
+Masks are bool ``(H, W)``, ``(N, H, W)`` or ``(N, 1, H, W)``, NumPy or torch, True = crack. What is compared has one
+shape. Functions that take masks or maps raise UserError for another shape or type.
 """
 
 from __future__ import annotations
@@ -11,36 +13,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import cv2
 import numpy as np
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.metrics_maps import (
-    auroc,
-    average_precision,
-    check_same,
-    histograms,
-    ods,
-    ois,
-    to_masks,
-)
-from upcrack_lite.metrics_shapes import cldice, tolerance_counts, tolerance_f1
-
-__all__ = [
-    "METRICS",
-    "Confusion",
-    "auroc",
-    "average_precision",
-    "bootstrap_interval",
-    "cldice",
-    "histograms",
-    "ods",
-    "ois",
-    "per_image",
-    "per_image_table",
-    "pooled",
-    "tolerance_counts",
-    "tolerance_f1",
-]
 
 METRICS = ("precision", "recall", "accuracy", "f1", "iou")
 """The five metrics of the paper's tables, in their order."""
@@ -71,15 +47,7 @@ class Confusion:
 
     @classmethod
     def of(cls, predicted: Any, crack_mask: Any) -> Confusion:
-        """Count the pixels of one mask or a stack of masks.
-
-        Args:
-            predicted: bool `(H, W)`, `(N, H, W)` or `(N, 1, H, W)`, NumPy or Torch.
-            crack_mask: bool of the same shape.
-
-        Raises:
-            UserError: shapes differ, or a mask is not bool.
-        """
+        """Count the pixels of one mask or a stack of masks."""
         return pooled(per_image(predicted, crack_mask))
 
     def __add__(self, other: Confusion) -> Confusion:
@@ -89,54 +57,50 @@ class Confusion:
 
     @property
     def precision(self) -> float:
-        """TP / (TP + FP): the share of predicted pixels that are crack."""
-        return _metric("precision", self._counts())
+        """TP / (TP + FP): the fraction of predicted pixels that are crack."""
+        return _percent("precision", self.counts)
 
     @property
     def recall(self) -> float:
-        """TP / (TP + FN): the share of crack pixels that are predicted."""
-        return _metric("recall", self._counts())
+        """TP / (TP + FN): the fraction of crack pixels that are predicted."""
+        return _percent("recall", self.counts)
 
     @property
     def accuracy(self) -> float:
-        """(TP + TN) / all: the share of pixels that are right."""
-        return _metric("accuracy", self._counts())
+        """(TP + TN) / all: the fraction of pixels that are right."""
+        return _percent("accuracy", self.counts)
 
     @property
     def f1(self) -> float:
         """2 TP / (2 TP + FP + FN): the harmonic mean of precision and recall."""
-        return _metric("f1", self._counts())
+        return _percent("f1", self.counts)
 
     @property
     def iou(self) -> float:
         """TP / (TP + FP + FN): intersection over union of the crack class."""
-        return _metric("iou", self._counts())
+        return _percent("iou", self.counts)
 
     @property
-    def crack_share(self) -> float:
-        """(TP + FN) / all: the share of pixels that are crack."""
-        return _metric("crack_share", self._counts())
+    def prevalence(self) -> float:
+        """(TP + FN) / all: the fraction of pixels that are crack."""
+        return _percent("prevalence", self.counts)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """TP, FP, FN and TN as float64 ``(4,)``."""
+        return np.array([self.tp, self.fp, self.fn, self.tn], np.float64)
 
     def to_dict(self) -> dict[str, int | float]:
-        """Return the four counts and the five metrics, unrounded."""
+        """The four counts and the five metrics, unrounded."""
         counts = {"tp": self.tp, "fp": self.fp, "fn": self.fn, "tn": self.tn}
         return counts | {name: getattr(self, name) for name in METRICS}
 
-    def _counts(self) -> np.ndarray:
-        return np.array([self.tp, self.fp, self.fn, self.tn], np.float64)
-
 
 def per_image(predicted: Any, crack_mask: Any) -> list[Confusion]:
-    """Count the pixels of each mask of a stack; arguments and errors as in `Confusion.of`."""
-    guesses, masks = to_masks(predicted, "predicted"), to_masks(crack_mask, "crack_mask")
-    check_same(guesses, masks, "predicted and crack_mask")
-    inside = (1, 2)
-    tp = np.count_nonzero(guesses & masks, axis=inside)
-    n_guess, n_mask = np.count_nonzero(guesses, axis=inside), np.count_nonzero(masks, axis=inside)
-    pixels = masks.shape[1] * masks.shape[2]
+    """Count the pixels of each mask of a stack."""
     return [
-        Confusion(int(t), int(g - t), int(m - t), int(pixels - g - m + t))
-        for t, g, m in zip(tp, n_guess, n_mask, strict=True)
+        Confusion(int((p & c).sum()), int((p & ~c).sum()), int((~p & c).sum()), int((~p & ~c).sum()))
+        for p, c in zip(*_masks(predicted, crack_mask), strict=True)
     ]
 
 
@@ -145,67 +109,18 @@ def pooled(confusions: Sequence[Confusion]) -> Confusion:
     return sum(confusions, Confusion())
 
 
-def per_image_table(
-    names: Sequence[str], predicted: Any, crack_mask: Any, error_map: Any = None, radius: float = 2
-) -> list[dict[str, Any]]:
-    """Score each image by itself: one row an image, for a table or a CSV file.
-
-    Args:
-        names: N names.
-        predicted: bool `(N, H, W)` or `(N, 1, H, W)`, NumPy or Torch.
-        crack_mask: bool of the same shape.
-        error_map: float in [0, 1] of the same shape; adds the best F1, AP and AUROC of each image.
-        radius: tolerance in pixels of `tolerance_f1`.
-
-    Returns:
-        rows with `name`, the counts and metrics of `Confusion.to_dict`, `crack_share`,
-        `predicted_share`, `tolerance_f1`, `cldice` and, with maps, `best_f1`, `average_precision`, `auroc`.
-
-    Raises:
-        UserError: counts or shapes differ, or types are wrong.
-    """
-    confusions = per_image(predicted, crack_mask)
-    if len(names) != len(confusions):
-        raise UserError(f"{len(names)} names for {len(confusions)} images: give one name an image")
-    near = tolerance_counts(predicted, crack_mask, radius)
-    lines = cldice(predicted, crack_mask)
-    hist = None if error_map is None else histograms(error_map, crack_mask)
-    rows = []
-    for index, (name, confusion) in enumerate(zip(names, confusions, strict=True)):
-        row: dict[str, Any] = {"name": name} | confusion.to_dict()
-        row["crack_share"] = confusion.crack_share
-        row["predicted_share"] = _metric("predicted_share", confusion._counts())
-        row["tolerance_f1"] = tolerance_f1(near[index])
-        row["cldice"] = float(lines[index])
-        if hist is not None:
-            row["best_f1"] = ois(hist[index])
-            row["average_precision"] = average_precision(hist[index])
-            row["auroc"] = auroc(hist[index])
-        rows.append(row)
-    return rows
-
-
 def bootstrap_interval(
     confusions: Sequence[Confusion], metric: str, level: float = 0.95, n: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
     """Estimate how far a pooled metric would move with other images of the same kind.
 
-    The percentile bootstrap: draw as many images as there are, with replacement, pool them, take the
-    metric; the interval holds the middle `level` of `n` such values. It covers the choice of images, not the
-    training's randomness. Draws whose metric is undefined are left out.
+    The percentile bootstrap: draw as many images as there are, with replacement, pool them, take the metric; the
+    interval holds the middle `level` of `n` such values. It covers the choice of images, not the training's
+    randomness. Draws whose metric is undefined are left out.
 
-    Args:
-        confusions: one an image.
-        metric: `precision`, `recall`, `accuracy`, `f1` or `iou`.
-        level: share of the draws inside the interval, between 0 and 1.
-        n: number of draws.
-        seed: seed of the draws.
-
-    Returns:
-        lower and upper limit in percent; (nan, nan) if the metric is undefined in every draw.
-
-    Raises:
-        UserError: no images, an unknown metric, or a level or number out of range.
+    confusions: one an image. metric: one of `METRICS`. level: between 0 and 1. n: number of draws.
+    Returns lower and upper limit in percent; (nan, nan) if the metric is undefined in every draw.
+    Raises UserError for no images, an unknown metric, or a level or number out of range.
     """
     if metric not in METRICS:
         raise UserError(f"unknown metric {metric!r}; choose {', '.join(METRICS)}")
@@ -213,9 +128,8 @@ def bootstrap_interval(
         raise UserError("no images to draw from: confusions is empty")
     if not 0 < level < 1 or n < 1:
         raise UserError(f"level must lie between 0 and 1 and n be at least 1, not {level} and {n}")
-    counts = np.stack([confusion._counts() for confusion in confusions])  # (N, 4)
-    images = len(counts)
-    values = _metric(metric, _drawn(images, n, seed) @ counts)  # (n,)
+    counts = np.stack([confusion.counts for confusion in confusions])  # (N, 4)
+    values = _percent(metric, _draws(len(counts), n, seed) @ counts)  # (n,)
     values = values[~np.isnan(values)]
     if not len(values):
         return float("nan"), float("nan")
@@ -224,16 +138,13 @@ def bootstrap_interval(
 
 
 @lru_cache(maxsize=4)
-def _drawn(images: int, n: int, seed: int) -> np.ndarray:
-    """How often each image is drawn, `(n, images)`: all that the pooled counts need. Kept, for every metric asks."""
+def _draws(images: int, n: int, seed: int) -> np.ndarray:
+    """How often each image is drawn, ``(n, images)``. Kept, for every metric asks for the same."""
     return np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=n)
 
 
-def _metric(name: str, counts: np.ndarray) -> Any:
-    """Compute a metric in percent from counts `(..., 4)`; nan where it is undefined.
-
-    A float for `(4,)`, an array `(...)` otherwise.
-    """
+def _percent(name: str, counts: np.ndarray) -> Any:
+    """A metric from counts ``(..., 4)``: a float for ``(4,)``, else an array ``(...)``; nan where it is undefined."""
     tp, fp, fn, tn = np.moveaxis(counts, -1, 0)
     above, below = {
         "precision": (tp, tp + fp),
@@ -241,9 +152,204 @@ def _metric(name: str, counts: np.ndarray) -> Any:
         "accuracy": (tp + tn, tp + fp + fn + tn),
         "f1": (2 * tp, 2 * tp + fp + fn),
         "iou": (tp, tp + fp + fn),
-        "crack_share": (tp + fn, tp + fp + fn + tn),
-        "predicted_share": (tp + fp, tp + fp + fn + tn),
+        "prevalence": (tp + fn, tp + fp + fn + tn),
     }[name]
     with np.errstate(invalid="ignore"):
-        share = 100 * np.asarray(above) / np.asarray(below)
-    return float(share) if np.ndim(share) == 0 else share
+        percent = 100 * np.asarray(above) / np.asarray(below)
+    return float(percent) if np.ndim(percent) == 0 else percent
+
+
+# Scores over all thresholds. Histograms are small, add up, and give every curve again without the maps.
+
+
+def histograms(error_map: Any, crack_mask: Any, bins: int = 256) -> np.ndarray:
+    """Count the values of error maps, apart for background and crack.
+
+    Bin k counts k / bins <= value < (k + 1) / bins, the last one 1.0 too; both limits are exact in binary for 256.
+    The threshold of bin k is k / bins, and a pixel is predicted as crack where its value is at or above it.
+
+    error_map: float in [0, 1], shaped like masks. bins: at least 1.
+    Returns int64 ``(N, 2, bins)``: [:, 0] background, [:, 1] crack.
+    Raises UserError for values outside [0, 1] or not a number too.
+    """
+    if bins < 1:
+        raise UserError(f"bins must be at least 1, not {bins}")
+    maps, masks = _stack(error_map, "error_map"), to_masks(crack_mask, "crack_mask")
+    _check_same(maps, masks, "error_map and crack_mask")
+    if maps.dtype.kind != "f":
+        raise UserError(f"error_map must be float in [0, 1], not {maps.dtype}: divide 8-bit values by 255")
+    low, high = float(maps.min()), float(maps.max())
+    if not (low >= -1e-4 and high <= 1 + 1e-4):  # a filter may round a little past its input's range
+        raise UserError(f"error_map must lie in [0, 1], but spans {low:g} to {high:g}")
+    counts = np.empty((len(maps), 2, bins), np.int64)
+    for index, (values, crack) in enumerate(zip(maps, masks, strict=True)):
+        level = np.clip((values * bins).astype(np.int64), 0, bins - 1)
+        counts[index] = np.bincount((level + bins * crack).ravel(), minlength=2 * bins).reshape(2, bins)
+    return counts
+
+
+def ods(hist: np.ndarray) -> tuple[float, float]:
+    """Optimal data set scale: the best F1 of one threshold for the whole set, and that threshold.
+
+    Pixels are compared strictly and pooled over the set. Of equal thresholds the lowest is returned.
+    hist: ``(N, 2, bins)`` or ``(2, bins)`` from `histograms`, as everywhere below.
+    Returns F1 in percent and the threshold in [0, 1); (nan, nan) if the set has no crack pixel.
+    """
+    counts = _checked(hist).sum(axis=0)
+    if counts[1].sum() == 0:
+        return float("nan"), float("nan")
+    f1 = _f1_curve(counts)
+    best = int(np.argmax(f1))
+    return float(f1[best]), best / counts.shape[-1]
+
+
+def ois(hist: np.ndarray) -> float:
+    """Optimal image scale: the mean over images of each image's best F1, in percent.
+
+    This is the mean of F1 values. Some programs pool the counts at the best thresholds instead, which weighs an image
+    by its cracks. An image without crack pixels has no best F1 and does not count; nan if no image has any.
+    """
+    counts = _checked(hist)
+    counts = counts[counts[:, 1].sum(axis=-1) > 0]
+    return float(_f1_curve(counts).max(axis=-1).mean()) if len(counts) else float("nan")
+
+
+def average_precision(hist: np.ndarray) -> float:
+    """Area under the precision-recall curve as a sum of steps, in percent; nan without crack pixels.
+
+    AP = Σ_k (R_k - R_{k+1}) P_k over the thresholds, pooled over the set.
+    """
+    false, true = _at_or_above(_checked(hist).sum(axis=0))
+    if true[0] == 0:
+        return float("nan")
+    precision = true / np.maximum(true + false, 1)
+    steps = -np.diff(true, append=0) / true[0]
+    return 100 * float(np.sum(steps * precision))
+
+
+def auroc(hist: np.ndarray) -> float:
+    """Area under the receiver operating characteristic, in percent, pooled over the set.
+
+    It is the chance that a crack pixel has a higher value than a background pixel; two values in one bin count one
+    half. nan if the set has no crack or no background pixel.
+    """
+    background, crack = _checked(hist).sum(axis=0)
+    pairs = float(background.sum()) * float(crack.sum())
+    if pairs == 0:
+        return float("nan")
+    lower = np.cumsum(background) - background
+    return 100 * float(np.sum(crack.astype(float) * (lower + background / 2))) / pairs
+
+
+def _checked(hist: np.ndarray) -> np.ndarray:
+    """Histograms as int64 ``(N, 2, bins)``."""
+    counts = np.asarray(hist)
+    counts = counts[None] if counts.ndim == 2 else counts
+    if counts.ndim != 3 or counts.shape[1] != 2 or counts.dtype.kind not in "iu":
+        raise UserError(f"hist must be integer (N, 2, bins) as `histograms` gives it, not {counts.shape}")
+    return counts.astype(np.int64)
+
+
+def _at_or_above(counts: np.ndarray) -> np.ndarray:
+    """Count values at or above each bin's threshold, ``(..., 2, bins)``."""
+    return np.cumsum(counts[..., ::-1], axis=-1)[..., ::-1]
+
+
+def _f1_curve(counts: np.ndarray) -> np.ndarray:
+    """F1 in percent for each threshold, ``(..., bins)``; crack pixels must exist."""
+    false, true = np.moveaxis(_at_or_above(counts), -2, 0)
+    return 200 * true / (true + false + true[..., :1])  # 2 TP / (TP + FP + all crack pixels)
+
+
+# Scores of thin shapes. On a crack two pixels wide, a mask drawn one pixel beside it has lost half its F1. These
+# scores ask instead whether the crack is detected near its place, and whether its course is unbroken.
+
+
+def tolerance_counts(predicted: Any, crack_mask: Any, radius: float = 2) -> np.ndarray:
+    """Count pixels that lie at most `radius` pixels (Euclidean, 0 or more) from their counterpart, for each image.
+
+    Returns int64 ``(N, 4)``: predicted pixels near a crack pixel, predicted pixels, crack pixels near a predicted
+    pixel, crack pixels.
+    """
+    if radius < 0:
+        raise UserError(f"radius must be at least 0 pixels, not {radius}")
+    reach = np.arange(-int(radius), int(radius) + 1)
+    disk = (reach[:, None] ** 2 + reach[None, :] ** 2 <= radius**2).astype(np.uint8)
+    counts = [
+        (
+            (p & (cv2.dilate(c.astype(np.uint8), disk) > 0)).sum(),
+            p.sum(),
+            (c & (cv2.dilate(p.astype(np.uint8), disk) > 0)).sum(),
+            c.sum(),
+        )
+        for p, c in zip(*_masks(predicted, crack_mask), strict=True)
+    ]
+    return np.array(counts, np.int64)
+
+
+def tolerance_f1(counts: np.ndarray) -> float:
+    """F1 with tolerance from counts ``(N, 4)`` or ``(4,)`` of `tolerance_counts`, pooled, in percent.
+
+    Precision is the fraction of predicted pixels near a crack, recall the fraction of crack pixels near a
+    prediction. nan if there is neither a crack nor a prediction, 0 if only one of them.
+    """
+    return _harmonic(*np.asarray(counts, np.int64).reshape(-1, 4).sum(axis=0).tolist())
+
+
+def cldice(predicted: Any, crack_mask: Any) -> np.ndarray:
+    """clDice of each image, in percent (Shit et al., CVPR 2021); for a set take `numpy.nanmean`.
+
+    The harmonic mean of two fractions: how much of the prediction's skeleton lies on the crack, and how much of the
+    crack's skeleton lies on the prediction.
+    Returns float64 ``(N,)``; nan where there is neither a crack nor a prediction, 0 where only one of them.
+    """
+    from skimage.morphology import skeletonize  # here, because only this score needs scikit-image
+
+    scores = []
+    for p, c in zip(*_masks(predicted, crack_mask), strict=True):
+        p_line, c_line = (skeletonize(mask) if mask.any() else mask for mask in (p, c))
+        scores.append(_harmonic((p_line & c).sum(), p_line.sum(), (c_line & p).sum(), c_line.sum()))
+    return np.array(scores, np.float64)
+
+
+def _harmonic(part_a: int, all_a: int, part_b: int, all_b: int) -> float:
+    """Harmonic mean of two fractions in percent; nan if both are of nothing, 0 if one is."""
+    if all_a == 0 and all_b == 0:
+        return float("nan")
+    if part_a == 0 or part_b == 0:
+        return 0.0
+    first, second = part_a / all_a, part_b / all_b
+    return 200 * first * second / (first + second)
+
+
+def _stack(values: Any, what: str) -> np.ndarray:
+    """A NumPy or torch array as NumPy ``(N, H, W)``."""
+    array = np.asarray(values.detach().cpu()) if hasattr(values, "detach") else np.asarray(values)
+    shape = array.shape
+    if array.ndim == 2:
+        array = array[None]
+    elif array.ndim == 4 and shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 3 or array.size == 0:
+        raise UserError(f"{what} must be (H, W), (N, H, W) or (N, 1, H, W) and not empty, not {shape}")
+    return array
+
+
+def to_masks(values: Any, what: str) -> np.ndarray:
+    """A mask or a stack of masks as NumPy bool ``(N, H, W)``; `what` names it in errors."""
+    array = _stack(values, what)
+    if array.dtype != np.bool_:
+        raise UserError(f"{what} must be bool, not {array.dtype}: compare it with a threshold first")
+    return array
+
+
+def _check_same(first: np.ndarray, second: np.ndarray, what: str) -> None:
+    if first.shape != second.shape:
+        raise UserError(f"{what} differ in shape: {first.shape} and {second.shape}; bring them to one size")
+
+
+def _masks(predicted: Any, crack_mask: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Both as bool ``(N, H, W)`` of one shape."""
+    predicted, crack_mask = to_masks(predicted, "predicted"), to_masks(crack_mask, "crack_mask")
+    _check_same(predicted, crack_mask, "predicted and crack_mask")
+    return predicted, crack_mask

@@ -11,7 +11,9 @@ from pathlib import Path
 import torch
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.runs import RunFolder
+from upcrack_lite.generator import Generator
+from upcrack_lite.recipes import Preset, from_dict
+from upcrack_lite.runs import RunFolder, check_device
 
 FOLDER = Path(__file__).resolve().parent / "assets" / "lite_synthetic"
 
@@ -19,6 +21,27 @@ FOLDER = Path(__file__).resolve().parent / "assets" / "lite_synthetic"
 def stored_run() -> RunFolder:
     """Open the stored run. Raises UserError when the installation lacks it."""
     return RunFolder.open(FOLDER)
+
+
+def load_generator(run: RunFolder | Path | str, device: str = "cpu") -> tuple[Generator, Preset]:
+    """Load the generator and the preset of a run onto a device ("auto", "cpu" or "cuda").
+
+    Raises UserError when the folder does not hold them, or there is no such device.
+    """
+    device = check_device(device)
+    run = run if isinstance(run, RunFolder) else RunFolder.open(run)
+    if not isinstance(run.manifest.get("preset"), dict):
+        raise UserError(f"{run.path}: its manifest holds no preset, so its network is unknown: train anew")
+    preset = from_dict(run.manifest["preset"])
+    generator = Generator(preset.width, preset.depth, preset.dropout)
+    try:
+        generator.load_state_dict({k: v.float() for k, v in run.load_weights().items()})
+    except RuntimeError as error:
+        raise UserError(
+            f"the checkpoint in {run.path} does not fit its manifest (width {preset.width}, depth "
+            f"{preset.depth}): one of the two files was replaced; copy the run again"
+        ) from error
+    return generator.to(device).eval(), preset
 
 
 def store(run: RunFolder, folder: Path | str, command: str) -> RunFolder:

@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -35,7 +35,7 @@ import upcrack_lite
 from upcrack_lite import __version__
 from upcrack_lite.errors import UserError
 from upcrack_lite.io import write_aside, write_csv, write_json
-from upcrack_lite.versions import FIRST
+from upcrack_lite.versions import FIRST, training_version
 
 FORMAT = 1
 
@@ -171,6 +171,26 @@ class RunFolder:
         single = self.manifest.get("environment")
         return list(self.manifest.get("environments") or ([single] if single else []))
 
+    def fail(self, error: str, where: str, advice: str) -> NoReturn:
+        """Note in the manifest that training failed, and raise UserError."""
+        self.manifest |= {"status": "failed", "error": error}
+        self.save_manifest()
+        kept = (self.path / "checkpoint.safetensors").is_file()
+        last = f"the last good checkpoint is in {self.path}" if kept else "no epoch was completed"
+        raise UserError(f"training stopped {where}: {error}. {advice}; {last}")
+
+    def finish(self, result: dict[str, Any], on_gpu: bool = False) -> None:
+        """Note in the manifest that training is done, with its result; what it would go on from is removed."""
+        self.manifest |= {
+            "status": "finished",
+            "finished": now(),
+            "peak_memory_mib": peak_memory_mib(),
+        } | result
+        if on_gpu:
+            self.manifest["peak_gpu_memory_mib"] = round(torch.cuda.max_memory_allocated() / 2**20)
+        self.save_manifest()
+        (self.path / "resume.pt").unlink(missing_ok=True)
+
     @classmethod
     def is_run(cls, path: Path | str) -> bool:
         """True when the folder holds a manifest of any format."""
@@ -265,6 +285,49 @@ def read_state(
     if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
         raise UserError(f"{path} holds no table of tensors, so no {what}: save model.state_dict()")
     return state
+
+
+def check_crops(images: np.ndarray, size: int, groups: list[str] | None) -> list[str]:
+    """The photo of each crop: `groups`, or a photo of its own for each.
+
+    Raises UserError unless images are uint8 ``(N, size, size, 3)`` with N above 0, and N groups, where given.
+    """
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (size, size, 3):
+        raise UserError(f"crops must be uint8 (N, {size}, {size}, 3), got {images.dtype} {images.shape}")
+    if not len(images):
+        raise UserError("there is no crop to train on")
+    groups = groups if groups is not None else [str(i) for i in range(len(images))]
+    if len(groups) != len(images):
+        raise UserError(f"{len(groups)} groups for {len(images)} crops: give the photo of each crop")
+    return groups
+
+
+def describe(
+    method: str,
+    preset: Any,
+    images: np.ndarray,
+    data: dict[str, Any] | None,
+    seed: int,
+    max_steps: int | None,
+    precision: str,
+    own: dict[str, Any],
+) -> dict[str, Any]:
+    """The facts that make a run what it is, for its manifest: the same facts are the same run.
+
+    preset: has `to_dict` and `overrides`. data: facts about the crops. own: facts that only this method has.
+    """
+    what = {
+        "method": method,
+        "training_version": training_version(method),
+        "preset": preset.to_dict(),
+        "overrides": preset.overrides(),
+        "seed": seed,
+        "max_steps": max_steps,
+        "precision": precision,
+        **own,
+        "data": {"crops": len(images), "sha256": data_hash(images)} | (data or {}),
+    }
+    return json.loads(json.dumps(what))  # as a manifest gives it back, where tuples have become lists
 
 
 def data_hash(images: np.ndarray) -> str:

@@ -8,7 +8,6 @@ puts them together in a run folder, and goes on where a run was killed.
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -33,14 +32,13 @@ from upcrack_lite.losses import adversarial_d, restoration_loss, total_loss
 from upcrack_lite.recipes import Preset
 from upcrack_lite.runs import (
     RunFolder,
+    check_crops,
     check_device,
-    data_hash,
+    describe,
     environment,
     now,
-    peak_memory_mib,
     weights_hash,
 )
-from upcrack_lite.versions import training_version
 from upcrack_lite.vgg import VGGFeatures
 
 SLOW, SHARE = 0.5, 10
@@ -116,17 +114,13 @@ def split_by_photo(groups: list[str], share: float, seed: int) -> tuple[np.ndarr
     Returns the indices of both, ascending. Validation is empty when share is 0.
     Raises UserError when a share above 0 leaves nothing to train on.
     """
-    photos = sorted(set(groups))
+    photos, sizes = np.unique(groups, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(photos))
-    wanted, held, count = share * len(groups), set(), 0
-    sizes = {photo: groups.count(photo) for photo in photos}
-    for index in order:
-        if count >= wanted:
-            break
-        held.add(photos[index])
-        count += sizes[photos[index]]
-    validation = np.array([i for i, group in enumerate(groups) if group in held], dtype=int)
-    training = np.array([i for i, group in enumerate(groups) if group not in held], dtype=int)
+    before = (
+        np.cumsum(sizes[order]) - sizes[order]
+    )  # crops that are held out already when a photo's turn comes
+    held_out = np.isin(groups, photos[order[before < share * len(groups)]])
+    training, validation = np.flatnonzero(~held_out), np.flatnonzero(held_out)
     if not len(training):
         raise UserError(
             f"{len(groups)} crops from {len(photos)} photo(s) leave none to train on beside validation: "
@@ -165,15 +159,10 @@ class Trainer:
         self.d, self.opt_d = fabric.setup(d, torch.optim.Adam(d.parameters(), preset.lr_d, betas))
         self.vgg = None
         if preset.lambda_style:
+            look = {"normalize": preset.style_normalize, "channels": preset.style_channels}
             # In a fork, so that the same seed gives the same dropout wherever the weights come from.
             with torch.random.fork_rng(devices=[]):
-                vgg = VGGFeatures(
-                    preset.style_network,
-                    weights=vgg_weights,
-                    normalize=preset.style_normalize,
-                    channels=preset.style_channels,
-                )
-            self.vgg = vgg.to(fabric.device)
+                self.vgg = VGGFeatures(preset.style_network, weights=vgg_weights, **look).to(fabric.device)
         # Masks, order and crops draw from their own stream, so that dropout does not shift them.
         self.draws = torch.Generator().manual_seed(seed)
 
@@ -218,29 +207,27 @@ class Trainer:
             torch.manual_seed(seed)
             yield
 
+    def _masked(self, images: np.ndarray, draws: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Crops as they are and masked, on the device, without augmentation."""
+        image = to_tensor(np.asarray(images)).to(self.fabric.device)
+        mask = draw_masks(len(image), self.preset, draws).to(image.device)
+        return image, masks.apply(image, mask, self.preset.hole_fill)
+
     @torch.no_grad()
     def validate(self) -> float | None:
         """L_res on the validation crops, with masks and noise that are the same at every call; None without any."""
-        draws, images = torch.Generator().manual_seed(self.seed), self.held_out
-        preset, losses = self.preset, []
+        draws, size, losses = torch.Generator().manual_seed(self.seed), self.preset.batch_size, []
         with self.at_test(self.seed):
-            for start in range(0, len(images), preset.batch_size):
-                image = to_tensor(np.asarray(images[start : start + preset.batch_size])).to(
-                    self.fabric.device
-                )
-                mask = draw_masks(len(image), preset, draws).to(image.device)
-                restored = self.g(masks.apply(image, mask, preset.hole_fill))
-                loss, _ = restoration_loss(restored, image, preset, self.vgg)
+            for start in range(0, len(self.held_out), size):
+                image, masked = self._masked(self.held_out[start : start + size], draws)
+                loss, _ = restoration_loss(self.g(masked), image, self.preset, self.vgg)
                 losses += [loss.item()] * len(image)
         return float(np.mean(losses)) if losses else None
 
     @torch.no_grad()
     def picture(self, path: Path) -> None:
         """Save four crops, masked and restored, as one PNG, with the same masks and noise at every call."""
-        preset, device = self.preset, self.fabric.device
-        image = to_tensor(np.asarray(self.images[self.training[:4]])).to(device)
-        mask = draw_masks(len(image), preset, torch.Generator().manual_seed(self.seed)).to(device)
-        masked = masks.apply(image, mask, preset.hole_fill)
+        image, masked = self._masked(self.images[self.training[:4]], torch.Generator().manual_seed(self.seed))
         with self.at_test(self.seed):
             restored = self.g(masked)
         rows = [np.concatenate(list(to_uint8(x)), axis=1) for x in (image, masked, restored)]
@@ -271,15 +258,8 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """Everything that a later process needs to go on exactly here."""
         cuda = torch.cuda.get_rng_state(self.fabric.device) if self.fabric.device.type == "cuda" else None
-        return {
-            "g": self.g.state_dict(),
-            "d": self.d.state_dict(),
-            "opt_g": self.opt_g.state_dict(),
-            "opt_d": self.opt_d.state_dict(),
-            "draws": self.draws.get_state(),
-            "rng": torch.get_rng_state(),
-            "rng_cuda": cuda,
-        }
+        streams = {"draws": self.draws.get_state(), "rng": torch.get_rng_state(), "rng_cuda": cuda}
+        return {name: getattr(self, name).state_dict() for name in ("g", "d", "opt_g", "opt_d")} | streams
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up a saved state, random streams included."""
@@ -305,63 +285,56 @@ class Position:
 class Loop:
     """The epochs of one run: steps, validation, log, checkpoint, early stop (section IV-B).
 
-    course: what is trained, a `Trainer`, or a compared method's course with the same methods from `batches` on.
+    task: what is trained, a `Trainer`, or a compared method's task with the same methods from `batches` on.
     preset: with `epochs`, `validate_every` and `patience`, in epochs; a patience of 0 never stops early.
     """
 
-    def __init__(
-        self, course: Any, run: RunFolder, preset: Any, max_steps: int | None, progress: bool
-    ) -> None:
-        self.course, self.run, self.preset = course, run, preset
+    def __init__(self, task: Any, run: RunFolder, preset: Any, max_steps: int | None, progress: bool) -> None:
+        self.task, self.run, self.preset = task, run, preset
         self.max_steps, self.progress = max_steps, progress
         self.at, self.rows = Position(), []
         self.saved_at, self.save_seconds = time.monotonic(), 0.0
         self.best_weights: dict[str, torch.Tensor] | None = None  # of the best epoch, until they are written
-        saved = run.load_resume()
-        if saved:
-            course.load_state(saved["trainer"])
+        if saved := run.load_resume():
+            task.load_state(saved["trainer"])
             self.at = Position(**saved["position"])
             self.rows = [row for row in run.log() if row["epoch"] < self.at.epoch]
 
     def run_all(self) -> RunFolder:
-        bar = tqdm(
-            total=self.preset.epochs,
-            initial=self.at.epoch,
-            disable=not self.progress,
-            desc="training",
-            unit="epoch",
-        )
-        with bar:
-            while self.at.epoch < self.preset.epochs and not self._enough():
+        """Train to the end and return the finished run."""
+        epochs, hidden = self.preset.epochs, not self.progress
+        with tqdm(total=epochs, initial=self.at.epoch, disable=hidden, desc="training", unit="epoch") as bar:
+            while self.at.epoch < epochs and not self._is_over():
                 row = self._one_epoch()
                 bar.update()
                 bar.set_postfix({k: f"{row[k]:.3g}" for k in ("mae", "loss", "valid") if k in row})
         self._finish()
         return self.run
 
-    def _enough(self) -> bool:
-        if self.max_steps is not None and self.at.steps >= self.max_steps:
-            return True
+    def _at_limit(self) -> bool:
+        return self.max_steps is not None and self.at.steps >= self.max_steps
+
+    def _is_over(self) -> bool:
+        """The limit of steps is reached, or the best epoch lies more than `patience` epochs back."""
         stale = self.at.epoch - 1 - self.at.best_epoch
-        return bool(self.preset.patience and self.course.counts[1] and stale >= self.preset.patience)
+        patience = self.preset.patience if self.task.counts[1] else 0  # without validation no epoch is better
+        return self._at_limit() or bool(patience and stale >= patience)
 
     def _one_epoch(self) -> dict[str, float]:
-        began, course = time.monotonic(), self.course
-        course.set_epoch(self.at.epoch)
-        sums: dict[str, float] = {}
-        batches = 0
-        for batch in course.batches():
-            terms = {name: term.item() for name, term in course.step(batch).items()}
+        began, task = time.monotonic(), self.task
+        task.set_epoch(self.at.epoch)
+        sums, batches = dict[str, float](), 0
+        for batch in task.batches():
+            terms = {name: term.item() for name, term in task.step(batch).items()}
             self._check_finite(terms)
             sums = {name: sums.get(name, 0.0) + value for name, value in terms.items()}
-            batches += 1
             self.at.steps += 1
-            if self.max_steps is not None and self.at.steps >= self.max_steps:
+            batches += 1
+            if self._at_limit():
                 break
         row: dict[str, float] = {"epoch": self.at.epoch, "steps": self.at.steps}
-        row |= {name: value / batches for name, value in sums.items()}
-        row |= course.rates()
-        last = self.at.epoch + 1 == self.preset.epochs or self.max_steps == self.at.steps
+        row |= {name: value / batches for name, value in sums.items()} | task.rates()
+        last = self.at.epoch + 1 == self.preset.epochs or self._at_limit()
         if last or (self.at.epoch + 1) % self.preset.validate_every == 0:
             self._validate(row)
         self.at.seconds += time.monotonic() - began
@@ -369,80 +342,60 @@ class Loop:
         self.at.epoch += 1
         self.rows.append(row)
         self.run.save_log(self.rows)
-        if self._time_to_save(last):
+        # At full scale a state is 700 MB, and an epoch on a GPU takes less time than to write them.
+        wait = 0.0 if last or self.save_seconds < SLOW else SHARE * self.save_seconds
+        if time.monotonic() - self.saved_at >= wait:
             self._save()
         return row
+
+    def _validate(self, row: dict[str, float]) -> None:
+        """Validate, and keep the weights if they are the best so far; without crops for it the last are the best."""
+        loss = self.task.validate()
+        if loss is not None:
+            row["valid"] = loss
+            self._check_finite({"valid": loss})
+        value = -float(self.at.epoch) if loss is None else loss
+        if value < self.at.best:
+            self.at.best, self.at.best_epoch = value, self.at.epoch
+            self.best_weights = {k: w.detach().cpu().clone() for k, w in self.task.weights().items()}
+        self.task.picture(self.run.path / "progress" / f"{self.at.epoch:04d}.png")
+
+    def _save(self) -> None:
+        began = time.monotonic()
+        self._save_best()  # first, so that a state never speaks of weights that are not there
+        self.run.save_resume({"trainer": self.task.state(), "position": dataclasses.asdict(self.at)})
+        self.saved_at = time.monotonic()
+        self.save_seconds = self.saved_at - began
 
     def _save_best(self) -> None:
         if self.best_weights is not None:
             self.run.save_weights(self.best_weights)
             self.best_weights = None
 
-    def _time_to_save(self, last: bool) -> bool:
-        """Whether to write what a later process goes on from: always where that is quick, else a tenth of the time.
-
-        At full scale it is 700 MB, and an epoch on a GPU takes less time than to write them.
-        """
-        wait = 0.0 if last or self.save_seconds < SLOW else SHARE * self.save_seconds
-        return time.monotonic() - self.saved_at >= wait
-
-    def _save(self) -> None:
-        began = time.monotonic()
-        self._save_best()  # first, so that a state never speaks of weights that are not there
-        state = {"trainer": self.course.state(), "position": dataclasses.asdict(self.at)}
-        self.run.save_resume(state)
-        self.saved_at = time.monotonic()
-        self.save_seconds = self.saved_at - began
-
-    def _validate(self, row: dict[str, float]) -> None:
-        """Validate, and keep the weights if they are the best so far; without crops for it the last are the best."""
-        found = self.course.validate()
-        value = -float(self.at.epoch) if found is None else found
-        if found is not None:
-            row["valid"] = found
-            self._check_finite({"valid": found})
-        better = value < self.at.best
-        if better:
-            self.at.best, self.at.best_epoch = value, self.at.epoch
-            kept = self.course.weights()
-            self.best_weights = {name: tensor.detach().cpu().clone() for name, tensor in kept.items()}
-        self.course.picture(self.run.path / "progress" / f"{self.at.epoch:04d}.png")
-
     def _check_finite(self, terms: dict[str, float]) -> None:
-        bad = [name for name, value in terms.items() if not math.isfinite(value)]
+        bad = ", ".join(name for name, value in terms.items() if not math.isfinite(value))
         if bad:
-            self.run.manifest |= {"status": "failed", "error": f"not finite: {', '.join(bad)}"}
-            self.run.save_manifest()
             self._save_best()
-            name, rate = next(iter(self.course.rates().items()))
-            kept = (self.run.path / "checkpoint.safetensors").is_file()
-            where = f"the last good checkpoint is in {self.run.path}" if kept else "no epoch was completed"
-            raise UserError(
-                f"training stopped in epoch {self.at.epoch}, step {self.at.steps}: {', '.join(bad)} is not "
-                f"finite. Lower {name} ({getattr(self.preset, name, rate)}) or leave the term out; {where}"
-            )
+            name, rate = next(iter(self.task.rates().items()))
+            advice = f"Lower {name} ({getattr(self.preset, name, rate)}) or leave the term out"
+            self.run.fail(f"{bad} is not finite", f"in epoch {self.at.epoch}, step {self.at.steps}", advice)
 
     def _finish(self) -> None:
         self._save_best()
-        complete = self.course.finish(self.run.load_weights)
-        if complete is not None:
+        if (complete := self.task.finish(self.run.load_weights)) is not None:
             self.run.save_weights(complete)
-        trained, validated = self.course.counts
-        self.run.manifest |= {
-            "status": "finished",
-            "finished": now(),
-            "epochs_done": self.at.epoch,
-            "steps_done": self.at.steps,
-            "best_epoch": self.at.best_epoch,
-            "train_seconds": round(self.at.seconds, 1),
-            "peak_memory_mib": peak_memory_mib(),
-            "crops_trained": trained,
-            "crops_validated": validated,
-        }
-        if self.course.fabric.device.type == "cuda":
-            self.run.manifest["peak_gpu_memory_mib"] = round(torch.cuda.max_memory_allocated() / 2**20)
-        self.run.save_manifest()
-        (self.run.path / "resume.pt").unlink(missing_ok=True)
+        trained, validated = self.task.counts
+        self.run.finish(
+            {
+                "epochs_done": self.at.epoch,
+                "steps_done": self.at.steps,
+                "best_epoch": self.at.best_epoch,
+                "train_seconds": round(self.at.seconds, 1),
+                "crops_trained": trained,
+                "crops_validated": validated,
+            },
+            on_gpu=self.task.fabric.device.type == "cuda",
+        )
 
 
 def train(
@@ -480,65 +433,16 @@ def train(
     run = RunFolder.matching(out, what, preset.older())
     if run is not None and run.finished:
         return run
-    if run is not None and run.manifest.get("processes", 1) != 1:
-        raise UserError(
-            f"{run.path} was begun on several devices by an earlier version: use that, or train anew"
-        )
     fabric = lightning.Fabric(accelerator=device, devices=1, precision=precision)
     trainer = Trainer(preset, fabric, seed, vgg_weights, images, split)
     if start is not None:
         try:
             trainer.g.load_state_dict(start)
         except RuntimeError as error:
-            raise UserError(
-                f"the start weights do not fit width {preset.width}, depth {preset.depth}"
-            ) from error
-    if run is None:
-        run = RunFolder.create(out, what | {"started": now()})
+            sizes = f"width {preset.width}, depth {preset.depth}"
+            raise UserError(f"the start weights do not fit {sizes}") from error
+    run = run or RunFolder.create(out, what | {"started": now()})
     run.start(environment() | {"used_device": str(fabric.device)})
     run.manifest["style_weights"] = trainer.vgg.source if trainer.vgg else None
     run.save_manifest()
     return Loop(trainer, run, preset, max_steps, progress).run_all()
-
-
-def check_crops(images: np.ndarray, size: int, groups: list[str] | None) -> list[str]:
-    """The photo of each crop: `groups`, or a photo of its own for each.
-
-    Raises UserError unless images are uint8 ``(N, size, size, 3)`` with N above 0, and N groups, where given.
-    """
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (size, size, 3):
-        raise UserError(f"crops must be uint8 (N, {size}, {size}, 3), got {images.dtype} {images.shape}")
-    if not len(images):
-        raise UserError("there is no crop to train on")
-    groups = groups if groups is not None else [str(i) for i in range(len(images))]
-    if len(groups) != len(images):
-        raise UserError(f"{len(groups)} groups for {len(images)} crops: give the photo of each crop")
-    return groups
-
-
-def describe(
-    method: str,
-    preset: Any,
-    images: np.ndarray,
-    data: dict[str, Any] | None,
-    seed: int,
-    max_steps: int | None,
-    precision: str,
-    own: dict[str, Any],
-) -> dict[str, Any]:
-    """The facts that make a run what it is, for its manifest: the same facts are the same run.
-
-    preset: has `to_dict` and `overrides`. data: facts about the crops. own: facts that only this method has.
-    """
-    what = {
-        "method": method,
-        "training_version": training_version(method),
-        "preset": preset.to_dict(),
-        "overrides": preset.overrides(),
-        "seed": seed,
-        "max_steps": max_steps,
-        "precision": precision,
-        **own,
-        "data": {"crops": len(images), "sha256": data_hash(images)} | (data or {}),
-    }
-    return json.loads(json.dumps(what))  # as a manifest gives it back, where tuples have become lists

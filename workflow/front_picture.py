@@ -12,10 +12,10 @@ import numpy as np
 
 from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
 from upcrack_lite.detection import binarize, error_map, smooth
-from upcrack_lite.generator import load_generator, restore
+from upcrack_lite.generator import restore
 from upcrack_lite.images import overlay, to_tensor, to_uint8
 from upcrack_lite.masks import all_multi_scale_square, apply
-from upcrack_lite.pretrained import stored_run
+from upcrack_lite.pretrained import load_generator, stored_run
 from upcrack_lite.show.figures import images, use_style
 
 SEED = [0, 1004]  # a road on which the small network does well; chapter 1 shows others

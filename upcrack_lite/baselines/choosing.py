@@ -19,8 +19,7 @@ from upcrack_lite.baselines.labels import check_masks
 from upcrack_lite.baselines.variants import choose, counts
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import Confusion
-from upcrack_lite.runs import RunFolder, data_hash, environment, now, peak_memory_mib
-from upcrack_lite.training import check_crops, describe
+from upcrack_lite.runs import RunFolder, check_crops, data_hash, describe, environment, now, peak_memory_mib
 
 
 def choose_variant(

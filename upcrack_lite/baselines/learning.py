@@ -16,8 +16,8 @@ from upcrack_lite.baselines.labels import check_masks
 from upcrack_lite.baselines.presets import MethodPreset
 from upcrack_lite.baselines.registry import method
 from upcrack_lite.errors import UserError
-from upcrack_lite.runs import RunFolder, check_device, data_hash, environment, now
-from upcrack_lite.training import Loop, check_crops, describe, split_by_photo
+from upcrack_lite.runs import RunFolder, check_crops, check_device, data_hash, describe, environment, now
+from upcrack_lite.training import Loop, split_by_photo
 
 
 def train_method(

@@ -14,7 +14,8 @@ from upcrack_lite import detection
 from upcrack_lite.baselines.kinds import COMPARED, CRACKNET, FAMILIES, after_training, preset_from
 from upcrack_lite.baselines.presets import MethodPreset
 from upcrack_lite.errors import UserError
-from upcrack_lite.generator import Generator, load_generator
+from upcrack_lite.generator import Generator
+from upcrack_lite.pretrained import load_generator
 from upcrack_lite.recipes import Preset
 from upcrack_lite.runs import RunFolder, check_device
 

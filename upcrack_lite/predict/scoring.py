@@ -8,6 +8,7 @@ OUT/score/overlays/       true positive green, false positive blue, false negati
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,11 @@ from upcrack_lite.metrics import (
     auroc,
     average_precision,
     bootstrap_interval,
+    cldice,
     histograms,
     ods,
     ois,
     per_image,
-    per_image_table,
     pooled,
     tolerance_counts,
     tolerance_f1,
@@ -76,7 +77,7 @@ def score_folder(out: Path | str, masks: Path | str, progress: bool = True) -> d
         confusions += per_image(predicted, crack_mask)
         hists.append(histograms(errors, crack_mask)[0])
         near.append(tolerance_counts(predicted, crack_mask, RADIUS)[0])
-        rows += per_image_table([name], predicted, crack_mask, errors, RADIUS)
+        rows += per_image_table([name], predicted, crack_mask, errors)
         shown = _photo(row, predicted.shape)
         write_image(out / "score" / "overlays" / f"{name}.jpg", overlay(shown, predicted, crack_mask))
     raise_for(problems, "masks that do not fit")
@@ -84,7 +85,7 @@ def score_folder(out: Path | str, masks: Path | str, progress: bool = True) -> d
     best, threshold = ods(hist)
     score = {
         "images": len(rows),
-        "crack_share_percent": total.crack_share,
+        "crack_share_percent": total.prevalence,
         "pooled": total.to_dict(),
         "interval_95": {m: list(bootstrap_interval(confusions, m)) for m in METRICS},
         "ods_f1": best,
@@ -105,6 +106,34 @@ def score_folder(out: Path | str, masks: Path | str, progress: bool = True) -> d
     write_csv(out / "score" / "per_image.csv", rows)
     write_json(out / "score" / "score.json", score)
     return score
+
+
+def per_image_table(
+    names: Sequence[str], predicted: Any, crack_mask: Any, error_map: Any
+) -> list[dict[str, Any]]:
+    """Score each image by itself: one row an image, for per_image.csv; in percent.
+
+    names: N names. predicted, crack_mask: bool ``(N, H, W)`` or one ``(H, W)``. error_map: float in [0, 1], likewise.
+    Raises UserError where counts, shapes or types differ.
+    """
+    confusions = per_image(predicted, crack_mask)
+    if len(names) != len(confusions):
+        raise UserError(f"{len(names)} names for {len(confusions)} images: give one name an image")
+    near, lines = tolerance_counts(predicted, crack_mask, RADIUS), cldice(predicted, crack_mask)
+    rows = []
+    for index, hist in enumerate(histograms(error_map, crack_mask)):
+        one = confusions[index]
+        rows.append({"name": names[index]} | one.to_dict())
+        rows[-1] |= {
+            "crack_share": one.prevalence,
+            "predicted_share": float(100 * (one.tp + one.fp) / one.counts.sum()),
+            "tolerance_f1": tolerance_f1(near[index]),
+            "cldice": float(lines[index]),
+            "best_f1": ois(hist),
+            "average_precision": average_precision(hist),
+            "auroc": auroc(hist),
+        }
+    return rows
 
 
 def _match(facts: dict[str, Any], masks: Path) -> list[tuple[dict[str, Any], Path]]:
@@ -148,9 +177,9 @@ def _photo(row: dict[str, Any], shape: tuple[int, int]) -> np.ndarray:
 
 def _warnings(total: Confusion) -> list[str]:
     """What makes the masks look wrong, though they can be read."""
-    if total.crack_share > 50:
+    if total.prevalence > 50:
         return ["more than half of the masks' pixels are crack: crack must be white; are they inverted?"]
-    if total.crack_share == 0:
+    if total.prevalence == 0:
         return ["no mask holds a crack: recall, F1 and the like say nothing"]
     return []
 

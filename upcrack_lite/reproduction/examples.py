@@ -20,13 +20,13 @@ from upcrack_lite.data.reading import resize, resize_mask
 from upcrack_lite.data.synthetic import synthetic_road
 from upcrack_lite.detection import detect
 from upcrack_lite.errors import UserError
-from upcrack_lite.generator import load_generator, restore
+from upcrack_lite.generator import restore
 from upcrack_lite.images import to_tensor, to_uint8
 from upcrack_lite.masks import apply
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.predict.model import load_model
 from upcrack_lite.predict.photos import TABLE_SIZE, find_cracks
-from upcrack_lite.pretrained import stored_run
+from upcrack_lite.pretrained import load_generator, stored_run
 from upcrack_lite.recipes import DETECTION
 from upcrack_lite.reproduction import records
 from upcrack_lite.reproduction.cell_data import test_set

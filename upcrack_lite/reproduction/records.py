@@ -100,7 +100,7 @@ def scores(record: Record) -> dict[str, Any]:
     lines = [image.cldice for image in record.images if image.cldice is not None]
     result: dict[str, Any] = {
         "images": len(record.images),
-        "crack_share": total.crack_share,
+        "crack_share": total.prevalence,
     } | total.to_dict()
     result["interval_95"] = {metric: bootstrap_interval(record.confusions, metric) for metric in METRICS}
     result["tolerance_f1"] = tolerance_f1(np.array([image.tolerance for image in record.images]))

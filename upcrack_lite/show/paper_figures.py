@@ -134,7 +134,7 @@ def scores(rows: Sequence[Row]) -> list[dict[str, str | float]]:
             counts = Confusion.of(mask, row.crack_mask)
             line: dict[str, str | float] = {"photo": row.name, "method": method}
             line |= {"precision %": counts.precision, "recall %": counts.recall, "F1 %": counts.f1}
-            table.append(line | {"IoU %": counts.iou, "crack %": counts.crack_share})
+            table.append(line | {"IoU %": counts.iou, "crack %": counts.prevalence})
     return table
 
 
