@@ -10,7 +10,7 @@ from typing import Any
 import lightning
 import torch
 
-from upcrack_lite.detection import compare, smooth_and_cut
+from upcrack_lite.detection import compare, smooth_and_threshold
 from upcrack_lite.pretrained import load_generator, stored_run
 from upcrack_lite.recipes import Preset, from_dict
 from upcrack_lite.training import Batch, Trainer, make_batch
@@ -142,7 +142,7 @@ def detected(mode: Mode, photos: torch.Tensor) -> tuple[torch.Tensor, torch.Tens
     with fabric.autocast():
         _, errors = compare(generator, photos.to(mode.device), values)
     errors = errors.float().cpu()
-    smoothed, cuts = smooth_and_cut(errors, values)
+    smoothed, cuts = smooth_and_threshold(errors, values)
     return errors, smoothed > cuts.view(-1, 1, 1, 1) + 1e-6
 
 

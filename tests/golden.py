@@ -40,7 +40,7 @@ from upcrack_lite.data.reading import read_mask, resize, resize_mask
 from upcrack_lite.data.resizing import loss_by_resizing
 from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
 from upcrack_lite.data.windows import free_places
-from upcrack_lite.detection import VARIANTS, compare, smooth, smooth_and_cut, threshold_of
+from upcrack_lite.detection import VARIANTS, compare, smooth, smooth_and_threshold, threshold_of
 from upcrack_lite.generator import Generator
 from upcrack_lite.images import to_tensor, to_uint8
 from upcrack_lite.metrics import (
@@ -239,8 +239,8 @@ def training_and_map(method: str) -> Values:
         run = train_method(method, _noise(8), chosen, place, crack_masks=crack_masks, seed=3, **where)
         found = _learned(run, training_version(method))
         model = load_model(run)
-        maps = model.map_of(to_tensor(_noise(8)[:2]), 5)
-        smoothed, cuts = model.cut_of(maps)
+        maps = model.score_map(to_tensor(_noise(8)[:2]), 5)
+        smoothed, cuts = model.smooth_and_threshold(maps)
     found["exact"]["testing version"] = testing_version(method)
     found["here"] |= {
         "map": digest(maps),
@@ -321,8 +321,8 @@ def generator_at_test() -> Values:
         ("test_dropout", False),
     ):
         model = load_model(generator_run, settings={name: value})
-        maps = torch.cat([model.map_of(one[None], 9) for one in image])
-        smoothed, cuts = model.cut_of(maps)
+        maps = torch.cat([model.score_map(one[None], 9) for one in image])
+        smoothed, cuts = model.smooth_and_threshold(maps)
         counts = pooled(per_image(smoothed > cuts.view(-1, 1, 1, 1), roads.crack_masks[:, None]))
         where = f"{name} {value}"
         near |= {f"{where}: mean": maps.mean().item(), f"{where}: smoothed": smoothed.mean().item()}
@@ -359,7 +359,7 @@ def filters_and_thresholds() -> Values:
     for rule, value in (("otsu", 1.0), ("otsu_factor", 1.3), ("fixed", 0.3), ("percentile", 93.0)):
         exact[rule] = rounded(threshold_of(errors, rule, value).tolist())
     exact["floor"] = rounded(threshold_of(errors, "otsu", floor=0.45).tolist())
-    smoothed, cuts = smooth_and_cut(errors, preset("paper", "lite"))
+    smoothed, cuts = smooth_and_threshold(errors, preset("paper", "lite"))
     here["together"] = [digest(to_uint8(smoothed)), *rounded(cuts.tolist())]
     return {"exact": exact, "near": near, "here": here}
 

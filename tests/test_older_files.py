@@ -70,8 +70,8 @@ def found(run: RunFolder) -> list[np.ndarray]:
         return [np.array([variant.name]), np.array([[one.tp, one.fp] for one in counts.values()])]
     model = load_model(run)
     image = to_tensor(synthetic_set(2, model.preset.size, 12).images)
-    maps = torch.cat([model.map_of(one[None], 4) for one in image])
-    return [part.numpy() for part in (maps, *model.cut_of(maps))]
+    maps = torch.cat([model.score_map(one[None], 4) for one in image])
+    return [part.numpy() for part in (maps, *model.smooth_and_threshold(maps))]
 
 
 @pytest.mark.parametrize("kind", ["upcracknet", "unet", "riad", "tf_local_darkness"])

@@ -82,7 +82,7 @@ def smooth(
 
 
 def otsu(histogram: np.ndarray) -> int:
-    """Otsu's level (1979): the cut that puts the most variance between the two classes.
+    """Otsu's threshold (1979): the level that puts the most variance between the two classes.
 
     histogram: 256 counts. Returns the level t; the bright class is "above t". A map of one single level
     has no two classes: its own level is returned, so that nothing lies above it.
@@ -104,11 +104,11 @@ def otsu(histogram: np.ndarray) -> int:
 def threshold_of(
     error_map: torch.Tensor, rule: str = "otsu", value: float = 1.0, floor: float = 0.0
 ) -> torch.Tensor:
-    """The cut for each map, float ``(N,)`` in [0, 1]; a pixel above it is crack.
+    """The threshold of each map, float ``(N,)`` in [0, 1]; a pixel above it is crack.
 
-    rule: "otsu"; "otsu_factor", Otsu's cut times `value`; "fixed", `value` itself, in [0, 1]; "percentile",
+    rule: "otsu"; "otsu_factor", Otsu's threshold times `value`; "fixed", `value` itself, in [0, 1]; "percentile",
     the level that `value` percent of the pixels do not exceed.
-    floor: a guard for crack-free photos: the cut is never below it. 0 switches it off.
+    floor: a guard for crack-free photos: the threshold is never below it. 0 switches it off.
     Raises UserError for an unknown rule or a value out of range.
     """
     ranges = {"otsu": (-np.inf, np.inf), "otsu_factor": (0, np.inf), "fixed": (0, 1), "percentile": (0, 100)}
@@ -119,28 +119,33 @@ def threshold_of(
         raise UserError(
             f"rule {rule!r} takes a value from {low} to {high} and a floor from 0 to 1, got {value}, {floor}"
         )
-    cuts = []
+    thresholds = []
     for gray in _bytes(error_map):
         if rule == "fixed":
-            cut = value
+            threshold = value
         elif rule == "percentile":
-            cut = float(np.percentile(gray, value, method="lower")) / 255
+            threshold = float(np.percentile(gray, value, method="lower")) / 255
         else:
             level = otsu(np.bincount(gray.ravel(), minlength=256)) / 255
-            cut = level * value if rule == "otsu_factor" else level
-        cuts.append(min(max(cut, floor), 1.0))
-    return torch.tensor(cuts, dtype=torch.float32)  # (N,)
+            threshold = level * value if rule == "otsu_factor" else level
+        thresholds.append(min(max(threshold, floor), 1.0))
+    return torch.tensor(thresholds, dtype=torch.float32)  # (N,)
 
 
 def binarize(
     error_map: torch.Tensor, rule: str = "otsu", value: float = 1.0, floor: float = 0.0
 ) -> torch.Tensor:
-    """Cut maps, rounded to 8 bits, into crack and road: bool ``(N, 1, H, W)``, True = crack.
+    """Divide maps, rounded to 8 bits, into crack and road: bool ``(N, 1, H, W)``, True = crack.
 
     Arguments and errors as in `threshold_of`.
     """
-    cut = threshold_of(error_map, rule, value, floor).to(error_map.device)
-    return _above(error_map, cut)
+    return above(error_map, threshold_of(error_map, rule, value, floor).to(error_map.device))
+
+
+def above(error_map: torch.Tensor, threshold: torch.Tensor) -> torch.Tensor:
+    """Where maps ``(N, 1, H, W)`` lie above their threshold, ``(N,)``: bool ``(N, 1, H, W)``."""
+    # Half a gray level of room: 8-bit levels and thresholds are multiples of 1/255 that float32 may round apart.
+    return (error_map * 255).round() > (threshold.view(-1, 1, 1, 1) * 255 + 1e-3)
 
 
 @dataclass(frozen=True)
@@ -175,14 +180,15 @@ def detect(
     seed: int = 0,
     size: tuple[int, int] | None = None,
 ) -> Detection:
-    """Find cracks in photos: restore, compare, smooth, cut (Eq. 1), with the choices of a preset.
+    """Find cracks in photos: restore, compare, smooth, threshold (Eq. 1), with the choices of a preset.
 
     image: ``(N, 3, S, S)`` in [-1, 1], S the size the generator takes. seed: of the dropout noise.
-    size: (height, width) to enlarge the error map to before smoothing and cut; None keeps S.
+    size: (height, width) to enlarge the error map to before smoothing; None keeps S.
     """
     restored, errors = compare(generator, image, preset, seed)
-    smoothed, cut = smooth_and_cut(errors if size is None else enlarge(errors, size), preset)
-    return Detection(restored, errors, smoothed, cut, _above(smoothed, cut.to(smoothed.device)))
+    smoothed, threshold = smooth_and_threshold(errors if size is None else enlarge(errors, size), preset)
+    crack_mask = above(smoothed, threshold.to(smoothed.device))
+    return Detection(restored, errors, smoothed, threshold, crack_mask)
 
 
 def compare(
@@ -195,14 +201,12 @@ def compare(
     return restored, error_map(image, restored, preset.error_variant)
 
 
-def smooth_and_cut(error_map: torch.Tensor, preset: Preset) -> tuple[torch.Tensor, torch.Tensor]:
-    """The second half of `detect`: smooth maps and find their cuts, ``(N,)``, as the preset says."""
-    smoothed = smooth(
-        error_map, preset.bilateral_d, preset.bilateral_sigma_color, preset.bilateral_sigma_space
-    )
-    return smoothed, threshold_of(
-        smoothed, preset.threshold_rule, preset.threshold_value, preset.threshold_floor
-    )
+def smooth_and_threshold(error_map: torch.Tensor, preset: Preset) -> tuple[torch.Tensor, torch.Tensor]:
+    """The second half of `detect`: smooth maps and find their thresholds, ``(N,)``, as the preset says."""
+    sigmas = preset.bilateral_sigma_color, preset.bilateral_sigma_space
+    smoothed = smooth(error_map, preset.bilateral_d, *sigmas)
+    rule = preset.threshold_rule, preset.threshold_value, preset.threshold_floor
+    return smoothed, threshold_of(smoothed, *rule)
 
 
 def enlarge(error_map: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
@@ -210,11 +214,6 @@ def enlarge(error_map: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     if tuple(error_map.shape[-2:]) == tuple(size):
         return error_map
     return functional.interpolate(error_map, size=size, mode="bilinear", align_corners=False)
-
-
-def _above(error_map: torch.Tensor, cut: torch.Tensor) -> torch.Tensor:
-    # Half a gray level of room: 8-bit levels and cuts are multiples of 1/255 that float32 may round apart.
-    return (error_map * 255).round() > (cut.view(-1, 1, 1, 1) * 255 + 1e-3)
 
 
 def _bytes(error_map: torch.Tensor) -> np.ndarray:

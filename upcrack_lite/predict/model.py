@@ -1,4 +1,4 @@
-"""A trained network of any method, ready to look at photos: its map, and how the map is filtered and cut."""
+"""A trained network of any method, ready to look at photos: its map, and how the map becomes a mask."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class Model:
     Attributes:
         preset: of its training, with the values of the detection as they are to be used.
         device: "cpu" or "cuda".
-        map_of: from photos ``(N, 3, S, S)`` in [-1, 1] and a seed to maps ``(N, 1, S, S)`` in [0, 1], high where a
+        score_map: from photos ``(N, 3, S, S)`` in [-1, 1] and a seed to maps ``(N, 1, S, S)`` in [0, 1], high where a
             crack is likely; S is the preset's size. The seed is that of dropout noise or masks.
-        cut_of: from maps ``(N, 1, H, W)`` to the filtered maps, in steps of 1/255, and their thresholds ``(N,)``.
+        smooth_and_threshold: from maps ``(N, 1, H, W)`` to smoothed maps, in steps of 1/255, and thresholds ``(N,)``.
     """
 
     preset: Preset | MethodPreset
     device: str
-    map_of: Callable[[torch.Tensor, int], torch.Tensor]
-    cut_of: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+    score_map: Callable[[torch.Tensor, int], torch.Tensor]
+    smooth_and_threshold: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
 def load_model(
@@ -77,7 +77,7 @@ def crack_net(generator: Generator, preset: Preset, device: str = "cpu") -> Mode
         preset,
         device,
         lambda image, seed: detection.compare(generator, image, preset, seed)[1],
-        partial(detection.smooth_and_cut, preset=preset),
+        partial(detection.smooth_and_threshold, preset=preset),
     )
 
 

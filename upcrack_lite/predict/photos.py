@@ -3,7 +3,7 @@
 OUT/masks/NAME.png      crack = 255, at the photo's own size
 OUT/maps/NAME.png       the smoothed map, 8 bits
 OUT/overlays/NAME.jpg   the photo with the cracks painted over it
-OUT/summary.csv         one row a photo: threshold, share of cracked pixels
+OUT/summary.csv         one row a photo: threshold, percent of pixels that are crack
 OUT/detection.json      which run, which choices, which photos; written last
 """
 
@@ -72,14 +72,14 @@ def detect_folder(
         except UserError as error:
             problems.append(str(error))
             continue
-        smoothed, cut = find_cracks(model, photo, size=size, window=window, seed=seed)
-        crack_mask = smoothed > cut  # (H, W)
+        smoothed, threshold = find_cracks(model, photo, size=size, window=window, seed=seed)
+        crack_mask = smoothed > threshold  # (H, W)
         shown = photo if size is None else resize(photo, None, size)[0]
         write_image(out / "masks" / f"{path.stem}.png", crack_mask.astype(np.uint8) * 255)
         write_image(out / "maps" / f"{path.stem}.png", (smoothed * 255).round().astype(np.uint8))
         write_image(out / "overlays" / f"{path.stem}.jpg", overlay(shown, crack_mask))
         row = {"name": path.stem, "photo": str(path.resolve()), "height": crack_mask.shape[0]}
-        row |= {"width": crack_mask.shape[1], "threshold": round(float(cut), 5)}
+        row |= {"width": crack_mask.shape[1], "threshold": round(threshold, 5)}
         rows.append(row | {"crack_share_percent": round(100 * float(crack_mask.mean()), 4)})
     if rows:
         write_csv(out / "summary.csv", rows)
@@ -92,19 +92,19 @@ def detect_folder(
 def find_cracks(
     model: Model, photo: np.ndarray, *, size: int | None = None, window: int | None = None, seed: int = 0
 ) -> tuple[np.ndarray, float]:
-    """Smoothed map, float ``(H, W)`` in [0, 1], and the cut for one photo, uint8 ``(H, W, 3)``.
+    """Smoothed map, float ``(H, W)`` in [0, 1], and the threshold for one photo, uint8 ``(H, W, 3)``.
 
-    Without a window the photo is stretched to the network's square, the map is enlarged to 256 px, smoothed and cut
-    there, and enlarged to the result's size. With one, maps of windows are joined first.
+    Without a window the photo is stretched to the network's square, the map is enlarged to 256 px, smoothed
+    there, its threshold found, and enlarged to the result's size. With one, maps of windows are joined first.
     """
     height, width = (size, size) if size is not None else photo.shape[:2]
     if window is None:
         image = to_tensor(resize(photo, None, model.preset.size)[0]).to(model.device)
-        found = enlarge(model.map_of(image, seed), (TABLE_SIZE, TABLE_SIZE))
+        scores = enlarge(model.score_map(image, seed), (TABLE_SIZE, TABLE_SIZE))
     else:
-        found = windowed_map(model, photo, window, seed)
-    smoothed, cuts = model.cut_of(found)
-    return enlarge(smoothed.cpu(), (height, width))[0, 0].numpy(), float(cuts[0])
+        scores = windowed_map(model, photo, window, seed)
+    smoothed, thresholds = model.smooth_and_threshold(scores)
+    return enlarge(smoothed.cpu(), (height, width))[0, 0].numpy(), float(thresholds[0])
 
 
 def windowed_map(model: Model, photo: np.ndarray, window: int, seed: int = 0) -> torch.Tensor:
@@ -115,13 +115,13 @@ def windowed_map(model: Model, photo: np.ndarray, window: int, seed: int = 0) ->
     """
     height, width = photo.shape[:2]
     window = min(window, height, width)
-    bell = np.minimum(np.arange(1, window + 1), np.arange(window, 0, -1)).astype(np.float32)
-    weight = np.outer(bell, bell)
+    ramp = np.minimum(np.arange(1, window + 1), np.arange(window, 0, -1)).astype(np.float32)
+    weight = np.outer(ramp, ramp)
     total, weights = np.zeros((2, height, width), np.float32)
     for y, x in _corners(height, width, window):
         image = to_tensor(resize(photo[y : y + window, x : x + window], None, model.preset.size)[0])
-        found = enlarge(model.map_of(image.to(model.device), seed), (window, window))[0, 0].cpu().numpy()
-        total[y : y + window, x : x + window] += found * weight
+        scores = enlarge(model.score_map(image.to(model.device), seed), (window, window))[0, 0].cpu().numpy()
+        total[y : y + window, x : x + window] += scores * weight
         weights[y : y + window, x : x + window] += weight
     return torch.from_numpy(total / weights)[None, None]  # (1, 1, H, W)
 

@@ -34,8 +34,8 @@ class NetworkDetector:
     def find(self, photo: np.ndarray, crack_mask: np.ndarray) -> Found:
         """Find cracks in a photo, uint8 `(H, W, 3)`; the mask is not looked at."""
         image = to_tensor(resize(photo, None, self.model.preset.size, RULE)[0]).to(self.model.device)
-        raw = enlarge(self.model.map_of(image, self.seed), (TABLE_SIZE, TABLE_SIZE))  # (1, 1, 256, 256)
-        smoothed, cuts = self.model.cut_of(raw)
+        raw = enlarge(self.model.score_map(image, self.seed), (TABLE_SIZE, TABLE_SIZE))  # (1, 1, 256, 256)
+        smoothed, cuts = self.model.smooth_and_threshold(raw)
         smoothed, cut = smoothed[0, 0].cpu().numpy(), float(cuts[0])
         return Found(raw[0, 0].cpu().numpy(), smoothed, cut, smoothed > cut)
 

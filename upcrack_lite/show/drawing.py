@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from upcrack_lite.detection import enlarge, error_map, smooth_and_cut
+from upcrack_lite.detection import enlarge, error_map, smooth_and_threshold
 from upcrack_lite.discriminator import Discriminator
 from upcrack_lite.errors import UserError
 from upcrack_lite.generator import Generator
@@ -87,7 +87,7 @@ def trace(chosen: Preset) -> Trace:
         logits = d(masked.to("meta"), restored)
     errors = error_map(image, torch.empty_like(restored, device="cpu").zero_(), chosen.error_variant)
     large = enlarge(errors, (TABLE_SIZE, TABLE_SIZE))
-    smoothed, cut = smooth_and_cut(large, chosen)
+    smoothed, cut = smooth_and_threshold(large, chosen)
     steps = {"image": image, "mask": mask, "masked": masked, "restored": restored, "logits": logits}
     steps |= {"error map": errors, "enlarged": large, "smoothed": smoothed, "crack mask": smoothed > cut}
     return Trace(
