@@ -48,14 +48,11 @@ from upcrack_lite.metrics import (
     auroc,
     average_precision,
     bootstrap_interval,
-    cldice,
     histograms,
     ods,
     ois,
     per_image,
     pooled,
-    tolerance_counts,
-    tolerance_f1,
 )
 from upcrack_lite.predict.model import load_model
 from upcrack_lite.predict.photos import windowed_map
@@ -66,6 +63,7 @@ from upcrack_lite.reproduction.cell_data import SYNTHETIC_VERSION
 from upcrack_lite.reproduction.detectors import NetworkDetector
 from upcrack_lite.reproduction.record_files import MapCounts
 from upcrack_lite.runs import RunFolder
+from upcrack_lite.thin_shapes import cldice, tolerance_counts, tolerance_f1
 from upcrack_lite.training import make_batch, train
 from upcrack_lite.versions import testing_version, training_version
 

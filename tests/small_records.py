@@ -9,10 +9,11 @@ import numpy as np
 
 from upcrack_lite.baselines.kinds import FAMILIES, learns_from_masks
 from upcrack_lite.data import manifest as manifests
-from upcrack_lite.metrics import cldice, histograms, per_image, tolerance_counts
+from upcrack_lite.metrics import histograms, per_image
 from upcrack_lite.reproduction import records
 from upcrack_lite.reproduction.cells import Cell
 from upcrack_lite.reproduction.record_files import FORMAT, MAPS, MapCounts, pack
+from upcrack_lite.thin_shapes import cldice, tolerance_counts
 from upcrack_lite.versions import testing_version, training_version
 
 SIZE = 16

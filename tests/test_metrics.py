@@ -20,7 +20,7 @@ from torchmetrics.functional.classification import (
     binary_recall,
 )
 
-from upcrack_lite import metrics
+from upcrack_lite import metrics, thin_shapes
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import METRICS, Confusion
 from upcrack_lite.predict.scoring import per_image_table
@@ -123,9 +123,9 @@ def test_wrong_inputs_are_refused():
         with pytest.raises(UserError, match=kind):
             Confusion.of(bad, ok)
         with pytest.raises(UserError, match=kind):
-            metrics.tolerance_counts(bad, ok)
+            thin_shapes.tolerance_counts(bad, ok)
         with pytest.raises(UserError, match=kind):
-            metrics.cldice(bad, ok)
+            thin_shapes.cldice(bad, ok)
     for bad in (
         ok,
         np.full((2, 8, 8), 1.1),
@@ -139,7 +139,7 @@ def test_wrong_inputs_are_refused():
         with pytest.raises(UserError, match="tp must be a whole number"):
             Confusion(*bad)
     with pytest.raises(UserError, match="radius"):
-        metrics.tolerance_counts(ok, ok, -1)
+        thin_shapes.tolerance_counts(ok, ok, -1)
     with pytest.raises(UserError, match="1 names for 2 images"):
         per_image_table(["a"], ok, ok, ok.astype(float))
     with pytest.raises(UserError, match="hist must be"):
@@ -237,7 +237,7 @@ def test_threshold_scores_of_limit_cases():
 def test_tolerance_equals_a_distance_transform(seed, radius):
     rng = np.random.default_rng(seed)
     predicted, crack = rng.random((2, 2, 25, 31)) < 0.02
-    found = metrics.tolerance_counts(predicted, crack, radius)
+    found = thin_shapes.tolerance_counts(predicted, crack, radius)
     for index in range(2):
         a, b = predicted[index], crack[index]
         to_b = distance_transform_edt(~b) if b.any() else np.full(b.shape, np.inf)
@@ -245,7 +245,7 @@ def test_tolerance_equals_a_distance_transform(seed, radius):
         expected = [(a & (to_b <= radius)).sum(), a.sum(), (b & (to_a <= radius)).sum(), b.sum()]
         assert found[index].tolist() == expected
     if radius == 0 and (predicted.any() or crack.any()):
-        assert metrics.tolerance_f1(found) == pytest.approx(Confusion.of(predicted, crack).f1)
+        assert thin_shapes.tolerance_f1(found) == pytest.approx(Confusion.of(predicted, crack).f1)
 
 
 def test_a_shifted_crack_keeps_its_tolerant_score_up_to_the_radius():
@@ -253,9 +253,9 @@ def test_a_shifted_crack_keeps_its_tolerant_score_up_to_the_radius():
     crack[30:32] = True
     shifted = {step: np.roll(crack, step, axis=0) for step in (1, 2, 5)}
     assert Confusion.of(shifted[1], crack).f1 == 50
-    assert metrics.tolerance_f1(metrics.tolerance_counts(shifted[1], crack)) == 100
-    assert metrics.tolerance_f1(metrics.tolerance_counts(shifted[2], crack)) == 100
-    assert metrics.tolerance_f1(metrics.tolerance_counts(shifted[5], crack)) == 0
+    assert thin_shapes.tolerance_f1(thin_shapes.tolerance_counts(shifted[1], crack)) == 100
+    assert thin_shapes.tolerance_f1(thin_shapes.tolerance_counts(shifted[2], crack)) == 100
+    assert thin_shapes.tolerance_f1(thin_shapes.tolerance_counts(shifted[5], crack)) == 0
 
 
 def test_cldice_by_hand_and_in_limit_cases():
@@ -266,7 +266,7 @@ def test_cldice_by_hand_and_in_limit_cases():
     half = crack.copy()
     half[:, 30:] = False
     none = np.zeros_like(crack)
-    score = metrics.cldice(
+    score = thin_shapes.cldice(
         np.stack([crack, thin, half, none, crack, none]), np.stack([crack] * 4 + [none] * 2)
     )
     assert score[0] == 100
@@ -277,18 +277,20 @@ def test_cldice_by_hand_and_in_limit_cases():
     # A gap costs clDice what it costs the course: two shares of line pixels, counted here by hand.
     line, broken = thin.copy(), thin.copy()
     broken[20, 25:35] = False
-    assert metrics.cldice(broken, line)[0] == pytest.approx(100 * 2 * 1 * 0.8 / 1.8)
+    assert thin_shapes.cldice(broken, line)[0] == pytest.approx(100 * 2 * 1 * 0.8 / 1.8)
 
 
 def test_tolerance_of_empty_masks_is_defined():
     none, full = np.zeros((1, 9, 9), bool), np.ones((1, 9, 9), bool)
-    assert math.isnan(metrics.tolerance_f1(metrics.tolerance_counts(none, none)))
-    assert metrics.tolerance_f1(metrics.tolerance_counts(none, full)) == 0
-    assert metrics.tolerance_f1(metrics.tolerance_counts(full, none)) == 0
-    assert metrics.tolerance_f1(metrics.tolerance_counts(full, full)) == 100
+    assert math.isnan(thin_shapes.tolerance_f1(thin_shapes.tolerance_counts(none, none)))
+    assert thin_shapes.tolerance_f1(thin_shapes.tolerance_counts(none, full)) == 0
+    assert thin_shapes.tolerance_f1(thin_shapes.tolerance_counts(full, none)) == 0
+    assert thin_shapes.tolerance_f1(thin_shapes.tolerance_counts(full, full)) == 100
     # An image with neither adds nothing to a set's score.
-    both = np.concatenate([metrics.tolerance_counts(full, full), metrics.tolerance_counts(none, none)])
-    assert metrics.tolerance_f1(both) == 100
+    both = np.concatenate(
+        [thin_shapes.tolerance_counts(full, full), thin_shapes.tolerance_counts(none, none)]
+    )
+    assert thin_shapes.tolerance_f1(both) == 100
 
 
 def test_the_table_holds_what_the_single_functions_give():
@@ -301,7 +303,7 @@ def test_the_table_holds_what_the_single_functions_give():
         assert row["f1"] == Confusion.of(predicted[one], crack[one]).f1
         assert row["crack_share"] == pytest.approx(100 * crack[index].mean())
         assert row["predicted_share"] == pytest.approx(100 * predicted[index].mean())
-        assert row["cldice"] == metrics.cldice(predicted[one], crack[one])[0]
+        assert row["cldice"] == thin_shapes.cldice(predicted[one], crack[one])[0]
         assert row["best_f1"] == metrics.ods(metrics.histograms(maps[one], crack[one]))[0]
         assert row["auroc"] == metrics.auroc(metrics.histograms(maps[one], crack[one]))
 

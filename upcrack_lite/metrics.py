@@ -1,7 +1,7 @@
 """Scores of crack masks and error maps, in percent. See chapter 15.
 
 A confusion matrix pooled over a set gives the five printed metrics, histograms of an error map the scores over all
-thresholds, and tolerance and center lines the scores of thin shapes.
+thresholds. Scores made for thin shapes are in `thin_shapes`.
 Masks are bool ``(H, W)``, ``(N, H, W)`` or ``(N, 1, H, W)``, NumPy or torch, True = crack. What is compared has one
 shape. Functions that take masks or maps raise UserError for another shape or type.
 """
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import cv2
 import numpy as np
 
 from upcrack_lite.errors import UserError
@@ -100,7 +99,7 @@ def per_image(predicted: Any, crack_mask: Any) -> list[Confusion]:
     """Count the pixels of each mask of a stack."""
     return [
         Confusion(int((p & c).sum()), int((p & ~c).sum()), int((~p & c).sum()), int((~p & ~c).sum()))
-        for p, c in zip(*_masks(predicted, crack_mask), strict=True)
+        for p, c in zip(*same_masks(predicted, crack_mask), strict=True)
     ]
 
 
@@ -261,67 +260,6 @@ def _f1_curve(counts: np.ndarray) -> np.ndarray:
     return 200 * true / (true + false + true[..., :1])  # 2 TP / (TP + FP + all crack pixels)
 
 
-# Scores of thin shapes. On a crack two pixels wide, a mask drawn one pixel beside it has lost half its F1. These
-# scores ask instead whether the crack is detected near its place, and whether its course is unbroken.
-
-
-def tolerance_counts(predicted: Any, crack_mask: Any, radius: float = 2) -> np.ndarray:
-    """Count pixels that lie at most `radius` pixels (Euclidean, 0 or more) from their counterpart, for each image.
-
-    Returns int64 ``(N, 4)``: predicted pixels near a crack pixel, predicted pixels, crack pixels near a predicted
-    pixel, crack pixels.
-    """
-    if radius < 0:
-        raise UserError(f"radius must be at least 0 pixels, not {radius}")
-    reach = np.arange(-int(radius), int(radius) + 1)
-    disk = (reach[:, None] ** 2 + reach[None, :] ** 2 <= radius**2).astype(np.uint8)
-    counts = [
-        (
-            (p & (cv2.dilate(c.astype(np.uint8), disk) > 0)).sum(),
-            p.sum(),
-            (c & (cv2.dilate(p.astype(np.uint8), disk) > 0)).sum(),
-            c.sum(),
-        )
-        for p, c in zip(*_masks(predicted, crack_mask), strict=True)
-    ]
-    return np.array(counts, np.int64)
-
-
-def tolerance_f1(counts: np.ndarray) -> float:
-    """F1 with tolerance from counts ``(N, 4)`` or ``(4,)`` of `tolerance_counts`, pooled, in percent.
-
-    Precision is the fraction of predicted pixels near a crack, recall the fraction of crack pixels near a
-    prediction. nan if there is neither a crack nor a prediction, 0 if only one of them.
-    """
-    return _harmonic(*np.asarray(counts, np.int64).reshape(-1, 4).sum(axis=0).tolist())
-
-
-def cldice(predicted: Any, crack_mask: Any) -> np.ndarray:
-    """clDice of each image, in percent (Shit et al., CVPR 2021); for a set take `numpy.nanmean`.
-
-    The harmonic mean of two fractions: how much of the prediction's skeleton lies on the crack, and how much of the
-    crack's skeleton lies on the prediction.
-    Returns float64 ``(N,)``; nan where there is neither a crack nor a prediction, 0 where only one of them.
-    """
-    from skimage.morphology import skeletonize  # here, because only this score needs scikit-image
-
-    scores = []
-    for p, c in zip(*_masks(predicted, crack_mask), strict=True):
-        p_line, c_line = (skeletonize(mask) if mask.any() else mask for mask in (p, c))
-        scores.append(_harmonic((p_line & c).sum(), p_line.sum(), (c_line & p).sum(), c_line.sum()))
-    return np.array(scores, np.float64)
-
-
-def _harmonic(part_a: int, all_a: int, part_b: int, all_b: int) -> float:
-    """Harmonic mean of two fractions in percent; nan if both are of nothing, 0 if one is."""
-    if all_a == 0 and all_b == 0:
-        return float("nan")
-    if part_a == 0 or part_b == 0:
-        return 0.0
-    first, second = part_a / all_a, part_b / all_b
-    return 200 * first * second / (first + second)
-
-
 def _stack(values: Any, what: str) -> np.ndarray:
     """A NumPy or torch array as NumPy ``(N, H, W)``."""
     array = np.asarray(values.detach().cpu()) if hasattr(values, "detach") else np.asarray(values)
@@ -348,8 +286,8 @@ def _check_same(first: np.ndarray, second: np.ndarray, what: str) -> None:
         raise UserError(f"{what} differ in shape: {first.shape} and {second.shape}; bring them to one size")
 
 
-def _masks(predicted: Any, crack_mask: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Both as bool ``(N, H, W)`` of one shape."""
+def same_masks(predicted: Any, crack_mask: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Two masks, or stacks of masks, as bool ``(N, H, W)`` of one shape."""
     predicted, crack_mask = to_masks(predicted, "predicted"), to_masks(crack_mask, "crack_mask")
     _check_same(predicted, crack_mask, "predicted and crack_mask")
     return predicted, crack_mask

@@ -28,17 +28,15 @@ from upcrack_lite.metrics import (
     auroc,
     average_precision,
     bootstrap_interval,
-    cldice,
     histograms,
     ods,
     ois,
     per_image,
     pooled,
-    tolerance_counts,
-    tolerance_f1,
 )
 from upcrack_lite.predict.photos import read_detection
 from upcrack_lite.runs import now
+from upcrack_lite.thin_shapes import cldice, tolerance_counts, tolerance_f1
 
 RADIUS = 2  # px, the tolerance of the field's tolerant F1
 

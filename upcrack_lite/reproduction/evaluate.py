@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from upcrack_lite.baselines.kinds import after_training, learns_from_masks
 from upcrack_lite.errors import UserError
-from upcrack_lite.metrics import cldice, histograms, per_image, tolerance_counts
+from upcrack_lite.metrics import histograms, per_image
 from upcrack_lite.predict.photos import TABLE_SIZE
 from upcrack_lite.predict.scoring import RADIUS
 from upcrack_lite.reproduction.cell_data import TestSet, content_digest, test_set
@@ -24,6 +24,7 @@ from upcrack_lite.reproduction.detectors import RULE, detector
 from upcrack_lite.reproduction.record_files import FORMAT, MAPS, MapCounts, pack
 from upcrack_lite.reproduction.training_data import source_manifest
 from upcrack_lite.runs import BEFORE, RunFolder, check_device, code_digest, environment, now
+from upcrack_lite.thin_shapes import cldice, tolerance_counts
 from upcrack_lite.versions import testing_version
 
 

@@ -145,7 +145,7 @@ class Image(Part):
     fn: Count
     tn: Count
     threshold: Annotated[float, Field(ge=0, le=1)]
-    tolerance: Annotated[list[Count], Field(min_length=4, max_length=4)]  # as `metrics.tolerance_counts`
+    tolerance: Annotated[list[Count], Field(min_length=4, max_length=4)]  # as `thin_shapes.tolerance_counts`
     cldice: Annotated[float, Field(ge=0, le=100 + 1e-9)] | None  # percent; None where it is undefined
 
 

@@ -13,20 +13,13 @@ from typing import Any
 import numpy as np
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.metrics import (
-    METRICS,
-    auroc,
-    average_precision,
-    bootstrap_interval,
-    ods,
-    pooled,
-    tolerance_f1,
-)
+from upcrack_lite.metrics import METRICS, auroc, average_precision, bootstrap_interval, ods, pooled
 from upcrack_lite.reproduction import record_files
 from upcrack_lite.reproduction.committable import place, reasons, unknown_training_set
 from upcrack_lite.reproduction.record_files import AGAIN, MAPS, MapCounts
 from upcrack_lite.reproduction.record_schema import Record, check_maps
 from upcrack_lite.reproduction.record_schema import make as make
+from upcrack_lite.thin_shapes import tolerance_f1
 
 _NAME = re.compile(r".+-s\d+(-[0-9a-f]{8})?\.json")
 
