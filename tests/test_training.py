@@ -127,7 +127,7 @@ def test_the_checkpoint_is_the_generator_of_the_best_epoch(finished):
     trainer = trainer_for(chosen)
     trainer.g.load_state_dict(generator.state_dict())
     _, validated = training.split_by_photo([str(i) for i in range(20)], 0.1, 0)
-    trainer.held_out = crops()[validated]
+    trainer.validation_images = crops()[validated]
     assert trainer.validate() == pytest.approx(min(validation), rel=1e-6)
 
 
@@ -485,7 +485,7 @@ def test_validation_is_the_same_at_every_call_and_leaves_no_trace():
     state, draws = torch.get_rng_state(), trainer.draws.get_state()
     before = {name: t.clone() for name, t in trainer.g.state_dict().items()}
     modes = [m.training for m in trainer.g.modules()]
-    trainer.held_out, trainer.seed = crops(5), 3
+    trainer.validation_images, trainer.seed = crops(5), 3
     values = [trainer.validate() for _ in range(2)]
     assert values[0] == values[1]
     assert torch.equal(torch.get_rng_state(), state)

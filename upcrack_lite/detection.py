@@ -161,7 +161,7 @@ class Detection:
 
 @dataclass(frozen=True)
 class Found:
-    """What any detector found in one photo.
+    """What any detector makes of one photo.
 
     score_map: float32 ``(H, W)`` in [0, 1], before the filter. smoothed: after it, in steps of 1/255. threshold: in
     [0, 1]. crack_mask: bool ``(H, W)``, exactly the pixels whose smoothed value is above the threshold.

@@ -10,7 +10,7 @@ from upcrack_lite.generator import init_weights
 
 
 class Discriminator(nn.Module):
-    """Five 4 x 4 convolutions that give one opinion per overlapping 70 x 70 patch.
+    """Five 4 x 4 convolutions that give one logit per overlapping 70 x 70 patch.
 
     width: channels of the first layer (paper: 64). Raises UserError below 1.
     """
@@ -44,9 +44,9 @@ def _block(inward: int, out: int, stride: int) -> list[nn.Module]:
 
 
 def receptive_field(row: int, size: int) -> tuple[int, int]:
-    """First and last pixel (inclusive, cut to the image) that opinion `row` sees along one axis.
+    """First and last pixel (inclusive, clipped to the image) that logit `row` sees along one axis.
 
-    Derived backwards through kernel 4, padding 1 and the strides 2, 2, 2, 1, 1; 70 px where nothing is cut.
+    Derived backwards through kernel 4, padding 1 and the strides 2, 2, 2, 1, 1; 70 px where nothing is clipped.
     """
     first = last = row
     for stride in (1, 1, 2, 2, 2):

@@ -27,7 +27,7 @@ class Generator(nn.Module):
     """A U-Net: `depth` halvings, as many doublings, and a skip connection at every size between.
 
     width: channels of the first level (paper: 64). depth: number of levels (paper: 8).
-    dropout: share of channels' values dropped in the first three decoder levels. It is the noise z of Eq. 8.
+    dropout: fraction of the values dropped in the first three decoder levels. It is the noise z of Eq. 8.
     Input and output: ``(N, 3, S, S)`` in [-1, 1] with ``S = 2**depth``.
     Raises UserError for another size, or for a depth below 4.
     """

@@ -30,7 +30,7 @@ def to_uint8(image: torch.Tensor) -> np.ndarray:
 
 
 COLORS = {
-    "tp": (0x5F, 0xE0, 0x6B),  # crack, found
+    "tp": (0x5F, 0xE0, 0x6B),  # crack, detected
     "fp": (0x1D, 0x2F, 0xA6),  # road, called crack
     "fn": (0xE0, 0x26, 0x3C),  # crack, missed
     "detected": (0xFF, 0x95, 0x00),  # called crack where no label says what is right

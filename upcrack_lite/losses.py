@@ -1,6 +1,6 @@
 """The five losses and their weighted sum (paper, section III-E, Eqs. 2-8). Chapters 07 to 12 plot each of them.
 
-Images are ``(N, 3, H, W)`` in [-1, 1]. Every loss is a scalar, and 0 for equal images but for the
+Images are ``(N, 3, H, W)`` in [-1, 1]. Every loss is a scalar, and 0 for equal images, except the
 adversarial one. The weighted sums are computed in float32.
 The whole image counts: removed pixels and kept ones.
 """
@@ -46,8 +46,8 @@ def ssim_map(
     if padding not in ("reflect", "zero", "valid"):
         raise UserError(f"unknown padding {padding!r}; choose reflect, zero or valid")
     steps = torch.arange(window, dtype=image.dtype, device=image.device) - (window - 1) / 2
-    bell = torch.exp(-(steps**2) / (2 * sigma**2))
-    bell = bell / bell.sum()  # (window,)
+    kernel = torch.exp(-(steps**2) / (2 * sigma**2))
+    kernel = kernel / kernel.sum()  # (window,)
 
     def blur(x: torch.Tensor) -> torch.Tensor:
         if padding != "valid":
@@ -55,7 +55,7 @@ def ssim_map(
             mode = {"reflect": "reflect", "zero": "constant"}[padding]
             x = functional.pad(x, (half, half, half, half), mode=mode)
         return _filter(
-            _filter(x, bell[None, :]), bell[:, None]
+            _filter(x, kernel[None, :]), kernel[:, None]
         )  # a Gaussian is separable: rows, then columns
 
     a, b = restored, image
@@ -136,7 +136,7 @@ def style_loss(restored: dict[str, torch.Tensor], image: dict[str, torch.Tensor]
 
 
 def adversarial_d(real_logits: torch.Tensor, fake_logits: torch.Tensor, factor: float = 1.0) -> torch.Tensor:
-    """What D minimizes: the negative of Eq. 8. Real opinions should be 1, opinions on restored images 0.
+    """What D minimizes: the negative of Eq. 8. The probability of real images should be 1, that of restored ones 0.
 
     logits: any shape. factor: the released program halves the sum. 2·ln 2 ≈ 1.386 is "no idea".
     """
@@ -184,7 +184,7 @@ def total_loss(
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """What G minimizes (Eq. 2): λ_res·L_res + λ_adv·L_adv, and every term unweighted, for the log.
 
-    fake_logits: D's opinion of `restored`; needed unless λ_adv is 0.
+    fake_logits: D's output for `restored`; needed unless λ_adv is 0.
     Raises UserError when a term lacks what it needs.
     """
     total, terms = restoration_loss(restored, image, preset, features)

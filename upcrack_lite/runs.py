@@ -112,10 +112,10 @@ class RunFolder:
             raise UserError(
                 f"{file} is not valid JSON ({error}): the run cannot be trusted; delete {path} and train anew"
             ) from error
-        found = manifest.get("format") if isinstance(manifest, dict) else None
-        if found != FORMAT:
+        version = manifest.get("format") if isinstance(manifest, dict) else None
+        if version != FORMAT:
             raise UserError(
-                f"{path} has run format {found!r}, this version reads {FORMAT}: use the version that wrote "
+                f"{path} has run format {version!r}, this version reads {FORMAT}: use the version that wrote "
                 "it, or delete or rename the folder and train anew; nothing was touched"
             )
         return cls(path, manifest)
@@ -146,20 +146,20 @@ class RunFolder:
             )
         return run
 
-    def start(self, found: dict[str, Any]) -> None:
+    def start(self, environment: dict[str, Any]) -> None:
         """Note the environment of this start, beside those of earlier starts that the training goes on from.
 
         `environment` is the latest. `environments` lists one of each kind, in order, once there is more than one
         commit, state of the tree, digest of the code or device. A start that left no `resume.pt` does not count,
         for nothing of it is in the model. The manifest is not written.
 
-        found: from `environment`.
+        environment: from `environment()`.
         """
         earlier = self.starts()
         kinds = [[one.get(name) for name in _TOLD_APART] for one in earlier]
-        if [found.get(name) for name in _TOLD_APART] not in kinds:
-            earlier.append(found)
-        self.manifest["environment"] = found
+        if [environment.get(name) for name in _TOLD_APART] not in kinds:
+            earlier.append(environment)
+        self.manifest["environment"] = environment
         self.manifest.pop("environments", None)
         if len(earlier) > 1:
             self.manifest["environments"] = earlier
@@ -237,11 +237,11 @@ class RunFolder:
         return [{k: int(v) if v.isdigit() else float(v) for k, v in row.items() if v} for row in rows]
 
 
-def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+def _differences(present: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     """Name the facts that differ, with both values where they are short."""
     differ = []
     for key, value in wanted.items():
-        have = found.get(key)
+        have = present.get(key)
         if have == value:
             continue
         if isinstance(have, dict) and isinstance(value, dict):

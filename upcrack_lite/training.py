@@ -107,20 +107,18 @@ def epoch(
         yield make_batch(to_tensor(np.asarray(images[chosen])).to(device), preset, generator)
 
 
-def split_by_photo(groups: list[str], share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def split_by_photo(groups: list[str], fraction: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Split crops into training and validation so that no photo is in both.
 
-    groups: the photo each crop came from. share: of the crops, for validation, in [0, 1).
-    Returns the indices of both, ascending. Validation is empty when share is 0.
-    Raises UserError when a share above 0 leaves nothing to train on.
+    groups: the photo each crop came from. fraction: of the crops, for validation, in [0, 1).
+    Returns the indices of both, ascending. Validation is empty when fraction is 0.
+    Raises UserError when a fraction above 0 leaves nothing to train on.
     """
     photos, sizes = np.unique(groups, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(photos))
-    before = (
-        np.cumsum(sizes[order]) - sizes[order]
-    )  # crops that are held out already when a photo's turn comes
-    held_out = np.isin(groups, photos[order[before < share * len(groups)]])
-    training, validation = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+    before = np.cumsum(sizes[order]) - sizes[order]  # validation crops before a photo's turn
+    in_validation = np.isin(groups, photos[order[before < fraction * len(groups)]])
+    training, validation = np.flatnonzero(~in_validation), np.flatnonzero(in_validation)
     if not len(training):
         raise UserError(
             f"{len(groups)} crops from {len(photos)} photo(s) leave none to train on beside validation: "
@@ -150,7 +148,7 @@ class Trainer:
         self.preset, self.fabric, self.seed = preset, fabric, seed
         if images is not None and split is not None:
             # Indices, not a copy: the training crops may lie in a memory-mapped file larger than memory.
-            self.images, self.training, self.held_out = images, split[0], images[split[1]]
+            self.images, self.training, self.validation_images = images, split[0], images[split[1]]
             self.counts = (len(split[0]), len(split[1]))
         betas = (preset.beta1, preset.beta2)
         g = Generator(preset.width, preset.depth, preset.dropout)
@@ -186,7 +184,7 @@ class Trainer:
 
     def step_g(self, batch: Batch) -> dict[str, torch.Tensor]:
         """G minimizes Eq. 2, on a second forward pass with its own dropout, as in the released program."""
-        self.d.requires_grad_(False)  # D only judges here: its gradients would be thrown away
+        self.d.requires_grad_(False)  # D's gradients would be thrown away
         self.opt_g.zero_grad()
         restored = self.g(batch.masked)
         logits = self.d(batch.masked, restored) if self.preset.lambda_adv else None
@@ -218,8 +216,8 @@ class Trainer:
         """L_res on the validation crops, with masks and noise that are the same at every call; None without any."""
         draws, size, losses = torch.Generator().manual_seed(self.seed), self.preset.batch_size, []
         with self.at_test(self.seed):
-            for start in range(0, len(self.held_out), size):
-                image, masked = self._masked(self.held_out[start : start + size], draws)
+            for start in range(0, len(self.validation_images), size):
+                image, masked = self._masked(self.validation_images[start : start + size], draws)
                 loss, _ = restoration_loss(self.g(masked), image, self.preset, self.vgg)
                 losses += [loss.item()] * len(image)
         return float(np.mean(losses)) if losses else None

@@ -52,10 +52,10 @@ def score_folder(out: Path | str, masks: Path | str, progress: bool = True) -> d
     """
     out, masks = Path(out), Path(masks)
     facts = read_detection(out)
-    found = _match(facts, masks)
+    pairs = _match(facts, masks)
     check_writable(out)
     confusions, hists, near, rows, problems = [], [], [], [], []
-    for row, mask_path in tqdm(found, disable=not progress, desc="scoring", unit="photo"):
+    for row, mask_path in tqdm(pairs, disable=not progress, desc="scoring", unit="photo"):
         name = row["name"]
         predicted = _read_gray(out / "masks" / f"{name}.png") > 127  # (H, W)
         errors = _read_gray(out / "maps" / f"{name}.png").astype(np.float32) / 255
@@ -142,19 +142,19 @@ def _match(facts: dict[str, Any], masks: Path) -> list[tuple[dict[str, Any], Pat
     for path in sorted(masks.iterdir()):
         if path.suffix.lower() in (*IMAGE_TYPES, ".mat"):
             by_stem.setdefault(path.stem, []).append(path)
-    problems, found = [], []
+    problems, pairs = [], []
     for row in facts["photos"]:
         candidates = by_stem.get(row["name"], [])
         # The official Crack500 folders keep photo.jpg and mask.png side by side under one name.
         if len(candidates) == 2 and {p.suffix.lower() for p in candidates} == {".jpg", ".png"}:
             candidates = [p for p in candidates if p.suffix.lower() == ".png"]
         if len(candidates) == 1:
-            found.append((row, candidates[0]))
+            pairs.append((row, candidates[0]))
         else:
             what = "no mask" if not candidates else f"{len(candidates)} masks"
             problems.append(f"{row['name']}: {what} in {masks}")
     raise_for(problems, "every detection needs one mask of the same name")
-    return found
+    return pairs
 
 
 def _read_gray(path: Path) -> np.ndarray:
