@@ -1,4 +1,4 @@
-"""The paper's Figures 1 to 4: what is drawn is what was traced, and which photos are shown follows from rules."""
+"""The paper's Figures 1 to 4: what they show and say, and which photos are shown follows from rules."""
 
 from __future__ import annotations
 
@@ -22,20 +22,18 @@ from upcrack_lite.baselines.presets import method_preset
 from upcrack_lite.baselines.registry import method
 from upcrack_lite.baselines.variants import Variant, segment
 from upcrack_lite.data.synthetic import synthetic_road
-from upcrack_lite.discriminator import Discriminator
 from upcrack_lite.errors import UserError
-from upcrack_lite.generator import Generator
 from upcrack_lite.io import write_image
 from upcrack_lite.metrics import Confusion
+from upcrack_lite.recipes import preset
 from upcrack_lite.reproduction import examples, records
 from upcrack_lite.reproduction import failure_cases as failures
 from upcrack_lite.reproduction.cells import Cell
 from upcrack_lite.reproduction.detectors import detector
 from upcrack_lite.reproduction.record_files import pack
 from upcrack_lite.runs import RunFolder
-from upcrack_lite.show import drawing, paper_columns, paper_figures
-from upcrack_lite.show import pipeline as drawn
-from upcrack_lite.show.figures import PALETTE, WIDTH
+from upcrack_lite.show import paper_figures, pipeline
+from upcrack_lite.show.figures import PALETTE
 
 SIZE = 64
 
@@ -53,99 +51,36 @@ def words(fig) -> list[str]:
 # Figure 1
 
 
-@pytest.mark.parametrize(("width", "size"), [(4, 32), (6, 64)])
-def test_the_trace_is_what_the_modules_do(width, size):
-    traced = drawing.trace(drawing.sized("paper", "lite", width, size))
-    depth = traced.preset.depth
-    g, d = Generator(width, depth), Discriminator(width)
-    image = torch.zeros(1, 3, size, size)
-    assert traced.steps["restored"] == tuple(g(image).shape[1:])
-    assert traced.steps["logits"] == tuple(d(image, image).shape[1:])
-    assert traced.g_parameters == sum(p.numel() for p in g.parameters())
-    assert traced.d_parameters == sum(p.numel() for p in d.parameters())
-    assert sum(level.parameters for level in traced.encoder + traced.decoder) == traced.g_parameters
-    x = image
-    for module, level in zip(g.encoder, traced.encoder, strict=True):
-        assert level.into == tuple(x.shape[1:])
-        x = module(x)
-        assert level.out == tuple(x.shape[1:])
-    assert traced.decoder[0].into == tuple(x.shape[1:])
-    assert traced.steps["mask"] == (1, size, size)
-    assert traced.steps["crack mask"] == (1, 256, 256)
+@pytest.fixture(scope="module")
+def pictures() -> dict[str, np.ndarray]:
+    road, photo = np.random.default_rng(0).integers(0, 256, (2, 256, 256, 3), dtype=np.uint8)
+    return examples.pipeline_pictures(examples.open_run(), road, photo, seed=3)
 
 
-def test_the_paper_s_network_is_traced_without_its_weights():
-    traced = drawing.trace(drawing.sized())
-    assert traced.g_parameters == 54_419_459  # counted by hand in chapter 5
-    assert traced.steps["logits"] == (1, 30, 30)
-    assert traced.skips == tuple((6 - i, i) for i in range(7)), "each size but the smallest and the largest"
+def test_pictures_of_the_pipeline(pictures):
+    hole = ~pictures["mask"]
+    assert (pictures["masked"][hole] == 0).all(), "a hole is black"
+    assert (pictures["masked"][~hole] == pictures["image"][~hole]).all()
+    assert pictures["crack mask"].shape == pictures["smoothed"].shape == (256, 256)
 
 
-def test_sized_keeps_the_values_in_step():
-    chosen = drawing.sized("paper", "full", 32, 128)
-    assert (chosen.width, chosen.disc_width, chosen.size, chosen.depth) == (32, 32, 128, 7)
-    assert chosen.mask_cells == (64, 32, 16)
-    assert chosen.load_size == 143
-    assert drawing.sized("released").overrides() == {}
-    for size in (16, 100):
-        with pytest.raises(UserError, match=f"size must be a power of 2 from 32 on, got {size}"):
-            drawing.sized(size=size)
-
-
-def blank_pictures() -> dict[str, np.ndarray]:
-    made = {name: np.zeros((8, 8, 3), np.uint8) for name in drawn.PICTURES}
-    made |= {name: np.zeros((8, 8), bool) for name in ("mask", "crack mask")}
-    return made | {name: np.zeros((8, 8), np.float32) for name in ("error map", "smoothed")}
-
-
-@pytest.mark.parametrize(("width", "size"), [(4, 32), (64, 256)])
-def test_the_figure_says_what_was_traced(width, size):
-    traced = drawing.trace(drawing.sized("paper", "full", width, size))
-    fig = drawn.pipeline(traced, blank_pictures())
-    shown = words(fig)
-    for shape in traced.steps.values():
-        assert any(drawn.shape_text(shape) in text for text in shown)
-    for count in (traced.g_parameters, traced.d_parameters):
-        assert any(f"{count:,}" in text for text in shown)
-    maps = [traced.encoder[0].into] + [s.out for s in (*traced.encoder, *traced.decoder)]
-    for number in {n for shape in maps for n in shape[:2]}:
-        wanted = sum(number == n for shape in maps for n in shape[:2])
-        assert shown.count(str(number)) >= wanted, f"{number} stands at every bar that has it"
-    dotted = [line for line in fig.findobj(mpl.lines.Line2D) if line.get_linestyle() == "--"]
-    assert len(dotted) == len(traced.skips)
-    alt = drawn.in_words(traced)
-    assert f"{traced.g_parameters:,}" in alt
-    assert f"{len(traced.skips)} skip connections" in alt
-
-
-def test_no_word_of_the_pipeline_leaves_the_sheet_or_gets_too_small():
-    fig = drawn.pipeline(drawing.trace(drawing.sized()), blank_pictures())
+def test_the_pipeline_shows_every_picture_and_says_its_numbers(pictures):
+    chosen = preset("released", bilateral_d=9, threshold_rule="percentile", lambda_style=7)
+    fig = pipeline.pipeline(pictures, chosen)
+    shown = [picture.get_array() for picture in fig.axes[0].get_images()]
+    assert all(any(np.array_equal(one, wanted) for one in shown) for wanted in pictures.values())
+    said = " ".join(words(fig))
+    for part in ("road 3 × 128 × 128", "crack mask 1 × 256 × 256", "filter, 9 px", "percentile", "7 style"):
+        assert part in said.replace("\n", " ")
     fig.canvas.draw()
-    width, height = fig.bbox.width, fig.bbox.height
-    for text in fig.findobj(mpl.text.Text):
-        if text.get_text() and text.get_visible() and text.axes is not None and text.get_text().strip():
-            box = text.get_window_extent()
-            assert 0 <= box.x0 <= box.x1 <= width, text.get_text()
-            assert 0 <= box.y0 <= box.y1 <= height, text.get_text()
-            assert text.get_fontsize() >= 9, "letters of 9 pt are about 7 px high on a phone"
-
-
-def test_the_pipeline_names_the_pictures_it_lacks():
-    made = blank_pictures()
-    del made["smoothed"]
-    with pytest.raises(UserError, match="also needs the pictures smoothed"):
-        drawn.pipeline(drawing.trace(drawing.sized("paper", "lite", 4, 32)), made)
-
-
-def test_pictures_of_the_pipeline():
-    rng = np.random.default_rng(0)
-    road, photo = rng.integers(0, 256, (2, 256, 256, 3), dtype=np.uint8)
-    made = examples.pipeline_pictures(examples.open_run(), road, photo, seed=3)
-    assert set(made) == set(drawn.PICTURES)
-    hole = ~made["mask"]
-    assert (made["masked"][hole] == 0).all(), "a hole is black"
-    assert (made["masked"][~hole] == made["image"][~hole]).all()
-    assert made["crack mask"].shape == made["smoothed"].shape == (256, 256)
+    for text in fig.axes[0].texts:
+        box = text.get_window_extent()
+        assert 0 <= box.x0 <= box.x1 <= fig.bbox.width, text.get_text()
+        assert 0 <= box.y0 <= box.y1 <= fig.bbox.height, text.get_text()
+        assert text.get_fontsize() >= 9, "letters of 9 pt are about 7 px high on a phone"
+    marked = 100 * pictures["crack mask"].mean()
+    alt = pipeline.in_words(pictures, chosen)
+    assert all(part in alt for part in ("7 style", "filter of 9 px", f"marks {marked:.1f} % of the pixels"))
 
 
 # Figures 2 and 3
@@ -160,71 +95,47 @@ def row(heading="a photo", **masks) -> paper_figures.Row:
 
 
 def test_each_case_has_exactly_its_color():
-    picture = paper_figures.painted(row(), "a")
+    caption, picture = row().panels()[2]
+    assert " ".join(caption.split()) == "a: F1 50 %"
     for (y, x), case in {(0, 1): "tp", (0, 2): "fp", (0, 0): "fn"}.items():
         assert tuple(picture[y, x] / 255) == pytest.approx(to_rgb(PALETTE[case]))
     rest = picture[3, 3].tolist()
     assert len(set(rest)) == 1
     assert rest[0] > 150, "the photo below is pale"
-    with pytest.raises(UserError, match="no mask by 'b'; it has a"):
-        paper_figures.painted(row(), "b")
 
 
-@pytest.mark.parametrize("methods", [1, 2, 3, 5, 6, 7])
-def test_the_grid_shows_every_photo_and_method(methods):
-    names = [f"method {i}" for i in range(methods)]
-    rows = [row(f"row {k}", **dict.fromkeys(names, np.eye(4, dtype=bool))) for k in range(2)]
-    fig = paper_figures.grid(rows)
-    pictures = [axis for axis in fig.axes if axis.get_images()]
-    assert len(pictures) == 2 * (2 + methods)
+NAMES = ["UP-CrackNet", "local darkness + filter + Otsu, chosen", "Frangi + Otsu", *"abcd"]
+
+
+@pytest.mark.parametrize(("methods", "longest"), [(1, 3), (2, 4), (3, 3), (5, 4), (6, 4), (7, 3)])
+def test_the_grid_shows_every_photo_and_method_and_nothing_overlaps(methods, longest):
+    names, eye = NAMES[:methods], np.eye(4, dtype=bool)
+    fig = paper_figures.grid([row(f"row {k}", **dict.fromkeys(names, eye)) for k in range(2)])
+    fig.canvas.draw()
+    axes = [axis for axis in fig.findobj(plt.Axes) if axis.get_images()]
+    assert len(axes) == 2 * (2 + methods)
+    boxes = [axis.get_window_extent() for axis in axes]
+    assert all(box.width / fig.dpi > 1.4 for box in boxes), "not too small on a phone"
+    lines = collections.Counter(round(box.y0) for box in boxes).values()
+    assert max(lines) == longest
+    assert max(lines) - min(lines) < len(lines) + 1, "lines are about equally long"
+    boxes += [axis.xaxis.label.get_window_extent() for axis in axes]
+    boxes += [text.get_window_extent() for text in fig.findobj(mpl.text.Text) if text.get_text()[:3] == "row"]
+    for number, box in enumerate(boxes):
+        assert -1 <= box.x0 < box.x1 <= fig.bbox.width + 1
+        assert not [other for other in boxes[:number] if box.overlaps(other)]
     shown = words(fig)
     assert {"row 0", "row 1", "found (TP)", "false alarm (FP)", "missed (FN)"} <= set(shown)
-    assert sum(text.startswith("method 0: F1 50 %") for text in shown) == 2
-    boxes = [axis.get_position() for axis in pictures]
-    for number, box in enumerate(boxes):
-        assert 0 <= box.x0 < box.x1 <= 1.0001
-        assert 0 <= box.y0 < box.y1 <= 1
-        assert box.width * WIDTH > 1.5, "at most four beside each other"
-        assert not [other for other in boxes[:number] if box.overlaps(other)]
-    if methods == 1:
-        painted = pictures[2].get_images()[0].get_array()
-        assert (painted == paper_figures.painted(rows[0], "method 0")).all()
-
-
-@pytest.mark.parametrize(("methods", "longest"), [(1, 3), (2, 4), (3, 3), (4, 3), (5, 4), (6, 4), (7, 3)])
-def test_lines_of_pictures_are_about_equally_long(methods, longest):
-    names = [f"method {i}" for i in range(methods)]
-    fig = paper_figures.grid([row(**dict.fromkeys(names, np.eye(4, dtype=bool)))])
-    lines = collections.Counter(
-        round(axis.get_position().y0, 3) for axis in fig.axes if axis.get_images()
-    ).values()
-    assert max(lines) == longest
-    assert max(lines) - min(lines) < len(lines) + 1
-
-
-@pytest.mark.parametrize("methods", [1, 3, 6])
-def test_long_names_stay_under_their_pictures(methods):
-    names = ["UP-CrackNet", "local darkness + filter + Otsu, chosen", "Frangi + Otsu", *"abc"][:methods]
-    fig = paper_figures.grid([row(f"row {k}", **dict.fromkeys(names, np.eye(4, dtype=bool))) for k in (0, 1)])
-    fig.canvas.draw()
-    pictures = [axis.get_window_extent() for axis in fig.axes if axis.get_images()]
-    captions = [text.get_window_extent() for text in fig.texts]
-    for number, box in enumerate(captions):
-        assert 0 <= box.x0 < box.x1 <= fig.bbox.width
-        assert not [other for other in pictures if box.overlaps(other)], fig.texts[number].get_text()
-        assert not [other for other in captions[:number] if box.overlaps(other)], fig.texts[number].get_text()
-    said = [" ".join(text.split()) for text in words(fig)]
-    for name in names:
-        assert said.count(f"{name}: F1 50 %") == 2, "nothing of a name is lost"
-    assert not any("F1\n" in text or text.endswith("\n%") for text in words(fig)), "a number keeps its name"
+    said = [" ".join(text.split()) for text in shown]
+    assert all(said.count(f"{name}: F1 50 %") == 2 for name in names), "nothing of a name is lost"
+    assert not any("F1\n" in text or text.endswith("\n%") for text in shown), "a number keeps its name"
 
 
 def test_a_grid_needs_rows_with_the_same_methods():
     with pytest.raises(UserError, match="no photo to show"):
         paper_figures.grid([])
-    other = row(b=np.eye(4, dtype=bool))
     with pytest.raises(UserError, match="the same methods"):
-        paper_figures.grid([row(), other])
+        paper_figures.grid([row(), row(b=np.eye(4, dtype=bool))])
 
 
 def test_words_and_scores_of_a_grid():
@@ -232,14 +143,7 @@ def test_words_and_scores_of_a_grid():
     empty = row(a=np.zeros((4, 4), bool))
     assert "precision undefined, recall 0 %" in paper_figures.in_words([empty])
     (line,) = paper_figures.scores([row()])
-    assert (line["photo"], line["method"], line["F1 %"]) == ("img", "a", 50)
-
-
-def test_a_long_name_loses_its_middle():
-    short = paper_figures._fitting("20160222_081011_1921_361_and_more", 1.58)
-    assert short.startswith("20160222")
-    assert short.endswith("more")
-    assert len(short) * 0.082 <= 1.58
+    assert (line["photo"], line["method"], line["F1 %"], line["crack %"]) == ("img", "a", 50, 25)
 
 
 @pytest.fixture(scope="module")
@@ -251,21 +155,21 @@ def runs(tmp_path_factory):
     )
     for name in ("enet", "riad"):
         torch.manual_seed(0)
-        preset = method_preset(name, "lite", size=64, width=0.125)
-        run = RunFolder.create(root / name, facts | {"method": name, "preset": preset.to_dict()})
-        run.save_weights(method(name).build(preset.width).state_dict())
+        small = method_preset(name, "lite", size=64, width=0.125)
+        run = RunFolder.create(root / name, facts | {"method": name, "preset": small.to_dict()})
+        run.save_weights(method(name).build(small.width).state_dict())
         run.manifest["status"] = "finished"
         run.save_manifest()
     roads = [synthetic_road(256, [5, k]) for k in range(2)]
     images, masks = (np.stack(parts) for parts in zip(*roads, strict=True))
-    preset = family_preset("tf_local_darkness_otsu")
-    choose_variant(images, masks, preset, root / "local", data={"name": "deepcrack"}, progress=False)
+    family = family_preset("tf_local_darkness_otsu")
+    choose_variant(images, masks, family, root / "local", data={"name": "deepcrack"}, progress=False)
     return root
 
 
 def test_a_column_marks_what_the_tables_count(runs):
     names = ("enet", "riad", "local")
-    found = paper_columns.columns(examples.open_run(), [str(runs / name) for name in names], seed=3)
+    found = paper_figures.columns(examples.open_run(), [str(runs / name) for name in names], seed=3)
     assert [column.name for column in found] == [
         *("UP-CrackNet", "ENet", "RIAD"),
         "local darkness + Otsu, chosen",
@@ -285,7 +189,7 @@ def test_a_column_marks_what_the_tables_count(runs):
 
 
 def test_a_detector_without_a_run_is_the_first_of_its_family():
-    found = paper_columns.columns(examples.open_run(), detectors="tf_frangi_otsu,tf_local_darkness_otsu")
+    found = paper_figures.columns(examples.open_run(), detectors="tf_frangi_otsu,tf_local_darkness_otsu")
     assert [column.name for column in found] == ["UP-CrackNet", "Frangi + Otsu", "local darkness + Otsu"]
     photo = synthetic_road(256, [7, 0])[0]
     marked = segment(photo, Variant("frangi", 0.0, "otsu"))
@@ -297,10 +201,10 @@ def test_a_detector_without_a_run_is_the_first_of_its_family():
 
 def test_columns_from_text_and_two_of_one_name(runs):
     run, two = examples.open_run(), [str(runs / "enet")] * 2
-    as_text = paper_columns.columns(run, ", ".join(two), "")
+    as_text = paper_figures.columns(run, ", ".join(two), "")
     assert [column.name for column in as_text] == ["UP-CrackNet", "ENet", "ENet 2"]
     assert as_text[2].note.startswith("ENet 2: trained on")
-    assert [column.name for column in paper_columns.columns(run, two)] == [one.name for one in as_text]
+    assert [column.name for column in paper_figures.columns(run, two)] == [one.name for one in as_text]
 
 
 def test_columns_that_cannot_be_shown_are_refused(runs, tmp_path):
@@ -311,9 +215,9 @@ def test_columns_that_cannot_be_shown_are_refused(runs, tmp_path):
         (3, (), "others: must be names"),
     ):
         with pytest.raises(UserError, match=re.escape(said)):
-            paper_columns.columns(run, others, detectors)
+            paper_figures.columns(run, others, detectors)
     with pytest.raises(UserError, match="is a run of enet, not of upcracknet: name it in others"):
-        paper_columns.columns(RunFolder.open(runs / "enet"))
+        paper_figures.columns(RunFolder.open(runs / "enet"))
     leaking = tmp_path / "leaking"
     shutil.copytree(runs / "enet", leaking)
     manifest = json.loads((leaking / "manifest.json").read_text(encoding="utf-8"))
@@ -324,9 +228,9 @@ def test_columns_that_cannot_be_shown_are_refused(runs, tmp_path):
     ):
         (leaking / "manifest.json").write_text(json.dumps(manifest | change), encoding="utf-8")
         with pytest.raises(UserError, match=f"others: .*{said}"):
-            paper_columns.columns(run, str(leaking), photos="crack500_heldout")
+            paper_figures.columns(run, str(leaking), photos="crack500_heldout")
     (leaking / "manifest.json").write_text(json.dumps(manifest | {"max_steps": 1}), encoding="utf-8")
-    assert "its masks mean nothing" in paper_columns.columns(run, str(leaking))[1].note
+    assert "its masks mean nothing" in paper_figures.columns(run, str(leaking))[1].note
 
 
 def test_photos_at_quantiles():

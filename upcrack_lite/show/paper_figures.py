@@ -1,4 +1,4 @@
-"""Grids as in the paper's Figures 2 to 4: photo, label, and what each method makes of it.
+"""The paper's Figures 2 to 4: which methods stand beside UP-CrackNet, and the grid of photo, label and masks.
 
 Found is green, false alarm blue, missed red, as in the paper. The three differ in lightness, too, and the photo
 below is pale, so that a gray print and a reader who does not see colors tell them apart.
@@ -7,25 +7,135 @@ below is pale, so that a gray print and a reader who does not see colors tell th
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.textpath import TextPath
 
+from upcrack_lite.baselines import variants
+from upcrack_lite.baselines.kinds import CRACKNET, FAMILIES, learns_from_masks
+from upcrack_lite.baselines.variants import Variant
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import overlay
 from upcrack_lite.metrics import Confusion
+from upcrack_lite.reproduction.cells import TEST_SETS, TRAIN_SETS, Cell
+from upcrack_lite.reproduction.examples import Method, method_of, shown, trained_on
+from upcrack_lite.runs import RunFolder
+from upcrack_lite.show import parameters
 from upcrack_lite.show.figures import NAMES, PALETTE, WIDTH, styled
+from upcrack_lite.show.table_words import TITLES
+
+# --- the methods of a figure
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One method of a figure. name: above its masks; note: one sentence on what it is and what it was trained on."""
+
+    name: str
+    note: str
+    method: Method
+
+
+def columns(
+    run: RunFolder,
+    others: Sequence[str] | str = (),
+    detectors: Sequence[str] | str = (),
+    photos: str = "",
+    seed: int = 0,
+) -> list[Column]:
+    """Open the methods of a figure: UP-CrackNet, then `others`, then `detectors`, each in the order given.
+
+    Args:
+        run: the run of UP-CrackNet.
+        others: run folders of any method, training-free families included; a list, or text with commas.
+        detectors: training-free families, as `FAMILIES` names them; the same. Of each the first variant is taken:
+            nothing is chosen.
+        photos: the set that is shown, for a check that no method was trained on it; empty: no check.
+        seed: of dropout noise and masks at test time.
+
+    Returns:
+        Columns with different names; a second of the same name gets a number.
+
+    Raises:
+        UserError: `run` is of another method, a folder holds no finished run or one whose files do not fit together,
+            an unknown family, or a training set that shares photos with the one shown.
+    """
+    if run.method != CRACKNET:
+        raise UserError(f"{run.path} is a run of {run.method}, not of {CRACKNET}: name it in others")
+    _check_sets(run, photos)
+    known = trained_on(run)
+    methods = [Column(TITLES[CRACKNET], known[0].lower() + known[1:], method_of(run, seed))]
+    for folder in parameters.texts("others", others):
+        try:
+            methods.append(_of_run(RunFolder.open(folder), photos, seed))
+        except UserError as error:
+            raise UserError(f"others: {error}") from None
+    methods += [_of_family(name) for name in parameters.texts("detectors", detectors)]
+    named, seen = [], Counter()
+    for one in methods:
+        seen[one.name] += 1
+        name = one.name if seen[one.name] == 1 else f"{one.name} {seen[one.name]}"
+        named.append(replace(one, name=name, note=f"{name}: {one.note}"))
+    return named
+
+
+def _of_run(run: RunFolder, photos: str, seed: int) -> Column:
+    place = f"run {run.path.name}"
+    if not run.finished:
+        raise UserError(f"{run.path} is not finished: let its training end first")
+    _check_sets(run, photos)
+    learned_from = f"undamaged crops of {_set(run)}"
+    if learns_from_masks(run.method):
+        learned_from = f"the photos of {_set(run)} with their crack masks"
+    if run.method in FAMILIES:
+        from upcrack_lite.baselines.choosing import chosen_variant
+
+        variant, tried = chosen_variant(run)
+        note = f"{variant.name}, the best of {len(tried)} variants on {learned_from} ({place})."
+        return Column(f"{TITLES[run.method]}, chosen", note, _marks(variant))
+    marks = method_of(run, seed)
+    note = f"trained on {learned_from}, {run.manifest['preset'].get('scale', 'unknown')} scale ({place})"
+    cut_short = run.manifest.get("max_steps") is not None
+    note += "; its training was cut short, so its masks mean nothing." if cut_short else "."
+    return Column(TITLES[run.method], note, marks)
+
+
+def _of_family(name: str) -> Column:
+    if name not in FAMILIES:
+        raise UserError(f"detectors: unknown detector {name!r}; choose from {', '.join(FAMILIES)}")
+    first, *more = variants.FAMILIES[name]
+    note = f"{first.name}, the first of its family's {1 + len(more)} variants; nothing was chosen on photos."
+    return Column(TITLES[name], note, _marks(first))
+
+
+def _marks(variant: Variant) -> Method:
+    return lambda photo: variants.segment(shown(photo), variant)  # (256, 256)
+
+
+def _set(run: RunFolder) -> str:
+    name = str((run.manifest.get("data") or {}).get("name", "an unknown set")).removesuffix("_undamaged")
+    return "synthetic roads" if name == "synthetic" else name
+
+
+def _check_sets(run: RunFolder, photos: str) -> None:
+    """Raise `UserError` where the run was trained on photos that are shown."""
+    if _set(run) in TRAIN_SETS and photos in TEST_SETS:
+        try:
+            Cell(train_set=_set(run), test_set=photos)
+        except UserError as error:
+            raise UserError(f"{run.path} was trained on photos that are shown here: {error}") from None
+
+
+# --- the grid
 
 NCOLS = 4  # pictures beside each other at most: more would be too small on a phone
-_GAP, _HEADING, _CAPTION, _KEY = 0.06, 0.26, 0.22, 0.34  # inches
-_LINE = 0.17  # inches: what another line of a heading or a caption takes
-_POINTS = 10  # of a caption
 _LETTER = 0.082  # inches: a letter's mean width in captions; bold headings take a tenth more
+_LINE, _KEY = 0.2, 0.35  # inches: a line of a heading or a caption; the key of the colors
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,136 +152,89 @@ class Row:
     crack_mask: np.ndarray
     masks: Mapping[str, np.ndarray]
 
+    def counts(self) -> dict[str, Confusion]:
+        """Each method's mask against the label."""
+        return {name: Confusion.of(mask, self.crack_mask) for name, mask in self.masks.items()}
 
-def painted(row: Row, method: str) -> np.ndarray:
-    """One picture of the grid: the method's mask against the label over the paled photo, uint8 `(H, W, 3)`.
-
-    Raises UserError for a method that the row does not have, and as `images.overlay`.
-    """
-    if method not in row.masks:
-        raise UserError(
-            f"row {row.heading!r} has no mask by {method!r}; it has {', '.join(row.masks) or 'none'}"
-        )
-    pale = (150 + row.image.astype(np.float32) * (105 / 255)).round().astype(np.uint8)
-    return overlay(pale, row.masks[method], row.crack_mask)
+    def panels(self) -> list[tuple[str, np.ndarray]]:
+        """Caption and picture of the photo, of the label, and of each mask over the paled photo."""
+        pale = (150 + self.image.astype(np.float32) * (105 / 255)).round().astype(np.uint8)
+        f1 = {
+            name: _percent(one.f1).replace(" ", "\N{NO-BREAK SPACE}") for name, one in self.counts().items()
+        }
+        painted = [
+            (f"{name}: F1\N{NO-BREAK SPACE}{f1[name]}", overlay(pale, mask, self.crack_mask))
+            for name, mask in self.masks.items()
+        ]
+        return [(self.name, self.image), ("label", self.crack_mask), *painted]
 
 
 @styled
 def grid(rows: Sequence[Row]) -> Figure:
     """Draw one row for each photo: photo, label, then each method in the order of the row's masks.
 
-    With more than two methods a row goes on below. Its lines are then about equally long, four pictures at most, and
-    a caption that does not fit under its picture takes another line.
+    With more than two methods a row goes on below, in lines of about equal length, four pictures at most.
     Raises UserError for no rows, or rows whose methods differ.
     """
     if not rows:
         raise UserError("there is no photo to show")
-    methods = list(rows[0].masks)
-    if not methods or any(list(row.masks) != methods for row in rows):
+    if not rows[0].masks or any(list(row.masks) != list(rows[0].masks) for row in rows):
         raise UserError("every row needs the masks of the same methods, in the same order")
-    panels = 2 + len(methods)
-    lines = -(-panels // NCOLS)
-    ncols = -(-panels // lines)
-    side = (WIDTH - _GAP * (ncols - 1)) / ncols
-    letters = int(WIDTH / (1.1 * _LETTER))
-    headings = [textwrap.fill(row.heading, letters) for row in rows]
-    tops = [_HEADING + _LINE * _breaks(heading) for heading in headings]
-    captions = [
-        [_fitting(row.name, side), "label", *(_caption(row, name, side) for name in methods)] for row in rows
-    ]
-    below = [_CAPTION + _LINE * max(map(_breaks, line)) for line in _in_lines(captions, ncols)]
-    height = sum(tops) + len(rows) * (lines * side + sum(below)) + _KEY
-    fig = plt.figure(figsize=(WIDTH, height), layout="none")
-    y = height
-    for row, heading, top, under in zip(rows, headings, tops, captions, strict=True):
-        y -= top
-        fig.text(0.005, (y + 0.05) / height, heading, va="bottom", fontsize=10.5, fontweight="bold")
-        pictures = [row.image, row.crack_mask, *(painted(row, name) for name in methods)]
-        for place, (caption, picture) in enumerate(zip(under, pictures, strict=True)):
-            line, column = divmod(place, ncols)
-            bottom = y - (line + 1) * side - sum(below[:line])
-            left = column * (side + _GAP)
-            axis = fig.add_axes((left / WIDTH, bottom / height, side / WIDTH, side / height))
-            _picture(axis, picture)
-            fig.text(
-                (left + side / 2) / WIDTH,
-                (bottom - 0.03) / height,
-                caption,
-                ha="center",
-                va="top",
-                fontsize=_POINTS,
-            )
-        y -= lines * side + sum(below)
-    handles = [
-        Patch(facecolor=PALETTE[key], edgecolor="#666666", label=label) for key, label in NAMES.items()
-    ]
-    fig.legend(
-        handles=handles, loc="lower center", ncols=3, handlelength=1.6, columnspacing=1.2, borderpad=0.1
-    )
-    return fig
+    n_panels = 2 + len(rows[0].masks)
+    lines = -(-n_panels // NCOLS)
+    ncols = -(-n_panels // lines)
+    letters = int(WIDTH / ncols / _LETTER) - 1
+    panels = [[(textwrap.fill(words, letters), pixels) for words, pixels in row.panels()] for row in rows]
+    headings = [textwrap.fill(row.heading, int(WIDTH / (1.1 * _LETTER))) for row in rows]
+    deepest = max(words.count("\n") + 1 for row in panels for words, _ in row)
+    below = lines * (WIDTH / ncols + _LINE * deepest)
+    heights = [below + _LINE * (heading.count("\n") + 1) for heading in headings]
+    figure = plt.figure(figsize=(WIDTH, sum(heights) + _KEY))
+    parts = np.ravel(figure.subfigures(len(rows), 1, height_ratios=heights))
+    for part, heading, row in zip(parts, headings, panels, strict=True):
+        part.suptitle(heading, x=0.005, ha="left", fontsize=10.5, fontweight="bold")
+        axes = part.subplots(lines, ncols, squeeze=False).ravel()
+        for axis in axes:
+            axis.axis("off")
+        for axis, (words, pixels) in zip(axes, row, strict=False):
+            axis.axis("on")
+            axis.imshow(pixels, cmap="gray", vmin=0, vmax=1)
+            axis.grid(False)
+            axis.set(xticks=[], yticks=[])
+            axis.set_xlabel(words, fontsize=10)
+            axis.spines[:].set(visible=True, color="#666666", linewidth=0.8)
+    key = [Patch(facecolor=PALETTE[case], edgecolor="#666666", label=name) for case, name in NAMES.items()]
+    figure.legend(handles=key, loc="outside lower center", ncols=3, handlelength=1.6, columnspacing=1.2)
+    return figure
 
 
 def in_words(rows: Sequence[Row]) -> str:
     """Alternative text of a grid: for each row its heading, and precision, recall and F1 of each method."""
     parts = [f"A grid of {len(rows)} photos, each with its label and what was marked."]
     for row in rows:
-        scores = []
-        for name, mask in row.masks.items():
-            counts = Confusion.of(mask, row.crack_mask)
-            scores.append(
-                f"{name} precision {_percent(counts.precision)}, recall {_percent(counts.recall)}, "
-                f"F1 {_percent(counts.f1)}"
-            )
-        parts.append(f"{row.heading}, {row.name}: {'; '.join(scores)}.")
+        said = [
+            f"{name} precision {_percent(one.precision)}, recall {_percent(one.recall)}, F1 {_percent(one.f1)}"
+            for name, one in row.counts().items()
+        ]
+        parts.append(f"{row.heading}, {row.name}: {'; '.join(said)}.")
     return " ".join(parts)
 
 
 def scores(rows: Sequence[Row]) -> list[dict[str, str | float]]:
-    """One line for each photo and method, for a table: scores, and the crack's share of the pixels, in percent."""
-    table = []
-    for row in rows:
-        for method, mask in row.masks.items():
-            counts = Confusion.of(mask, row.crack_mask)
-            line: dict[str, str | float] = {"photo": row.name, "method": method}
-            line |= {"precision %": counts.precision, "recall %": counts.recall, "F1 %": counts.f1}
-            table.append(line | {"IoU %": counts.iou, "crack %": counts.prevalence})
-    return table
-
-
-def _picture(axis: plt.Axes, picture: np.ndarray) -> None:
-    if picture.dtype == np.bool_:
-        axis.imshow(picture, cmap="gray", vmin=0, vmax=1, aspect="auto")
-    else:
-        axis.imshow(picture, aspect="auto")
-    axis.grid(False)
-    axis.set(xticks=[], yticks=[])
-    axis.spines[:].set(visible=True, color="#666666", linewidth=0.8)
-
-
-def _fitting(name: str, side: float) -> str:
-    """A name that fits under a picture: a long one loses its middle."""
-    room = int(side / _LETTER)
-    return name if len(name) <= room else f"{name[: room // 2 - 1]}…{name[-(room - room // 2) :]}"
-
-
-def _caption(row: Row, method: str, side: float) -> str:
-    """A method's name and F1, in one line where that fits under a picture, else in several."""
-    f1 = f"F1 {_percent(Confusion.of(row.masks[method], row.crack_mask).f1)}"
-    caption = f"{method}: {f1}"
-    if TextPath((0, 0), caption, size=_POINTS).get_extents().width / 72 <= side:
-        return caption
-    whole = f1.replace(" ", "\N{NO-BREAK SPACE}")  # its parts stay together
-    return textwrap.fill(f"{method}: {whole}", int(side / _LETTER)).replace(whole, f1)
-
-
-def _in_lines(captions: list[list[str]], ncols: int) -> list[list[str]]:
-    """The captions of all rows, collected by the line of pictures that they stand under."""
-    starts = range(0, len(captions[0]), ncols)
-    return [[text for row in captions for text in row[start : start + ncols]] for start in starts]
-
-
-def _breaks(text: str) -> int:
-    return text.count("\n")
+    """One line for each photo and method, for a table: scores and the crack fraction of the photo, in percent."""
+    return [
+        {
+            "photo": row.name,
+            "method": name,
+            "precision %": one.precision,
+            "recall %": one.recall,
+            "F1 %": one.f1,
+            "IoU %": one.iou,
+            "crack %": one.prevalence,
+        }
+        for row in rows
+        for name, one in row.counts().items()
+    ]
 
 
 def _percent(value: float) -> str:

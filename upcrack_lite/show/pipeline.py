@@ -1,241 +1,127 @@
-"""Figure 1 as a picture: training phase above, testing phase below, from a `drawing.Trace` and real pictures.
+"""Figure 1 of the paper from the pictures of a trained network: training phase above, testing phase below.
 
 All lengths are inches on a sheet as wide as the book's figures; y grows downwards, as one reads.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.patches import Rectangle
 
-from upcrack_lite.errors import UserError
-from upcrack_lite.show.drawing import Shape, Trace
+from upcrack_lite.recipes import Preset
 from upcrack_lite.show.figures import WIDTH, styled
 
-PICTURES = (
-    *("image", "mask", "masked", "restored", "photo", "restored photo", "error map", "smoothed"),
-    "crack mask",
-)
-"""What `pipeline` needs, by name; see `repro.examples.pipeline_pictures`."""
-
+HEIGHT, SIDE = 8.05, 1.25
+TRAINING, LEARNING, TESTING, DECIDING = 0.45, 2.98, 4.1, 6.25  # tops of the rows; middle of the second
+PICTURES = {  # name: left, top, label
+    "image": (0.1, TRAINING, "road"),
+    "mask": (1.75, TRAINING, "mask"),
+    "masked": (3.4, TRAINING, "masked road"),
+    "restored": (5.15, TRAINING, "restored road"),
+    "photo": (0.1, TESTING, "photo"),
+    "restored photo": (2.45, TESTING, "restored photo"),
+    "error map": (5.15, TESTING, "error map"),
+    "smoothed": (2.45, DECIDING, "smoothed"),
+    "crack mask": (5.15, DECIDING, "crack mask"),
+}
 RULES = {"otsu": "Otsu's", "otsu_factor": "Otsu × factor", "fixed": "fixed", "percentile": "percentile"}
-G_COLOR, D_COLOR, STEP_COLOR = (
-    "#cfe3f3",
-    "#fbdcc0",
-    "#e2e2e2",
-)  # they differ in lightness from every edge and letter
-EDGE, SIZE, SMALL = "#222222", 10, 9  # points
-_SIDE = 1.22  # of a picture
-_HALF = 2.98  # width of the boxes of D and of the losses
-_STEP = 0.19  # how much higher a bar is for each doubling of the side: room for a number above every bar
-
-
-def shape_text(shape: Shape) -> str:
-    """A shape as the figure writes it: 3 × 256 × 256."""
-    return " × ".join(map(str, shape))
+G_COLOR, D_COLOR, STEP_COLOR = "#cfe3f3", "#fbdcc0", "#e8e8e8"  # each lighter than every line and letter
+INK = "#222222"
 
 
 @styled
-def pipeline(traced: Trace, pictures: Mapping[str, np.ndarray]) -> Figure:
-    """Draw both phases. Raises UserError that names the pictures that are missing."""
-    missing = [name for name in PICTURES if name not in pictures]
-    if missing:
-        raise UserError(f"the figure also needs the pictures {', '.join(missing)}")
-    net = 0.62 + _STEP * (traced.preset.depth + 1)
-    second = 2.3 + net + 0.34  # top of D and the losses
-    testing = second + 2.25
-    height = testing + 4.35
-    fig = plt.figure(figsize=(WIDTH, height), layout="none")
+def pipeline(pictures: Mapping[str, np.ndarray], preset: Preset) -> Figure:
+    """Draw both phases. pictures: what `examples.pipeline_pictures` returns; preset: that of the run."""
+    fig = plt.figure(figsize=(WIDTH, HEIGHT), layout="none")
     axis = fig.add_axes((0, 0, 1, 1))
-    axis.set(xlim=(0, WIDTH), ylim=(height, 0))
+    for name, (left, top, label) in PICTURES.items():
+        _picture(axis, pictures[name], left, top, label)
+    axis.set(xlim=(0, WIDTH), ylim=(HEIGHT, 0))
     axis.axis("off")
-    sheet = _Sheet(axis)
-    _training(sheet, traced, pictures, net, second)
-    axis.plot([0.1, WIDTH - 0.1], [testing - 0.12] * 2, color="#999999", linewidth=1)
-    _testing(sheet, traced, pictures, testing)
+    _text(axis, 0.1, 0.22, "Training phase: roads without a crack", size=12, ha="left", weight="bold")
+    _text(axis, 0.1, TESTING - 0.23, "Testing phase: the whole photo", size=12, ha="left", weight="bold")
+    axis.plot([0.1, WIDTH - 0.1], [TESTING - 0.42] * 2, color="#999999", linewidth=1)
+
+    middle = TRAINING + SIDE / 2
+    _text(axis, 1.55, middle, "×", size=16)
+    _text(axis, 3.2, middle, "=", size=16)
+    _step(axis, (4.65, middle), (5.15, middle), "G", G_COLOR)
+    judge = "discriminator D, a PatchGAN:\nis the road beside the masked\nroad real or restored?"
+    _text(axis, 1.4, LEARNING, judge, bbox=_box(D_COLOR))
+    loss = f"loss of the generator G, a U-Net:\n{_loss(preset)}"
+    _text(axis, 4.9, LEARNING, loss, bbox=_box(G_COLOR))
+    _arrow(axis, (2.52, LEARNING), (3.57, LEARNING))
+    _arrow(axis, (5.78, TRAINING + SIDE + 0.4), (5.78, LEARNING - 0.4))
+    _arrow(axis, (5.3, TRAINING + SIDE + 0.4), (2.52, LEARNING - 0.32))
+
+    middle = TESTING + SIDE / 2
+    _step(axis, (1.35, middle), (2.45, middle), "G", G_COLOR)
+    _step(axis, (3.7, middle), (5.15, middle), "difference\nto the photo", STEP_COLOR)
+    middle = DECIDING + SIDE / 2
+    turn = DECIDING - 0.2  # the error map goes on in the next row
+    axis.plot([5.78, 5.78, 0.6, 0.6], [TESTING + SIDE + 0.4, turn, turn, middle], color=INK, linewidth=1.1)
+    _step(axis, (0.6, middle), (2.45, middle), f"bilateral\nfilter, {preset.bilateral_d} px", STEP_COLOR)
+    _step(axis, (3.7, middle), (5.15, middle), f"threshold:\n{RULES[preset.threshold_rule]}", STEP_COLOR)
     return fig
 
 
-def in_words(traced: Trace) -> str:
-    """Alternative text of the figure."""
-    steps, preset = {name: shape_text(shape) for name, shape in traced.steps.items()}, traced.preset
+def in_words(pictures: Mapping[str, np.ndarray], preset: Preset) -> str:
+    """Alternative text of the figure, with its numbers."""
+    sizes = {name: _shape(pictures[name]) for name in PICTURES}
+    removed, marked = 100 * (1 - pictures["mask"].mean()), 100 * pictures["crack mask"].mean()
     return (
-        f"Two panels. Training: a road without a crack, {steps['image']}, times a mask, {steps['mask']}, gives the "
-        f"masked road. The generator G, a U-Net of {preset.depth} levels down and {preset.depth} up with "
-        f"{len(traced.skips)} skip connections and {traced.g_parameters:,} parameters, restores it. The "
-        f"discriminator D, {len(traced.judge)} convolutions and {traced.d_parameters:,} parameters, gives "
-        f"{steps['logits']} opinions. Testing: a whole photo, {steps['image']}, goes through G. The error map, "
-        f"{steps['error map']}, is brought to {steps['enlarged']}, smoothed, and cut by the rule "
-        f"{preset.threshold_rule} into a crack mask, {steps['crack mask']}."
-    )
+        f"Two panels. Training: a road without a crack, {sizes['image']}, times a mask that removes {removed:.0f} % "
+        "of it, gives the masked road. The generator G restores it. The discriminator D tells whether the road "
+        f"beside the masked road is real or restored. The loss of G is {_loss(preset)}. Testing: a whole photo, "
+        f"{sizes['photo']}, goes through G. The error map, {sizes['error map']}, is brought to {sizes['smoothed']} "
+        f"and smoothed by a bilateral filter of {preset.bilateral_d} px. The threshold "
+        f"({RULES[preset.threshold_rule]}) marks {marked:.1f} % of the pixels as crack."
+    ).replace("\n", " ")
 
 
-def _training(
-    sheet: _Sheet, traced: Trace, pictures: Mapping[str, np.ndarray], net: float, second: float
+def _loss(preset: Preset) -> str:
+    """The loss of G with the weights of its preset, in two or three lines."""
+    terms = {"MAE": preset.lambda_mae, "SSIM": preset.lambda_ssim}
+    terms |= {"MSGMS": preset.lambda_gms, "style": preset.lambda_style}
+    named = " + ".join(f"{weight:g} {name}" for name, weight in terms.items() if weight)
+    adversarial = f"\n+ {preset.lambda_adv:g} × adversarial (from D)" if preset.lambda_adv else ""
+    return textwrap.fill(f"{preset.lambda_res:g} × ({named})", 32) + adversarial
+
+
+def _shape(picture: np.ndarray) -> str:
+    """Channels × height × width, as a tensor has them."""
+    return " × ".join(map(str, (picture.shape[2] if picture.ndim == 3 else 1, *picture.shape[:2])))
+
+
+def _picture(axis: plt.Axes, picture: np.ndarray, left: float, top: float, label: str) -> None:
+    look = {"cmap": "magma", "vmin": 0} if picture.dtype.kind == "f" else {"cmap": "gray"}
+    axis.imshow(picture, extent=(left, left + SIDE, top + SIDE, top), aspect="auto", **look)
+    axis.add_patch(Rectangle((left, top), SIDE, SIDE, fill=False, edgecolor=INK, linewidth=0.8))
+    _text(axis, left + SIDE / 2, top + SIDE + 0.2, f"{label}\n{_shape(picture)}")
+
+
+def _text(
+    axis: plt.Axes, x: float, y: float, words: str, size: float = 10, ha: str = "center", **look: object
 ) -> None:
-    steps = {name: shape_text(shape) for name, shape in traced.steps.items()}
-    sheet.heading(0.22, "Training phase: roads without a crack")
-    gap = (WIDTH - 0.4 - 4 * _SIDE) / 3
-    lefts = [0.2 + i * (_SIDE + gap) for i in range(4)]
-    names = {"masked": "masked road", "image": "road", "mask": "mask", "restored": "restored road"}
-    for left, (key, label) in zip(lefts, names.items(), strict=True):
-        sheet.picture(left, 0.42, _SIDE, pictures[key], label, steps[key])
-    middle = 0.42 + _SIDE / 2
-    for left, sign in zip(lefts, ("=", "×"), strict=False):
-        sheet.words(left + _SIDE + gap / 2, middle, sign, size=16)
-    top = 2.3
-    first, last = _network(sheet, traced, top, net)
-    sheet.arrow((first, 2.1), (first, top + 0.28))
-    sheet.arrow((last, top + 0.28), (last, 2.1))
-    _judge(sheet, traced, second)
-    _losses(sheet, traced, second)
-    below = top + net  # what G has restored goes to both
-    for x in (1.6, 5.0):
-        sheet.arrow((x, below), (x, second))
-        sheet.words(x + 0.1, (below + second) / 2, "restored road", size=SMALL, align="left")
-    sheet.arrow((0.1 + _HALF, second + 1.0), (WIDTH - 0.1 - _HALF, second + 1.0))
+    axis.text(x, y, words, ha=ha, va="center", fontsize=size, color=INK, **look)
 
 
-def _network(sheet: _Sheet, traced: Trace, top: float, height: float) -> tuple[float, float]:
-    """Draw G; return where its first and its last bar stand."""
-    sheet.box(0.1, top, WIDTH - 0.2, height, G_COLOR)
-    sheet.words(WIDTH / 2, top + 0.17, f"generator G, a U-Net: {traced.g_parameters:,} parameters", bold=True)
-    maps = [traced.encoder[0].into] + [stage.out for stage in (*traced.encoder, *traced.decoder)]
-    base = top + height - 0.25
-    pitch = (WIDTH - 0.5) / len(maps)
-    xs = [0.25 + pitch * (i + 0.5) for i in range(len(maps))]
-    tops = _bars(sheet, xs, maps, base, _STEP)
-    for level, index in traced.skips:  # from the bar after encoder `level` to the one after decoder `index`
-        start, end = level + 1, len(traced.encoder) + 1 + index
-        y = tops[start] + 0.015
-        sheet.line([(xs[start] + 0.09, y), (xs[end] - 0.09, y)], style=(0, (2, 2)))
-    return xs[0], xs[-1]
+def _box(color: str) -> dict[str, object]:
+    return {"boxstyle": "round,pad=0.35", "facecolor": color, "edgecolor": INK}
 
 
-def _judge(sheet: _Sheet, traced: Trace, top: float) -> None:
-    middle = 0.1 + _HALF / 2
-    sheet.box(0.1, top, _HALF, 2.0, D_COLOR)
-    sheet.words(middle, top + 0.17, "discriminator D, a PatchGAN:", bold=True)
-    sheet.words(middle, top + 0.36, f"{traced.d_parameters:,} parameters", bold=True)
-    maps = [traced.judge[0].into] + [stage.out for stage in traced.judge]
-    pitch = (_HALF - 0.2) / len(maps)
-    _bars(sheet, [0.2 + pitch * (i + 0.5) for i in range(len(maps))], maps, top + 1.57, 0.1)
-    shape = shape_text(traced.steps["logits"])
-    sheet.words(middle, top + 1.85, f"masked + (road or restored) → {shape}", size=SMALL)
+def _arrow(axis: plt.Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    axis.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": INK, "shrinkA": 0, "shrinkB": 0})
 
 
-def _losses(sheet: _Sheet, traced: Trace, top: float) -> None:
-    chosen, left = traced.preset, WIDTH - 0.1 - _HALF
-    sheet.box(left, top, _HALF, 2.0, STEP_COLOR)
-    sheet.words(left + _HALF / 2, top + 0.17, "losses of G", bold=True)
-    terms = {"MAE": chosen.lambda_mae, "SSIM": chosen.lambda_ssim, "MSGMS": chosen.lambda_gms}
-    terms |= {"style": chosen.lambda_style}
-    named = [f"{weight:g} {name}" for name, weight in terms.items() if weight]
-    lines = ["restored road against road:", " + ".join(named[:2])]
-    lines += ["+ " + " + ".join(named[2:])] if named[2:] else []
-    lines += ["", "in all:", f"{chosen.lambda_res:g} × the sum above"]
-    lines += [f"+ {chosen.lambda_adv:g} × adversarial (from D)"] if chosen.lambda_adv else []
-    for row, line in enumerate(lines):
-        sheet.words(left + 0.15, top + 0.46 + 0.215 * row, line, align="left")
-
-
-def _testing(sheet: _Sheet, traced: Trace, pictures: Mapping[str, np.ndarray], top: float) -> None:
-    steps, chosen = {name: shape_text(shape) for name, shape in traced.steps.items()}, traced.preset
-    sheet.heading(top + 0.12, "Testing phase: the whole photo")
-    first, lefts = top + 0.5, (0.2, 2.64, WIDTH - 0.2 - _SIDE)
-    middle = first + _SIDE / 2
-    sheet.picture(lefts[0], first, _SIDE, pictures["photo"], "photo", steps["image"])
-    sheet.picture(lefts[1], first, _SIDE, pictures["restored photo"], "restored photo", steps["restored"])
-    sheet.picture(lefts[2], first, _SIDE, pictures["error map"], "error map", steps["error map"])
-    sheet.step(1.64, middle, 0.56, ["G"], G_COLOR)
-    sheet.arrow((lefts[0] + _SIDE + 0.03, middle), (1.62, middle))
-    sheet.arrow((2.22, middle), (lefts[1] - 0.02, middle))
-    error = ["|I − Î|"] if chosen.error_variant == "absolute" else ["error,", chosen.error_variant]
-    sheet.step(4.1, middle, 0.74, error, STEP_COLOR)
-    sheet.arrow((lefts[1] + _SIDE + 0.03, middle), (4.08, middle))
-    sheet.arrow((4.86, middle), (lefts[2] - 0.02, middle))
-    above = first - 0.12  # the photo itself goes into the difference, too
-    bend = lefts[0] + _SIDE / 2
-    sheet.line([(bend, first), (bend, above), (4.47, above)])
-    sheet.arrow((4.47, above), (4.47, middle - 0.26))
-
-    second = first + _SIDE + 0.8
-    middle = second + _SIDE / 2
-    bend, turn = lefts[2] + _SIDE / 2, second - 0.17
-    sheet.line([(bend, first + _SIDE + 0.42), (bend, turn), (0.86, turn)])
-    smooth = ["bilateral filter", f"{chosen.bilateral_d} px"]
-    if steps["enlarged"] != steps["error map"]:
-        smooth = [f"to {steps['enlarged']}", *smooth]
-    sheet.step(0.15, middle, 1.42, smooth, STEP_COLOR)
-    sheet.arrow((0.86, turn), (0.86, middle - 0.14 - 0.1 * len(smooth)))
-    sheet.picture(2.05, second, _SIDE, pictures["smoothed"], "smoothed", steps["smoothed"])
-    sheet.step(3.72, middle, 1.0, ["threshold:", RULES[chosen.threshold_rule]], STEP_COLOR)
-    sheet.picture(lefts[2], second, _SIDE, pictures["crack mask"], "crack mask", steps["crack mask"])
-    for start, end in ((1.59, 2.03), (2.05 + _SIDE + 0.03, 3.7), (4.74, lefts[2] - 0.02)):
-        sheet.arrow((start, middle), (end, middle))
-
-
-def _bars(sheet: _Sheet, xs: Sequence[float], maps: Sequence[Shape], base: float, step: float) -> list[float]:
-    """Draw maps as bars: the higher, the larger the side; the wider, the more channels. Returns their tops."""
-    tops = []
-    for x, (channels, side, _) in zip(xs, maps, strict=True):
-        height, width = 0.12 + step * math.log2(side), 0.05 + 0.014 * math.log2(channels)
-        tops.append(base - height)
-        sheet.axis.add_patch(Rectangle((x - width / 2, base - height), width, height, facecolor="#4a4a4a"))
-        sheet.words(x, base - height - 0.08, str(channels), size=SMALL)
-        sheet.words(x, base + 0.1, str(side), size=SMALL)
-    return tops
-
-
-class _Sheet:
-    """Boxes, words, pictures and arrows on one axis; lengths in inches."""
-
-    def __init__(self, axis: plt.Axes) -> None:
-        self.axis = axis
-
-    def words(
-        self, x: float, y: float, text: str, size: float = SIZE, bold: bool = False, align: str = "center"
-    ) -> None:
-        weight = "bold" if bold else "normal"
-        self.axis.text(x, y, text, ha=align, va="center", fontsize=size, fontweight=weight, color=EDGE)
-
-    def heading(self, y: float, text: str) -> None:
-        self.words(0.12, y, text, size=12, bold=True, align="left")
-
-    def box(self, x: float, y: float, width: float, height: float, color: str) -> None:
-        style = "round,pad=0,rounding_size=0.06"
-        self.axis.add_patch(
-            FancyBboxPatch((x, y), width, height, style, facecolor=color, edgecolor=EDGE, linewidth=1)
-        )
-
-    def step(self, x: float, middle: float, width: float, lines: Sequence[str], color: str) -> None:
-        half = 0.12 + 0.1 * len(lines)
-        self.box(x, middle - half, width, 2 * half, color)
-        for row, line in enumerate(lines):
-            self.words(x + width / 2, middle + 0.2 * (row - (len(lines) - 1) / 2), line)
-
-    def picture(self, x: float, y: float, side: float, pixels: np.ndarray, label: str, shape: str) -> None:
-        extent = (x, x + side, y + side, y)
-        if pixels.dtype == np.uint8:
-            self.axis.imshow(pixels, extent=extent, aspect="auto")
-        elif pixels.dtype == np.bool_:
-            self.axis.imshow(pixels, extent=extent, aspect="auto", cmap="gray", vmin=0, vmax=1)
-        else:
-            self.axis.imshow(pixels, extent=extent, aspect="auto", cmap="magma", vmin=0)
-        self.axis.add_patch(Rectangle((x, y), side, side, fill=False, edgecolor=EDGE, linewidth=0.8))
-        self.words(x + side / 2, y + side + 0.12, label)
-        self.words(x + side / 2, y + side + 0.3, shape, size=SMALL + 0.5)
-
-    def line(self, points: Sequence[tuple[float, float]], style: object = "-") -> None:
-        self.axis.plot(
-            *zip(*points, strict=True), color=EDGE, linewidth=1.2, linestyle=style, solid_capstyle="butt"
-        )
-
-    def arrow(self, start: tuple[float, float], end: tuple[float, float]) -> None:
-        look = {"arrowstyle": "-|>", "color": EDGE, "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0}
-        self.axis.annotate("", xy=end, xytext=start, arrowprops=look)
+def _step(
+    axis: plt.Axes, start: tuple[float, float], end: tuple[float, float], words: str, color: str
+) -> None:
+    """An arrow from left to right with a box that names what happens on the way."""
+    _arrow(axis, start, end)
+    _text(axis, (start[0] + end[0]) / 2 - 0.07, start[1], words, bbox=_box(color))

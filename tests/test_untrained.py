@@ -1,0 +1,127 @@
+"""What the chapter on training-free baselines shows: maps, a family judged on two sets, and its widget."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from upcrack_lite.baselines import variants
+from upcrack_lite.baselines.variants import FAMILIES, Variant
+from upcrack_lite.data.synthetic import synthetic_set
+from upcrack_lite.errors import UserError
+from upcrack_lite.metrics import Confusion
+from upcrack_lite.show import untrained
+from upcrack_lite.show.untrained_widget import DarknessExplorer
+
+ROADS = synthetic_set(2, 64, seed=2, crack_share=0.05)
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def counted(*f1: float) -> dict[Variant, Confusion]:
+    """Variants with these F1: of 100 crack pixels so many are found, and as many others marked as are missed."""
+    found = (Confusion(round(one), 100 - round(one), 100 - round(one), 1000) for one in f1)
+    return dict(zip(FAMILIES["tf_global_darkness"], found, strict=False))
+
+
+def test_the_frozen_variant_is_chosen_without_the_test_set():
+    judged = untrained.Judged(counted(80, 60, 50, 70), counted(30, 75, 40, 20))
+    assert judged.numbers == pytest.approx(
+        {"best on the test set": 75, "chosen on the training set": 30, "median": 35}
+    )
+    assert judged.chosen == FAMILIES["tf_global_darkness"][0]
+    assert judged.luckiest == FAMILIES["tf_global_darkness"][1]
+
+
+def test_sets_must_hold_the_same_variants():
+    for training, test in ((counted(80, 60), counted(80)), ({}, {})):
+        with pytest.raises(UserError, match="same variants"):
+            untrained.Judged(training, test)
+
+
+def test_judging_counts_both_sets():
+    family = FAMILIES["tf_global_darkness"][:3]
+    pairs = list(zip(ROADS.images, ROADS.crack_masks, strict=True))
+    judged = untrained.judge(family, pairs[:1], iter(pairs[1:]))
+    assert judged.test == variants.counts(pairs[1:], family)
+    assert judged.training == variants.counts(pairs[:1], family)
+
+
+def test_the_picture_of_a_family_marks_its_three_numbers():
+    judged = untrained.Judged(counted(80, 60, 50, 70), counted(30, 75, 40, 20))
+    (axes,) = untrained.family_figure(judged).axes
+    lines = [line.get_xydata() for line in axes.lines]
+    dots = [line for line in lines if len(line) == 4]
+    assert sorted(dots[0][:, 0]) == pytest.approx([50, 60, 70, 80])
+    assert sorted(dots[1][:, 0]) == pytest.approx([20, 30, 40, 75])
+    marks = {line.get_label(): line.get_xdata() for line in axes.lines if line.get_label()[0] != "_"}
+    assert list(marks["chosen on the training set"]) == pytest.approx([80, 30])
+    assert list(marks["best on the test set"]) == pytest.approx([75])
+    said = untrained.family_alt(judged)
+    assert "best on the test set 75.0, chosen on the training set 30.0, median 35.0" in said
+
+
+def test_dots_of_equal_score_do_not_cover_each_other():
+    heights = untrained._spread(np.array([50.0, 50.2, 50.4, 80.0]))
+    assert len(set(heights[:3])) == 3
+    assert heights[3] == 0
+
+
+def test_every_map_is_shown_up_to_one():
+    panels = untrained.all_maps(ROADS.images[0], 1.0)
+    assert len(panels) == 6
+    assert all(values.max() == pytest.approx(1) and values.min() >= 0 for _, values in panels)
+
+
+@pytest.fixture
+def explorer() -> DarknessExplorer:
+    return DarknessExplorer(ROADS.images, ROADS.crack_masks)
+
+
+@pytest.mark.parametrize(
+    ("settings", "variant"),
+    [
+        ({}, Variant("global_darkness", 0, "z", 2)),
+        ({"map": "local_darkness", "sigma": 1.0, "z": 3.0}, Variant("local_darkness", 1, "z", 3)),
+        ({"cut": "otsu", "area": 0.5}, Variant("global_darkness", 0, "otsu", 0, 0.005)),
+        ({"map": "sato", "cut": "bilateral_otsu"}, Variant("sato", 0, "bilateral_otsu")),
+        ({"image": 1, "map": "gabor"}, Variant("gabor", 0, "otsu")),
+    ],
+)
+def test_the_widget_shows_what_the_variant_finds(explorer, settings, variant):
+    for name, value in settings.items():
+        getattr(explorer, name).value = value
+    photo = explorer.image.value
+    assert explorer.variant == variant
+    np.testing.assert_array_equal(explorer.found, variants.segment(ROADS.images[photo], variant))
+    assert explorer.confusion == Confusion.of(explorer.found, ROADS.crack_masks[photo])
+
+
+def test_a_level_is_offered_where_the_map_has_a_unit(explorer):
+    def offered() -> list[str]:
+        return [cut for _, cut in explorer.cut.options]
+
+    assert "z" in offered()
+    explorer.map.value = "frangi"
+    assert "z" not in offered()
+    assert explorer.z.disabled
+    explorer.map.value = "local_darkness"
+    assert "z" in offered()
+
+
+def test_each_control_changes_the_overlay(explorer):
+    panel = explorer._panels["overlay"].image
+    for name, value in (("z", 1.0), ("sigma", 2.0), ("area", 1.0), ("cut", "otsu"), ("image", 1)):
+        before = panel.value
+        getattr(explorer, name).value = value
+        assert panel.value != before, name
+
+
+def test_the_widget_refuses_masks_of_another_shape():
+    with pytest.raises(UserError, match="do not fit"):
+        DarknessExplorer(ROADS.images, ROADS.crack_masks[:, :32])
