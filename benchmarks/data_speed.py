@@ -24,7 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from upcrack_lite.data.crops import undamaged_crops
+from upcrack_lite.data.crops import CropRule, undamaged_crops
 from upcrack_lite.data.datasets import load, pairs, read_pair
 from upcrack_lite.data.space import check_space
 from upcrack_lite.data.survey import survey
@@ -63,7 +63,7 @@ def check(folder: Path, work: Path) -> int:
 
 
 def crop(folder: Path, work: Path) -> int:
-    return len(undamaged_crops(pairs(folder), (256, 192, 160, 128), count=50, size=256))
+    return len(undamaged_crops(pairs(folder), CropRule((256, 192, 160, 128), 50, size=256)))
 
 
 def prepare(folder: Path, work: Path) -> int:

@@ -32,14 +32,12 @@ from upcrack_lite.baselines.families import FAMILY, family_preset
 from upcrack_lite.baselines.kinds import COMPARED, CRACKNET, FAMILIES, learns_from_masks, preset_of
 from upcrack_lite.baselines.learning import train_method
 from upcrack_lite.baselines.variants import find, segment_all
-from upcrack_lite.data.crops import undamaged_crops
+from upcrack_lite.data.crops import CropRule, free_places, undamaged_crops
 from upcrack_lite.data.layouts import Pair
-from upcrack_lite.data.partition import draw_partition
-from upcrack_lite.data.patches import patch_places
+from upcrack_lite.data.partition import draw_partition, patch_places
 from upcrack_lite.data.reading import read_mask, resize, resize_mask
 from upcrack_lite.data.resizing import loss_by_resizing
 from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
-from upcrack_lite.data.windows import free_places
 from upcrack_lite.detection import VARIANTS, compare, smooth, smooth_and_threshold, threshold_of
 from upcrack_lite.generator import Generator
 from upcrack_lite.images import to_tensor, to_uint8
@@ -463,16 +461,18 @@ def crops_and_patches() -> Values:
             cv2.imwrite(str(mask), crack_mask.astype(np.uint8) * 255)
             pairs.append(Pair(str(index), image, mask))
         exact = {}
-        for windows, size, stride in (((48, 32), 48, 1), (32, 32, 4)):
-            cut = undamaged_crops(pairs, windows, 8, margin=3, size=size, seed=2, stride=stride)
+        rules = {"(48, 32)": CropRule((48, 32), 8, 3, 48, 2), "32": CropRule((32,), 8, 3, 32, 2, stride=4)}
+        for windows, rule in rules.items():
+            cut = undamaged_crops(pairs, rule)
             rows = [[row["name"], row["x"], row["y"], row["window"]] for row in cut.rows]
-            whole = [image for image, row in zip(cut.images, cut.rows, strict=True) if row["window"] == size]
+            unresized = (row["window"] == rule.size for row in cut.rows)
+            whole = [image for image, keep in zip(cut.images, unresized, strict=True) if keep]
             exact[f"crops {windows}"] = [rows, cut.groups, digest(np.stack(whole))]
         dots = np.random.default_rng(4).integers(0, 300, (60, 80)) == 0  # many windows hold one pixel or none
         exact["free places"] = [
             [side, margin, digest(free_places(dots, side, margin))] for side, margin in SIDES
         ]
-        usual = undamaged_crops(pairs, 40, 6)
+        usual = undamaged_crops(pairs, CropRule((40,), 6))
         exact["crops as usual"] = [[row["x"], row["y"]] for row in usual.rows]
     exact["patches"] = patch_places([(320, 480)] * 6, 9, 256, 0, 0.4)
     exact["partition"] = draw_partition([f"group {i}" for i in range(12)], seed=0)

@@ -1,22 +1,16 @@
-"""Crops on disk: what is written is read back, the whole folder or none, and no damage goes unnoticed."""
+"""Crops on disk: what is written is read back, and no damage goes unnoticed."""
 
 from __future__ import annotations
 
 import csv
-import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from upcrack_lite.data import crop_folder
 from upcrack_lite.data.crop_folder import is_crop_folder, read_crops, read_description, write_crops
-from upcrack_lite.data.crops import Crops, undamaged_crops
+from upcrack_lite.data.crops import CropRule, Crops, undamaged_crops
 from upcrack_lite.data.datasets import pairs, resize
 from upcrack_lite.errors import UserError
 
@@ -48,8 +42,6 @@ def test_crops_come_back_as_they_were(written):
     assert smaller.images.shape == (5, 10, 10, 3)
     assert (smaller.images[3] == resize(crops.images[3], None, 10)[0]).all()
     assert read_crops(written, size=30).images.shape == (5, 30, 30, 3)
-    with pytest.raises(UserError, match="size must be"):
-        read_crops(written, size=0)
 
 
 def test_the_files_say_how_the_crops_were_made(written):
@@ -95,12 +87,6 @@ def test_other_crops_are_refused_and_the_difference_is_named(written):
     assert "facts.limit: (none) there, 3 asked for" in refused(some_crops(), FACTS | {"limit": 3})
     assert "count: 5 there, 4 asked for" in refused(some_crops(4), FACTS)
     assert "pixels_sha256" in refused(some_crops(seed=1), FACTS)
-    moved = some_crops()
-    moved.rows[2]["x"] += 1
-    assert "the same pixels from other places" in refused(moved, FACTS)
-    elsewhere = some_crops()
-    elsewhere.groups[2] = "photo 2"
-    assert "the same pixels from other places" in refused(elsewhere, FACTS)
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
@@ -116,68 +102,13 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
 
 
 def test_crops_of_test_photos_are_refused(tmp_path):
-    for facts in (FACTS | {"split": "test"}, FACTS | {"split": "TEST"}):
-        with pytest.raises(UserError, match="test photos"):
-            write_crops(some_crops(), tmp_path / "crops", facts)
-    for facts in ({}, {"split": None}):
-        with pytest.raises(UserError, match="must name the split"):
-            write_crops(some_crops(), tmp_path / "crops", facts)
-    with pytest.raises(UserError, match=r"parameters\.from about crops is a path"):
-        write_crops(some_crops(), tmp_path / "crops", FACTS | {"parameters": {"from": str(tmp_path)}})
-    with pytest.raises(UserError, match="no crops"):
-        write_crops(some_crops(0), tmp_path / "crops", FACTS)
-    assert not list(tmp_path.iterdir())
-
-
-def test_crops_of_test_photos_are_not_read_either(written):
-    described = json.loads((written / "crops.json").read_text(encoding="utf-8"))
-    described["facts"]["split"] = "test"
-    (written / "crops.json").write_text(json.dumps(described), encoding="utf-8")
     with pytest.raises(UserError, match="test photos"):
-        read_crops(written)
-
-
-def test_an_error_half_way_leaves_nothing(tmp_path, monkeypatch):
-    calls = []
-
-    def full(image):
-        calls.append(image)
-        if len(calls) == 3:
-            raise OSError(28, "No space left on device")
-        return b"png"
-
-    monkeypatch.setattr(crop_folder, "_png", full)
-    with pytest.raises(UserError, match="No space left"):
-        write_crops(some_crops(), tmp_path / "crops", FACTS)
+        write_crops(some_crops(), tmp_path / "crops", FACTS | {"split": "test"})
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL")
-def test_a_kill_half_way_leaves_no_folder_of_that_name(tmp_path):
-    code = f"""
-import os, signal
-import numpy as np
-from upcrack_lite.data import crop_folder
-from upcrack_lite.data.crops import Crops
-made, png = [], crop_folder._png
-def dying(image):
-    made.append(image)
-    if len(made) == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return png(image)
-crop_folder._png = dying
-rows = [dict(name=str(i), x=0, y=0, window=8) for i in range(5)]
-crops = Crops(np.zeros((5, 8, 8, 3), np.uint8), rows, list("abcde"))
-crop_folder.write_crops(crops, {str(tmp_path / "crops")!r}, {{"split": "train"}})
-"""
-    done = subprocess.run([sys.executable, "-c", code], check=False)
-    assert done.returncode == -signal.SIGKILL
-    left = list(tmp_path.iterdir())
-    assert len(left) == 1
-    assert left[0].name.startswith(".crops.")
-    assert len(list((left[0] / "crops").iterdir())) == 2  # it was really in the middle
-    assert not is_crop_folder(tmp_path / "crops")
-    assert len(read_crops(write_crops(some_crops(), tmp_path / "crops", FACTS))) == 5
+    path = write_crops(some_crops(), tmp_path / "crops", FACTS) / "crops.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"train"', '"test"'), encoding="utf-8")
+    with pytest.raises(UserError, match="test photos"):
+        read_crops(path.parent)
 
 
 def test_all_damage_to_the_files_is_listed(written):
@@ -200,52 +131,20 @@ def test_all_damage_to_the_files_is_listed(written):
         write_crops(some_crops(), written, FACTS)
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ("crops/0002.png", "../../0002.png", "line 3: is malformed"),
-        (",16,1.5000", ",x,1.5000", "line 4: is malformed"),
-        (",16,1.5000,photo 1", ",16", "line 4: is malformed"),
-        ("crops/0002.png", "crops/0001.png", "line 3: repeats crops/0001.png"),
-        ("file,name", "name,file", "line 1: the columns must be"),
-        ("photo 1", "photo 7", "was changed after it was written"),
-    ],
-)
-def test_bad_lines_of_the_index_are_named(written, old, new, said):
-    path = written / "index.csv"
-    path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
-    with pytest.raises(UserError, match=r"index\.csv: cannot be used; delete") as caught:
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": 2}', '{"format": 1, "count": 5}'])
+def test_a_malformed_description_is_refused(written, text):
+    (written / "crops.json").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match="cut the crops again"):
         read_crops(written)
-    assert said in str(caught.value)
 
 
-def test_a_missing_or_short_index_is_named(written):
+def test_a_changed_or_missing_index_is_named(written):
     path = written / "index.csv"
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    path.write_text("".join(lines[:-1]), encoding="utf-8")
-    with pytest.raises(UserError, match=r"4 lines, but crops\.json counts 5 crops"):
-        read_crops(written)
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(UserError, match=r"index\.csv: cannot be read"):
+    path.write_text(path.read_text(encoding="utf-8").replace("photo 1", "photo 7", 1), encoding="utf-8")
+    with pytest.raises(UserError, match=r"index\.csv: was changed after it was written; delete"):
         read_crops(written)
     path.unlink()
-    with pytest.raises(UserError, match=r"index\.csv: there is no such file"):
-        read_crops(written)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("{", "cannot be read"),
-        ("[]", "format 1"),
-        ('{"format": 2}', "format 1"),
-        ('{"format": 1, "count": -1, "size": 8}', "positive count"),
-        ('{"format": 1, "count": 5, "size": 24, "facts": 3}', "must name the split"),
-    ],
-)
-def test_a_malformed_description_is_refused(written, text, said):
-    (written / "crops.json").write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=r"index\.csv: cannot be read"):
         read_crops(written)
 
 
@@ -260,7 +159,7 @@ def test_only_its_own_folders_count_as_folders_of_crops(written, tmp_path):
 @pytest.mark.mirror
 def test_real_crops_survive_the_disk(mirror, tmp_path):
     found = pairs(mirror / "deepcrack", split="train")
-    crops = undamaged_crops(found, (256, 192, 160, 128), 40, size=256)
+    crops = undamaged_crops(found, CropRule((256, 192, 160, 128), 40, size=256))
     back = read_crops(write_crops(crops, tmp_path / "crops", {"set": "deepcrack", "split": "train"}))
     assert (back.images == crops.images).all()
     assert (back.rows, back.groups) == (crops.rows, crops.groups)

@@ -221,7 +221,7 @@ def _crops(
     from upcrack_lite.data import manifest
     from upcrack_lite.data.catalog import places_of, refuse_test_set
     from upcrack_lite.data.crop_folder import is_crop_folder, read_crops, read_description
-    from upcrack_lite.data.crops import undamaged_crops
+    from upcrack_lite.data.crops import CropRule, undamaged_crops
     from upcrack_lite.data.datasets import LAYOUTS, load, pairs, unlabeled
 
     if data == "synthetic":
@@ -246,7 +246,7 @@ def _crops(
     if layout != "photos" and found[0].mask is None:  # undamaged crops as their authors cut them
         roads = load(folder, "train", size, layout)
         return roads.images, places_of(folder, roads.names), facts
-    cut = undamaged_crops(found, window=window, count=count, margin=margin, size=size, seed=seed)
+    cut = undamaged_crops(found, CropRule((window,), count, margin, size, seed))
     places = places_of(folder, [str(row["name"]) for row in cut.rows])
     return cut.images, places, facts | {"window": window, "margin": margin}
 

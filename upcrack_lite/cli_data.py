@@ -135,7 +135,7 @@ def crops(
     seed: Seed = 0,
 ) -> None:
     """Cut undamaged crops from a set's training photos, with an index of where each comes from."""
-    _crops(name, root, out, windows, count, margin, stride, overlap, size, seed)
+    _crops(name, root, out, _rule(name, windows, count, margin, size, seed, overlap, stride))
 
 
 @app.command(no_args_is_help=True)
@@ -165,9 +165,10 @@ def build(
     """Fetch, verify, crop and prepare a set: all of the above in one."""
     from upcrack_lite.data.catalog import trains
 
+    crop_rule = _rule(name, windows, count, margin, size, seed, overlap, stride)
     _fetch(name, root, accept_terms, mirror, files, manifest, keep_faulty)
     if trains(name):
-        _crops(name, root, None, windows, count, margin, stride, overlap, size, seed)
+        _crops(name, root, None, crop_rule)
     _prepare(name, root, size, rule)
 
 
@@ -248,23 +249,19 @@ def _digest(seen) -> str:
     return manifest.digest(manifest.entries_of(seen))
 
 
-def _crops(
-    name: str,
-    root: Path,
-    out: Path | None,
-    windows: str,
-    count: int | None,
-    margin: int,
-    stride: int,
-    overlap: float,
-    size: int,
-    seed: int,
-) -> None:
+def _rule(name: str, windows: str, count: int | None, *values: float):
+    """The rule of cropping that the options name. Raises UserError for values that cannot work."""
+    from upcrack_lite.data.catalog import usual_count
+    from upcrack_lite.data.crops import CropRule
+
+    return CropRule(tuple(_sides(windows)), count or usual_count(name), *values)
+
+
+def _crops(name: str, root: Path, out: Path | None, rule) -> None:
     """Cut and write the crops, and say how many were enlarged."""
     from upcrack_lite.data.catalog import cut_crops, train_command
 
-    sides = tuple(_sides(windows))
-    folder, lines = cut_crops(name, root, out, sides, count, margin, stride, overlap, size, seed)
+    folder, lines = cut_crops(name, root, out, rule)
     for line in lines:
         typer.echo(line)
     typer.echo(f"{folder}: crops, index.csv and crops.json")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import shlex
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from upcrack_lite.data import manifest as manifests
 from upcrack_lite.data.crop_folder import write_crops
-from upcrack_lite.data.crops import enlarged, photo_of, undamaged_crops
+from upcrack_lite.data.crops import CropRule, photo_of, undamaged_crops
 from upcrack_lite.data.datasets import LARGEST
 from upcrack_lite.data.layouts import LAYOUTS, SPLITS, fitting, layout_of, pairs, split_folders
 from upcrack_lite.data.sources import SOURCES, Source
@@ -152,25 +152,18 @@ def splits_of(folder: Path) -> list[str]:
     return there
 
 
-def cut_crops(
-    name: str,
-    root: Path,
-    out: Path | None,
-    windows: tuple[int, ...],
-    count: int | None,
-    margin: int,
-    stride: int,
-    overlap: float,
-    size: int,
-    seed: int,
-) -> tuple[Path, list[str]]:
+def usual_count(name: str) -> int:
+    """How many undamaged crops the paper trains on for this set; 300 for another one."""
+    return CROPS.get(Path(name).resolve().name, 300)
+
+
+def cut_crops(name: str, root: Path, out: Path | None, rule: CropRule) -> tuple[Path, list[str]]:
     """Cut undamaged crops from a set's training photos and write them to a folder.
 
     Args:
         name: a set in `root`, or the path of a folder with a training split.
         out: the folder to write; None takes `root/NAME_undamaged`.
-        count: None takes the paper's number for this set, else 300.
-        windows, margin, stride, overlap, size, seed: as in `crops.undamaged_crops`.
+        rule: which windows are cut, and how many.
 
     Returns:
         The folder, and lines that say how many crops came from windows of which size.
@@ -186,33 +179,22 @@ def cut_crops(
     if known == "crack500_authors":
         raise UserError(f"{known} holds undamaged crops already: train with `{train_command(folder)}`")
     found = pairs(folder, "auto", "train")
-    number = count or CROPS.get(known, 300)
-    if not 1 <= size <= LARGEST:
-        raise UserError(f"size must be from 1 to {LARGEST} pixels, not {size}")
-    check_space(root, number * size**2 * 3, f"{number} crops of {size} pixels")
-    cut = undamaged_crops(
-        found, windows, number, margin, size=size, seed=seed, max_overlap=overlap, stride=stride
-    )
+    if rule.size > LARGEST:
+        raise UserError(f"size must be at most {LARGEST} pixels, not {rule.size}")
+    check_space(root, rule.count * rule.size**2 * 3, f"{rule.count} crops of {rule.size} pixels")
+    cut = undamaged_crops(found, rule)
     cut = replace(cut, groups=places_of(folder, [str(row["name"]) for row in cut.rows]))
-    facts = {
-        "set": known,
-        "split": "train",
-        "windows": list(windows),
-        "margin": margin,
-        "stride": stride,
-        "max_overlap": overlap,
-        "size": size,
-        "seed": seed,
-    }
+    facts = {"set": known, "split": "train"} | asdict(rule)
+    facts.pop("count")  # stands beside the facts
     if listed := manifests.digest_in(folder):
         facts["fetched_manifest_sha256"] = listed
     write_crops(cut, target, facts)
-    by_window = {side: sum(row["window"] == side for row in cut.rows) for side in windows}
+    by_window = {side: sum(row["window"] == side for row in cut.rows) for side in rule.windows}
     counts = ", ".join(f"{number} of {side} px" for side, number in by_window.items() if number)
     lines = [
         f"{len(cut)} undamaged crops from {len({row['name'] for row in cut.rows})} of {len(found)} files, "
         f"which show {len(set(cut.groups))} places: {counts}",
-        f"{enlarged(cut, size)} of them are smaller than {size} px and were enlarged",
+        f"{cut.enlarged(rule.size)} of them are smaller than {rule.size} px and were enlarged",
     ]
     if known == "crack500_crops360":
         lines.append(

@@ -13,26 +13,22 @@ import csv
 import hashlib
 import io
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from upcrack_lite.data.aside import taken, whole_folder
-from upcrack_lite.data.crops import Crops, enlarged
+from upcrack_lite.data.crops import Crops
 from upcrack_lite.data.layouts import raise_for
 from upcrack_lite.data.reading import read_image, resize
 from upcrack_lite.errors import UserError
-from upcrack_lite.io import write_json
+from upcrack_lite.io import write_image, write_json
 
 _FORMAT = 1  # raised when a file's meaning changes
 _FACTS, _INDEX, _FOLDER = "crops.json", "index.csv", "crops"
-_COLUMNS = ("file", "name", "x", "y", "window", "scale", "group", "sha256")
-_FILE = re.compile(r"crops/\d{4,}\.png")
 _AGAIN = "delete the folder and cut the crops again"
 
 
@@ -50,8 +46,7 @@ def write_crops(crops: Crops, folder: str | Path, facts: Mapping[str, Any]) -> P
         crops: what `undamaged_crops` cut.
         folder: must not exist, or be empty, or hold these crops.
         facts: plain values that say how the crops were made: `split`, which must not be "test", and
-            whatever else makes them what they are, such as `set`, `manifest` (a digest) and `parameters`.
-            No absolute path, since the same crops elsewhere must give the same bytes.
+            whatever else makes them what they are, such as `set` and the values of the crop rule.
 
     Returns:
         `folder`.
@@ -61,26 +56,29 @@ def write_crops(crops: Crops, folder: str | Path, facts: Mapping[str, Any]) -> P
             damaged files or with something else, or one that cannot be written.
     """
     folder = Path(folder)
-    if not len(crops):
-        raise UserError(f"{folder}: there are no crops to write")
     described = _describe(crops, facts)
     if is_crop_folder(folder):
-        _refuse_other(folder, described, crops)
+        _refuse_other(folder, described)
         return folder
     if taken(folder):
         raise UserError(f"{folder}: holds something else than crops; give the name of a new folder")
+    size = described["size"]
     with whole_folder(folder) as aside:
-        (aside / _FOLDER).mkdir()
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        for row in _rows(crops):
-            data = _png(crops.images[int(Path(row["file"]).stem) - 1])
-            (aside / row["file"]).write_bytes(data)
-            writer.writerow(row | {"sha256": hashlib.sha256(data).hexdigest()})
-        index = text.getvalue().encode()
-        (aside / _INDEX).write_bytes(index)
-        write_json(aside / _FACTS, described | {"index_sha256": hashlib.sha256(index).hexdigest()})
+        rows = []
+        for number, (image, row, group) in enumerate(
+            zip(crops.images, crops.rows, crops.groups, strict=True), 1
+        ):
+            file = f"{_FOLDER}/{number:04d}.png"
+            write_image(aside / file, image)
+            place = {key: row[key] for key in ("name", "x", "y", "window")}
+            scale = f"{size / int(row['window']):.4f}"
+            sha256 = _sha256(aside / file)
+            rows.append({"file": file} | place | {"scale": scale, "group": group, "sha256": sha256})
+        with (aside / _INDEX).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        write_json(aside / _FACTS, described | {"index_sha256": _sha256(aside / _INDEX)})
     return folder
 
 
@@ -92,29 +90,23 @@ def read_crops(folder: str | Path, size: int | None = None) -> Crops:
         size: side of the result in pixels (the rule is at `resize`); None keeps the stored one.
 
     Raises:
-        UserError: no folder of crops, or files that are missing, added, changed or cut off, or an index
-            with bad lines (all are listed), or crops from test photos.
+        UserError: no folder of crops, files that are missing, added, changed or cut off (all are listed), or
+            crops from test photos.
     """
     folder = Path(folder)
     described = read_description(folder)
-    rows = _read_index(folder, described)
-    stored = described["size"]
-    size = stored if size is None else size
-    if size < 1:
-        raise UserError(f"size must be at least 1 pixel, not {size}")
-    images = np.empty((len(rows), size, size, 3), np.uint8)
-    there = {f"{_FOLDER}/{path.name}" for path in (folder / _FOLDER).glob("*") if path.name[0] != "."}
+    rows = _read_index(folder / _INDEX, described)
+    size = described["size"] if size is None else size
+    there = {f"{_FOLDER}/{path.name}" for path in (folder / _FOLDER).glob("[!.]*")}
     extra = sorted(there - {row["file"] for row in rows})
     problems = [f"{folder / name}: is not in the index" for name in extra]
+    images = np.empty((len(rows), size, size, 3), np.uint8)
     for position, row in enumerate(rows):
         path = folder / row["file"]
         try:
-            if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != row["sha256"]:
+            if path.is_file() and _sha256(path) != row["sha256"]:
                 raise UserError(f"{path}: was changed or cut off after it was written")
-            image = read_image(path)
-            if image.shape != (stored, stored, 3):
-                raise UserError(f"{path}: is {image.shape[1]}×{image.shape[0]}, not {stored}×{stored}")
-            images[position], _ = resize(image, None, size)
+            images[position], _ = resize(read_image(path), None, size)
         except UserError as error:
             problems.append(str(error))
     raise_for(problems, f"{folder}: the crops are not those that were written; {_AGAIN}")
@@ -131,22 +123,19 @@ def read_description(folder: str | Path) -> dict[str, Any]:
     path = Path(folder) / _FACTS
     try:
         described = json.loads(path.read_text(encoding="utf-8"))
+        if described["format"] != _FORMAT:
+            raise ValueError(f"format {described['format']} instead of {_FORMAT}")
+        _refuse_test_photos(described["facts"])
     except FileNotFoundError:
         raise UserError(f"{folder}: is no folder of crops; it has no {_FACTS}") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); {_AGAIN}") from None
-    if not isinstance(described, dict) or described.get("format") != _FORMAT:
-        raise UserError(f"{path}: is not in format {_FORMAT}; {_AGAIN}")
-    numbers = (described.get("count"), described.get("size"))
-    if not all(isinstance(number, int) and number > 0 for number in numbers):
-        raise UserError(f"{path}: needs a positive count and size; {_AGAIN}")
-    _check_facts(described.get("facts"))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path}: cannot be read ({error!r}); {_AGAIN}") from None
     return described
 
 
 def _describe(crops: Crops, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `crops.json` says, without the hash of the index, which depends on the PNG encoder."""
-    _check_facts(facts)
+    _refuse_test_photos(facts)
     size = crops.images.shape[1]
     windows = Counter(int(row["window"]) for row in crops.rows)
     return {
@@ -154,33 +143,19 @@ def _describe(crops: Crops, facts: Mapping[str, Any]) -> dict[str, Any]:
         "count": len(crops),
         "size": size,
         "windows": {str(window): windows[window] for window in sorted(windows, reverse=True)},
-        "enlarged": enlarged(crops, size),
+        "enlarged": crops.enlarged(size),
         "photos": len(set(crops.groups)),
         "facts": json.loads(json.dumps(facts, sort_keys=True, allow_nan=False)),
         "pixels_sha256": hashlib.sha256(np.ascontiguousarray(crops.images)).hexdigest(),
     }
 
 
-def _check_facts(facts: Any) -> None:
-    """Refuse crops from test photos, and facts that would differ from machine to machine."""
-    if not isinstance(facts, Mapping) or not isinstance(facts.get("split"), str):
-        raise UserError("the facts about crops must name the split that they come from, such as 'train'")
-    if facts["split"].lower() == "test":
+def _refuse_test_photos(facts: Mapping[str, Any]) -> None:
+    if facts["split"] == "test":
         raise UserError("these crops come from test photos: a model must never learn from them; cut others")
-    for key, value in _flat(facts).items():
-        if isinstance(value, Path) or (isinstance(value, str) and Path(value).is_absolute()):
-            raise UserError(f"the fact {key} about crops is a path ({value}): give a name instead")
 
 
-def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Flatten nested values to one level, with dots between the keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
-    return flat
-
-
-def _refuse_other(folder: Path, described: dict[str, Any], crops: Crops) -> None:
+def _refuse_other(folder: Path, described: dict[str, Any]) -> None:
     """Raise `UserError` that names what differs, if the folder holds other crops than these, or damaged ones."""
     there, asked = _flat(read_description(folder)), _flat(described)
     there.pop("index_sha256", None)
@@ -191,64 +166,27 @@ def _refuse_other(folder: Path, described: dict[str, Any], crops: Crops) -> None
         f"{key}: {there.get(key, '(none)')} there, {asked.get(key, '(none)')} asked for" for key in telling
     ]
     raise_for(lines, f"{folder}: holds other crops; give another folder, or {_AGAIN}")
-    stored = read_crops(folder, size=1)  # checks every file, keeps next to nothing in memory
-    if stored.rows != crops.rows or stored.groups != crops.groups:
-        raise UserError(
-            f"{folder}: holds the same pixels from other places; give another folder, or {_AGAIN}"
-        )
+    read_crops(folder, size=1)  # checks every file, keeps next to nothing in memory
 
 
-def _rows(crops: Crops) -> list[dict[str, Any]]:
-    """Return the rows of the index without hashes."""
-    size = crops.images.shape[1]
-    return [
-        {"file": f"{_FOLDER}/{number:04d}.png"}
-        | {key: row[key] for key in ("name", "x", "y", "window")}
-        | {"scale": f"{size / int(row['window']):.4f}", "group": group}
-        for number, (row, group) in enumerate(zip(crops.rows, crops.groups, strict=True), 1)
-    ]
+def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Flatten nested values to one level, with dots between the keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
+    return flat
 
 
-def _read_index(folder: Path, described: dict[str, Any]) -> list[dict[str, str]]:
-    """Read `index.csv`, and check every line before a file is opened by it."""
-    path = folder / _INDEX
+def _read_index(path: Path, described: dict[str, Any]) -> list[dict[str, str]]:
+    """Read `index.csv`, whose hash is in `crops.json`."""
     try:
         data = path.read_bytes()
-        text = data.decode("utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file; {_AGAIN}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); {_AGAIN}") from None
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    rows, problems, seen = [], [], set()
-    if tuple(reader.fieldnames or ()) != _COLUMNS:
-        problems.append(f"line 1: the columns must be {', '.join(_COLUMNS)}")
-    for row in reader if not problems else ():
-        whole = None not in row and None not in row.values()
-        if not whole or not _FILE.fullmatch(row["file"]) or not _is_place(row):
-            problems.append(f"line {reader.line_num}: is malformed")
-        elif row["file"] in seen:
-            problems.append(f"line {reader.line_num}: repeats {row['file']}")
-        else:
-            seen.add(row["file"])
-            rows.append(row)
-    if not problems and len(rows) != described["count"]:
-        problems.append(f"{len(rows)} lines, but {_FACTS} counts {described['count']} crops")
-    if not problems and hashlib.sha256(data).hexdigest() != described.get("index_sha256"):
-        problems.append("was changed after it was written")
-    raise_for(problems, f"{path}: cannot be used; {_AGAIN}")
-    return rows
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}") from None
+    if hashlib.sha256(data).hexdigest() != described["index_sha256"]:
+        raise UserError(f"{path}: was changed after it was written; {_AGAIN}")
+    return list(csv.DictReader(io.StringIO(data.decode("utf-8"), newline="")))
 
 
-def _is_place(row: dict[str, str]) -> bool:
-    """Tell whether x, y and window are numbers and name and group are not empty."""
-    numbers = all(re.fullmatch(r"\d+", row[key], re.ASCII) for key in ("x", "y", "window"))
-    return numbers and bool(row["name"]) and bool(row["group"])
-
-
-def _png(image: np.ndarray) -> bytes:
-    """Encode uint8 RGB `(S, S, 3)` without loss."""
-    ok, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    if not ok:
-        raise UserError("a crop could not be encoded as PNG")
-    return data.tobytes()
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

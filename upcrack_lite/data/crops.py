@@ -1,7 +1,7 @@
-"""Crack-free windows cut from a training set: the undamaged roads that the method learns from.
+"""Crack-free windows cut from a training set: the undamaged roads that the method learns from. Chapter: the data.
 
 The paper trains on undamaged crops but does not say how they were chosen. The rule here:
-a window qualifies if it and a margin around it hold no crack pixel. Chapter: the data.
+a window qualifies if it and a margin around it hold no crack pixel.
 """
 
 from __future__ import annotations
@@ -9,20 +9,60 @@ from __future__ import annotations
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from upcrack_lite.data.layouts import Pair, raise_for, read_pair, size_problem
 from upcrack_lite.data.reading import image_size, read_mask, resize
-from upcrack_lite.data.windows import Place, fill, free_places
 from upcrack_lite.errors import UserError
 
-__all__ = ["Crops", "enlarged", "free_places", "photo_of", "undamaged_crops"]
+Place = tuple[int, int, int]
+"""A window in pixels of its photo: x and y of the upper left corner, and the side."""
 
+_CANDIDATES = 4096  # random positions tried in one photo; enough to fill it, few enough to be quick
 # Crack500: an official crop (photo_x_y), one of the paper's authors (photo_n), or one of the kit (run_13_0013)
 _CROP_OF_PHOTO = re.compile(r"(\d{8}_\d{6}|run_\d+)_\d+(?:_\d+)?")
+
+
+@dataclass(frozen=True)
+class CropRule:
+    """How windows are chosen and what becomes of them. Lengths are pixels.
+
+    Attributes:
+        windows: sides of a window in the photo, the largest first. A photo gives its largest that has room.
+        count: how many windows.
+        margin: a window qualifies if the square that reaches so far beyond it on every side holds no crack pixel.
+        size: side of the result; `resize` averages when shrinking, else interpolates (cubic).
+        seed: seed of the order and the places.
+        max_overlap: the largest share of a window's area that a second one of the same photo may cover;
+            of two unequal windows, the share of the smaller one's area.
+        stride: corners lie on a grid of so many pixels; 1 is anywhere.
+
+    Raises:
+        UserError: a value that cannot work.
+    """
+
+    windows: tuple[int, ...] = (160,)
+    count: int = 300
+    margin: int = 4
+    size: int = 128
+    seed: int = 0
+    max_overlap: float = 0.25
+    stride: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.windows or list(self.windows) != sorted(set(self.windows), reverse=True):
+            raise UserError(f"windows must be different sides, the largest first, not {self.windows}")
+        least = {"windows": (self.windows[-1], 1), "margin": (self.margin, 0)}
+        least |= {name: (getattr(self, name), 1) for name in ("count", "size", "stride")}
+        for name, (value, lowest) in least.items():
+            if value < lowest:
+                raise UserError(f"{name} must be at least {lowest}, not {value}")
+        if not 0 <= self.max_overlap < 1:
+            raise UserError(f"max_overlap must be at least 0 and below 1, not {self.max_overlap}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,27 +83,22 @@ class Crops:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def enlarged(self, size: int) -> int:
+        """Count the windows that are smaller than `size` pixels, so that they look blurred at that size."""
+        return sum(int(row["window"]) < size for row in self.rows)
 
-def undamaged_crops(
-    pairs: list[Pair],
-    window: int | Sequence[int] = 160,
-    count: int = 300,
-    margin: int = 4,
-    size: int = 128,
-    seed: int = 0,
-    max_overlap: float = 0.25,
-    stride: int = 1,
-) -> Crops:
-    """Cut `count` windows without cracks, spread over the photos as evenly as they allow.
+
+def undamaged_crops(pairs: list[Pair], rule: CropRule) -> Crops:
+    """Cut windows without cracks, spread over the photos as evenly as they allow.
 
     The photos are visited in a seeded order, one window each, then a second one each, and so on until
     there are enough. A photo's windows lie at seeded random places. Results depend on names, masks and
-    arguments alone, not on where the files lie.
+    the rule alone, not on where the files lie.
 
     Several windows, such as (256, 192, 160, 128), are for photos that have no room for the largest one:
     of DeepCrack's 300 training photos only 72 hold a crack-free square of 256 pixels with a margin of 4;
-    252 hold one of 192, 294 one of 160, and all hold one of 128. A photo's own window is the largest one
-    that has room in it. Smaller windows come in only as far as `count` needs them, in this order:
+    252 hold one of 192, 294 one of 160, and all hold one of 128. Smaller windows come in only as far as
+    `count` needs them, in this order:
 
     1. photos whose own window is the largest size give all their windows of that size, in turns as
        above; then the photos whose own window is the second size give theirs, and so on;
@@ -73,36 +108,28 @@ def undamaged_crops(
     Args:
         pairs: photos with masks, of a training split alone; in a photo whose mask is None every window
             counts as crack-free.
-        window: side of a window in pixels of the photo, or several sides, the largest first.
-        count: how many windows.
-        margin: a window qualifies if the square that reaches so many pixels further to every side
-            holds no crack pixel (pixels beyond the border hold none).
-        size: side of the result in pixels; `resize` averages when shrinking, else interpolates (cubic).
-        seed: seed of the order and the places.
-        max_overlap: the largest share of a window's area that a second one of the same photo may cover;
-            of two unequal windows, the share of the smaller one's area.
-        stride: corners lie on a grid of so many pixels; 1 is anywhere.
+        rule: which windows qualify, how many are cut, and their size.
 
     Raises:
-        UserError: fewer windows than asked for, unreadable files (all are listed), or a bad argument.
+        UserError: no photos, fewer windows than asked for, or unreadable files (all are listed).
     """
-    windows = (window,) if isinstance(window, int | np.integer) else tuple(window)
-    _check(pairs, windows, count, margin, size, max_overlap, stride)
-    places, too_small = _places(pairs, windows, margin, seed, max_overlap, stride)
-    available = sum(map(len, places))
-    if available < count:
-        raise UserError(_too_few(windows, places, too_small, count, margin, stride))
-    order = np.random.default_rng(seed).permutation(len(pairs))
+    if not pairs:
+        raise UserError("no photos to cut windows from: pairs is empty")
+    places = _places(pairs, rule)
+    offered = Counter(window for photo in places for _, _, window in photo)
+    if offered.total() < rule.count:
+        each = ", ".join(f"{offered[window]} of {window}×{window}" for window in rule.windows)
+        raise UserError(
+            f"only {offered.total()} crack-free windows in {len(pairs)} photos ({each} pixels), {rule.count} asked "
+            f"for: ask for fewer, or use a smaller window, a smaller margin (now {rule.margin}), a smaller stride "
+            f"(now {rule.stride}) or more photos"
+        )
+    order = np.random.default_rng(rule.seed).permutation(len(pairs))
     chosen: list[tuple[int, Place]] = []  # index of the pair, place
-    for queues in _stages(places, windows):
+    for queues in _stages(places, rule.windows):
         for turn in range(max(map(len, queues))):
             chosen += [(int(index), queues[index][turn]) for index in order if turn < len(queues[index])]
-    return _cut(pairs, chosen[:count], size)
-
-
-def enlarged(crops: Crops, size: int) -> int:
-    """Count the windows that are smaller than `size` pixels, so that the result at that size is blurred."""
-    return sum(int(row["window"]) < size for row in crops.rows)
+    return _cut(pairs, chosen[: rule.count], rule.size)
 
 
 def photo_of(name: str) -> str:
@@ -115,57 +142,73 @@ def photo_of(name: str) -> str:
     return match[1] if match else name
 
 
-def _check(
-    pairs: list[Pair],
-    windows: tuple[int, ...],
-    count: int,
-    margin: int,
-    size: int,
-    max_overlap: float,
-    stride: int,
-) -> None:
-    """Refuse arguments that cannot work, before any file is read."""
-    if not pairs:
-        raise UserError("no photos to cut windows from: pairs is empty")
-    if list(windows) != sorted(set(windows), reverse=True) or not windows:
-        raise UserError(f"give several windows as different sides, the largest first; not {windows}")
-    for name, value, least in (
-        *(("window", window, 1) for window in windows),
-        ("count", count, 1),
-        ("size", size, 1),
-        ("margin", margin, 0),
-        ("stride", stride, 1),
-    ):
-        if value < least:
-            raise UserError(f"{name} must be at least {least}, not {value}")
-    if not 0 <= max_overlap < 1:
-        raise UserError(f"max_overlap is a share of a window: at least 0 and below 1, not {max_overlap}")
+def free_places(crack_mask: np.ndarray, window: int, margin: int = 0) -> np.ndarray:
+    """Mark the upper left corners of all windows that are free of cracks.
+
+    Args:
+        crack_mask: bool `(H, W)`, no smaller than the window.
+        window: side of the windows in pixels.
+        margin: as in `CropRule`; pixels beyond the border hold no crack.
+
+    Returns:
+        bool `(H - window + 1, W - window + 1)`.
+    """
+    # A window is free of the mask dilated by a square exactly if the window grown by the margin is free
+    # of the mask itself, so that four look-ups in an integral image answer for every place.
+    padded = np.pad(crack_mask, margin).astype(np.uint8)
+    total = cv2.integral(padded)  # (H + 2 margin + 1, W + 2 margin + 1)
+    side = window + 2 * margin
+    inside = total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
+    return inside == 0
 
 
-def _places(
-    pairs: list[Pair], windows: tuple[int, ...], margin: int, seed: int, max_overlap: float, stride: int
-) -> tuple[list[list[Place]], int]:
-    """Find each photo's places, its largest windows first, and count the photos smaller than any window."""
+def overlap(x: np.ndarray, y: np.ndarray, window: int, place: Place) -> np.ndarray:
+    """Return the area in pixels that each window with its upper left corner at (x, y) shares with `place`."""
+    other_x, other_y, side = place
+    across = np.minimum(x + window, other_x + side) - np.maximum(x, other_x)
+    down = np.minimum(y + window, other_y + side) - np.maximum(y, other_y)
+    return np.clip(across, 0, None) * np.clip(down, 0, None)
+
+
+def _places(pairs: list[Pair], rule: CropRule) -> list[list[Place]]:
+    """Find each photo's places, its largest windows first."""
     places: list[list[Place]] = []
     problems: list[str] = []
-    too_small = 0
     for pair in pairs:
-        places.append([])
         try:
             shape = image_size(pair.image)
             crack_mask = np.zeros(shape, np.bool_) if pair.mask is None else read_mask(pair.mask)
+            if crack_mask.shape != shape:
+                raise UserError(size_problem(pair, shape, crack_mask.shape))
         except UserError as error:
             problems.append(str(error))
             continue
-        if crack_mask.shape != shape:
-            problems.append(size_problem(pair, shape, crack_mask.shape))
-            continue
-        too_small += min(shape) < windows[-1]
         # Seeded by the name, so that another photo more or less does not move this one's windows.
-        rng = np.random.default_rng([seed, zlib.crc32(pair.name.encode())])
-        places[-1] = fill(crack_mask, windows, margin, max_overlap, rng, stride)
+        rng = np.random.default_rng([rule.seed, zlib.crc32(pair.name.encode())])
+        places.append(_fill(crack_mask, rule, rng))
     raise_for(problems, "no windows can be cut, these files cannot be used")
-    return places, too_small
+    return places
+
+
+def _fill(crack_mask: np.ndarray, rule: CropRule, rng: np.random.Generator) -> list[Place]:
+    """Choose free places at random until no more fit: first of the largest window, then of smaller ones."""
+    taken: list[Place] = []
+    for window in rule.windows:
+        if window > min(crack_mask.shape):
+            continue
+        free = free_places(crack_mask, window, rule.margin)[:: rule.stride, :: rule.stride]
+        y, x = (part * rule.stride for part in np.divmod(np.flatnonzero(free), free.shape[1]))
+        for place in taken:  # of larger windows
+            left = overlap(x, y, window, place) <= rule.max_overlap * window**2
+            y, x = y[left], x[left]
+        order = rng.permutation(len(y))[:_CANDIDATES]
+        y, x = y[order], x[order]
+        while len(y):
+            taken.append((int(x[0]), int(y[0]), window))
+            left = overlap(x, y, window, taken[-1]) <= rule.max_overlap * window**2
+            left[0] = False
+            y, x = y[left], x[left]
+    return taken
 
 
 def _stages(places: list[list[Place]], windows: tuple[int, ...]) -> Iterator[list[list[Place]]]:
@@ -173,29 +216,8 @@ def _stages(places: list[list[Place]], windows: tuple[int, ...]) -> Iterator[lis
     for own in (True, False):
         for window in windows:
             yield [
-                [p for p in found if p[2] == window and (found[0][2] == window) is own] for found in places
+                [p for p in photo if p[2] == window and (photo[0][2] == window) is own] for photo in places
             ]
-
-
-def _too_few(
-    windows: tuple[int, ...], places: list[list[Place]], too_small: int, count: int, margin: int, stride: int
-) -> str:
-    """Say how many windows of each size there are, and what helps."""
-    offered = Counter(window for found in places for _, _, window in found)
-    available = offered.total()
-    if len(windows) == 1:
-        what = f"crack-free windows of {windows[0]}×{windows[0]} pixels in {len(places)} photos"
-    else:
-        each = ", ".join(f"{offered[window]} of {window}×{window}" for window in windows)
-        what = f"crack-free windows in {len(places)} photos ({each} pixels)"
-    which = "the window" if len(windows) == 1 else "every window"
-    small = f" ({too_small} photos are smaller than {which})" if too_small else ""
-    finer = f"a smaller stride (now {stride}), " if stride > 1 else ""
-    fewer = "ask for fewer, or " if available else ""
-    return (
-        f"only {available} {what}{small}, {count} asked for: {fewer}use a smaller window (now {windows[-1]}), "
-        f"a smaller margin (now {margin}), {finer}or more photos"
-    )
 
 
 def _cut(pairs: list[Pair], chosen: list[tuple[int, Place]], size: int) -> Crops:

@@ -1,49 +1,38 @@
-"""Crack500's training crops in two halves that share no photo, for those who lack the official test crops.
+"""Sets made from other sets: Crack500's training crops in two parts, and CFD cut to patches. Chapter: the data.
 
 `crack500_crops360` holds only crops of Crack500's training split. They are divided by photo into
-`crack500_kept`, to train on, and `crack500_heldout`, to test on. Results on these are never called results on
-`crack500`: the official test crops are other photos. Chapter: the data.
+`crack500_kept`, to train on, and `crack500_heldout`, to test on, for those who lack the official test crops.
+Results on these are never called results on `crack500`: the official test crops are other photos. No photo is in
+both parts, but photos that follow each other within seconds can show the same road: 25 of the 333 held-out crops,
+from 9 of the 45 held-out photos, show a piece of road that is also in a kept crop (found by SIFT).
 
-No photo is in both parts, but photos that follow each other within seconds can show the same road. Matching of
-image features (SIFT, at least 15 points that agree on one similarity) finds a piece of road that is also in a
-kept crop in 25 of the 333 held-out crops, from 9 of the 45 held-out photos.
+The paper tests on 200 patches of 256×256 pixels from CFD and does not say how they were cut. The rule here:
+every photo gives one patch, and photos chosen at random give a second one.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from upcrack_lite.data.aside import whole_folder
-from upcrack_lite.data.layouts import raise_for
-from upcrack_lite.data.patches import make_cfd_patches
+from upcrack_lite.data.crops import Place, overlap
+from upcrack_lite.data.layouts import Pair, pairs, raise_for, read_pair
 from upcrack_lite.errors import UserError
-from upcrack_lite.io import write_csv
-
-__all__ = [
-    "PARTS",
-    "crack500_groups",
-    "crack500_partition",
-    "draw_partition",
-    "make_cfd_patches",
-    "make_partition",
-    "write_partition",
-]
+from upcrack_lite.io import write_csv, write_image, write_json
 
 PARTS = ("kept", "heldout")
-CROPS360 = 1754
-"""How many crops `crack500_crops360` holds: `image/1.jpg` and so on, with gaps, each with a mask."""
-
 PARTITION = Path(__file__).resolve().parents[1] / "assets" / "crack500_partition.csv"
-"""The part of each group, as `draw_partition` gives it for the set's 225 groups."""
+"""The part of each group, as `draw_partition` gives it for the 225 groups of `crack500_crops360`."""
 
-_NAMES = "recovered_names.csv"
-_CROP = re.compile(r"[1-9]\d{0,3}\.jpg")
+PAPER_SHARE = 1.743
+"""Crack pixels in the paper's patches of CFD, in percent."""
+
+_FORMAT = 1  # of `patches.json`; raised when the rule or the files change
 
 
 def draw_partition(groups: Iterable[str], share: float = 0.8, seed: int = 0) -> dict[str, str]:
@@ -57,46 +46,25 @@ def draw_partition(groups: Iterable[str], share: float = 0.8, seed: int = 0) -> 
     return {name: PARTS[0] if name in kept else PARTS[1] for name in names}
 
 
-def crack500_partition(crops360: str | Path) -> dict[str, str]:
-    """Map each file name of `crack500_crops360/image`, such as `13.jpg`, to "kept" or "heldout".
+def crack500_groups(crops360: str | Path) -> dict[str, str]:
+    """Map each file name of `crack500_crops360/image`, such as `13.jpg`, to its group, by number.
 
-    All crops of one group, which show the same stretch of road, have the same part.
+    All crops of one group show the same stretch of road.
 
     Raises:
         UserError: `recovered_names.csv` is missing or malformed, or its groups are not those of the
             list that comes with the kit.
     """
-    parts = _committed()
-    return {file: parts[group] for file, group in crack500_groups(crops360).items()}
-
-
-def crack500_groups(crops360: str | Path) -> dict[str, str]:
-    """Map each file name of `crack500_crops360/image` to its group, by number.
-
-    Raises:
-        UserError: as in `crack500_partition`.
-    """
-    path = Path(crops360) / _NAMES
+    path = Path(crops360) / "recovered_names.csv"
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file; it tells which crops show the same road") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read ({error}); copy it again") from None
-    if not rows or not {"file", "group"} <= rows[0].keys():
-        raise UserError(f"{path}: needs the columns file and group; copy it again")
-    groups = {row["file"]: row["group"] for row in rows}
-    problems = [f"{name}: is no name of a crop" for name in groups if not _CROP.fullmatch(name or "")]
-    if len(groups) < len(rows):
-        problems.append(f"{len(rows) - len(groups)} files have more than one line")
-    if len(groups) != CROPS360:
-        problems.append(f"{len(groups)} crops are listed, not {CROPS360}")
-    found, known = {group or "(none)" for group in groups.values()}, _committed().keys()
-    problems += [f"{group}: is an unknown group" for group in sorted(found - known)]
-    problems += [f"{group}: is a group without a crop" for group in sorted(known - found)]
-    raise_for(problems, f"{path}: is not the list of crack500_crops360; copy it again")
-    return dict(sorted(groups.items(), key=lambda item: int(Path(item[0]).stem)))
+            groups = {row["file"]: row["group"] for row in csv.DictReader(file)}
+        files = sorted(groups, key=lambda name: int(Path(name).stem))
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read ({error!r}); copy it again") from None
+    if set(groups.values()) != _committed().keys():
+        raise UserError(f"{path}: its groups are not those of crack500_crops360; copy it again")
+    return {name: groups[name] for name in files}
 
 
 def make_partition(crops360: str | Path, part: str, target: str | Path) -> Path:
@@ -115,11 +83,8 @@ def make_partition(crops360: str | Path, part: str, target: str | Path) -> Path:
         `target`.
 
     Raises:
-        UserError: unknown part, missing files (all are listed), a `target` with other content, or as in
-            `crack500_partition`.
+        UserError: missing files (all are listed), a `target` with other content, or as in `crack500_groups`.
     """
-    if part not in PARTS:
-        raise UserError(f"unknown part {part!r}; choose {', '.join(PARTS)}")
     source, target = Path(crops360), Path(target)
     groups, parts = crack500_groups(source), _committed()
     files = {name: (source / "image" / name, source / "mask" / f"{Path(name).stem}.png") for name in groups}
@@ -136,22 +101,146 @@ def make_partition(crops360: str | Path, part: str, target: str | Path) -> Path:
                 continue
             new = f"{group}_{int(Path(name).stem):04d}"
             image, mask = files[name]
-            rows.append(
-                {
-                    "name": new,
-                    "source": name,
-                    "group": group,
-                    "image_sha256": _copy(image, aside / "image" / f"{new}.jpg"),
-                    "mask_sha256": _copy(mask, aside / "mask" / f"{new}.png"),
-                }
-            )
+            hashes = {
+                "image_sha256": _copy(image, aside / "image" / f"{new}.jpg"),
+                "mask_sha256": _copy(mask, aside / "mask" / f"{new}.png"),
+            }
+            rows.append({"name": new, "source": name, "group": group} | hashes)
         write_csv(aside / "index.csv", sorted(rows, key=lambda row: row["name"]))
     return target
 
 
-def write_partition(groups: Iterable[str], path: Path = PARTITION) -> None:
-    """Write the list that comes with the kit: columns group and part."""
-    write_csv(path, [{"group": group, "part": part} for group, part in draw_partition(groups).items()])
+def make_cfd_patches(
+    cfd: str | Path,
+    target: str | Path,
+    count: int = 200,
+    size: int = 256,
+    seed: int = 0,
+    max_overlap: float = 0.4,
+) -> Path:
+    """Cut the labeled photos of CFD into patches, and write them as a set of the plain layout.
+
+    Every photo gives one patch at a seeded random place. A seeded choice of photos gives a second one, in the
+    corner of the photo that overlaps the first one least. A photo is passed over as long as that is more than
+    `max_overlap`. In a photo of 480×320 pixels two patches of 256 pixels always overlap: by 9.4 % of their
+    area if both lie in opposite corners, by 49.2 % if the first lies in the middle.
+
+    The folder holds `image/NAME_x_y.png` and `mask/NAME_x_y.png` (0 and 255), `index.csv`, and `patches.json`
+    with the parameters, the largest overlap, and the crack share beside the paper's. The same call gives the
+    same bytes; a folder `target` that holds them is left alone. The folder appears when it is complete.
+
+    Args:
+        cfd: folder of the set, with `image/` and `groundTruth/`.
+        target: folder to make.
+        count: how many patches, at most two a photo.
+        size: side of a patch in pixels.
+        seed: seed of places and choices.
+        max_overlap: the largest share of a patch that a second one of the same photo may cover.
+
+    Returns:
+        `target`.
+
+    Raises:
+        UserError: too few photos, photos smaller than a patch or files that cannot be read (all are listed),
+            or a `target` with other content.
+    """
+    target = Path(target)
+    photos = _read(pairs(cfd, "cfd", "test"), size)
+    masks = [mask for _, mask in photos.values()]
+    places = patch_places([mask.shape for mask in masks], count, size, seed, max_overlap)
+    with whole_folder(target) as aside:
+        rows, shares = [], []
+        for (name, (image, mask)), corners in zip(photos.items(), places, strict=True):
+            for x, y in corners:
+                part = np.s_[y : y + size, x : x + size]
+                new, white = f"{name}_{x}_{y}", mask[part].astype(np.uint8) * 255
+                write_image(aside / "image" / f"{new}.png", image[part])
+                write_image(aside / "mask" / f"{new}.png", white)
+                row = {"name": new, "source": name, "x": x, "y": y}
+                row["crack_percent"] = f"{100 * mask[part].mean():.4f}"
+                for folder in ("image", "mask"):
+                    data = (aside / folder / f"{new}.png").read_bytes()
+                    row[f"{folder}_sha256"] = hashlib.sha256(data).hexdigest()
+                rows.append(row)
+                shares.append(float(mask[part].mean()))
+        write_csv(aside / "index.csv", rows)
+        whole = sum(int(mask.sum()) for mask in masks) / sum(mask.size for mask in masks)
+        facts = {
+            "format": _FORMAT,
+            "parameters": {"count": count, "size": size, "seed": seed, "max_overlap": max_overlap},
+            "photos": sum(map(bool, places)),
+            "photos_with_two": sum(len(corners) == 2 for corners in places),
+            "largest_overlap": round(largest_overlap(places, size), 4),
+            "crack_percent": round(100 * float(np.mean(shares)), 4),
+            "crack_percent_paper": PAPER_SHARE,
+            "crack_percent_whole_photos": round(100 * whole, 4),
+        }
+        write_json(aside / "patches.json", facts)
+    return target
+
+
+def patch_places(
+    shapes: list[tuple[int, int]], count: int, size: int, seed: int, max_overlap: float
+) -> list[list[tuple[int, int]]]:
+    """Choose the patches of each photo as a list of none to two (x, y), by the rule of `make_cfd_patches`.
+
+    shapes: (height, width) of each photo, no smaller than `size`.
+
+    Raises:
+        UserError: the photos do not give `count` patches.
+    """
+    rng = np.random.default_rng(seed)
+    places: list[list[tuple[int, int]]] = [
+        [(int(rng.integers(width - size + 1)), int(rng.integers(height - size + 1)))]
+        for height, width in shapes
+    ]
+    order = rng.permutation(len(shapes))
+    for index in order[count:]:  # only if there are more photos than patches
+        places[index] = []
+    missing = max(0, count - len(shapes))
+    for index in order if missing else ():
+        height, width = shapes[index]
+        corner, common = _farthest((*places[index][0], size), height, width)
+        if common <= max_overlap * size**2 and missing:
+            places[index].append(corner)
+            missing -= 1
+    if missing:
+        raise UserError(
+            f"{len(shapes)} photos give only {count - missing} patches of {size}×{size} pixels that overlap by at "
+            f"most {max_overlap:.0%}, {count} asked for: ask for fewer or smaller ones, or raise max_overlap"
+        )
+    return places
+
+
+def largest_overlap(places: list[list[tuple[int, int]]], size: int) -> float:
+    """Return the largest share of a patch that another one of its photo covers, in [0, 1]."""
+    doubled = [corners for corners in places if len(corners) == 2]
+    common = [int(overlap(*first, size, (*second, size))) for first, second in doubled]
+    return max(common, default=0) / size**2
+
+
+def _farthest(first: Place, height: int, width: int) -> tuple[tuple[int, int], int]:
+    """Return the corner place that overlaps the first patch least, and that overlap in pixels."""
+    size = first[2]
+    corners = [(x, y) for x in (0, width - size) for y in (0, height - size)]
+    common = [int(overlap(*corner, size, first)) for corner in corners]
+    least = int(np.argmin(common))
+    return corners[least], common[least]
+
+
+def _read(listed: list[Pair], size: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Read all photos with masks by name; list every one that cannot be used."""
+    photos, problems = {}, []
+    for pair in listed:
+        try:
+            image, mask = read_pair(pair)
+            if min(mask.shape) < size:
+                raise UserError(f"{pair.image}: is smaller than a patch of {size}×{size} pixels")
+            photos[pair.name] = image, mask
+        except UserError as error:
+            problems.append(str(error))
+    raise_for(problems, "no patches can be cut, these files cannot be used")
+    return photos
 
 
 def _committed() -> dict[str, str]:
