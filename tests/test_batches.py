@@ -12,7 +12,7 @@ from upcrack_lite import masks
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import to_tensor
 from upcrack_lite.recipes import Preset, preset
-from upcrack_lite.training import draw_masks, epoch, make_batch, split_by_photo
+from upcrack_lite.training import epoch, make_batch, split_by_photo
 
 CPU = torch.device("cpu")
 
@@ -42,12 +42,6 @@ def test_the_mask_that_comes_last_is_sharp_and_fits_its_image(family):
     assert set(batch.mask.unique().tolist()) == {0.0, 1.0}
     assert torch.equal(batch.masked, masks.apply(batch.image, batch.mask))
     assert batch.masked[(batch.mask == 0).expand_as(batch.masked)].eq(-1).all()
-
-
-def test_without_enlargement_and_flip_the_image_is_untouched():
-    images = to_tensor(crops())
-    batch = make_batch(images, tiny(load_size=32, flip=False), seeded())
-    assert torch.equal(batch.image, images)
 
 
 def test_flips_happen_to_about_half_and_exactly():
@@ -85,19 +79,6 @@ def test_masking_first_keeps_image_and_mask_aligned_and_softens_the_edges():
     assert 0.02 < float(soft.float().mean()) < 0.5
 
 
-def test_masking_first_on_photos_moves_the_masked_photo_as_one():
-    images = to_tensor(crops(6))
-    p = tiny("released")
-    batch = make_batch(images, p, seeded(3))
-    kept, gone = (batch.mask > 0.999), (batch.mask < 0.001)
-    assert torch.allclose(
-        batch.masked[kept.expand(-1, 3, -1, -1)], batch.image[kept.expand(-1, 3, -1, -1)], atol=2e-3
-    )
-    assert torch.allclose(batch.masked[gone.expand(-1, 3, -1, -1)], torch.tensor(-1.0), atol=2e-3)
-    assert kept.any()
-    assert gone.any()
-
-
 def test_masking_last_leaves_the_grid_in_place_and_masking_first_shifts_it():
     white = torch.ones(40, 3, 32, 32)
     grid = masks.all_multi_scale_square(32, (16, 8, 4))
@@ -119,13 +100,6 @@ def test_a_batch_repeats_with_its_generator_alone():
     two, other = make_batch(images, tiny(), seeded(4)), make_batch(images, tiny(), seeded(5))
     assert torch.equal(one.masked, two.masked)
     assert not torch.equal(one.masked, other.masked)
-
-
-@pytest.mark.parametrize("family", ["multi_scale_square", "striped", "jumbled"])
-def test_masks_are_of_the_presets_family(family):
-    drawn = draw_masks(6, tiny(mask_family=family), seeded())
-    cells = (16, 8, 4) if family == "multi_scale_square" else None
-    assert torch.equal(drawn, masks.draw(family, 6, 32, seeded(), cells))
 
 
 # --- One epoch -----------------------------------------------------------------------------------------------
@@ -184,19 +158,6 @@ def test_a_split_covers_all_crops_and_never_splits_a_photo(photos, percent, seed
     again = split_by_photo(groups, percent / 100, seed)
     assert np.array_equal(again[0], training)
     assert np.array_equal(again[1], validation)
-
-
-def test_a_tenth_of_300_photos_is_30_and_the_seed_chooses_which():
-    groups = [str(i) for i in range(300)]
-    chosen = [split_by_photo(groups, 0.1, seed)[1] for seed in (0, 1)]
-    assert [len(c) for c in chosen] == [30, 30]
-    assert not np.array_equal(*chosen)
-
-
-def test_no_share_means_no_validation():
-    training, validation = split_by_photo(["a", "b"], 0.0, 0)
-    assert list(training) == [0, 1]
-    assert len(validation) == 0
 
 
 def test_the_split_does_not_depend_on_the_order_of_the_crops():

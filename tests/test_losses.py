@@ -84,12 +84,6 @@ def test_ssim_paddings_agree_inside_and_differ_only_at_the_border():
     assert losses.ssim_loss(a, b, padding="zero") == pytest.approx(float((1 - zero).mean()))
 
 
-def test_zero_padding_pads_with_zeros():
-    a, b = pair(size=20)
-    framed = [torch.nn.functional.pad(x, (5, 5, 5, 5)) for x in (a, b)]
-    assert torch.allclose(losses.ssim_map(a, b, padding="zero"), losses.ssim_map(*framed, padding="valid"))
-
-
 def test_ssim_of_an_inverted_texture_is_negative_and_its_loss_above_1():
     board = torch.ones(1, 3, 32, 32) * 0.5
     board[..., ::2, 1::2] = board[..., 1::2, ::2] = -0.5  # every window has a mean of almost 0
@@ -104,11 +98,6 @@ def test_the_photo_negative_costs_little_on_minus_one_to_one_and_much_on_zero_to
     assert losses.msgms_loss(-road, road) < 1e-6
     assert losses.ssim_loss(-road, road, **released) < 0.5 * losses.ssim_loss(flat, road, **released)
     assert losses.ssim_loss((1 - road) / 2, (1 + road) / 2, data_range=1.0) > 1
-
-
-def test_ssim_refuses_an_unknown_padding():
-    with pytest.raises(UserError, match="reflect, zero or valid"):
-        losses.ssim_map(*pair(), padding="same")
 
 
 # --- MSGMS ---------------------------------------------------------------------------------------------------
@@ -165,12 +154,6 @@ def test_the_gradient_of_a_ramp_is_its_rise_over_two_pixels_and_the_border_is_no
     assert torch.allclose(losses.gradient_magnitude(ramp.mT), magnitude.mT)
 
 
-def test_msgms_sees_edges_but_no_brightness():
-    _, image = pair()
-    assert losses.msgms_loss(image + 0.2, image) < 1e-9
-    assert losses.msgms_loss(torch.zeros_like(image), image) > 0.05
-
-
 def test_the_median_takes_out_a_single_bright_pixel():
     image = torch.zeros(1, 3, 16, 16)
     spot = image.clone()
@@ -210,12 +193,6 @@ def test_style_loss_by_hand_over_two_layers():
     b = {"x": torch.zeros(1, 2, 1, 2), "y": torch.full((1, 1, 2, 2), 3.0)}
     # First layer: mean of 1.25, 2.75, 2.75, 6.25. Second: 4 ones over 4 against 4 nines over 4.
     assert losses.style_loss(a, b) == pytest.approx(13 / 4 + 8)
-
-
-def test_style_loss_refuses_other_layers():
-    one = {"x": torch.zeros(1, 1, 2, 2)}
-    with pytest.raises(UserError, match="layers differ: x and y"):
-        losses.style_loss(one, {"y": torch.zeros(1, 1, 2, 2)})
 
 
 # --- Adversarial ---------------------------------------------------------------------------------------------
@@ -272,16 +249,6 @@ def test_every_loss_and_gradient_is_finite(name, dtype, recipe):
     assert all(term.ndim == 0 and term.isfinite() for term in terms.values())
     assert restored.grad.isfinite().all()
     assert restored.grad.abs().sum() > 0
-
-
-def test_each_restoration_term_is_0_for_equal_images_and_above_0_otherwise():
-    restored, image = pair(32, dtype=torch.float32)
-    chosen = preset(lambda_style=10)
-    _, equal = losses.restoration_loss(image, image.clone(), chosen, ToyFeatures())
-    _, other = losses.restoration_loss(restored, image, chosen, ToyFeatures())
-    for name in ("mae", "ssim", "gms", "style"):
-        assert float(equal[name]) == pytest.approx(0, abs=1e-6), name
-        assert other[name] > 1e-3, name
 
 
 def test_the_total_is_the_weighted_sum_of_its_terms():

@@ -91,19 +91,6 @@ def test_empty_and_full_masks_are_defined(predicted, crack, expected):
     assert sum((confusion.tp, confusion.fp, confusion.fn, confusion.tn)) == 128
 
 
-def test_confusions_are_pooled_not_averaged():
-    predicted, crack = random_masks(1)
-    parts = metrics.per_image(predicted, crack)
-    assert metrics.pooled(parts) == Confusion.of(predicted, crack) == sum(parts, Confusion())
-    whole = Confusion(100, 0, 0, 0) + Confusion(0, 0, 300, 0)
-    assert whole.recall == 25  # the mean of 100 and 0 would be 50
-    assert whole.to_dict() == {
-        "tp": 100, "fp": 0, "fn": 300, "tn": 0,
-        "precision": 100, "recall": 25, "accuracy": 25, "f1": 40, "iou": 25,
-    }  # fmt: skip
-    assert metrics.pooled([]) == Confusion(0, 0, 0, 0)
-
-
 def test_numpy_and_torch_and_every_shape_agree():
     predicted, crack = random_masks(2, (2, 9, 9))
     expected = Confusion.of(predicted, crack)
@@ -248,16 +235,6 @@ def test_tolerance_equals_a_distance_transform(seed, radius):
         assert thin_shapes.tolerance_f1(found) == pytest.approx(Confusion.of(predicted, crack).f1)
 
 
-def test_a_shifted_crack_keeps_its_tolerant_score_up_to_the_radius():
-    crack = np.zeros((64, 64), bool)
-    crack[30:32] = True
-    shifted = {step: np.roll(crack, step, axis=0) for step in (1, 2, 5)}
-    assert Confusion.of(shifted[1], crack).f1 == 50
-    assert thin_shapes.tolerance_f1(thin_shapes.tolerance_counts(shifted[1], crack)) == 100
-    assert thin_shapes.tolerance_f1(thin_shapes.tolerance_counts(shifted[2], crack)) == 100
-    assert thin_shapes.tolerance_f1(thin_shapes.tolerance_counts(shifted[5], crack)) == 0
-
-
 def test_cldice_by_hand_and_in_limit_cases():
     crack = np.zeros((40, 60), bool)
     crack[18:23, 5:55] = True
@@ -278,19 +255,6 @@ def test_cldice_by_hand_and_in_limit_cases():
     line, broken = thin.copy(), thin.copy()
     broken[20, 25:35] = False
     assert thin_shapes.cldice(broken, line)[0] == pytest.approx(100 * 2 * 1 * 0.8 / 1.8)
-
-
-def test_tolerance_of_empty_masks_is_defined():
-    none, full = np.zeros((1, 9, 9), bool), np.ones((1, 9, 9), bool)
-    assert math.isnan(thin_shapes.tolerance_f1(thin_shapes.tolerance_counts(none, none)))
-    assert thin_shapes.tolerance_f1(thin_shapes.tolerance_counts(none, full)) == 0
-    assert thin_shapes.tolerance_f1(thin_shapes.tolerance_counts(full, none)) == 0
-    assert thin_shapes.tolerance_f1(thin_shapes.tolerance_counts(full, full)) == 100
-    # An image with neither adds nothing to a set's score.
-    both = np.concatenate(
-        [thin_shapes.tolerance_counts(full, full), thin_shapes.tolerance_counts(none, none)]
-    )
-    assert thin_shapes.tolerance_f1(both) == 100
 
 
 def test_the_table_holds_what_the_single_functions_give():

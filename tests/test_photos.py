@@ -13,17 +13,15 @@ import pytest
 import torch
 
 from upcrack_lite import cli
-from upcrack_lite.baselines.choosing import choose_variant
-from upcrack_lite.baselines.families import family_preset
 from upcrack_lite.baselines.learning import train_method
 from upcrack_lite.baselines.presets import method_preset
 from upcrack_lite.data.datasets import read_image, resize
 from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
-from upcrack_lite.detection import detect, error_map, smooth
+from upcrack_lite.detection import detect, smooth
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import to_tensor
 from upcrack_lite.metrics import Confusion
-from upcrack_lite.predict.model import crack_net, load_model
+from upcrack_lite.predict.model import load_model
 from upcrack_lite.predict.photos import detect_folder, find_cracks, windowed_map
 from upcrack_lite.predict.scoring import score_folder
 from upcrack_lite.pretrained import load_generator, store
@@ -102,28 +100,6 @@ def test_windows_cover_the_photo_and_agree_with_one_window(run):
     smoothed, cut = find_cracks(model, corner, window=64)
     assert np.allclose(smoothed, smooth(single)[0, 0].numpy())
     assert cut == pytest.approx(float(alone.threshold[0]))
-
-
-def test_stretched_recipes_stretch_the_photo_first(run, monkeypatch):
-    generator, _ = load_generator(run)
-    photo = (synthetic_road(64, 5)[0] // 2 + 40).astype(np.uint8)
-    seen = []
-    monkeypatch.setattr(
-        "upcrack_lite.detection.error_map",
-        lambda image, restored, v: seen.append(image) or error_map(image, restored, v),
-    )
-    released = preset("released", **{**TINY.overrides(), "epochs": 1})
-    windowed_map(crack_net(generator, released), photo, 64)
-    assert seen[0].min() == -1
-    assert seen[0].max() == 1
-
-
-def test_settings_reach_the_detection(run, folder):
-    cut = {"threshold_rule": "percentile", "threshold_value": 90.0}
-    detect_folder(run, folder / "photos", folder / "out", settings=cut, progress=False)
-    facts = json.loads((folder / "out/detection.json").read_text())
-    assert facts["overrides"]["threshold_rule"] == "percentile"
-    assert all(row["crack_share_percent"] < 15 for row in facts["photos"])
 
 
 def test_a_damaged_photo_is_named_and_the_others_are_done(run, folder, monkeypatch):
@@ -243,22 +219,6 @@ def test_a_run_of_a_compared_method_finds_cracks_too(folder, tmp_path):
     assert all(0 < one["crack_share_percent"] <= 10 for one in rows)
     with pytest.raises(UserError, match="'epochs' is no setting of detection; choose one of map_filter"):
         detect_folder(run, folder / "photos", folder / "no", settings={"epochs": 3}, progress=False)
-
-
-def test_a_choice_without_a_network_is_refused(folder, tmp_path):
-    road = [one[None] for one in synthetic_road(256, 0)]
-    small = family_preset("tf_sato_otsu", sigmas=(1.0,))
-    run = choose_variant(*road, small, tmp_path / "choice", progress=False)
-    with pytest.raises(UserError, match="have no network: `upcrack cell` tests it"):
-        detect_folder(run, folder / "photos", folder / "out", progress=False)
-    run.manifest["method"] = "segnet"
-    with pytest.raises(UserError, match="is a run of 'segnet'; known are upcracknet, deeplabv3plus"):
-        detect_folder(run, folder / "photos", folder / "out", progress=False)
-
-
-def test_a_setting_of_training_is_refused(run, folder):
-    with pytest.raises(UserError, match="'width' is no setting of detection"):
-        detect_folder(run, folder / "photos", folder / "out", settings={"width": 64}, progress=False)
 
 
 def test_photos_given_as_masks_and_inverted_masks_are_noticed(run, folder):

@@ -98,13 +98,6 @@ def test_vgg19_has_the_released_layers_and_their_channels():
     assert len(features.features) == 32  # nothing beyond relu5_2 is kept
 
 
-def test_a_tap_is_not_overwritten_by_what_follows(state, file):
-    taps = VGGFeatures("vgg16", ("relu1_1", "relu1_2"), file, normalize=False)(image())
-    theirs = reference(state, image())
-    assert torch.allclose(taps["relu1_1"], theirs["relu1_1"], atol=1e-5)
-    assert torch.allclose(taps["relu1_2"], theirs["relu1_2"], atol=1e-5)
-
-
 def test_normalization_is_imagenets(file):
     raw = VGGFeatures("vgg16", ("relu1_1",), file, normalize=False)
     normal = VGGFeatures("vgg16", ("relu1_1",), file, normalize=True)
@@ -151,26 +144,6 @@ def test_weights_come_from_a_file_of_either_kind_and_width(state, tmp_path, suff
         assert torch.equal(tensor, state[f"features.{name}"].to(dtype).float())
 
 
-def test_the_variable_names_the_file_and_an_argument_wins(file, monkeypatch, tmp_path):
-    monkeypatch.setenv(VARIABLE, str(file))
-    assert VGGFeatures("vgg16").source == "file fake.safetensors"
-    assert VGGFeatures("vgg16", weights="random").source == "random"
-    monkeypatch.setenv(VARIABLE, str(tmp_path / "elsewhere.pth"))
-    with pytest.raises(UserError, match="elsewhere"):
-        VGGFeatures("vgg16")
-
-
-def test_random_weights_are_random_by_name_only_and_follow_the_seed():
-    drawn = []
-    for seed in (0, 0, 1):
-        torch.manual_seed(seed)
-        features = VGGFeatures("vgg16", ("relu1_1",), "random")
-        assert features.source == "random"
-        drawn.append(features.features[0].weight)
-    assert torch.equal(drawn[0], drawn[1])
-    assert not torch.equal(drawn[0], drawn[2])
-
-
 def test_without_file_or_name_torchvision_is_asked_and_an_error_says_what_to_do(monkeypatch):
     asked = []
 
@@ -182,16 +155,6 @@ def test_without_file_or_name_torchvision_is_asked_and_an_error_says_what_to_do(
     with pytest.raises(UserError, match=f"Set {VARIABLE}.*lambda_style=0"):
         VGGFeatures("vgg19")
     assert asked == [("vgg19", "IMAGENET1K_V1")]
-
-
-def test_torchvisions_weights_are_used_as_they_come(monkeypatch):
-    torch.manual_seed(0)
-    model = torchvision.models.vgg16(weights=None)
-    first = model.features[0].weight.clone()
-    monkeypatch.setattr(torchvision.models, "get_model", lambda network, weights=None: model)
-    features = VGGFeatures("vgg16")
-    assert features.source == "torchvision vgg16 IMAGENET1K_V1"
-    assert torch.equal(features.features[0].weight, first)
 
 
 def test_the_other_network_in_the_file_is_refused(file):
