@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from pathlib import Path
 
 import pytest
-from small_records import small_values
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.reproduction import failures, published, records
+from upcrack_lite.reproduction import failures, published
 from upcrack_lite.reproduction.cells import Cell
 from upcrack_lite.reproduction.ours import belongs
-from upcrack_lite.reproduction.record_files import pack
-from upcrack_lite.show.tables import Page
-
-
-def text(part) -> str:
-    """What a reader reads: the HTML's text."""
-    return " ".join(re.sub(r"<[^>]+>", " ", part.data).split())
 
 
 def test_a_failure_is_written_read_and_forgotten(tmp_path):
@@ -113,28 +103,6 @@ def test_a_failure_belongs_to_the_rows_that_its_record_would(tmp_path):
     assert ("mae+ssim+msgms", cells[3]) in {(key, cell) for number, key, cell in found if number == 1}
     assert {number for number, _, cell in found if cell == cells[3]} == {1}, "an ablation on DeepCrack"
     assert {key for number, key, _ in found if number == 4} == {own}
-
-
-def test_a_table_page_lists_what_failed_until_there_is_a_record(tmp_path):
-    cell = Cell(seed=1)
-    failures.note(cell, tmp_path, "loss <b> is not finite.", "a.log")
-    shown = text(Page(4, results=tmp_path).verdicts())
-    assert "UP-CrackNet: tried here and failed." in shown
-    assert f"{cell.slug()}, on 20" in shown
-    assert "loss &lt;b&gt; is not finite. Its log: a.log." in shown
-    assert cell.command() in shown
-    for other in (
-        {"number": 5},
-        {"number": 4, "scale": "full"},
-        {"number": 4, "seeds": [0]},
-        {"number": 4, "test_set": "synthetic"},
-        {"number": 4, "methods": ["unet"]},
-    ):
-        assert "tried here" not in text(Page(results=tmp_path, **other).verdicts()), other
-    values, arrays = small_values(cell, seed=1)
-    values["arrays"]["sha256"] = hashlib.sha256(pack(values["images"], arrays)).hexdigest()
-    records.save(records.make(values | {"finished": "2099-01-01T00:00:00+00:00"}), arrays, tmp_path)
-    assert "tried here" not in text(Page(4, results=tmp_path).verdicts()), "a later record makes up for it"
 
 
 def test_git_ignores_failures():

@@ -28,7 +28,7 @@ from upcrack_lite.reproduction.live import tiny_values
 from upcrack_lite.reproduction.make_cell import Options, run_cell, train_cell
 from upcrack_lite.reproduction.sweep import plan
 from upcrack_lite.runs import RunFolder
-from upcrack_lite.show.one_cell import CellPage
+from upcrack_lite.show.experiment_page import ExperimentPage
 
 SYNTHETIC = {"train_set": "synthetic", "test_set": "synthetic"}
 
@@ -249,7 +249,7 @@ def test_a_place_that_is_not_the_best_is_refused(tmp_path, place):
 
 @pytest.mark.parametrize("method", ["enet", "scadn", "tf_sato_otsu"])
 def test_the_page_of_a_cell_shows_each_kind_of_method(method):
-    page = CellPage(method)
+    page = ExperimentPage(method)
     said = [str(getattr(page.provenance(), "data", "")), str(getattr(page.curves(), "data", page.curves()))]
     if method == "tf_sato_otsu":
         assert "was chosen among 6 variants on 6 photos with crack masks" in said[0]
@@ -319,7 +319,7 @@ def test_the_families_cover_the_maps_that_exist():
 
 def test_each_method_has_one_name_in_the_book():
     from upcrack_lite.baselines.registry import METHODS as NETWORKS
-    from upcrack_lite.show.table_words import TITLES
+    from upcrack_lite.show.pages import TITLES
 
     assert {name: TITLES[name] for name in NETWORKS} == {name: one.title for name, one in NETWORKS.items()}
     assert set(TITLES) >= set(METHODS)

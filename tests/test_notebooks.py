@@ -119,7 +119,7 @@ def test_there_is_a_page_for_each_table_of_the_paper():
     for number, path in enumerate(TABLES, 1):
         code = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
         assert max(len(source.splitlines()) for source in code) <= 10, "a page calls the package"
-        assert any(f"page = Page({number}, " in source for source in code)
+        assert any(f"page = TablePage({number}, " in source for source in code)
 
 
 @every_notebook

@@ -12,7 +12,7 @@ from upcrack_lite.baselines.families import FAMILY
 from upcrack_lite.baselines.kinds import COMPARED, CRACKNET
 from upcrack_lite.reproduction import ladder, published, records
 from upcrack_lite.reproduction.ours import group
-from upcrack_lite.show.table_words import TITLES
+from upcrack_lite.show.pages import TITLES
 
 SETS = {4: "DeepCrack", 7: "CFD", 8: "Crack500"}
 README = (ROOT / "README.md").read_text(encoding="utf-8")

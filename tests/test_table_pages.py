@@ -16,8 +16,7 @@ from upcrack_lite.reproduction.record_files import pack
 from upcrack_lite.reproduction.records import scores
 from upcrack_lite.show import ladder as ladder_page
 from upcrack_lite.show import ledger as ledger_page
-from upcrack_lite.show.table_words import title
-from upcrack_lite.show.tables import Page, says
+from upcrack_lite.show.pages import TablePage, title
 
 
 def write(folder: Path, cell: Cell, n: int = 4, contrast: float = 0.5) -> None:
@@ -41,13 +40,13 @@ def lines(part) -> list[list[str]]:
     ]
 
 
-def parts(page: Page) -> list:
-    return [page.printed(), page.ours(), page.verdicts(), page.made(), page.commands(), says(page.number)]
+def parts(page: TablePage) -> list:
+    return [page.printed(), page.ours(), page.verdicts(), page.made(), page.commands(), page.says()]
 
 
 @pytest.mark.parametrize("number", published.TABLES)
 def test_a_page_without_any_record(number, tmp_path):
-    page = Page(number, results=tmp_path / "none")
+    page = TablePage(number, results=tmp_path / "none")
     rows = published.rows(number)
     for part in parts(page):
         shown = text(part)
@@ -66,7 +65,7 @@ def test_a_page_without_any_record(number, tmp_path):
 def test_a_page_with_some_records(tmp_path):
     write(tmp_path, Cell())
     write(tmp_path, Cell(recipe="released"))
-    page = Page(4, results=tmp_path)
+    page = TablePage(4, results=tmp_path)
     own = [line for line in lines(page.ours()) if line[0] == "UP-CrackNet"]
     assert [line[1] for line in own] == [
         "not run here",
@@ -90,7 +89,7 @@ def test_a_page_with_all_records_of_a_row(tmp_path, monkeypatch):
         monkeypatch.setattr(f"upcrack_lite.reproduction.conditions.{name}", lambda record: [])
     for cell in cells(4, rows=["upcracknet"], scale="full", seeds=(0, 1, 2)):
         write(tmp_path, cell, n=237)
-    page = Page(4, results=tmp_path)
+    page = TablePage(4, results=tmp_path)
     (own,) = [line for line in lines(page.ours()) if line[0] == "UP-CrackNet"]
     assert own[1] == "differs"
     assert "±" in own[3]
@@ -107,13 +106,13 @@ def test_a_row_without_its_style_loss_says_so(tmp_path):
         (row.table, row.key): " ".join(ours.unmet)
         for number in (1, 2)
         for row, ours in (
-            (one.printed, one.ours[0]) for one in Page(number, results=tmp_path).rows if one.ours
+            (one.printed, one.ours[0]) for one in TablePage(number, results=tmp_path).rows if one.ours
         )
     }
     assert "no style loss" not in reasons[1, "mae"], "that row has none in the paper either"
     assert "no style loss" not in reasons[1, "mae+style"]
     assert "its training has no style loss" in reasons[2, "striped"]
-    assert "trained without the style loss" in text(Page(2, results=tmp_path).made()).lower()
+    assert "trained without the style loss" in text(TablePage(2, results=tmp_path).made()).lower()
 
 
 def test_our_order_stands_beside_the_printed_one(tmp_path):
@@ -121,23 +120,23 @@ def test_our_order_stands_beside_the_printed_one(tmp_path):
     for key, contrast in zip(keys, (0.0, 0.1, 0.5), strict=True):
         for cell in cells(2, rows=[key], scale="lite", train_set="deepcrack", test_set="deepcrack"):
             write(tmp_path, cell, contrast=contrast)
-        said = text(Page(2, results=tmp_path).verdicts())
+        said = text(TablePage(2, results=tmp_path).verdicts())
         assert ("Our order" in said) == (key == keys[-1]), "two rows are no order"
     assert re.search(
         r"Our order by F1 .*: jumbled small squares \(.*stripes \(.*multi-scale squares \(", said
     )
     assert "is -1.00" in said, "the paper has them the other way round"
-    assert "Our order" not in text(Page(4, results=tmp_path).verdicts())
+    assert "Our order" not in text(TablePage(4, results=tmp_path).verdicts())
 
 
 def test_detectors_without_training_stand_below_the_printed_rows(tmp_path):
-    shown = Page(4, results=tmp_path)
+    shown = TablePage(4, results=tmp_path)
     assert "Sato" not in text(shown.ours()), "nothing is recorded"
     assert "not in the paper" in text(shown.verdicts())
     assert "known only after the test" not in text(shown.verdicts())
     for cell in cells(4, rows=["tf_sato_otsu", "tf_gabor_otsu"]):
         write(tmp_path, cell, n=9)
-    page = Page(4, results=tmp_path)
+    page = TablePage(4, results=tmp_path)
     rows = lines(page.ours())
     assert [line[0] for line in rows[-2:]] == ["Sato + Otsu", "Gabor + Otsu"]
     assert rows[-1][2] == "–", "nothing is printed"
@@ -154,10 +153,10 @@ def test_detectors_without_training_stand_below_the_printed_rows(tmp_path):
 def test_lists_may_come_as_text(seeds, tmp_path):
     for seed in range(3):
         write(tmp_path, Cell(seed=seed))
-    page = Page(4, methods="upcracknet, unet", seeds=seeds, results=tmp_path)
+    page = TablePage(4, methods="upcracknet, unet", seeds=seeds, results=tmp_path)
     assert [row.printed.key for row in page.rows] == ["upcracknet", "unet"]
     assert page.rows[0].ours[0].seeds == (1, 2)
-    assert Page(4, seeds=1, results=tmp_path).rows
+    assert TablePage(4, seeds=1, results=tmp_path).rows
 
 
 @pytest.mark.parametrize(
@@ -167,17 +166,17 @@ def test_lists_may_come_as_text(seeds, tmp_path):
 def test_other_things_in_place_of_lists_are_refused(wrong, tmp_path):
     (name,) = wrong
     with pytest.raises(UserError, match=f"{name}: must be"):
-        Page(4, results=tmp_path, **wrong)
+        TablePage(4, results=tmp_path, **wrong)
 
 
 def test_pages_find_the_repositorys_records_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert Page(4, methods=["upcracknet"]).rows[0].ours
+    assert TablePage(4, methods=["upcracknet"]).rows[0].ours
     assert places.folder("results", tmp_path / "mine") == tmp_path / "mine"
 
 
 def test_commands_on_stand_ins_are_given_for_a_laptop_too(tmp_path):
-    said = text(Page(3, results=tmp_path).commands())
+    said = text(TablePage(3, results=tmp_path).commands())
     assert (
         "--scale lite --seed 0 --seed 1 --seed 2 --train-set crack500_kept --test-set crack500_heldout"
         in said
@@ -185,7 +184,7 @@ def test_commands_on_stand_ins_are_given_for_a_laptop_too(tmp_path):
 
 
 def test_precision_and_recall_stand_under_the_right_heading():
-    page = Page(3, methods=["upcracknet"], results="none")
+    page = TablePage(3, methods=["upcracknet"], results="none")
     data = page.printed().data
     headings = re.findall(r'id="printed-3-(\w+)"', data)
     (line,) = lines(page.printed())
@@ -196,16 +195,16 @@ def test_precision_and_recall_stand_under_the_right_heading():
         ("was_precision", right.recall),
         ("was_recall", right.precision),
     ):
-        assert f'headers="printed-3-put-right printed-3-{name}"' in data or name in headings
+        assert f'headers="printed-3-corrected printed-3-{name}"' in data or name in headings
         assert re.search(rf'headers="[^"]*printed-3-{name}"[^>]*>{value:.3f}<', data)
     assert line[0] == "UP-CrackNet"
 
 
 def test_stand_ins_are_offered_where_a_set_is_hard_to_get():
     for number, words in ((3, ("crack500_kept", "crack500_heldout")), (8, ("deepcrack", "crack500_heldout"))):
-        commands = text(Page(number, results="none").commands())
+        commands = text(TablePage(number, results="none").commands())
         assert f"--train-set {words[0]} --test-set {words[1]}" in commands
-    assert "stand-ins" not in text(Page(4, results="none").commands())
+    assert "proxy sets" not in text(TablePage(4, results="none").commands())
 
 
 @pytest.mark.parametrize(
@@ -223,7 +222,7 @@ def test_stand_ins_are_offered_where_a_set_is_hard_to_get():
 )
 def test_what_is_refused(options, message):
     with pytest.raises(UserError) as caught:
-        Page(4, results="none", **options)
+        TablePage(4, results="none", **options)
     assert message in str(caught.value)
 
 
@@ -240,7 +239,7 @@ def test_live_records_join_the_page(tmp_path, monkeypatch):
         return [records.make(*small_values(Cell(seed=5)))]
 
     monkeypatch.setattr(live, "run_table", made)
-    page = Page(4, run="live", data_root="photos", results=tmp_path)
+    page = TablePage(4, run="live", data_root="photos", results=tmp_path)
     assert asked == {"number": 4, "recipe": "paper"}
     assert "Seeds 5." in text(page.made())
 
@@ -260,25 +259,6 @@ def test_a_live_table_asks_for_its_cells(tmp_path, monkeypatch):
     names = [f"upcracknet-released-lite-synthetic-to-deepcrack-s{seed}" for seed in (3, 4)]
     assert asked == [(name, "photos", True, "cpu") for name in names]
     assert [record.slug for record in made] == names
-
-
-@pytest.mark.parametrize("number", published.TABLES)
-def test_every_table_has_a_row_for_the_live_example(number):
-    name = live.tiny_name(number)
-    assert name in {row.key for row in published.rows(number)}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [1, 2, 4])
-def test_a_tiny_row(number):
-    tried = live.tiny_row(number)
-    assert tried.record.train.steps == live.STEPS
-    assert records.uncommittable(tried.record), "it is never a result"
-    assert tried.scores["smoothed"]["average_precision"] > 0
-    if number == 1:
-        assert tried.record.preset["lambda_adv"] == 0
-    if number == 2:
-        assert tried.record.preset["mask_family"] == "jumbled"
 
 
 @pytest.mark.parametrize(

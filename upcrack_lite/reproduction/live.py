@@ -1,18 +1,14 @@
-"""Rows of a table made while one waits: the real ones from photos on disk, or a tiny one from synthetic roads."""
+"""Rows of a table made while one waits, from photos on disk."""
 
 from __future__ import annotations
 
-import tempfile
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from upcrack_lite.baselines.kinds import CRACKNET, FAMILIES
 from upcrack_lite.errors import UserError
 from upcrack_lite.reproduction import cells, published, records
-from upcrack_lite.reproduction.cells import Cell
 from upcrack_lite.reproduction.records import Record
 from upcrack_lite.reproduction.tables import check_names
 
@@ -39,16 +35,7 @@ def tiny_values(method: str) -> dict[str, Any]:
 
 
 STEPS = 4
-
-
-@dataclass(frozen=True)
-class Tried:
-    """What `tiny_row` did: the record that it wrote and read again, and the seconds it took."""
-
-    row: str
-    record: Record
-    scores: dict
-    seconds: float
+"""Batches that a tiny network is trained with."""
 
 
 def run_table(
@@ -97,39 +84,3 @@ def run_table(
             run_cell(cell, data_root, runs, results, device=device, allow_dirty=True, progress=False, say=say)
         )
     return [records.load(path) for path in made]
-
-
-def tiny_row(number: int | str, seed: int = 0) -> Tried:
-    """Make one row of a table from synthetic roads with a tiny network and four steps of training.
-
-    It takes the way of a real row: train, test, write the record, read it again, score it. Everything is written
-    to a temporary folder. Its numbers mean nothing. Raises UserError for an unknown table.
-    """
-    from upcrack_lite.reproduction.make_cell import run_cell
-
-    row = tiny_name(number)
-    _, values = cells.row_overrides(number, row)
-    both = tuple({**TINY, **values}.items())
-    cell = Cell(overrides=both, train_set="synthetic", test_set="synthetic", seed=seed)
-    start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        path = run_cell(
-            cell,
-            place,
-            place / "runs",
-            place / "results",
-            device="cpu",
-            max_steps=STEPS,
-            allow_dirty=True,
-            progress=False,
-        )
-        record = records.load(path)
-        scores = records.scores(record)
-    return Tried(row, record, scores, time.perf_counter() - start)
-
-
-def tiny_name(number: int | str) -> str:
-    """The row that `tiny_row` makes: the first that needs no weights of VGG, of a table of methods UP-CrackNet's."""
-    rows = published.rows(number)
-    return rows[0].key if rows[0].table in cells.BY_CHOICE else published.row(number, CRACKNET).key

@@ -14,7 +14,7 @@ from upcrack_lite.reproduction.ladder import SEEDS, Step
 from upcrack_lite.reproduction.records import Record
 from upcrack_lite.reproduction.tables import NAMES
 from upcrack_lite.show.figures import LINES, WIDTH, styled
-from upcrack_lite.show.plain_tables import great, items
+from upcrack_lite.show.markup import great, items
 
 ALL = "all released choices together"
 BARS = {"one released choice": LINES[6], "all released choices": LINES[1], "another choice": LINES[7]}

@@ -7,8 +7,8 @@ from typing import Any
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.reproduction import claims, ledger
-from upcrack_lite.show.plain_tables import great
-from upcrack_lite.show.table_words import TITLES
+from upcrack_lite.show.markup import great
+from upcrack_lite.show.pages import TITLES
 
 _HEADINGS = {
     "differs": "Where the paper and its released program differ",

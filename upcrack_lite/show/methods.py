@@ -20,7 +20,7 @@ from upcrack_lite.baselines.presets import method_preset
 from upcrack_lite.baselines.registry import METHODS, method
 from upcrack_lite.generator import Generator
 from upcrack_lite.reproduction import published
-from upcrack_lite.show.plain_tables import great, items
+from upcrack_lite.show.markup import great, items
 
 OWN = "upcracknet"
 PASSES = {"scadn": 12, "riad": 12}  # masks through which a photo is restored; all others need one pass

@@ -25,9 +25,8 @@ from upcrack_lite.metrics import Confusion
 from upcrack_lite.reproduction.cells import TEST_SETS, TRAIN_SETS, Cell
 from upcrack_lite.reproduction.examples import Method, method_of, shown, trained_on
 from upcrack_lite.runs import RunFolder
-from upcrack_lite.show import parameters
 from upcrack_lite.show.figures import NAMES, PALETTE, WIDTH, styled
-from upcrack_lite.show.table_words import TITLES
+from upcrack_lite.show.pages import TITLES, names
 
 # --- the methods of a figure
 
@@ -70,12 +69,12 @@ def columns(
     _check_sets(run, photos)
     known = trained_on(run)
     methods = [Column(TITLES[CRACKNET], known[0].lower() + known[1:], method_of(run, seed))]
-    for folder in parameters.texts("others", others):
+    for folder in names("others", others):
         try:
             methods.append(_of_run(RunFolder.open(folder), photos, seed))
         except UserError as error:
             raise UserError(f"others: {error}") from None
-    methods += [_of_family(name) for name in parameters.texts("detectors", detectors)]
+    methods += [_of_family(name) for name in names("detectors", detectors)]
     named, seen = [], Counter()
     for one in methods:
         seen[one.name] += 1

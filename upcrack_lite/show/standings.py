@@ -18,8 +18,8 @@ from upcrack_lite.reproduction.conditions import SETS
 from upcrack_lite.reproduction.standings import GROUPS, Standing, all_marked, map_worth, standings, test_sets
 from upcrack_lite.reproduction.tables import recorded
 from upcrack_lite.show.figures import LINES, MARKERS, WIDTH, styled
-from upcrack_lite.show.plain_tables import great, items
-from upcrack_lite.show.table_words import TITLES
+from upcrack_lite.show.markup import great, items
+from upcrack_lite.show.pages import TITLES
 
 KINDS = {
     "masks": "learns from crack masks",

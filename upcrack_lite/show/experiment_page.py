@@ -1,6 +1,6 @@
-"""One cell of a table on a page: its training, its five metrics, its photos by name, and where it comes from.
+"""One experiment of a table on a page: its training, its five metrics, its photos by name, and where it comes from.
 
-Without data a tiny cell is made from synthetic roads in a temporary folder. Its numbers mean nothing.
+Without data a tiny one is made from synthetic roads in a temporary folder. Its numbers mean nothing.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import html
 import math
 import tempfile
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,28 +16,29 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from upcrack_lite.baselines.kinds import FAMILIES
+from upcrack_lite.baselines.kinds import CRACKNET, FAMILIES
 from upcrack_lite.metrics import METRICS
 from upcrack_lite.reproduction import live, places, records
 from upcrack_lite.reproduction.cells import Cell
 from upcrack_lite.reproduction.conditions import LABELED, family_median
 from upcrack_lite.reproduction.plan import run_name
 from upcrack_lite.reproduction.tables import NAMES
+from upcrack_lite.runs import RunFolder
 from upcrack_lite.show.charts import training_curves
 from upcrack_lite.show.figures import LINES, show, styled
-from upcrack_lite.show.plain_tables import great, items, shell
+from upcrack_lite.show.markup import great, items, shell
 
 
-class CellPage:
-    """One cell, made or found; the parameters are those of the notebook.
+class ExperimentPage:
+    """One experiment, made or read; the parameters are those of the notebook.
 
-    data_root: the folder of all sets; empty makes a tiny cell. max_steps: 0 trains to the end. vgg_weights: empty
-    takes the usual ones. The other arguments are as in `Cell` and `make_cell.run_cell`, and so are the errors.
+    data_root: the folder of all sets; empty makes a tiny experiment. max_steps: 0 trains to the end. vgg_weights:
+    empty takes the usual ones. The other arguments are as in `Cell` and `make_cell.run_cell`, and so are the errors.
     """
 
     def __init__(
         self,
-        method: str = "upcracknet",
+        method: str = CRACKNET,
         recipe: str = "paper",
         scale: str = "lite",
         train_set: str = "synthetic",
@@ -48,35 +48,44 @@ class CellPage:
         data_root: Path | str = "",
         runs: Path | str = "",
         results: Path | str = "",
-        **options: Any,
+        device: str = "auto",
+        precision: str = "32-true",
+        max_steps: int = 0,
+        vgg_weights: str = "",
+        allow_dirty: bool = False,
     ) -> None:
         from upcrack_lite.reproduction.make_cell import run_cell
-        from upcrack_lite.runs import RunFolder
 
         self.tiny = not str(data_root)
-        values = {**(live.tiny_values(method) if self.tiny else {}), **(settings or {})}
-        self.cell = Cell(method, recipe, scale, tuple(values.items()), train_set, test_set, seed)
-        options = {name: value or None for name, value in options.items()}
-        options["allow_dirty"] = bool(options.get("allow_dirty")) or self.tiny
-        for name, usual in (("device", "auto"), ("precision", "32-true")):
-            options[name] = options.get(name) or usual
+        values = dict(settings or {})
         if self.tiny and method not in FAMILIES:
-            options["max_steps"] = options.get("max_steps") or live.STEPS
-        start = time.perf_counter()
+            values = live.tiny_values(method) | values
+            max_steps = max_steps or live.STEPS
+        self.cell = Cell(method, recipe, scale, tuple(values.items()), train_set, test_set, seed)
         runs, results = places.folder("runs", runs), places.folder("results", results)
         with tempfile.TemporaryDirectory() as scratch:
             if self.tiny:
                 data_root, runs, results = scratch, Path(scratch) / "runs", Path(scratch) / "results"
-            path = run_cell(self.cell, data_root, runs, results, progress=False, **options)
+            path = run_cell(
+                self.cell,
+                data_root,
+                runs,
+                results,
+                progress=False,
+                device=device,
+                precision=precision,
+                max_steps=max_steps or None,
+                vgg_weights=vgg_weights or None,
+                allow_dirty=allow_dirty or self.tiny,
+            )
             self.record = records.load(path)
-            run = Path(runs) / run_name(self.cell, options.get("max_steps"))
+            run = Path(runs) / run_name(self.cell, max_steps or None)
             self.log = RunFolder.open(run).log() if RunFolder.is_run(run) else []
         self.scores = records.scores(self.record)
-        self.seconds = time.perf_counter() - start
 
     def what(self) -> Any:
-        """Which cell this is, and a warning where its numbers mean nothing."""
-        lines = [f"The cell: <code>{html.escape(self.cell.slug())}</code>"]
+        """Which experiment this is, and a warning where its numbers mean nothing."""
+        lines = [f"The experiment: <code>{html.escape(self.cell.slug())}</code>"]
         lines.append(f"Made by {shell(self.record.command)}")
         if self.record.train.max_steps is not None:
             lines.append(
@@ -101,24 +110,22 @@ class CellPage:
 
     def metrics(self) -> Any:
         """The five metrics with their intervals, and what else the record gives."""
-        got = self.scores
-        lines = []
+        scores, lines = self.scores, []
         for name in METRICS:
-            low, high = got["interval_95"][name]
-            lines.append(
-                {"": NAMES[name], "value": _number(got[name]), "interval": f"{low:.2f} to {high:.2f}"}
-            )
+            low, high = scores["interval_95"][name]
+            interval = f"{low:.2f} to {high:.2f}"
+            lines.append({"": NAMES[name], "value": _number(scores[name]), "interval": interval})
         note = (
-            f"In percent, over all pixels of {got['images']} photos; {got['crack_share']:.3f} % of them are crack. "
-            "The interval is the 95 % bootstrap over photos. "
-            f"Beside these: tolerance F1 {_number(got['tolerance_f1'])}, "
-            f"clDice {_number(got['cldice'])}, average precision {_number(got['smoothed']['average_precision'])}."
+            f"In percent, over all pixels of {scores['images']} photos; {scores['crack_share']:.3f} % of them are "
+            "crack. The interval is the 95 % bootstrap over photos. "
+            f"Beside these: tolerance F1 {_number(scores['tolerance_f1'])}, clDice {_number(scores['cldice'])}, "
+            f"average precision {_number(scores['smoothed']['average_precision'])}."
         )
         labels = {"value": "value", "interval": "95 % interval"}
-        return great("The cell's record", lines)(labels, {}, note, "one-cell")
+        return great("The experiment's record", lines)(labels, {}, note, "one-cell")
 
     def photo_f1(self) -> dict[str, float]:
-        """F1 of each photo in percent; nan where the photo has no crack and none was found."""
+        """F1 of each photo in percent; nan where the photo has no crack and nothing is marked."""
         names = [image.name for image in self.record.images]
         return {name: one.f1 for name, one in zip(names, self.record.confusions, strict=True)}
 
@@ -126,7 +133,7 @@ class CellPage:
         """How F1 is spread over the photos."""
         values = [value for value in self.photo_f1().values() if not math.isnan(value)]
         if not values:
-            return items(["No photo has a crack, and none was found."])
+            return items(["No photo has a crack, and nothing is marked."])
         quarter, middle, three = np.percentile(values, [25, 50, 75])
         alt = f"Histogram of F1 over {len(values)} photos. A quarter has less than {quarter:.1f} %, half less than "
         return show(_histogram(values), f"{alt}{middle:.1f} %, three quarters less than {three:.1f} %.")
@@ -135,34 +142,25 @@ class CellPage:
         """The best and the worst photos by F1, by name; no photo is shown."""
         known = {name: value for name, value in self.photo_f1().items() if not math.isnan(value)}
         ranked = sorted(known, key=lambda name: (-known[name], name))
-
-        def named(some: list[str]) -> str:
-            return (
-                ", ".join(f"<code>{html.escape(name)}</code> ({known[name]:.1f} %)" for name in some)
-                or "none"
-            )
-
-        lines = [f"Best: {named(ranked[:count])}", f"Worst: {named(ranked[::-1][:count])}"]
+        lines = []
+        for what, names in (("Best", ranked[:count]), ("Worst", ranked[::-1][:count])):
+            listed = [f"<code>{html.escape(name)}</code> ({known[name]:.1f} %)" for name in names]
+            lines.append(f"{what}: {', '.join(listed) or 'none'}")
         if left := len(self.record.images) - len(known):
-            lines.append(f"Without crack, and none found: {left}; their F1 is undefined.")
+            lines.append(f"Without crack, and nothing marked: {left}; their F1 is undefined.")
         return items(lines)
 
     def provenance(self) -> Any:
         """Commit, versions, device and seconds of training and test, and the digests of what went in."""
         record, lines = self.record, []
-        for what, one in (
-            ("Trained", record.environment.training),
-            ("Tested", record.environment.evaluation),
-        ):
+        environments = record.environment
+        for what, one in (("Trained", environments.training), ("Tested", environments.evaluation)):
             commit = one.get("commit") or {}
-            state = {True: ", changed since", False: "", None: ""}[commit.get("dirty")]
-            versions = ", ".join(
-                f"{name} {one[name]}" for name in ("kit", "python", "torch") if one.get(name)
-            )
+            state = ", changed since" if commit.get("dirty") else ""
+            versions = [f"{name} {one[name]}" for name in ("kit", "python", "torch") if one.get(name)]
             device = one.get("used_device") or one.get("device") or "unknown"
-            lines.append(
-                f"{what} at commit <code>{str(commit.get('id'))[:12]}</code>{state}; {versions}; on {device}"
-            )
+            code = f"<code>{str(commit.get('id'))[:12]}</code>{state}"
+            lines.append(f"{what} at commit {code}; {', '.join(versions)}; on {device}")
         lines.append(_learned(record))
         lines.append(f"Test: {record.test.images} photos, from {record.started} to {record.finished}")
         digests = {
@@ -179,11 +177,10 @@ def _learned(record: records.Record) -> str:
     train = record.train
     images = f"{train.crops} {LABELED if train.crack_masks_sha256 else 'undamaged crops'}"
     if chosen := train.chosen:
-        middle = family_median(record)
         return (
             f"No training: {html.escape(chosen.name)} was chosen among {chosen.variants} variants on {images}, with "
             f"F1 {chosen.training_f1:.2f} % there, in {train.seconds:.0f} s; the median of all variants on the test "
-            f"photos is {middle['f1']:.2f} %"
+            f"photos is {family_median(record)['f1']:.2f} %"
         )
     return (
         f"Training: {images}, {train.epochs} epochs, {train.steps} steps, {train.seconds:.0f} s, best epoch "
