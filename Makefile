@@ -114,6 +114,13 @@ lock: .venv/installed ## resolve requirements/lock.txt anew (UPGRADE=1: to the n
 	  -c requirements/torch.txt $(addprefix --no-emit-package ,$(UNLOCKED)) -o requirements/lock.txt
 	$(COMPILE) requirements/uv.in $(if $(UPGRADE),--upgrade) -o requirements/uv.txt
 
+STORED := upcrack train --data synthetic --crops 600 --set epochs=22 --out $(or $(RUNS),runs)/synthetic
+
+.PHONY: stored
+stored: .venv/installed ## train the model that comes with the kit anew, and put it in its place (7 minutes on one core)
+	$(BIN)/$(STORED)
+	$(BIN)/python -c "from upcrack_lite.pretrained import store; store('$(or $(RUNS),runs)/synthetic', command='$(STORED)')"
+
 .PHONY: vendor
 vendor: ## fetch the site's JavaScript again, as pinned in book/_static/vendor (needs npm)
 	bash workflow/vendor.sh

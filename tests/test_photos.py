@@ -23,7 +23,7 @@ from upcrack_lite.images import to_tensor
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.predict.model import load_model
 from upcrack_lite.predict.photos import detect_folder, find_cracks, windowed_map
-from upcrack_lite.predict.scoring import score_folder
+from upcrack_lite.predict.scoring import as_text, score_folder
 from upcrack_lite.pretrained import load_generator, store
 from upcrack_lite.recipes import preset
 from upcrack_lite.runs import RunFolder
@@ -182,7 +182,7 @@ def test_masks_without_any_crack_leave_metrics_undefined_not_wrong(run, folder):
     result = score_folder(folder / "out", folder / "masks", progress=False)
     assert result["pooled"]["accuracy"] == 100
     assert result["pooled"]["f1"] is None
-    assert "undefined" in cli.score_table(result)
+    assert "undefined" in as_text(result)
 
 
 @pytest.mark.parametrize(
@@ -273,8 +273,12 @@ def test_a_stored_run_detects_like_the_run_itself(run, tmp_path):
     image = to_tensor(synthetic_road(64, 1)[0])
     a, b = (detect(*[load_generator(r)[0], image, TINY]).error_map for r in (run, stored))
     assert (a - b).abs().max() < 0.01  # half precision
-    with pytest.raises(UserError, match="not empty"):
-        store(run, tmp_path / "stored", "again")
+    assert store(run, tmp_path / "stored", "again").manifest["command"] == "again"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.tex").write_text("mine")
+    with pytest.raises(UserError, match="mine is not a run folder"):
+        store(run, tmp_path / "mine")
+    assert [p.name for p in tmp_path.iterdir() if p.name != "stored"] == ["mine"]
 
 
 def test_the_command_line_from_training_to_score(folder, monkeypatch, capsys):

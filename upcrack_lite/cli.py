@@ -154,48 +154,14 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Compare detections with hand-made masks: the five metrics of the paper and more."""
-    from upcrack_lite.predict.scoring import score_folder
+    from upcrack_lite.predict.scoring import as_text, score_folder
 
     result = score_folder(out, masks, progress=sys.stderr.isatty())
-    typer.echo(json.dumps(result, indent=1) if as_json else score_table(result))
+    typer.echo(json.dumps(result, indent=1) if as_json else as_text(result))
     for warning in result["warnings"]:
         typer.echo(f"Warning: {warning}", err=True)
     if not as_json:
         typer.echo(f"\nscore.json, per_image.csv and overlays are in {out / 'score'}")
-
-
-@app.command(no_args_is_help=True)
-def store(
-    run: Annotated[Path, typer.Argument(help="A finished run folder.")],
-    out: Annotated[Path, typer.Argument(help="A new folder.")],
-    command: Annotated[str, typer.Option(help="How the run was made, for the manifest.")],
-) -> None:
-    """Copy a run's weights in half precision, with manifest and log: how the kit's own model is kept."""
-    from upcrack_lite.pretrained import store as copy
-    from upcrack_lite.runs import RunFolder
-
-    stored = copy(RunFolder.open(run), out, command)
-    typer.echo(f"{(stored.path / 'checkpoint.safetensors').stat().st_size / 1e6:.1f} MB in {out}")
-
-
-def score_table(result: dict[str, Any]) -> str:
-    """The pooled metrics with their 95 % bootstrap intervals, as text."""
-
-    def number(value: float | None) -> str:
-        return "undefined" if value is None else f"{value:9.3f}"
-
-    lines = [
-        f"{result['images']} images, {number(result['crack_share_percent']).strip()} % of the pixels are crack",
-        "",
-    ]
-    lines.append(f"{'pooled, percent':<22}{'value':>9}   95 % interval over images")
-    for name, (low, high) in result["interval_95"].items():
-        between = "" if low is None else f"   {low:.3f} to {high:.3f}"
-        lines.append(f"{name:<22}{number(result['pooled'][name]):>9}{between}")
-    lines.append("")
-    for name in ("ods_f1", "ois_f1", "average_precision", "auroc", "tolerance_2px_f1", "cldice_mean"):
-        lines.append(f"{name:<22}{number(result[name]):>9}")
-    return "\n".join(lines)
 
 
 def _refuse_unused(context: typer.Context, data: str) -> None:

@@ -1,11 +1,12 @@
 """The small checkpoint that comes with the kit: a lite model trained on synthetic roads.
 
-It is a run folder like any other, with the weights in half precision. Its manifest holds the command that
-remakes it. The quick start and the detection chapter use it, so that they need no training.
+It is a run folder like any other, with the weights in half precision; `make stored` makes it anew. The quick start
+and the detection chapter use it, so that they need no training.
 """
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -44,18 +45,25 @@ def load_generator(run: RunFolder | Path | str, device: str = "cpu") -> tuple[Ge
     return generator.to(device).eval(), preset
 
 
-def store(run: RunFolder, folder: Path | str, command: str) -> RunFolder:
-    """Copy what is needed to detect from a finished run, weights in float16, into a new folder.
+def store(run: RunFolder | Path | str, folder: Path | str = FOLDER, command: str = "") -> RunFolder:
+    """Put what is needed to detect from a finished run, weights in float16, in place of a stored one.
 
-    command: how the run was made, for the manifest. Raises UserError when the run is not finished or the
-    folder is not empty.
+    command: how the run was made, for the manifest. Raises UserError when the run is not finished or the folder holds
+    something else; nothing is touched then.
     """
+    run, folder = run if isinstance(run, RunFolder) else RunFolder.open(run), Path(folder)
     if not run.finished:
         raise UserError(f"{run.path} is not finished: let `upcrack train` end first")
-    weights = run.load_weights()
-    stored = RunFolder.create(folder, {**run.manifest, "status": "running"})
-    stored.save_weights({k: v.half() if v.dtype == torch.float32 else v for k, v in weights.items()})
+    if folder.exists():
+        RunFolder.open(folder)
+    weights = {k: v.half() if v.dtype == torch.float32 else v for k, v in run.load_weights().items()}
+    beside = folder.with_name(f"{folder.name}.new")
+    shutil.rmtree(beside, ignore_errors=True)
+    stored = RunFolder.create(beside, {**run.manifest, "status": "running"})
+    stored.save_weights(weights)
     stored.save_log(run.log())
     stored.manifest |= {"status": "finished", "stored_as": "float16", "command": command}
     stored.save_manifest()
-    return stored
+    shutil.rmtree(folder, ignore_errors=True)
+    beside.rename(folder)
+    return RunFolder.open(folder)

@@ -106,6 +106,26 @@ def score_folder(out: Path | str, masks: Path | str, progress: bool = True) -> d
     return score
 
 
+def as_text(result: dict[str, Any]) -> str:
+    """The pooled metrics with their 95 % bootstrap intervals, as text."""
+
+    def number(value: float | None) -> str:
+        return "undefined" if value is None else f"{value:9.3f}"
+
+    lines = [
+        f"{result['images']} images, {number(result['crack_share_percent']).strip()} % of the pixels are crack",
+        "",
+    ]
+    lines.append(f"{'pooled, percent':<22}{'value':>9}   95 % interval over images")
+    for name, (low, high) in result["interval_95"].items():
+        between = "" if low is None else f"   {low:.3f} to {high:.3f}"
+        lines.append(f"{name:<22}{number(result['pooled'][name]):>9}{between}")
+    lines.append("")
+    for name in ("ods_f1", "ois_f1", "average_precision", "auroc", "tolerance_2px_f1", "cldice_mean"):
+        lines.append(f"{name:<22}{number(result[name]):>9}")
+    return "\n".join(lines)
+
+
 def per_image_table(
     names: Sequence[str], predicted: Any, crack_mask: Any, error_map: Any
 ) -> list[dict[str, Any]]:
