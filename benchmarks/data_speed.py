@@ -26,7 +26,7 @@ import numpy as np
 
 from upcrack_lite.data.crops import CropRule, undamaged_crops
 from upcrack_lite.data.datasets import load, pairs, read_pair
-from upcrack_lite.data.space import check_space
+from upcrack_lite.data.folders import check_space
 from upcrack_lite.data.survey import survey
 from upcrack_lite.data.synthetic import synthetic_set
 from upcrack_lite.data.verify import verify

@@ -35,8 +35,7 @@ from upcrack_lite.baselines.variants import find, segment_all
 from upcrack_lite.data.crops import CropRule, free_places, undamaged_crops
 from upcrack_lite.data.layouts import Pair
 from upcrack_lite.data.partition import draw_partition, patch_places
-from upcrack_lite.data.reading import read_mask, resize, resize_mask
-from upcrack_lite.data.resizing import loss_by_resizing
+from upcrack_lite.data.reading import loss_by_resizing, read_mask, resize, resize_mask
 from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
 from upcrack_lite.detection import VARIANTS, compare, smooth, smooth_and_threshold, threshold_of
 from upcrack_lite.generator import Generator

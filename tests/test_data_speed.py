@@ -83,6 +83,6 @@ def test_room_is_asked_for_before_a_byte_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr(
         sys, "argv", ["data_speed.py", str(small_set(tmp_path / "set")), "--work", str(tmp_path / "w")]
     )
-    with pytest.raises(SystemExit, match=r"the copies of the set needs .* only 1,000 bytes are free"):
+    with pytest.raises(SystemExit, match=r"the copies of the set needs .* only 0.0 MB are free"):
         data_speed.main()
     assert not (tmp_path / "w").exists()

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image
 from scipy.io import savemat
 
 from upcrack_lite.data import datasets
-from upcrack_lite.data.datasets import (
-    Pair,
-    RoadSet,
-    first_set,
-    load,
-    pairs,
-    photos,
-    read_image,
-    read_mask,
-    resize,
-)
-from upcrack_lite.data.reading import image_size
+from upcrack_lite.data.datasets import Pair, RoadSet, first_set, load, pairs, photos, read_mask
 from upcrack_lite.errors import UserError
 
 RNG = np.random.default_rng(7)
@@ -64,8 +51,8 @@ def make_set(folder: Path, layout: str) -> Path:
     return folder
 
 
-def cut(path: Path, share: float = 0.6) -> None:
-    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * 0.6)])
 
 
 @pytest.mark.parametrize("layout", ["deepcrack", "cfd", "crack500", "plain"])
@@ -140,17 +127,10 @@ def test_all_unpaired_files_are_listed(tmp_path):
     assert "lonely.JPEG: has no mask" in message
     assert "orphan.png: has no photo" in message
     assert "has the same name as 001.jpg" in message
-
-
-def test_long_lists_are_capped(tmp_path):
-    folder = make_set(tmp_path, "plain")
     for index in range(25):
         write_image(folder / "image" / f"x{index:02d}.png", (4, 4))
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(UserError, match=r"\(28\):(.|\n)*and 8 more$"):
         pairs(folder)
-    lines = str(caught.value).splitlines()
-    assert lines[-1].strip() == "and 5 more"
-    assert len(lines) == 22
 
 
 def test_cfd_leaves_out_only_the_photos_that_were_never_labeled(tmp_path):
@@ -193,131 +173,6 @@ def test_every_bad_file_of_a_set_is_listed(tmp_path):
     assert "one is turned" in message
 
 
-@pytest.mark.parametrize("ending", ["jpg", "png", "bmp", "tif"])
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.97])
-def test_cut_off_files_are_refused_at_every_length(tmp_path, ending, share):
-    path = tmp_path / f"a.{ending}"
-    write_image(path, (120, 90))
-    assert read_image(path).shape == (90, 120, 3)
-    cut(path, share)
-    with pytest.raises(UserError, match=r"cut off|not an image"):
-        read_image(path)
-
-
-def test_jpeg_end_is_found_behind_a_preview_and_before_a_trailer(tmp_path):
-    preview = io.BytesIO()
-    Image.fromarray(np.full((8, 8, 3), 99, np.uint8)).save(preview, "JPEG")
-    payload = b"Exif\x00\x00" + preview.getvalue()  # a segment that holds an end marker of its own
-    buffer = io.BytesIO()
-    Image.fromarray(RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(buffer, "JPEG", progressive=True)
-    data = buffer.getvalue()
-    segment = b"\xff\xe1" + (len(payload) + 2).to_bytes(2, "big") + payload
-    whole = data[:2] + segment + data[2:]
-    path = tmp_path / "phone.jpg"
-    path.write_bytes(whole + b"\x00" * 500 + b"vendor data")
-    assert read_image(path).shape == (64, 64, 3)
-    path.write_bytes(whole[: len(whole) // 2] + b"\x00" * 5000)  # what a broken download leaves
-    with pytest.raises(UserError, match="cut off"):
-        read_image(path)
-
-
-def test_images_of_every_kind(tmp_path):
-    colors = np.zeros((6, 9, 3), np.uint8)
-    colors[..., 0], colors[..., 2] = 200, 30  # red above blue: RGB order shows
-    Image.fromarray(colors).save(tmp_path / "RGB.PNG")
-    assert (read_image(tmp_path / "RGB.PNG") == colors).all()
-    gray = np.arange(54, dtype=np.uint8).reshape(6, 9)
-    Image.fromarray(gray).save(tmp_path / "gray.bmp")
-    assert (read_image(tmp_path / "gray.bmp") == gray[..., None]).all()
-    rgba = np.dstack([colors, np.zeros((6, 9), np.uint8)])
-    Image.fromarray(rgba).save(tmp_path / "rgba.png")
-    assert (read_image(tmp_path / "rgba.png") == colors).all()
-    for ending in ("png", "tif"):
-        deep = colors[..., ::-1].astype(np.uint16) * 257
-        cv2.imwrite(str(tmp_path / f"deep.{ending}"), deep)
-        assert (read_image(tmp_path / f"deep.{ending}") == colors).all()
-    for values in (gray, colors):
-        cv2.imwrite(str(tmp_path / "float.tif"), values.astype(np.float32) / 255)
-        with pytest.raises(
-            UserError, match=r"float.tif: (has float32 values|is not an image that can be read)"
-        ):
-            read_image(tmp_path / "float.tif")
-    with pytest.raises(UserError, match="no such file"):
-        read_image(tmp_path / "gone.png")
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_photos_stand_as_their_exif_tag_says(tmp_path, orientation):
-    picture = Image.fromarray(RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8))
-    exif = picture.getexif()
-    exif[0x0112] = orientation
-    for ending in ("png", "tif"):
-        path = tmp_path / f"a.{ending}"
-        picture.save(path, exif=exif)
-        expected = np.asarray(ImageOps.exif_transpose(Image.open(path)))
-        assert (read_image(path) == expected).all()
-        assert image_size(path) == expected.shape[:2]
-    path = tmp_path / "a.jpg"
-    picture.save(path, exif=exif, quality=95)
-    expected = np.asarray(ImageOps.exif_transpose(Image.open(path))).astype(int)
-    assert np.abs(read_image(path) - expected).mean() < 1
-    assert image_size(path) == expected.shape[:2]
-
-
-def test_masks_of_every_kind(tmp_path):
-    crack = np.zeros((5, 7), bool)
-    crack[2, 1:6] = True
-    Image.fromarray(crack).save(tmp_path / "bits.png")
-    Image.fromarray(crack.astype(np.uint8)).save(tmp_path / "zeros_and_ones.png")
-    Image.fromarray(np.where(crack, 128, 127).astype(np.uint8)).save(tmp_path / "gray.png")
-    Image.fromarray(np.where(crack, 65535, 32767).astype(np.uint16)).save(tmp_path / "deep.png")
-    red = np.zeros((5, 7, 3), np.uint8)
-    red[crack, 0] = 255
-    Image.fromarray(red).save(tmp_path / "red.png")
-    palette = Image.fromarray(crack.astype(np.uint8), "P")
-    palette.putpalette([0, 0, 0, 128, 0, 0])
-    palette.save(tmp_path / "palette.png")
-    for path in sorted(tmp_path.glob("*.png")):
-        assert (read_mask(path) == crack).all(), path.name
-    Image.fromarray(np.zeros((5, 7), np.uint8)).save(tmp_path / "empty.png")
-    assert not read_mask(tmp_path / "empty.png").any()
-
-
-def test_cfd_labels_2_and_4_are_crack(tmp_path):
-    labels = np.array([[1, 2, 3], [4, 1, 2]], np.uint8)
-    savemat(tmp_path / "a.mat", {"groundTruth": {"Segmentation": labels, "Boundaries": labels}})
-    assert read_mask(tmp_path / "a.mat").tolist() == [[False, True, False], [True, False, True]]
-    savemat(tmp_path / "other.mat", {"labels": labels})
-    (tmp_path / "text.mat").write_text("not a label")
-    savemat(tmp_path / "cut.mat", {"groundTruth": {"Segmentation": RNG.integers(1, 5, (90, 90), np.uint8)}})
-    cut(tmp_path / "cut.mat", 0.4)
-    for name in ("other", "text", "cut"):
-        with pytest.raises(UserError, match=f"{name}.mat: is no CFD label"):
-            read_mask(tmp_path / f"{name}.mat")
-    with pytest.raises(UserError, match="no such file"):
-        read_mask(tmp_path / "gone.mat")
-
-
-def test_resize_averages_photos_and_keeps_mask_and_photo_aligned():
-    checker = np.indices((64, 64)).sum(axis=0) % 2 * np.uint8(255)
-    small, none = resize(np.dstack([checker] * 3).astype(np.uint8), None, 16)
-    assert none is None
-    assert np.abs(small.astype(int) - 127).max() <= 1
-    mask = np.zeros((60, 100), bool)
-    mask[:, 50:] = True
-    image = np.repeat(mask[..., None], 3, axis=2).astype(np.uint8) * 255
-    for size in (20, 128):
-        stretched, stretched_mask = resize(image, mask, size)
-        assert stretched.shape == (size, size, 3)
-        assert ((stretched[..., 0] > 127) == stretched_mask).all()
-    same, _ = resize(image[:60, :60], None, 60)
-    assert (same == image[:60, :60]).all()
-    with pytest.raises(UserError, match="mask is 60×60 but the photo is 100×60"):
-        resize(image, mask[:, :60], 16)
-    with pytest.raises(UserError, match="at least 1"):
-        resize(image, mask, 0)
-
-
 def test_memory_mapped_sets_equal_and_are_used_again_until_a_file_changes(tmp_path, monkeypatch):
     folder, store = make_set(tmp_path / "set", "plain"), tmp_path / "store"
     changing = folder / "image" / "002.bmp"
@@ -343,18 +198,6 @@ def test_memory_mapped_sets_equal_and_are_used_again_until_a_file_changes(tmp_pa
     assert (changed.images[1] != plain.images[1]).any()
     limited = load(folder, "train", 16, limit=1, memmap_dir=store)
     assert limited.names == ["001"]
-
-
-def test_an_image_of_class_labels_is_no_mask(tmp_path):
-    labels = np.zeros((8, 8), np.uint8)
-    labels[2] = 3
-    Image.fromarray(labels).save(tmp_path / "labels.png")
-    with pytest.raises(
-        UserError, match=r"values 0, 3, so it is an image of class labels; save the crack class"
-    ):
-        read_mask(tmp_path / "labels.png")
-    Image.fromarray(labels // 3).save(tmp_path / "ones.png")
-    assert read_mask(tmp_path / "ones.png").sum() == 8
 
 
 def test_rules_are_kept_apart_and_blocks_leave_no_seam(tmp_path, monkeypatch):
@@ -416,14 +259,6 @@ def test_several_readers_may_store_one_set_at_once(tmp_path):
         assert len({str(roads.images.filename) for roads in found}) == 1
     assert (load(folder, "train", 16, memmap_dir=store).images == plain.images).all()
     assert len(list(store.iterdir())) == 5
-
-
-def test_a_failed_write_leaves_nothing_behind(tmp_path):
-    folder, store = make_set(tmp_path / "set", "plain"), tmp_path / "store"
-    cut(folder / "image" / "002.jpg")
-    with pytest.raises(UserError, match=r"002.jpg: is cut off"):
-        load(folder, "train", 16, memmap_dir=store)
-    assert list(store.iterdir()) == []
 
 
 def test_photos_lists_images_only(tmp_path):

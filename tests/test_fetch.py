@@ -11,18 +11,20 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import pooch
 import pytest
+from filelock import FileLock
 from small_sets import make, zip_of
 
-from upcrack_lite.data import collect as collecting
 from upcrack_lite.data import fetch as fetching
 from upcrack_lite.data import manifest as manifests
 from upcrack_lite.data import partition
 from upcrack_lite.data.catalog import overview
-from upcrack_lite.data.fetch import MANIFEST, PROVENANCE, fetch
-from upcrack_lite.data.locks import only_process
+from upcrack_lite.data.fetch import MANIFEST, PROVENANCE, Options, fetch
 from upcrack_lite.data.sources import SOURCES
 from upcrack_lite.errors import UserError
+
+ACCEPT = Options(accept_terms=True)
 
 
 @pytest.fixture(autouse=True)
@@ -35,24 +37,21 @@ def root(tmp_path) -> Path:
     return tmp_path / "data"
 
 
-def visible(folder: Path) -> set[str]:
-    return (
-        {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-        if folder.exists()
-        else set()
-    )
+@pytest.fixture
+def from_mirror(small_mirror) -> Options:
+    return Options(accept_terms=True, mirror=small_mirror)
 
 
-def hidden_stages(root: Path) -> list[Path]:
-    return list(root.glob(".*part"))
+def there(root: Path) -> set[str]:
+    """What lies in a root, except the note on terms and the lock files."""
+    names = {path.name for path in root.iterdir()} if root.exists() else set()
+    return {name for name in names if not name.endswith(".lock") and name != ".accepted-terms.json"}
 
 
-def test_a_mirror_gives_a_verified_folder_with_manifest_and_provenance(small_mirror, root):
+def test_a_mirror_gives_a_verified_folder_with_manifest_and_provenance(from_mirror, root):
     said = []
-    got = fetch("deepcrack", root, accept_terms=True, mirror=small_mirror, say=said.append)
-    assert got.new
-    assert got.folder == root / "deepcrack"
-    assert len(got.survey.photos) == 5
+    got = fetch("deepcrack", root, replace(from_mirror, say=said.append))
+    assert (got.new, got.folder, len(got.survey.photos)) == (True, root / "deepcrack", 5)
     assert not [finding for finding in got.findings if finding.level == "error"]
     listed = manifests.read(got.folder / MANIFEST)
     assert len(listed) == 10
@@ -60,141 +59,107 @@ def test_a_mirror_gives_a_verified_folder_with_manifest_and_provenance(small_mir
     facts = json.loads((got.folder / PROVENANCE).read_text())
     assert (facts["name"], facts["origin"], facts["errors"]) == ("deepcrack", {"kind": "mirror"}, 0)
     assert said
-    assert hidden_stages(root) == []
+    assert there(root) == {"deepcrack"}
 
 
-def test_fetching_again_reads_the_set_and_touches_nothing(small_mirror, root):
-    fetch("deepcrack", root, accept_terms=True, mirror=small_mirror)
+def test_fetching_again_reads_the_set_and_touches_nothing(from_mirror, root):
+    fetch("deepcrack", root, from_mirror)
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
     assert not fetch("deepcrack", root).new  # no source is needed, and the terms are known
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
 
 
-def test_terms_come_first_and_once(small_mirror, root):
+def test_terms_come_first_and_once_and_again_when_they_change(small_mirror, from_mirror, root, monkeypatch):
+    without = Options(mirror=small_mirror)
     with pytest.raises(UserError, match=r"non-commercial(.|\n)*--accept-terms"):
-        fetch("deepcrack", root, mirror=small_mirror)
-    assert visible(root) == set()
-    fetch("deepcrack", root, accept_terms=True, mirror=small_mirror)
+        fetch("deepcrack", root, without)
+    assert there(root) == set()
+    fetch("deepcrack", root, from_mirror)
     (root / "deepcrack").rename(root / "old")
-    assert fetch("deepcrack", root, mirror=small_mirror).new
-
-
-def test_new_terms_are_asked_for_again(small_mirror, root, monkeypatch):
-    fetch("deepcrack", root, accept_terms=True, mirror=small_mirror)
-    (root / "deepcrack").rename(root / "old")
+    assert fetch("deepcrack", root, without).new
+    (root / "deepcrack").rename(root / "older")
     monkeypatch.setitem(SOURCES, "deepcrack", replace(SOURCES["deepcrack"], terms="Ask first."))
     with pytest.raises(UserError, match=r"Ask first\."):
-        fetch("deepcrack", root, mirror=small_mirror)
+        fetch("deepcrack", root, without)
 
 
-def test_a_fetched_set_that_was_changed_is_named_file_by_file(small_mirror, root):
-    folder = fetch("deepcrack", root, accept_terms=True, mirror=small_mirror).folder
+def test_what_is_in_the_way_is_left_alone(from_mirror, root, tmp_path):
+    folder = fetch("deepcrack", root, from_mirror).folder
     (folder / "test_lab" / "test_1.png").write_bytes((folder / "test_lab" / "test_0.png").read_bytes())
     with pytest.raises(UserError, match=r"has changed since(.|\n)*test_lab/test_1\.png: changed"):
         fetch("deepcrack", root)
-
-
-def test_a_folder_of_the_users_own_is_left_alone(small_mirror, root):
-    make(root / "deepcrack", "deepcrack")
+    make(tmp_path / "own" / "deepcrack", "deepcrack")
     with pytest.raises(UserError, match=r"was not made by this command: move it away"):
-        fetch("deepcrack", root, accept_terms=True, mirror=small_mirror)
-
-
-def test_an_empty_folder_is_not_in_the_way_and_a_file_or_dangling_link_is(small_mirror, root, tmp_path):
-    (root / "deepcrack").mkdir(parents=True)
-    assert fetch("deepcrack", root, accept_terms=True, mirror=small_mirror).new
+        fetch("deepcrack", tmp_path / "own", from_mirror)
     for at, block in enumerate((lambda p: p.write_text("x"), lambda p: p.symlink_to(tmp_path / "nowhere"))):
         other = tmp_path / f"other{at}"
         other.mkdir()
         block(other / "deepcrack")
-        with pytest.raises(UserError, match="move it away"):
-            fetch("deepcrack", other, accept_terms=True, mirror=small_mirror)
+        with pytest.raises(UserError, match=r"move it away|could not be written"):
+            fetch("deepcrack", other, from_mirror)
+    (tmp_path / "empty" / "deepcrack").mkdir(parents=True)
+    assert fetch("deepcrack", tmp_path / "empty", from_mirror).new
 
 
-def test_a_faulty_set_is_not_put_in_place_but_reported(small_mirror, root):
+def test_a_faulty_set_is_not_put_in_place_but_reported(small_mirror, from_mirror, root):
     (small_mirror / "deepcrack" / "train_lab" / "train_1.png").unlink()
     with pytest.raises(UserError, match=r"--keep-faulty(.|\n)*train_1") as caught:
-        fetch("deepcrack", root, accept_terms=True, mirror=small_mirror)
-    assert ".upcrack-part" not in str(caught.value)  # that folder is gone by now
-    assert visible(root) == {"deepcrack-rejected.html", "deepcrack-rejected.json"}
-    got = fetch("deepcrack", root, mirror=small_mirror, keep_faulty=True)
-    assert visible(root) == {"deepcrack"}
-    with pytest.raises(UserError, match="has errors: move it away"):
+        fetch("deepcrack", root, from_mirror)
+    assert ".deepcrack.part" not in str(caught.value)  # that folder is gone by now
+    assert there(root) == set()
+    got = fetch("deepcrack", root, replace(from_mirror, keep_faulty=True))
+    with pytest.raises(
+        UserError, match="has errors: move it away and fetch it again, or go on with --keep-f"
+    ):
         fetch("deepcrack", root)
     assert "(with errors)" in overview(root)
     assert json.loads((got.folder / PROVENANCE).read_text())["errors"] > 0
 
 
-def test_differences_to_a_manifest_are_reported_and_do_not_hide(small_mirror, root, tmp_path):
-    listed = fetch("deepcrack", root, accept_terms=True, mirror=small_mirror).folder / MANIFEST
-    other = tmp_path / "other.csv"
-    entries = [
-        replace(entry, sha256="0" * 64) if "test_0.jpg" in entry.path else entry
-        for entry in manifests.read(listed)
-    ]
-    manifests.write(other, entries)
-    got = fetch("deepcrack", tmp_path / "second", accept_terms=True, mirror=small_mirror, manifest=other)
+def test_differences_to_a_manifest_are_reported(from_mirror, root, tmp_path):
+    listed = manifests.read(fetch("deepcrack", root, from_mirror).folder / MANIFEST)
+    other = [replace(file, sha256="0" * 64) if "test_0.jpg" in file.path else file for file in listed]
+    manifests.write(tmp_path / "other.csv", other)
+    got = fetch("deepcrack", tmp_path / "second", replace(from_mirror, manifest=tmp_path / "other.csv"))
     named = [finding for finding in got.findings if "test_img/test_0.jpg" in finding.paths]
     assert [(finding.check, finding.level) for finding in named] == [("manifest", "warning")]
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
-def test_an_interruption_leaves_nothing_that_looks_finished(small_mirror, root, monkeypatch, error):
+def test_an_interruption_leaves_nothing_that_looks_finished(from_mirror, root, monkeypatch, error):
     def stop(*args, **kwargs):
         raise error
 
     with monkeypatch.context() as patch:
         patch.setattr(fetching, "survey", stop)
-        with pytest.raises((KeyboardInterrupt, OSError, UserError)):
-            fetch("deepcrack", root, accept_terms=True, mirror=small_mirror)
-    assert visible(root) == set()
-    assert hidden_stages(root) == []
-    assert fetch("deepcrack", root, mirror=small_mirror).new
+        with pytest.raises((KeyboardInterrupt, UserError), match=r"^$|No space left on device"):
+            fetch("deepcrack", root, from_mirror)
+    assert there(root) == set()
+    assert fetch("deepcrack", root, from_mirror).new
 
 
-def test_what_a_killed_run_left_is_removed(small_mirror, root):
+def test_what_a_killed_run_left_is_removed_and_the_same_command_goes_on(small_mirror, from_mirror, root):
     code = (
         "import os, signal, sys\nfrom upcrack_lite.data import fetch\n"
         "fetch.survey = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "fetch.fetch('deepcrack', sys.argv[1], accept_terms=True, mirror=sys.argv[2])"
+        "fetch.fetch('deepcrack', sys.argv[1], fetch.Options(True, sys.argv[2]))"
     )
     dead = subprocess.run([sys.executable, "-c", code, root, small_mirror], capture_output=True, check=False)
     assert dead.returncode == -9
-    (left,) = hidden_stages(root)
-    assert any(left.rglob("*.jpg"))
-    assert fetch("deepcrack", root, mirror=small_mirror).new
-    assert hidden_stages(root) == []
-    assert not list(root.glob(".*.lock"))
+    assert there(root) == {".deepcrack.part"}
+    assert any((root / ".deepcrack.part").rglob("*.jpg"))
+    assert fetch("deepcrack", root, from_mirror).new
+    assert there(root) == {"deepcrack"}
 
 
-def test_a_second_run_is_refused_while_the_first_one_works(small_mirror, root):
+def test_one_process_at_a_time(from_mirror, root):
     root.mkdir()
-    with only_process(root / ".deepcrack.lock", "fetching deepcrack"):
-        with pytest.raises(UserError, match=r"is fetching deepcrack now: wait until it ends"):
-            fetch("deepcrack", root, accept_terms=True, mirror=small_mirror)
-        assert hidden_stages(root) == []
-    assert fetch("deepcrack", root, mirror=small_mirror).new
-
-
-def test_a_set_that_appears_while_waiting_is_checked_and_not_made_again(small_mirror, root, monkeypatch):
-    first = fetch("deepcrack", root, accept_terms=True, mirror=small_mirror).folder
-    first.rename(root / "old")
-    monkeypatch.setattr(fetching, "check_space", lambda *a: (root / "old").rename(first))
-    assert not fetch("deepcrack", root, mirror=small_mirror).new
-
-
-def test_errors_of_a_set_that_is_here_are_no_success(small_mirror, root, tmp_path):
-    folder = fetch("deepcrack", root, accept_terms=True, mirror=small_mirror).folder
-    entries = [
-        replace(entry, crack_share=50.0, sha256="0" * 64) if entry.crack_share else entry
-        for entry in manifests.read(folder / MANIFEST)
-    ]
-    manifests.write(tmp_path / "other.csv", entries)
-    with pytest.raises(
-        UserError, match=r"has errors: move it away and fetch it again, or go on with --keep-faulty"
+    with (
+        FileLock(root / ".deepcrack.lock"),
+        pytest.raises(UserError, match=r"another process is writing .*deepcrack now: wait until it ends"),
     ):
-        fetch("deepcrack", root, manifest=tmp_path / "other.csv")
-    assert not fetch("deepcrack", root, manifest=tmp_path / "other.csv", keep_faulty=True).new
+        fetch("deepcrack", root, from_mirror)
+    assert fetch("deepcrack", root, from_mirror).new
 
 
 @pytest.fixture
@@ -204,20 +169,25 @@ def cfd(root, monkeypatch):
     for name, counts in {"cfd": {"all": 3}, "cfd_patches": {"all": 4}}.items():
         changed = replace(SOURCES[name], counts=counts, shares={}, sizes=frozenset(), disk_mb=1)
         monkeypatch.setitem(SOURCES, name, changed)
-    monkeypatch.setattr(
-        collecting.partition, "make_cfd_patches", partial(partition.make_cfd_patches, count=4, size=64)
-    )
-    return fetch("cfd", root, accept_terms=True, mirror=root.parent / "mirror").folder
+    few = partial(partition.make_cfd_patches, count=4, size=64)
+    monkeypatch.setattr(fetching.partition, "make_cfd_patches", few)
+    return fetch("cfd", root, replace(ACCEPT, mirror=root.parent / "mirror")).folder
 
 
-def test_a_made_set_names_what_it_was_made_from(root, cfd):
-    got = fetch("cfd_patches", root)
+def test_a_made_set_names_what_it_was_made_from_and_shares_its_terms(root, cfd, small_mirror):
+    with pytest.raises(UserError, match=r"is made from .*cfd: leave --from out"):
+        fetch("cfd_patches", root, Options(files=[small_mirror]))
+    terms = (root / ".accepted-terms.json").read_text()
+    (root / ".accepted-terms.json").unlink()
+    with pytest.raises(UserError, match=r"CrackForest(.|\n)*--accept-terms"):
+        fetch("cfd_patches", root)
+    (root / ".accepted-terms.json").write_text(terms)
+    got = fetch(
+        "cfd_patches", root, Options(mirror=small_mirror)
+    )  # a mirror is for all sets, and cfd is here
     facts = json.loads((got.folder / PROVENANCE).read_text())["origin"]
-    assert facts == {
-        "kind": "made",
-        "from": "cfd",
-        "manifest_sha256": manifests.digest(manifests.read(cfd / MANIFEST)),
-    }
+    digest = manifests.digest(manifests.read(cfd / MANIFEST))
+    assert facts == {"kind": "made", "from": "cfd", "manifest_sha256": digest}
     assert len(got.survey.photos) == 4
 
 
@@ -232,110 +202,86 @@ def test_no_set_is_made_from_one_that_was_changed(root, cfd):
         fetch("cfd_patches", root)
 
 
-def test_terms_of_a_made_set_are_those_of_its_origin(root, cfd):
-    (root / ".accepted-terms.json").unlink()
-    with pytest.raises(UserError, match=r"CrackForest(.|\n)*--accept-terms"):
-        fetch("cfd_patches", root)
-
-
-def test_sources_that_would_be_ignored_are_refused(root, cfd, small_mirror):
-    with pytest.raises(UserError, match=r"is made from .*cfd: leave --from out"):
-        fetch("cfd_patches", root, files=[small_mirror])
-    assert fetch("cfd_patches", root, mirror=small_mirror).new  # a mirror is for all sets, and cfd is here
-
-
-def test_links_and_hidden_files_are_not_copied(small_mirror, root, tmp_path):
-    outside = tmp_path / "outside.jpg"
-    outside.write_bytes(b"x")
-    (small_mirror / "deepcrack" / "train_img" / "link.jpg").symlink_to(outside)
+def test_links_and_hidden_files_are_not_copied(small_mirror, from_mirror, root, tmp_path):
+    (tmp_path / "outside.jpg").write_bytes(b"x")
+    (small_mirror / "deepcrack" / "train_img" / "link.jpg").symlink_to(tmp_path / "outside.jpg")
     (small_mirror / "deepcrack" / ".secret").write_text("x")
-    folder = fetch("deepcrack", root, accept_terms=True, mirror=small_mirror).folder
+    folder = fetch("deepcrack", root, from_mirror).folder
     assert not (folder / "train_img" / "link.jpg").exists()
     assert not (folder / ".secret").exists()
 
 
-def test_a_mirror_may_hold_an_archive(small_mirror, root):
-    zip_of(small_mirror / "deepcrack", small_mirror / "moved.zip")
+def test_a_mirror_may_hold_an_archive_or_be_named_by_the_environment(small_mirror, root, monkeypatch):
+    monkeypatch.setenv("UPCRACK_MIRROR", str(small_mirror))
+    assert fetch("deepcrack", root, ACCEPT).new
+    with pytest.raises(UserError, match=r"drive\.google\.com"):
+        fetch("crack500", root, ACCEPT)
     (small_mirror / "deepcrack").rename(small_mirror / "gone")
     for name in ("DeepCrack.zip", "deepcrack.zip"):
-        (small_mirror / "moved.zip").rename(small_mirror / name)
-        assert fetch("deepcrack", root / name, accept_terms=True, mirror=small_mirror).new
-        (small_mirror / name).rename(small_mirror / "moved.zip")
-
-
-def test_a_copy_that_does_not_fit_is_refused_first(small_mirror, root, monkeypatch):
-    def full(folder, needed, what):
-        if what.startswith("a copy of"):
-            raise UserError(f"{what} needs {needed} bytes")
-
-    monkeypatch.setattr(collecting, "check_space", full)
-    with pytest.raises(UserError, match=r"a copy of .* needs"):
-        fetch("deepcrack", root, accept_terms=True, mirror=small_mirror)
-    assert hidden_stages(root) == []
-
-
-def test_a_damaged_download_does_not_stand_in_the_way_of_the_next_one(server, root, tmp_path, monkeypatch):
-    whole = zip_of(make(tmp_path / "repository", "deepcrack"), tmp_path / "whole.zip").read_bytes()
-    served = server.folder / "pack.zip"
-    address = f"http://127.0.0.1:{server.server_address[1]}/pack.zip"
-    monkeypatch.setitem(SOURCES, "deepcrack", replace(SOURCES["deepcrack"], addresses=(address,)))
-    middle = len(whole) // 2
-    served.write_bytes(whole[:middle] + bytes(64) + whole[middle + 64 :])
-    with pytest.raises(UserError):
-        fetch("deepcrack", root, accept_terms=True)
-    served.write_bytes(whole)
-    assert fetch("deepcrack", root).new
+        packed = zip_of(small_mirror / "gone", small_mirror / name, "DeepCrack/")
+        assert fetch("deepcrack", root / name, ACCEPT).new
+        packed.unlink()
 
 
 def test_archives_got_by_hand(root, tmp_path):
     loose = make(tmp_path / "loose", "crack500")
     archives = [zip_of(loose / f"{s}crop", tmp_path / f"{s}crop.zip", f"{s}crop/") for s in ("train", "val")]
-    archives.append(
-        zip_of(loose / "testcrop", tmp_path / "testcrop.zip")
-    )  # bare files: the archive's name counts
-    got = fetch("crack500", root, accept_terms=True, files=archives)
+    # Bare files: the archive's name counts.
+    archives.append(zip_of(loose / "testcrop", tmp_path / "testcrop.zip"))
+    got = fetch("crack500", root, replace(ACCEPT, files=archives))
     assert [photo.part for photo in got.survey.photos] == ["train"] * 2 + ["val"] * 2 + ["test"] * 2
+    assert got.survey.photos[0].image == "traincrop/train_0.jpg"
     names = json.loads((got.folder / PROVENANCE).read_text())["origin"]
     assert names == {"kind": "archives", "names": ["traincrop.zip", "valcrop.zip", "testcrop.zip"]}
-    again = fetch("crack500", tmp_path / "second", accept_terms=True, files=[loose])
-    assert len(again.survey.photos) == 6
+    again = fetch("crack500", tmp_path / "second", replace(ACCEPT, files=[loose]))
+    listed = [manifests.read(folder / MANIFEST) for folder in (got.folder, again.folder)]
+    assert listed[0] == listed[1]
 
 
-def test_what_cannot_be_fetched_says_how_to_get_it(root, tmp_path, small_mirror):
-    with pytest.raises(UserError, match=r"drive\.google\.com(.|\n)*--from traincrop\.zip"):
-        fetch("crack500", root, accept_terms=True)
-    with pytest.raises(UserError, match=r"does not hold crack500; it holds deepcrack"):
-        fetch("crack500", root, accept_terms=True, mirror=small_mirror)
-    with pytest.raises(UserError, match=r"no such folder; --mirror"):
-        fetch("deepcrack", root, accept_terms=True, mirror=tmp_path / "nowhere")
-    with pytest.raises(UserError, match=r"no such file or folder: .*traincrop\.zip"):
-        fetch("crack500", root, accept_terms=True, files=[tmp_path / "traincrop.zip"])
-    with pytest.raises(UserError, match="unknown data set 'kitti'; choose deepcrack, cfd"):
-        fetch("kitti", root)
-    with pytest.raises(UserError, match=r"no data set|not.*layout|holds"):
-        fetch("deepcrack", root, accept_terms=True, files=[make(tmp_path / "c", "crack500")])
-    assert visible(root) == set()
+def test_what_cannot_be_fetched_says_how_to_get_it(root, tmp_path, small_mirror, monkeypatch):
+    for name, options, message in (
+        ("crack500", ACCEPT, r"drive\.google\.com(.|\n)*--from traincrop\.zip"),
+        ("crack500", replace(ACCEPT, mirror=small_mirror), r"does not hold crack500; it holds deepcrack"),
+        ("deepcrack", replace(ACCEPT, mirror=tmp_path / "nowhere"), r"no such folder; --mirror"),
+        (
+            "crack500",
+            replace(ACCEPT, files=["no/traincrop.zip"]),
+            r"no such file or folder(.|\n)*traincrop\.zip",
+        ),
+        ("kitti", ACCEPT, "unknown data set 'kitti'; choose deepcrack, cfd"),
+        (
+            "deepcrack",
+            replace(ACCEPT, files=[make(tmp_path / "c", "crack500")]),
+            "no set of the layout deepcrack",
+        ),
+    ):
+        with pytest.raises(UserError, match=message):
+            fetch(name, root, options)
+    monkeypatch.setitem(SOURCES, "deepcrack", replace(SOURCES["deepcrack"], disk_mb=10**9))
+    with pytest.raises(UserError, match=r"the set deepcrack needs .* are free"):
+        fetch("deepcrack", root, ACCEPT)
+    assert there(root) == set()
 
 
-def test_the_mirror_of_the_environment_is_used_where_it_holds_the_set(small_mirror, root, monkeypatch):
-    monkeypatch.setenv("UPCRACK_MIRROR", str(small_mirror))
-    assert fetch("deepcrack", root, accept_terms=True).new
-    with pytest.raises(UserError, match=r"drive\.google\.com"):
-        fetch("crack500", root, accept_terms=True)
+class Counting(SimpleHTTPRequestHandler):
+    """Counts what it is asked for; says more bytes than it sends where the name says so."""
 
-
-class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *args):
         self.server.requests.append(self.path)
+
+    def send_header(self, keyword, value):
+        broken = "broken" in self.path and keyword == "Content-Length"
+        super().send_header(keyword, str(int(value) + 1000) if broken else value)
 
 
 @pytest.fixture
 def server(tmp_path):
-    """A server of this machine alone, which counts what it is asked for."""
-    served = tmp_path / "served"
-    served.mkdir()
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=served)) as running:
-        running.requests, running.folder = [], served
+    """A server of this machine alone, and a source of `deepcrack` there."""
+    (tmp_path / "served").mkdir()
+    handler = partial(Counting, directory=tmp_path / "served")
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        running.requests, running.folder = [], tmp_path / "served"
+        running.base = f"http://127.0.0.1:{running.server_address[1]}"
         thread = Thread(target=running.serve_forever)
         thread.start()
         yield running
@@ -343,40 +289,60 @@ def server(tmp_path):
         thread.join()
 
 
-def test_an_archive_is_downloaded_once_and_only_its_data_unpacked(server, root, tmp_path, monkeypatch):
+@pytest.fixture
+def serve(server, monkeypatch):
+    """Name addresses of the server as those of a set."""
+
+    def change(name: str, *files: str, **values) -> None:
+        addresses = tuple(f"{server.base}/{file}" for file in files)
+        monkeypatch.setitem(SOURCES, name, replace(SOURCES[name], addresses=addresses, **values))
+
+    return change
+
+
+def test_an_archive_is_downloaded_once_and_only_its_data_unpacked(server, serve, root, tmp_path):
     repository = make(tmp_path / "repository", "crack500_authors")
     (repository / "train.py").write_text("print()")
-    for part in ("train", "validation"):
-        a = repository / "dataset" / "crack500_train" / part / "a"
-        (a.parent / "b").mkdir()
-        for path in a.iterdir():
-            (a.parent / "b" / path.name).write_bytes(path.read_bytes())
-    zip_of(repository, server.folder / "pack.zip", "UP-CrackNet-4639e8e/")
-    base = f"http://127.0.0.1:{server.server_address[1]}"
-    changed = replace(SOURCES["crack500_authors"], addresses=(f"{base}/gone.zip", f"{base}/pack.zip"))
-    monkeypatch.setitem(SOURCES, "crack500_authors", changed)
-    got = fetch("crack500_authors", root, accept_terms=True)
+    packed = zip_of(repository, server.folder / "pack.zip", "UP-CrackNet-4639e8e/")
+    serve("crack500_authors", "gone.zip", "pack.zip", archive_sha256=pooch.file_hash(str(packed)))
+    got = fetch("crack500_authors", root, ACCEPT)
     assert not (got.folder / "train.py").exists()
-    assert [len([p for p in got.survey.photos if p.part == part]) for part in ("train", "val", "test")] == [
-        3,
-        2,
-        2,
-    ]
-    assert not [finding for finding in got.findings if finding.level != "note"]
-    assert len(json.loads((got.folder / PROVENANCE).read_text())["origin"]["archive_sha256"]) == 64
+    assert [photo.part for photo in got.survey.photos] == ["train"] * 3 + ["val"] * 2 + ["test"] * 2
+    origin = json.loads((got.folder / PROVENANCE).read_text())["origin"]
+    assert origin["archive_sha256"] == pooch.file_hash(str(packed))
+    assert there(root) == {"crack500_authors", ".downloads"}
     asked = len(server.requests)
     got.folder.rename(root / "old")
     assert fetch("crack500_authors", root).new
     assert len(server.requests) == asked
 
 
-def test_no_network_and_no_room(root, monkeypatch):
-    changed = replace(SOURCES["deepcrack"], addresses=("http://127.0.0.1:9/x.zip",))
-    monkeypatch.setitem(SOURCES, "deepcrack", changed)
-    monkeypatch.setattr(collecting, "download", partial(collecting.download, retries=0))
-    with pytest.raises(UserError, match=r"127\.0\.0\.1:9(.|\n)*--mirror"):
-        fetch("deepcrack", root, accept_terms=True)
-    monkeypatch.setitem(SOURCES, "deepcrack", replace(changed, disk_mb=10**9))
-    with pytest.raises(UserError, match="free"):
+def test_a_download_that_fails_says_why_at_each_address_and_what_to_do(
+    server, serve, root, tmp_path, monkeypatch
+):
+    packed = zip_of(make(tmp_path / "repository", "deepcrack"), server.folder / "pack.zip")
+    (server.folder / "broken.zip").write_bytes(packed.read_bytes())
+    serve("deepcrack", "gone.zip", "broken.zip", "pack.zip", archive_sha256="0" * 64)
+    with pytest.raises(UserError, match=r"could not be downloaded(.|\n)*--mirror(.|\n)*--from") as caught:
+        fetch("deepcrack", root, ACCEPT)
+    lines = str(caught.value).splitlines()
+    assert "gone.zip: the server answers 404" in lines[1]
+    assert "broken.zip: ('Connection broken: IncompleteRead" in lines[2]
+    assert "pack.zip: SHA256 hash of downloaded file" in lines[3]
+    assert there(root) == set()
+    closed = replace(SOURCES["deepcrack"], addresses=("http://127.0.0.1:9/x.zip",))
+    monkeypatch.setitem(SOURCES, "deepcrack", closed)
+    with pytest.raises(UserError, match=r"127\.0\.0\.1:9.*no connection.*connected to the network\?"):
         fetch("deepcrack", root)
-    assert visible(root) == set()
+
+
+@pytest.mark.parametrize("damage", ["cut off", "page"])
+def test_a_damaged_download_does_not_stand_in_the_way_of_the_next_one(server, serve, root, tmp_path, damage):
+    whole = zip_of(make(tmp_path / "repository", "deepcrack"), tmp_path / "whole.zip").read_bytes()
+    serve("deepcrack", "pack.zip")
+    page = b"<html><title>Sign in</title></html>"
+    (server.folder / "pack.zip").write_bytes(page if damage == "page" else whole[: len(whole) // 2])
+    with pytest.raises(UserError, match="is a web page" if damage == "page" else "is cut off, damaged or"):
+        fetch("deepcrack", root, ACCEPT)
+    (server.folder / "pack.zip").write_bytes(whole)
+    assert fetch("deepcrack", root).new

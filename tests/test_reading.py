@@ -1,17 +1,99 @@
-"""Pictures of too many pixels: refused with the limit, before they fill the memory."""
+"""One photo or one mask: every kind of file, every kind of damage, and what resizing leaves of thin cracks."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
+from scipy.io import savemat
 
-from upcrack_lite.data.reading import image_size, read_image, read_mask
-from upcrack_lite.data.survey import survey
+from upcrack_lite.data.reading import image_size, loss_by_resizing, read_image, read_mask, resize
 from upcrack_lite.errors import UserError
+
+RNG = np.random.default_rng(7)
+
+
+def noise(width: int, height: int) -> Image.Image:
+    return Image.fromarray(RNG.integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def cut(path: Path, share: float) -> None:
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "bmp", "tif"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.97])
+def test_cut_off_files_are_refused_at_every_length(tmp_path, ending, share):
+    path = tmp_path / f"a.{ending}"
+    noise(120, 90).save(path)
+    assert read_image(path).shape == (90, 120, 3)
+    cut(path, share)
+    with pytest.raises(UserError, match=r"cut off|not an image"):
+        read_image(path)
+
+
+def test_jpeg_end_is_found_behind_a_preview_and_before_a_trailer(tmp_path):
+    preview = io.BytesIO()
+    Image.fromarray(np.full((8, 8, 3), 99, np.uint8)).save(preview, "JPEG")
+    payload = b"Exif\x00\x00" + preview.getvalue()  # a segment that holds an end marker of its own
+    buffer = io.BytesIO()
+    noise(64, 64).save(buffer, "JPEG", progressive=True)
+    data = buffer.getvalue()
+    segment = b"\xff\xe1" + (len(payload) + 2).to_bytes(2, "big") + payload
+    whole = data[:2] + segment + data[2:]
+    path = tmp_path / "phone.jpg"
+    path.write_bytes(whole + b"\x00" * 500 + b"vendor data")
+    assert read_image(path).shape == (64, 64, 3)
+    path.write_bytes(whole[: len(whole) // 2] + b"\x00" * 5000)  # what a broken download leaves
+    with pytest.raises(UserError, match="cut off"):
+        read_image(path)
+
+
+def test_images_of_every_kind(tmp_path):
+    colors = np.zeros((6, 9, 3), np.uint8)
+    colors[..., 0], colors[..., 2] = 200, 30  # red above blue: RGB order shows
+    Image.fromarray(colors).save(tmp_path / "RGB.PNG")
+    assert (read_image(tmp_path / "RGB.PNG") == colors).all()
+    gray = np.arange(54, dtype=np.uint8).reshape(6, 9)
+    Image.fromarray(gray).save(tmp_path / "gray.bmp")
+    assert (read_image(tmp_path / "gray.bmp") == gray[..., None]).all()
+    rgba = np.dstack([colors, np.zeros((6, 9), np.uint8)])
+    Image.fromarray(rgba).save(tmp_path / "rgba.png")
+    assert (read_image(tmp_path / "rgba.png") == colors).all()
+    for ending in ("png", "tif"):
+        deep = colors[..., ::-1].astype(np.uint16) * 257
+        cv2.imwrite(str(tmp_path / f"deep.{ending}"), deep)
+        assert (read_image(tmp_path / f"deep.{ending}") == colors).all()
+    for values in (gray, colors):
+        cv2.imwrite(str(tmp_path / "float.tif"), values.astype(np.float32) / 255)
+        with pytest.raises(
+            UserError, match=r"float.tif: (has float32 values|is not an image that can be read)"
+        ):
+            read_image(tmp_path / "float.tif")
+    with pytest.raises(UserError, match="no such file"):
+        read_image(tmp_path / "gone.png")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photos_stand_as_their_exif_tag_says(tmp_path, orientation):
+    picture = noise(30, 20)
+    exif = picture.getexif()
+    exif[0x0112] = orientation
+    for ending in ("png", "tif"):
+        path = tmp_path / f"a.{ending}"
+        picture.save(path, exif=exif)
+        expected = np.asarray(ImageOps.exif_transpose(Image.open(path)))
+        assert (read_image(path) == expected).all()
+        assert image_size(path) == expected.shape[:2]
+    path = tmp_path / "a.jpg"
+    picture.save(path, exif=exif, quality=95)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(path))).astype(int)
+    assert np.abs(read_image(path) - expected).mean() < 1
+    assert image_size(path) == expected.shape[:2]
 
 
 def large(path: Path) -> Path:
@@ -42,12 +124,142 @@ def test_the_limit_holds_for_every_kind_of_file(tmp_path, monkeypatch, ending):
             read(path)
 
 
-def test_a_survey_of_one_goes_on(tmp_path):
-    for part in ("image", "mask"):
-        (tmp_path / part).mkdir()
-        for name in ("a", "b"):
-            Image.new("L", (8, 6)).save(tmp_path / part / f"{name}.png")
-    large(tmp_path / "mask" / "a.png")
-    bad, good = survey(tmp_path).photos
-    assert bad.problem.startswith("mask/a.png: has more than the 179 million pixels")
-    assert good.problem is None
+def test_masks_of_every_kind(tmp_path):
+    crack = np.zeros((5, 7), bool)
+    crack[2, 1:6] = True
+    Image.fromarray(crack).save(tmp_path / "bits.png")
+    Image.fromarray(crack.astype(np.uint8)).save(tmp_path / "zeros_and_ones.png")
+    Image.fromarray(np.where(crack, 128, 127).astype(np.uint8)).save(tmp_path / "gray.png")
+    Image.fromarray(np.where(crack, 65535, 32767).astype(np.uint16)).save(tmp_path / "deep.png")
+    red = np.zeros((5, 7, 3), np.uint8)
+    red[crack, 0] = 255
+    Image.fromarray(red).save(tmp_path / "red.png")
+    palette = Image.fromarray(crack.astype(np.uint8), "P")
+    palette.putpalette([0, 0, 0, 128, 0, 0])
+    palette.save(tmp_path / "palette.png")
+    for path in sorted(tmp_path.glob("*.png")):
+        assert (read_mask(path) == crack).all(), path.name
+    Image.fromarray(np.zeros((5, 7), np.uint8)).save(tmp_path / "empty.png")
+    assert not read_mask(tmp_path / "empty.png").any()
+
+
+def test_an_image_of_class_labels_is_no_mask(tmp_path):
+    labels = np.zeros((8, 8), np.uint8)
+    labels[2] = 3
+    Image.fromarray(labels).save(tmp_path / "labels.png")
+    with pytest.raises(
+        UserError, match=r"values 0, 3, so it is an image of class labels; save the crack class"
+    ):
+        read_mask(tmp_path / "labels.png")
+    Image.fromarray(labels // 3).save(tmp_path / "ones.png")
+    assert read_mask(tmp_path / "ones.png").sum() == 8
+
+
+def test_cfd_labels_2_and_4_are_crack(tmp_path):
+    labels = np.array([[1, 2, 3], [4, 1, 2]], np.uint8)
+    savemat(tmp_path / "a.mat", {"groundTruth": {"Segmentation": labels, "Boundaries": labels}})
+    assert read_mask(tmp_path / "a.mat").tolist() == [[False, True, False], [True, False, True]]
+    savemat(tmp_path / "other.mat", {"labels": labels})
+    (tmp_path / "text.mat").write_text("not a label")
+    savemat(tmp_path / "cut.mat", {"groundTruth": {"Segmentation": RNG.integers(1, 5, (90, 90), np.uint8)}})
+    cut(tmp_path / "cut.mat", 0.4)
+    for name in ("other", "text", "cut"):
+        with pytest.raises(UserError, match=f"{name}.mat: is no CFD label"):
+            read_mask(tmp_path / f"{name}.mat")
+    with pytest.raises(UserError, match="no such file"):
+        read_mask(tmp_path / "gone.mat")
+
+
+def test_resize_averages_photos_and_keeps_mask_and_photo_aligned():
+    checker = np.indices((64, 64)).sum(axis=0) % 2 * np.uint8(255)
+    small, none = resize(np.dstack([checker] * 3).astype(np.uint8), None, 16)
+    assert none is None
+    assert np.abs(small.astype(int) - 127).max() <= 1
+    mask = np.zeros((60, 100), bool)
+    mask[:, 50:] = True
+    image = np.repeat(mask[..., None], 3, axis=2).astype(np.uint8) * 255
+    for size in (20, 128):
+        stretched, stretched_mask = resize(image, mask, size)
+        assert stretched.shape == (size, size, 3)
+        assert ((stretched[..., 0] > 127) == stretched_mask).all()
+    same, _ = resize(image[:60, :60], None, 60)
+    assert (same == image[:60, :60]).all()
+    with pytest.raises(UserError, match="mask is 60×60 but the photo is 100×60"):
+        resize(image, mask[:, :60], 16)
+    with pytest.raises(UserError, match="at least 1"):
+        resize(image, mask, 0)
+
+
+def test_nearest_takes_pixels_as_they_are():
+    image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    mask = image[..., 0] > 200
+    small, small_mask = resize(image, mask, 10, "nearest")
+    assert {tuple(p) for p in small.reshape(-1, 3)} <= {tuple(p) for p in image.reshape(-1, 3)}
+    np.testing.assert_array_equal(small_mask, small[..., 0] > 200)
+    assert not np.array_equal(small, resize(image, mask, 10)[0])
+
+
+def line(width: int, side: int = 256) -> np.ndarray:
+    """A vertical crack through the middle."""
+    mask = np.zeros((side, side), bool)
+    mask[:, side // 2 : side // 2 + width] = True
+    return mask
+
+
+@pytest.mark.parametrize("rule", ["area", "nearest"])
+def test_nothing_is_lost_where_nothing_is_resized(rule):
+    loss = loss_by_resizing([line(3), line(9)], 256, rule)
+    assert (loss.centerline_kept, loss.thin_kept) == (100, 100)
+    assert loss.share_after == loss.share_before == pytest.approx(100 * 12 / 2 / 256)
+    assert (loss.pieces_before, loss.pieces_after) == (2, 2)
+
+
+def test_a_line_of_one_pixel_vanishes_when_an_average_is_compared_with_half():
+    # At a quarter of the size, bilinear interpolation looks at two of four columns, 1 and 2.
+    seen, unseen = line(256)[:, ::-1] & False, line(256) & False
+    seen[:, 129] = True
+    unseen[:, 128] = True
+    assert loss_by_resizing([unseen], 64).centerline_kept == 0
+    assert loss_by_resizing([unseen], 64, "nearest").centerline_kept == 100
+    assert loss_by_resizing([seen], 64, "nearest").centerline_kept == 0
+
+
+def test_wide_cracks_survive_and_only_thin_ones_count_as_thin():
+    loss = loss_by_resizing([line(24)], 64)
+    assert loss.centerline_kept == 100
+    assert loss.thin_kept is None
+    both = loss_by_resizing([line(24), line(1)], 64)
+    assert both.thin_kept == 0
+    assert 0 < both.centerline_kept < 100
+    assert both.pieces_after == 1
+
+
+def test_masks_of_different_shapes_and_masks_without_crack():
+    empty = np.zeros((30, 50), bool)
+    loss = loss_by_resizing([line(8, 64), empty], 32)
+    assert loss.masks == 2
+    assert loss.share_before == pytest.approx(100 * 8 / 64 / 2)
+
+
+@pytest.mark.parametrize(
+    ("masks", "size", "rule", "message"),
+    [
+        ([], 64, "area", "no masks"),
+        ([np.zeros((8, 8), bool)], 64, "area", "none of the 1 masks holds a crack"),
+        ([line(3)], 64, "bicubic", "unknown rule of resizing 'bicubic'; choose area or nearest"),
+        ([line(3)], 0, "area", "at least 1 pixel"),
+    ],
+)
+def test_masks_that_tell_nothing_are_refused(masks, size, rule, message):
+    with pytest.raises(UserError, match=message):
+        loss_by_resizing(masks, size, rule)
+
+
+@pytest.mark.mirror
+def test_thin_cracks_of_cfd_suffer_more_than_the_wide_ones_of_deepcrack(mirror):
+    masks = {
+        "deepcrack": [read_mask(p) for p in sorted((mirror / "deepcrack/test_lab").iterdir())[:40]],
+        "cfd": [read_mask(p) for p in sorted((mirror / "cfd/groundTruth").iterdir())[:40]],
+    }
+    kept = {name: loss_by_resizing(found, 128).centerline_kept for name, found in masks.items()}
+    assert kept["cfd"] < kept["deepcrack"] < 100

@@ -56,10 +56,10 @@ def test_a_set_behind_a_browser_page_says_what_to_do():
         assert part in found.instructions
 
 
-def test_stand_ins_are_never_called_crack500():
+def test_proxy_sets_are_never_called_crack500():
     made = [found for found in SOURCES.values() if found.made_from == "crack500_crops360"]
     assert sorted(found.name for found in made) == ["crack500_heldout", "crack500_kept"]
-    assert all("Stand-in" in found.title for found in made)
+    assert all("Proxy set" in found.title for found in made)
     whole = source("crack500_crops360").counts["all"]
     assert sum(found.counts["all"] for found in made) == whole
 

@@ -183,26 +183,23 @@ def _fetch(
 ) -> None:
     """Fetch a set and say what came of it."""
     from upcrack_lite.data import report
+    from upcrack_lite.data.fetch import Options
     from upcrack_lite.data.fetch import fetch as run
     from upcrack_lite.data.sources import source
 
+    options = Options(
+        accept_terms,
+        mirror,
+        files or (),
+        manifest,
+        keep_faulty,
+        progress=sys.stderr.isatty(),
+        say=lambda line: typer.echo(line, err=True),
+    )
     try:
-        got = run(
-            name,
-            root,
-            accept_terms=accept_terms,
-            mirror=mirror,
-            files=files or (),
-            manifest=manifest,
-            keep_faulty=keep_faulty,
-            progress=sys.stderr.isatty(),
-            say=lambda line: typer.echo(line, err=True),
-        )
+        got = run(name, root, options)
     except KeyboardInterrupt:
-        typer.echo(
-            "\nstopped; nothing half-done is left. The same command starts again; a download goes on where it was",
-            err=True,
-        )
+        typer.echo("\nstopped; nothing half-done is left. The same command starts again", err=True)
         raise typer.Exit(130) from None
     typer.echo(report.text(got.survey, got.findings, source(name)))
     counts = {level: sum(f.level == level for f in got.findings) for level in ("error", "warning")}

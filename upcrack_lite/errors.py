@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+_LISTED = 20  # problems shown in one message
+
 
 class UserError(ValueError):
     """Input that cannot be used. `upcrack` prints it as plain text and exits with status 2."""
+
+
+def raise_for(problems: list[str], title: str) -> None:
+    """Raise one `UserError` that lists the problems, the first 20 in full; do nothing for none."""
+    if problems:
+        shown, more = problems[:_LISTED], len(problems) - _LISTED
+        lines = [f"{title} ({len(problems)}):", *shown, *([f"and {more} more"] if more > 0 else [])]
+        raise UserError("\n  ".join(lines))

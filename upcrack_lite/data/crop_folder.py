@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from upcrack_lite.data.aside import taken, whole_folder
 from upcrack_lite.data.crops import Crops
+from upcrack_lite.data.folders import taken, whole_folder
 from upcrack_lite.data.layouts import raise_for
 from upcrack_lite.data.reading import read_image, resize
 from upcrack_lite.errors import UserError

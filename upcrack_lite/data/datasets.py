@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from upcrack_lite.data.aside import whole_folder
+from upcrack_lite.data.folders import check_space, taken, whole_folder
 from upcrack_lite.data.layouts import (
     LAYOUTS,
     SPLITS,
@@ -23,13 +23,11 @@ from upcrack_lite.data.layouts import (
     layout_of,
     pairs,
     photos,
-    raise_for,
     read_pair,
     unlabeled,
 )
 from upcrack_lite.data.reading import RULES, check_rule, read_image, read_mask, resize
-from upcrack_lite.data.space import check_space
-from upcrack_lite.errors import UserError
+from upcrack_lite.errors import UserError, raise_for
 
 __all__ = [
     "LAYOUTS",
@@ -54,6 +52,7 @@ LARGEST = 4096
 
 _FORMAT = 2  # of a stored set; raised when its files or the rule of `resize` change
 _WORKERS = 2  # threads that decode photos
+_WAIT = 600  # seconds to wait for another process that stores the same set
 _BLOCK = 128  # photos whose results are held in memory at a time while a set is stored
 _UNREADABLE = "these pairs cannot be read"
 
@@ -108,9 +107,8 @@ def load(
         size: side in pixels.
         limit: read only the first so many pairs by name; None reads all.
         memmap_dir: keep the arrays in a subfolder of this one instead of in memory, and use them again
-            as long as the files on disk have the same names, sizes and times. A subfolder whose name
-            starts with a dot is a write that was interrupted, and one whose set has changed is of no more
-            use; both can be deleted.
+            as long as the files on disk have the same names, sizes and times. A subfolder whose set has
+            changed is of no more use and can be deleted.
         rule: `area` or `nearest`.
 
     Raises:
@@ -121,102 +119,91 @@ def load(
     if not 1 <= size <= LARGEST:
         raise UserError(f"size must be from 1 to {LARGEST} pixels, not {size}")
     check_rule(rule)
-    found = pairs(folder, layout, split)[:limit]
-    name, names = Path(folder).resolve().name, [pair.name for pair in found]
+    chosen = pairs(folder, layout, split)[:limit]
+    name, names = Path(folder).resolve().name, [pair.name for pair in chosen]
+    shapes = {"images": (np.uint8, (len(chosen), size, size, 3))}
+    if chosen[0].mask is not None:  # a split has masks for all photos or for none
+        shapes["crack_masks"] = (np.bool_, (len(chosen), size, size))
     if memmap_dir is None:
-        images = np.empty((len(found), size, size, 3), np.uint8)
-        crack_masks = np.empty((len(found), size, size), np.bool_) if labeled(found) else None
-        raise_for(_fill(found, size, rule, images, crack_masks), _UNREADABLE)
-        return RoadSet(name, images, crack_masks, names)
-    stored = _stored(found, size, rule, Path(folder).resolve(), split, Path(memmap_dir))
-    images = np.load(stored / "images.npy", mmap_mode="r")
-    crack_masks = np.load(stored / "crack_masks.npy", mmap_mode="r") if labeled(found) else None
-    return RoadSet(name, images, crack_masks, names)
+        arrays = {key: np.empty(shape, dtype) for key, (dtype, shape) in shapes.items()}
+        raise_for(_fill(chosen, size, rule, arrays), _UNREADABLE)
+    else:
+        stored = _stored(chosen, size, rule, Path(folder).resolve(), split, Path(memmap_dir), shapes)
+        arrays = {key: np.load(stored / f"{key}.npy", mmap_mode="r") for key in shapes}
+    return RoadSet(name, arrays["images"], arrays.get("crack_masks"), names)
 
 
-def labeled(found: list[Pair]) -> bool:
-    """Return True if the photos have masks; a split has them all or none."""
-    return found[0].mask is not None
-
-
-def _fill(
-    found: list[Pair], size: int, rule: str, images: np.ndarray, crack_masks: np.ndarray | None
-) -> list[str]:
+def _fill(chosen: list[Pair], size: int, rule: str, arrays: dict[str, np.ndarray]) -> list[str]:
     """Read the pairs into arrays `(N, S, S, 3)` and `(N, S, S)`; return what is wrong with bad files."""
 
     def one(index: int) -> str | None:
         try:
-            image, crack_mask = resize(*read_pair(found[index]), size, rule)
+            image, crack_mask = resize(*read_pair(chosen[index]), size, rule)
         except UserError as error:
             return str(error)
-        images[index] = image
-        if crack_masks is not None:
-            crack_masks[index] = crack_mask
+        arrays["images"][index] = image
+        if crack_mask is not None:
+            arrays["crack_masks"][index] = crack_mask
         return None
 
     # OpenCV lets other threads run while it decodes. Each holds one photo, so memory stays flat.
     with ThreadPoolExecutor(_WORKERS) as pool:
-        return [problem for problem in pool.map(one, range(len(found))) if problem]
+        return [problem for problem in pool.map(one, range(len(chosen))) if problem]
 
 
-def _stored(found: list[Pair], size: int, rule: str, source: Path, split: str, memmap_dir: Path) -> Path:
+def _stored(
+    chosen: list[Pair],
+    size: int,
+    rule: str,
+    source: Path,
+    split: str,
+    memmap_dir: Path,
+    shapes: dict[str, tuple[type, tuple[int, ...]]],
+) -> Path:
     """Return the folder of a stored set: one written before from the same files, or a new one."""
     index = {"format": _FORMAT, "source": str(source), "split": split, "size": size, "rule": rule}
     index |= {
-        "count": len(found),
-        "names": [pair.name for pair in found],
-        "files_sha256": _fingerprint(found),
+        "count": len(chosen),
+        "names": [pair.name for pair in chosen],
+        "files_sha256": _fingerprint(chosen),
     }
     # The name depends on everything that the index says, so that no folder ever has to make room for another.
     digest = hashlib.sha256(json.dumps(index).encode()).hexdigest()
     target = memmap_dir / f"{source.name}-{split}-{size}-{rule}-{digest[:12]}"
-    if _holds(target, index):
-        return target
-    if target.exists():
+    if taken(target):
+        try:
+            if json.loads((target / "index.json").read_text(encoding="utf-8")) == index:
+                return target
+        except (OSError, ValueError):
+            pass
         raise UserError(f"{target} is damaged or holds something else: move it away, or name another folder")
-    shapes = {"images": (np.uint8, (len(found), size, size, 3))}
-    if labeled(found):
-        shapes["crack_masks"] = (np.bool_, (len(found), size, size))
     needed = sum(int(np.prod(shape, dtype=np.int64)) for _, shape in shapes.values())
     check_space(memmap_dir, needed, f"storing {source.name} at {size} pixels")
-    try:
-        with whole_folder(target) as aside:
-            _write(found, size, rule, aside, shapes)
-            (aside / "index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
-    except UserError:
-        if not _holds(target, index):  # else another process was quicker with the same set
-            raise
+    with whole_folder(target, _WAIT) as aside:
+        _write(chosen, size, rule, aside, shapes)
+        (aside / "index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
     return target
 
 
-def _holds(target: Path, index: dict[str, object]) -> bool:
-    """Return True if a folder is the stored set that this index describes."""
-    try:
-        return json.loads((target / "index.json").read_text(encoding="utf-8")) == index
-    except (OSError, ValueError):
-        return False
-
-
 def _write(
-    found: list[Pair], size: int, rule: str, folder: Path, shapes: dict[str, tuple[type, tuple[int, ...]]]
+    chosen: list[Pair], size: int, rule: str, folder: Path, shapes: dict[str, tuple[type, tuple[int, ...]]]
 ) -> None:
     """Write the arrays of a set, a block of photos at a time."""
     for name, (dtype, shape) in shapes.items():
         np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shape)
     problems: list[str] = []
-    for start in range(0, len(found), _BLOCK):
+    for start in range(0, len(chosen), _BLOCK):
         # Mapped anew for each block: pages written stay in memory as long as the mapping does.
         block = slice(start, start + _BLOCK)
-        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+") for name in shapes}
-        views = [arrays[name][block] if name in arrays else None for name in ("images", "crack_masks")]
-        problems += _fill(found[block], size, rule, *views)
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+")[block] for name in shapes}
+        problems += _fill(chosen[block], size, rule, arrays)
     raise_for(problems, _UNREADABLE)
 
 
-def _fingerprint(found: list[Pair]) -> str:
+def _fingerprint(chosen: list[Pair]) -> str:
     """Hash the list of files with their sizes and times, so that a changed set is read again."""
     digest = hashlib.sha256()
-    for pair in found:
+    for pair in chosen:
         for path in filter(None, (pair.image, pair.mask)):
             state = path.stat()
             digest.update(f"{path.resolve()}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())

@@ -1,34 +1,61 @@
-"""One data set, from a public archive, a local mirror or files fetched by hand, to a verified folder.
+"""One data set, from a public archive, a local mirror or files got by hand, to a verified folder. Chapter: the data.
 
-The set is put together in a hidden folder beside its place, every file is read and checked there, and
-only then it is renamed to `ROOT/NAME`. A run that is killed leaves nothing that looks finished; a
-download goes on where it stopped.
+The set is put together in a hidden folder beside its place, every file is read and checked there, and only then
+the folder is renamed to `ROOT/NAME`. A run that is killed leaves nothing that looks finished.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import pooch
+import requests
 
 from upcrack_lite import __version__
 from upcrack_lite.data import manifest as manifests
-from upcrack_lite.data.collect import Order, collect
-from upcrack_lite.data.download import check_space
-from upcrack_lite.data.locks import only_process
-from upcrack_lite.data.report import text, to_json, write_page
-from upcrack_lite.data.sources import source
+from upcrack_lite.data import partition
+from upcrack_lite.data.folders import check_space, taken, whole_folder
+from upcrack_lite.data.layouts import find_set
+from upcrack_lite.data.report import text
+from upcrack_lite.data.sources import SOURCES, Source, accept, source
 from upcrack_lite.data.survey import MANIFEST, PROVENANCE, Survey, survey
-from upcrack_lite.data.terms import accept
+from upcrack_lite.data.unpack import Damaged, unpack
 from upcrack_lite.data.verify import Finding, passed, verify
-from upcrack_lite.errors import UserError
+from upcrack_lite.errors import UserError, raise_for
 from upcrack_lite.io import check_writable, write_json
 
 _FORMAT = 1  # of `provenance.json`
+_TIMEOUT = 30  # seconds without an answer or a byte
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a set is fetched.
+
+    Attributes:
+        accept_terms: True accepts the set's terms of use; asked once for each set and root.
+        mirror: a folder that holds the set as a subfolder of its name, or its archive. None takes the folder
+            named by the environment variable UPCRACK_MIRROR, if it holds the set.
+        files: archives or one folder got by hand.
+        manifest: a manifest to compare with, instead of the one that comes with the kit.
+        keep_faulty: keep the set although the verification finds errors.
+        progress: show progress bars.
+        say: is called with a line of text for each step.
+    """
+
+    accept_terms: bool = False
+    mirror: str | Path | None = None
+    files: Sequence[str | Path] = ()
+    manifest: str | Path | None = None
+    keep_faulty: bool = False
+    progress: bool = False
+    say: Callable[[str], None] = lambda line: None
 
 
 @dataclass(frozen=True)
@@ -41,121 +68,62 @@ class Fetched:
     new: bool
 
 
-def fetch(
-    name: str,
-    root: str | Path,
-    *,
-    accept_terms: bool = False,
-    mirror: str | Path | None = None,
-    files: Sequence[str | Path] = (),
-    manifest: str | Path | None = None,
-    keep_faulty: bool = False,
-    progress: bool = False,
-    say: Callable[[str], None] = lambda line: None,
-) -> Fetched:
-    """Put the set `name` into `root/name`, verified, with a manifest and its provenance.
-
-    Args:
-        name: a name in `sources.SOURCES`.
-        root: the folder of all sets; made if it is not there.
-        accept_terms: True accepts the set's terms of use; asked once for each set and root.
-        mirror: a folder that holds the set as a subfolder `name`, or its archive. None takes the folder
-            named by the environment variable UPCRACK_MIRROR, if it holds the set.
-        files: archives or one folder fetched by hand.
-        manifest: a manifest to compare with, instead of the one that comes with the kit.
-        keep_faulty: keep the set although the verification finds errors.
-        progress: show progress bars.
-        say: is called with a line of text for each step.
+def fetch(name: str, root: str | Path, options: Options = Options()) -> Fetched:
+    """Put the set `name` of `sources.SOURCES` into `root/name`, verified, with a manifest and its provenance.
 
     Raises:
-        UserError: unknown name, terms not accepted, no source for the set, no room on the disk, a
-            download that fails, an archive that is unsafe or broken, a folder in the way, or errors
-            found by the verification (with the report beside the folder).
+        UserError: unknown name, terms not accepted, no source for the set, no room on the disk, a download
+            that fails, an archive that is unsafe or damaged, a folder in the way, or errors found by the
+            verification (all are listed).
     """
-    src, expected = source(name), manifests.expected(name, manifest)
-    order = Order(src, Path(root), accept_terms, mirror, files, keep_faulty, progress, say)
-    target = order.root / name
-    if src.made_from and files and (order.root / src.made_from).is_dir():
-        raise UserError(f"{name} is made from {order.root / src.made_from}: leave --from out")
-    if _in_the_way(target):
-        say(f"{name}: here already, checking every file")
-        return _unchanged(order, expected)
-    check_writable(order.root)
+    src, root = source(name), Path(root)
+    target, expected = root / name, manifests.expected(name, options.manifest)
+    if src.made_from and options.files and (root / src.made_from).is_dir():
+        raise UserError(f"{name} is made from {root / src.made_from}: leave --from out")
+    if taken(target):
+        options.say(f"{name}: here already, checking every file")
+        return _unchanged(src, target, expected, options)
+    check_writable(root)
     if src.made_from:
-        _prepare_origin(order)
-    accept(source(src.made_from) if src.made_from else src, order.root, accept_terms)
-    check_space(order.root, src.disk_mb * 10**6, f"the set {name}")
-    order.root.mkdir(parents=True, exist_ok=True)
-    try:
-        with (
-            only_process(order.root / f".{name}.lock", f"fetching {name}"),
-            _stage(order.root, name) as stage,
-        ):
-            if _in_the_way(target):  # another process has finished it in the meantime
-                return _unchanged(order, expected)
-            return _fetch(order, stage, expected)
-    except OSError as error:
-        raise UserError(
-            f"{name} could not be put together ({error}): free space, or name another --root"
-        ) from error
+        _prepare_origin(name, source(src.made_from), root, options)
+    accept(source(src.made_from) if src.made_from else src, root, options.accept_terms)
+    check_space(root, src.disk_mb * 10**6, f"the set {name}")
+    with whole_folder(target) as stage:
+        origin = _collect(src, root, stage, options)
+        options.say(f"{name}: reading and checking every file")
+        seen = survey(stage, src.layout, progress=options.progress)
+        findings = verify(seen, src, expected)
+        seen = replace(seen, folder=target)
+        if not (passed(findings) or options.keep_faulty):
+            raise UserError(
+                f"{name} was read, has errors, and was not put into {target}. --keep-faulty keeps it as it is.\n"
+                f"{text(seen, findings, src)}"
+            )
+        manifests.write(stage / MANIFEST, manifests.entries_of(seen))
+        facts = {"format": _FORMAT, "name": name, "origin": origin, "kit_version": __version__}
+        facts["fetched"] = datetime.now(UTC).isoformat(timespec="seconds")
+        facts["errors"] = sum(finding.level == "error" for finding in findings)
+        write_json(stage / PROVENANCE, facts)
+    return Fetched(target, seen, findings, True)
 
 
-def _fetch(order: Order, stage: Path, expected: list[manifests.Entry] | None) -> Fetched:
-    """Collect a set in the stage, check it there, and give it its place."""
-    src, target = order.source, order.root / order.source.name
-    folder, origin = collect(order, stage)
-    order.say(f"{src.name}: reading and checking every file")
-    seen = survey(folder, src.layout, progress=order.progress)
-    findings = verify(seen, src, expected)
-    manifests.write(folder / MANIFEST, manifests.entries_of(seen))
-    facts = {"format": _FORMAT, "name": src.name, "origin": origin, "kit_version": __version__}
-    facts["fetched"] = datetime.now(UTC).isoformat(timespec="seconds")
-    facts["errors"] = sum(finding.level == "error" for finding in findings)
-    write_json(folder / PROVENANCE, facts)
-    if not (passed(findings) or order.keep_faulty):
-        raise _rejected(order, seen, findings)
-    folder.rename(target)
-    for ending in (".html", ".json"):  # of an earlier try
-        _rejected_report(target).with_suffix(ending).unlink(missing_ok=True)
-    return Fetched(target, replace(seen, folder=target), findings, True)
-
-
-def _prepare_origin(order: Order) -> None:
-    """Fetch, or check, the set that another one is made from."""
-    known = source(str(order.source.made_from))
-    origin = order.root / known.name
-    if not origin.is_dir() or (origin / PROVENANCE).is_file():
-        options = {field.name: getattr(order, field.name) for field in fields(order)[2:]}
-        fetch(known.name, order.root, **options)
-        return
-    order.say(f"{known.name}: checking every file")
-    findings = verify(
-        survey(origin, known.layout, progress=order.progress), known, manifests.expected(known.name)
-    )
-    if not (passed(findings) or order.keep_faulty):
-        raise UserError(
-            f"{origin} has errors, so {order.source.name} is not made from it: see `upcrack data verify {origin}`"
-        )
-
-
-def _unchanged(order: Order, expected: list[manifests.Entry] | None) -> Fetched:
+def _unchanged(
+    src: Source, target: Path, expected: list[manifests.Entry] | None, options: Options
+) -> Fetched:
     """Check a set that is there already: against the manifest written when it was fetched, and anew."""
-    src, target = order.source, order.root / order.source.name
     if not (target / PROVENANCE).is_file():
         raise UserError(
             f"{target} is there and was not made by this command: move it away, or name another folder with "
             "--root. If it holds the set, `upcrack data verify` checks it as it is"
         )
-    seen = survey(target, src.layout, progress=order.progress)
+    seen = survey(target, src.layout, progress=options.progress)
     changes = manifests.compare(manifests.entries_of(seen), manifests.read(target / MANIFEST))
-    if changes:
-        listed = "\n  ".join(f"{c.path}: {c.kind}, {c.detail}" for c in changes[:20])
-        raise UserError(
-            f"{target} has changed since it was fetched ({len(changes)} files): "
-            f"move it away and fetch again\n  {listed}"
-        )
+    raise_for(
+        [f"{change.path}: {change.kind}, {change.detail}" for change in changes],
+        f"{target} has changed since it was fetched: move it away and fetch again",
+    )
     findings = verify(seen, src, expected)
-    if not (passed(findings) or order.keep_faulty):
+    if not (passed(findings) or options.keep_faulty):
         raise UserError(
             f"{target} has errors: move it away and fetch it again, or go on with --keep-faulty\n"
             f"{text(seen, findings, src)}"
@@ -163,40 +131,142 @@ def _unchanged(order: Order, expected: list[manifests.Entry] | None) -> Fetched:
     return Fetched(target, seen, findings, False)
 
 
-def _in_the_way(target: Path) -> bool:
-    """Return True if something has the name of the set; an empty folder may be replaced."""
-    if target.is_dir() and not target.is_symlink():
-        return any(target.iterdir())
-    return os.path.lexists(target)
+def _prepare_origin(name: str, origin: Source, root: Path, options: Options) -> None:
+    """Fetch, or check, the set that the set `name` is made from."""
+    folder = root / origin.name
+    if not folder.is_dir() or (folder / PROVENANCE).is_file():
+        fetch(origin.name, root, replace(options, manifest=None))
+        return
+    options.say(f"{origin.name}: checking every file")
+    seen = survey(folder, origin.layout, progress=options.progress)
+    if not (passed(verify(seen, origin, manifests.expected(origin.name))) or options.keep_faulty):
+        raise UserError(
+            f"{folder} has errors, so {name} is not made from it: see `upcrack data verify {folder}`"
+        )
 
 
-def _rejected_report(target: Path) -> Path:
-    """Where the report on a set lies that was not put in its place."""
-    return target.with_name(f"{target.name}-rejected.html")
+def _collect(src: Source, root: Path, stage: Path, options: Options) -> dict[str, Any]:
+    """Put the files of a set into the empty folder `stage`, and return where they came from."""
+    if src.made_from:
+        return _make(src, root / src.made_from, stage, options)
+    files, facts = [Path(file) for file in options.files], {}
+    raise_for([str(file) for file in files if not file.exists()], "there is no such file or folder")
+    if not files and (mirrored := _in_mirror(src, options.mirror)):
+        options.say(f"{src.name}: copying from {mirrored}")
+        files, facts = [mirrored], {"kind": "mirror"}
+    if any(file.is_dir() for file in files):
+        if len(files) > 1:
+            raise UserError("give one folder or some archives, not both")
+        _copy(find_set(files[0], src.layout), stage)
+        return facts or {"kind": "folder"}
+    if not files:
+        files = [_download(src, root, stage / ".unpacked", options)]
+        digest = pooch.file_hash(str(files[0]))
+        facts = {"kind": "download", "addresses": list(src.addresses), "archive_sha256": digest}
+    for file in files:
+        options.say(f"{src.name}: unpacking {file.name}")
+        try:
+            unpack(file, stage / ".unpacked" / file.stem, src.members)
+        except Damaged:
+            if file.parent == root / ".downloads":  # it must not stand in the way of the next try
+                file.unlink()
+            raise
+    _merge(stage / ".unpacked")
+    _move(find_set(stage / ".unpacked", src.layout), stage)
+    return facts or {"kind": "archives", "names": [file.name for file in files]}
 
 
-def _rejected(order: Order, seen: Survey, findings: list[Finding]) -> UserError:
-    """Write the report beside the place of the set, and say that the set was not put there."""
-    src, target = order.source, order.root / order.source.name
-    page = _rejected_report(target)
-    write_json(
-        page.with_suffix(".json"), to_json(seen, findings, src, manifests.digest(manifests.entries_of(seen)))
+def _make(src: Source, origin: Path, stage: Path, options: Options) -> dict[str, Any]:
+    """Make one of the sets that are parts of another."""
+    options.say(f"{src.name}: making it from {origin}")
+    if src.name == "cfd_patches":
+        made = partition.make_cfd_patches(origin, stage / ".unpacked" / src.name)
+    else:
+        part = src.name.removeprefix("crack500_")
+        made = partition.make_partition(origin, part, stage / ".unpacked" / src.name)
+    _move(made, stage)
+    listed = manifests.digest_in(origin)
+    return {"kind": "made", "from": origin.name} | ({"manifest_sha256": listed} if listed else {})
+
+
+def _in_mirror(src: Source, mirror: str | Path | None) -> Path | None:
+    """Return the set's folder or archive in the mirror; None where no mirror was named that holds it."""
+    named = mirror or os.environ.get("UPCRACK_MIRROR")
+    if not named:
+        return None
+    folder = Path(named)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder; --mirror or UPCRACK_MIRROR names it")
+    for name in filter(None, (src.name, src.archive, f"{src.name}.zip")):
+        if (folder / name).exists():
+            return folder / name
+    if mirror:
+        there = ", ".join(sorted(name for name in SOURCES if (folder / name).is_dir())) or "no known set"
+        raise UserError(f"{folder} does not hold {src.name}; it holds {there}")
+    return None  # UPCRACK_MIRROR may hold some sets and not others
+
+
+def _download(src: Source, root: Path, scratch: Path, options: Options) -> Path:
+    """Return the set's archive in `root/.downloads`, from the first address that gives it, unless it is there."""
+    if not src.addresses:
+        raise UserError(f"{src.name} cannot be downloaded by a program. {src.instructions}")
+    archive = root / ".downloads" / src.archive
+    if archive.is_file() and src.archive_sha256 in (None, pooch.file_hash(str(archive))):
+        return archive
+    check_space(
+        root, ((src.download_mb or 0) + src.disk_mb) * 10**6, f"the archive of {src.name} and its files"
     )
-    write_page(page, seen, findings, src)
-    return UserError(
-        f"{src.name} was read, has errors, and was not put into {target}. --keep-faulty keeps it as it is.\n"
-        f"{text(seen, findings, src, page)}"
-    )
+    agent = {"User-Agent": f"upcrack-lite/{__version__}"}
+    downloader = pooch.HTTPDownloader(progressbar=options.progress, timeout=_TIMEOUT, headers=agent)
+    pooch.get_logger().setLevel("WARNING")
+    failures = []
+    for address in src.addresses:
+        options.say(f"{src.name}: downloading {address}")
+        try:
+            arrived = pooch.retrieve(address, src.archive_sha256, src.archive, scratch, downloader=downloader)
+        except (requests.RequestException, ValueError) as error:  # ValueError for a file of another hash
+            failures.append(f"{address}: {_reason(error)}")
+            continue
+        archive.parent.mkdir(exist_ok=True)
+        return Path(arrived).replace(archive)
+    failures.append("try another network, name a folder that holds the data with --mirror, or download the")
+    failures.append("file by hand and give it with --from")
+    raise UserError("\n  ".join([f"{src.archive} could not be downloaded:", *failures]))
 
 
-@contextlib.contextmanager
-def _stage(root: Path, name: str) -> Iterator[Path]:
-    """A hidden folder to work in, removed at the end. What a killed run left in it goes first: the lock that
-    the caller holds says that nobody else is at work there."""
-    stage = root / f".{name}.upcrack-part"
-    shutil.rmtree(stage, ignore_errors=True)
-    stage.mkdir()
-    try:
-        yield stage
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
+def _reason(error: Exception) -> str:
+    """Say in a few words why an address did not give its file."""
+    answer = getattr(error, "response", None)
+    if answer is not None:
+        return f"the server answers {answer.status_code} {answer.reason}"
+    if isinstance(error, requests.Timeout):
+        return f"no answer within {_TIMEOUT} s"
+    if isinstance(error, requests.ConnectionError):
+        return f"no connection ({type(error).__name__}); is this computer connected to the network?"
+    return str(error)
+
+
+def _merge(unpacked: Path) -> None:
+    """Lay what several archives held into one folder. An archive of bare files keeps its name as a folder."""
+    for part in sorted(unpacked.iterdir()):
+        if all(child.is_dir() for child in part.iterdir()):
+            part = part.rename(unpacked / f".{part.name}")  # a folder in it may have the same name
+            _move(part, unpacked)
+
+
+def _move(folder: Path, target: Path) -> None:
+    """Move everything in a folder into another one."""
+    for child in sorted(folder.iterdir()):
+        child.rename(target / child.name)
+    shutil.rmtree(folder)
+
+
+def _copy(folder: Path, target: Path) -> None:
+    """Copy the files of a folder, not the links, what is hidden, or permissions, which may forbid writing."""
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink()]
+    paths = [path for path in paths if not any(p.startswith(".") for p in path.relative_to(folder).parts)]
+    check_space(target.parent, sum(path.stat().st_size for path in paths), f"a copy of {folder}")
+    for path in paths:
+        copied = target / path.relative_to(folder)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copied)

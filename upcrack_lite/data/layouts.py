@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from upcrack_lite.data.reading import IMAGE_TYPES, is_image, read_image, read_mask
-from upcrack_lite.errors import UserError
+from upcrack_lite.errors import UserError, raise_for
 
 SPLITS = ("train", "val", "test")
 _AUTHORS = "dataset/crack500_train"
@@ -42,7 +42,7 @@ LAYOUTS: dict[str, dict[str, tuple[str, str | None]]] = {
 
 _PLAIN = (("image", "mask"), ("images", "masks"))
 _CFD_UNLABELED = {f"{n:03d}" for n in (*range(201, 209), *range(301, 330))}
-_LISTED = 20  # bad files shown in one message
+_LEVELS = 3  # how far down a set's folder is looked for
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,13 @@ def photos(folder: str | Path) -> list[Path]:
     Raises:
         UserError: there is no such folder, or no image in it.
     """
-    folder = _existing(folder)
-    found = sorted(path for path in folder.iterdir() if path.is_file() and is_image(path))
-    if not found:
-        others = sorted({path.suffix for path in folder.iterdir() if path.is_file() and path.suffix})
+    files = sorted(path for path in _existing(folder).iterdir() if path.is_file())
+    images = [path for path in files if is_image(path)]
+    if not images:
+        others = sorted({path.suffix for path in files if path.suffix})
         hint = f" (it holds {', '.join(others)} files)" if others else ""
         raise UserError(f"{folder}: no image in it{hint}; read are {', '.join(IMAGE_TYPES)}")
-    return found
+    return images
 
 
 def unlabeled(folder: str | Path) -> list[Pair]:
@@ -86,23 +86,43 @@ def layout_of(folder: str | Path) -> str:
             the folder holds sets instead of being one, their names.
     """
     folder = _existing(folder)
-    found = fitting(folder)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UserError(f"{folder}: fits the layouts {' and '.join(found)}; name one with layout=")
-    sets = [child.name for child in sorted(folder.iterdir()) if child.is_dir() and fitting(child)]
-    looked_for = "; ".join(
-        f"{name}: {' '.join(dict.fromkeys(f'{part}/' for pair in splits.values() for part in pair if part))}"
-        for name, splits in LAYOUTS.items()
-    )
-    remedy = f"; give one of the sets inside it: {', '.join(sets)}" if sets else ""
-    parts = {part for splits in LAYOUTS.values() for pair in splits.values() for part in pair if part}
-    if folder.name in parts and fitting(folder.parent):
+    layouts = fitting(folder)
+    if len(layouts) == 1:
+        return layouts[0]
+    if layouts:
+        raise UserError(f"{folder}: fits the layouts {' and '.join(layouts)}; name one with layout=")
+    parts = {name: dict.fromkeys(filter(None, sum(splits.values(), ()))) for name, splits in LAYOUTS.items()}
+    looked_for = "; ".join(f"{name}: {' '.join(f'{part}/' for part in of)}" for name, of in parts.items())
+    remedy = ""
+    if sets := [child.name for child in sorted(folder.iterdir()) if child.is_dir() and fitting(child)]:
+        remedy = f"; give one of the sets inside it: {', '.join(sets)}"
+    elif any(folder.name in of for of in parts.values()) and fitting(folder.parent):
         remedy = f"; give the folder above it: {folder.parent}"
-    elif not sets and any(is_image(path) for path in folder.iterdir()):
+    elif any(is_image(path) for path in folder.iterdir()):
         remedy = "; if it holds photos of undamaged road, train with the layout 'photos'"
     raise UserError(f"{folder}: is no data set in a known layout{remedy} (looked for {looked_for})")
+
+
+def find_set(folder: Path, layout: str) -> Path:
+    """Return the folder that has a layout: this one, or the only one nearest below it, at most 3 levels deep.
+
+    Raises:
+        UserError: there is none (the folders that are there are listed), or several on one level.
+    """
+    level, seen = [_existing(folder)], []
+    for _ in range(_LEVELS + 1):
+        sets = [path for path in level if layout in fitting(path)]
+        if len(sets) == 1:
+            return sets[0]
+        if sets:
+            names = ", ".join(str(path) for path in sets)
+            raise UserError(f"{folder}: holds several sets of the layout {layout}: give one of {names}")
+        level = sorted(
+            child for path in level for child in path.iterdir() if child.is_dir() and child.name[0] != "."
+        )
+        seen += [f"{path.relative_to(folder).as_posix()}/" for path in level]
+    there = ", ".join(seen[:10]) or "no folder"
+    raise UserError(f"no set of the layout {layout} in {folder.name}; it holds {there}")
 
 
 def first_set(data_root: str | Path) -> Path | None:
@@ -116,10 +136,10 @@ def first_set(data_root: str | Path) -> Path | None:
     if not str(data_root):
         return None
     folder = _existing(data_root)
-    found = sorted(child for child in folder.iterdir() if child.is_dir() and len(fitting(child)) == 1)
-    if not found:
+    sets = sorted(child for child in folder.iterdir() if child.is_dir() and len(fitting(child)) == 1)
+    if not sets:
         raise UserError(f"{folder}: holds no data set, such as deepcrack/ or cfd/")
-    return min(found, key=lambda child: (child.name != "deepcrack", child.name))
+    return min(sets, key=lambda child: (child.name != "deepcrack", child.name))
 
 
 def pairs(folder: str | Path, layout: str = "auto", split: str = "train") -> list[Pair]:
@@ -134,11 +154,11 @@ def pairs(folder: str | Path, layout: str = "auto", split: str = "train") -> lis
         UserError: unknown layout or split, a missing folder, photos without masks, masks without
             photos, or two files of one name. All such files are listed.
     """
-    found, problems = pair_up(folder, layout, split)
+    listed, problems = pair_up(folder, layout, split)
     raise_for(list(problems.values()), f"{folder}: photos and masks do not pair up")
-    if not found:
+    if not listed:
         raise UserError(f"{folder}: no photo with a mask in the split {split!r}")
-    return found
+    return listed
 
 
 def pair_up(
@@ -150,10 +170,8 @@ def pair_up(
         UserError: unknown layout or split, or a missing folder.
     """
     folder = _existing(folder)
-    if layout != "auto" and layout not in LAYOUTS:
+    if layout not in ("auto", *LAYOUTS):
         raise UserError(f"unknown layout {layout!r}; choose auto, {', '.join(LAYOUTS)}")
-    if split not in SPLITS:
-        raise UserError(f"unknown split {split!r}; choose {', '.join(SPLITS)}")
     layout = layout_of(folder) if layout == "auto" else layout
     if split not in LAYOUTS[layout]:
         raise UserError(
@@ -169,10 +187,10 @@ def pair_up(
     masks = _by_stem(mask_dir, mask_types, problems)
     known_unlabeled = _CFD_UNLABELED if layout == "cfd" else set()
     for stem in sorted(images.keys() - masks.keys() - known_unlabeled):
-        expected = f"{mask_dir / stem}{_endings(mask_types)}"
+        expected = f"{mask_dir / stem} with {' or '.join(mask_types)}"
         problems[images[stem]] = f"{images[stem]}: has no mask; expected {expected}"
     for stem in sorted(masks.keys() - images.keys()):
-        expected = f"{image_dir / stem}{_endings(image_types)}"
+        expected = f"{image_dir / stem} with {' or '.join(image_types)}"
         problems[masks[stem]] = f"{masks[stem]}: has no photo; expected {expected}"
     return [Pair(stem, images[stem], masks[stem]) for stem in sorted(images.keys() & masks.keys())], problems
 
@@ -190,22 +208,37 @@ def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray | None]:
     return image, crack_mask
 
 
-def raise_for(problems: list[str], title: str) -> None:
-    """Raise one `UserError` that lists the problems, the first 20 in full; do nothing for none."""
-    if problems:
-        shown = problems[:_LISTED]
-        more = len(problems) - len(shown)
-        lines = [f"{title} ({len(problems)}):", *shown, *([f"and {more} more"] if more else [])]
-        raise UserError("\n  ".join(lines))
-
-
 def size_problem(pair: Pair, image_shape: tuple[int, ...], mask_shape: tuple[int, ...]) -> str:
     """Say that photo and mask differ in size, and hint at a turned photo where that explains it."""
     (height, width), (mask_height, mask_width) = image_shape[:2], mask_shape[:2]
-    turned = (
-        " (one is turned: the photo stands as its EXIF tag says)" if mask_shape == (width, height) else ""
-    )
-    return f"{pair.mask}: is {mask_width}×{mask_height}, its photo {pair.image.name} {width}×{height}{turned}"
+    is_turned = mask_shape == (width, height)
+    hint = " (one is turned: the photo stands as its EXIF tag says)" if is_turned else ""
+    return f"{pair.mask}: is {mask_width}×{mask_height}, its photo {pair.image.name} {width}×{height}{hint}"
+
+
+def fitting(folder: Path) -> list[str]:
+    """List the layouts that a folder's subfolders fit."""
+    there = {child.name for child in folder.iterdir() if child.is_dir()}
+    fits = {
+        "deepcrack": there & {"train_img", "test_img"},
+        "cfd": {"image", "groundTruth"} <= there,
+        "crack500": there & {"traincrop", "valcrop", "testcrop"},
+        "crack500_authors": (folder / _AUTHORS).is_dir() or (folder / _AUTHORS_TEST).is_dir(),
+        "plain": any(set(names) <= there for names in _PLAIN),
+    }
+    return [name for name, fit in fits.items() if fit]
+
+
+def split_folders(folder: Path, layout: str, split: str) -> tuple[Path, Path | None]:
+    """Return the folders of a split's photos and masks. Raises `UserError` if one is missing."""
+    choices = _PLAIN if layout == "plain" else (LAYOUTS[layout][split],)
+    image_dir, mask_dir = next((pair for pair in choices if (folder / pair[0]).is_dir()), choices[0])
+    folders = [folder / image_dir, None if mask_dir is None else folder / mask_dir]
+    if layout == "crack500" and (folders[0] / image_dir).is_dir():
+        folders = [folders[0] / image_dir] * 2  # the archives unpack to traincrop/traincrop/
+    missing = sorted({f"{path}: there is no such folder" for path in folders if path and not path.is_dir()})
+    raise_for(missing, f"{folder}: the split {split!r} of the layout {layout} is not there")
+    return folders[0], folders[1]
 
 
 def _existing(folder: str | Path) -> Path:
@@ -218,46 +251,14 @@ def _existing(folder: str | Path) -> Path:
     return folder
 
 
-def fitting(folder: Path) -> list[str]:
-    """List the layouts that a folder's subfolders fit."""
-    there = {child.name for child in folder.iterdir() if child.is_dir()}
-    fits = {
-        "deepcrack": there & {"train_img", "test_img"},
-        "cfd": {"image", "groundTruth"} <= there,
-        "crack500": there & {"traincrop", "valcrop", "testcrop"},
-        "crack500_authors": {
-            name for name in ("crack500_train", "crack500_test") if (folder / "dataset" / name).is_dir()
-        },
-        "plain": any(set(names) <= there for names in _PLAIN),
-    }
-    return [name for name, fit in fits.items() if fit]
-
-
-def split_folders(folder: Path, layout: str, split: str) -> tuple[Path, Path | None]:
-    """Return the folders of a split's photos and masks. Raises `UserError` if one is missing."""
-    choices = _PLAIN if layout == "plain" else (LAYOUTS[layout][split],)
-    image_dir, mask_dir = next((pair for pair in choices if (folder / pair[0]).is_dir()), choices[0])
-    found = [folder / image_dir, None if mask_dir is None else folder / mask_dir]
-    if layout == "crack500" and (found[0] / image_dir).is_dir():
-        found = [found[0] / image_dir] * 2  # the archives unpack to traincrop/traincrop/
-    missing = sorted({f"{path}: there is no such folder" for path in found if path and not path.is_dir()})
-    raise_for(missing, f"{folder}: the split {split!r} of the layout {layout} is not there")
-    return found[0], found[1]
-
-
 def _by_stem(folder: Path, types: tuple[str, ...], problems: dict[Path, str]) -> dict[str, Path]:
     """Map file names without ending to the files of these types; note two files of one name."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in types or path.name.startswith(".") or not path.is_file():
             continue
-        if path.stem in found:
-            problems[path] = f"{path}: has the same name as {found[path.stem].name}; keep one"
+        if path.stem in files:
+            problems[path] = f"{path}: has the same name as {files[path.stem].name}; keep one"
         else:
-            found[path.stem] = path
-    return found
-
-
-def _endings(types: tuple[str, ...]) -> str:
-    """Write the expected endings after a file's stem."""
-    return types[0] if len(types) == 1 else f" with one of {' '.join(types)}"
+            files[path.stem] = path
+    return files

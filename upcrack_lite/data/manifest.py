@@ -9,10 +9,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import math
 import re
 import unicodedata
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
 
 from upcrack_lite.data.survey import MANIFEST, File, Survey
@@ -20,14 +19,10 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.io import write_text
 
 _PACKAGED = Path(__file__).resolve().parents[1] / "assets" / "manifests"
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_PHASH = re.compile(r"[0-9a-f]{16}")
 # Bits of 64. Of the 2446 photos of the three packaged sets none moves by more than 8 when saved again as JPEG of
 # quality 60 (10 at quality 30); of 1.7 million pairs of different photos 6 lie within 10, all near-duplicates.
 _SAME_PICTURE = 10
-_DIGITS = 4  # of a share in percent: one pixel of a 544×384 mask is 0.0005 %
-_PORTRAIT = (384, 544)
-_RESTORED = "restored from a transposed copy and saved again; other bytes than in the authors' archive"
+_DIGITS = 4  # of a crack share in percent: one pixel of a 544×384 mask is 0.0005 %
 _REMEDY = "write the manifest again from the complete set, or delete it and use the packaged one"
 
 
@@ -62,47 +57,32 @@ _NEEDED = [name for name in _COLUMNS if name != "phash"]  # earlier versions wro
 
 def entries_of(survey: Survey) -> list[Entry]:
     """Return the manifest of a surveyed set, sorted by path, with shares rounded to 4 decimals of a percent."""
-    found = []
+    entries = []
     for file in survey.files:
         share = None if file.crack_share is None else round(file.crack_share, _DIGITS)
         facts = (file.path, file.bytes, file.sha256, file.width, file.height, share)
-        found.append(Entry(*facts, phash=file.phash))
-    return sorted(found, key=lambda entry: entry.path)
-
-
-def with_notes(name: str, entries: list[Entry]) -> list[Entry]:
-    """Add to the entries of the public set `name` the notes that its packaged manifest carries.
-
-    The one note so far: the 47 portrait pairs of DeepCrack's test part, from which the packaged manifest was
-    made, had been restored from a transposed copy. The bytes of the authors' own archive differ there, as
-    expected; the pictures and the crack shares do not.
-    """
-    if name != "deepcrack":
-        return entries
-    return [
-        replace(entry, note=_RESTORED) if (entry.width, entry.height) == _PORTRAIT else entry
-        for entry in entries
-    ]
+        entries.append(Entry(*facts, phash=file.phash))
+    return sorted(entries, key=lambda entry: entry.path)
 
 
 def write(path: str | Path, entries: list[Entry]) -> None:
     """Write a manifest as CSV, sorted by path. The same entries give the same bytes.
 
     Raises:
-        UserError: an entry has no checksum because its file could not be read, or a name that UTF-8 cannot
-            hold; or the folder cannot be written to.
+        UserError: an entry has no checksum because its file could not be read, or a name that cannot be read
+            back; or the folder cannot be written to.
     """
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
     table.writerow(_COLUMNS)
     for entry in sorted(entries, key=lambda entry: entry.path):
-        if not entry.sha256:
+        if not entry.sha256 or not _is_plain(entry.path):
             raise UserError(
-                f"{entry.path}: cannot be read, so the manifest would not be complete; mend it first"
+                f"{entry.path!a}: cannot be read or has no plain name, so the manifest would not be complete"
             )
-        if not _is_plain(entry.path):
-            raise UserError(f"{entry.path!a}: is no name for a manifest; rename the file")
-        table.writerow("" if value is None else value for value in _values(entry))
+        share = None if entry.crack_share is None else f"{entry.crack_share:.{_DIGITS}f}"
+        size = (entry.width, entry.height)
+        table.writerow([entry.path, entry.bytes, entry.sha256, *size, share, entry.phash, entry.note])
     write_text(Path(path), text.getvalue())
 
 
@@ -117,10 +97,8 @@ def read(path: str | Path) -> list[Entry]:
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8-sig")  # a table program may have put a mark in front
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such manifest") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({type(error).__name__}); {_REMEDY}") from None
+        raise UserError(f"{path}: this manifest cannot be read ({type(error).__name__}); {_REMEDY}") from None
     table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     entries: dict[str, Entry] = {}
     try:
@@ -175,18 +153,19 @@ def compare(entries: list[Entry], expected: list[Entry]) -> list[Difference]:
     Returns:
         The differences, sorted by path.
     """
-    here = {_key(entry): entry for entry in entries}
-    wanted = {_key(entry): entry for entry in expected}
-    found: list[Difference] = []
+    here, wanted = (
+        {unicodedata.normalize("NFC", entry.path): entry for entry in of} for of in (entries, expected)
+    )
+    differences: list[Difference] = []
     for key in sorted(here.keys() | wanted.keys()):
         old, new = wanted.get(key), here.get(key)
         if new is None:
-            found.append(Difference(old.path, "missing", "is in the manifest but not here", old.note))
+            differences.append(Difference(old.path, "missing", "is in the manifest but not here", old.note))
         elif old is None:
-            found.append(Difference(new.path, "extra", "is here but not in the manifest", ""))
+            differences.append(Difference(new.path, "extra", "is here but not in the manifest", ""))
         elif (old.bytes, old.sha256) != (new.bytes, new.sha256):
-            found.append(Difference(new.path, "changed", _change(old, new), old.note))
-    return found
+            differences.append(Difference(new.path, "changed", _change(old, new), old.note))
+    return differences
 
 
 def _change(old: Entry, new: Entry) -> str:
@@ -226,17 +205,8 @@ def _distance(old: Entry, new: Entry) -> int | None:
 
 
 def _pixels(size: tuple[int | None, int | None]) -> str:
+    """Write a size as width×height."""
     return "no picture" if None in size else f"{size[0]}×{size[1]}"
-
-
-def _key(entry: Entry) -> str:
-    return unicodedata.normalize("NFC", entry.path)
-
-
-def _values(entry: Entry) -> list[str | int | None]:
-    """Return the cells of a line; a share always has 4 decimals, so that the same set gives the same text."""
-    share = None if entry.crack_share is None else f"{entry.crack_share:.{_DIGITS}f}"
-    return [entry.path, entry.bytes, entry.sha256, entry.width, entry.height, share, entry.phash, entry.note]
 
 
 def _entry(row: dict[str, str]) -> Entry:
@@ -245,35 +215,19 @@ def _entry(row: dict[str, str]) -> Entry:
         raise ValueError("has more or fewer cells than the first line")
     if not _is_plain(row["path"]):
         raise ValueError(f"{row['path']!r} is no path below the set's folder")
-    if not _SHA256.fullmatch(row["sha256"]):
+    if not re.fullmatch(r"[0-9a-f]{64}", row["sha256"]):
         raise ValueError(f"{row['sha256']!r} is no SHA-256 (64 digits 0-9 a-f)")
-    width, height = (_number(row, name, int, 1) if row[name] else None for name in ("width", "height"))
-    if (width is None) != (height is None):
-        raise ValueError("has one of width and height without the other")
-    share = _number(row, "crack_share", float, 0, 100) if row["crack_share"] else None
+    width, height = (int(row[name]) if row[name] else None for name in ("width", "height"))
+    share = float(row["crack_share"]) if row["crack_share"] else None
     phash = row.get("phash") or None
-    if phash and not _PHASH.fullmatch(phash):
+    if phash and not re.fullmatch(r"[0-9a-f]{16}", phash):
         raise ValueError(f"{phash!r} is no perceptual hash (16 digits 0-9 a-f)")
-    size = _number(row, "bytes", int, 0)
-    return Entry(row["path"], size, row["sha256"], width, height, share, row["note"], phash=phash)
-
-
-def _number(row: dict[str, str], name: str, kind: type, least: float, most: float = math.inf) -> float:
-    try:
-        value = kind(row[name])
-    except ValueError:
-        value = math.nan
-    if not least <= value <= most:
-        raise ValueError(f"{name} is {row[name]!r}, which is no number that can be")
-    return value
+    return Entry(
+        row["path"], int(row["bytes"]), row["sha256"], width, height, share, row["note"], phash=phash
+    )
 
 
 def _is_plain(path: str) -> bool:
-    """Return True for a relative POSIX path that stays below its folder and that UTF-8 can hold."""
+    """Return True for a relative POSIX path that stays below its folder, of signs that UTF-8 can hold."""
     parts = PurePosixPath(path).parts
-    try:
-        path.encode()
-    except UnicodeEncodeError:  # a file name in another encoding
-        return False
-    tidy = bool(parts) and path == "/".join(parts) and not path.startswith("/") and ".." not in parts
-    return tidy and "\\" not in path and not any(unicodedata.category(sign) == "Cc" for sign in path)
+    return bool(parts) and path == "/".join(parts) and ".." not in parts and path.isprintable()

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from upcrack_lite.data.aside import whole_folder
 from upcrack_lite.data.crops import Place, overlap
+from upcrack_lite.data.folders import whole_folder
 from upcrack_lite.data.layouts import Pair, pairs, raise_for, read_pair
 from upcrack_lite.errors import UserError
 from upcrack_lite.io import write_csv, write_image, write_json

@@ -1,15 +1,21 @@
 """Which public sets there are: where they come from, what their authors allow, what belongs in them.
 
-Chapter: the data. Nothing is fetched here. A set that its authors keep behind a page for browsers has no
-addresses but instructions; a set that is made from another one on this machine names that one.
+Chapter: the data. A set that its authors keep behind a page for browsers has no addresses but instructions; a
+set that is made from another one on this machine names that one. Terms of use are shown and accepted once.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
 
 from upcrack_lite.errors import UserError
+from upcrack_lite.io import write_json
+
+_ACCEPTED = ".accepted-terms.json"
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,26 @@ _CITE_CFD = (
     "IEEE T-ITS 17(12), 2016, pp. 3434-3445"
 )
 _TERMS_CFD = "For non-commercial research only."
+
+
+def _crack500_proxy(
+    part: str, use: str, amount: str, count: int, disk_mb: int, range_: tuple[float, float]
+) -> Source:
+    """One of the two sets that crack500_crops360 is divided into, by photo."""
+    return Source(
+        name=f"crack500_{part}",
+        title=f"Proxy set for {use}: {amount} of the photo groups of crack500_crops360",
+        layout="plain",
+        terms=_TERMS_CRACK500,
+        cite=_CITE_CRACK500,
+        instructions=f"It is made from crack500_crops360: upcrack data fetch crack500_{part}",
+        disk_mb=disk_mb,
+        counts={"all": count},
+        shares={"all": range_},
+        sizes=frozenset({(360, 360)}),
+        made_from="crack500_crops360",
+    )
+
 
 _ALL = (
     Source(
@@ -160,32 +186,10 @@ _ALL = (
         shares={"all": (8.5, 8.6)},
         sizes=frozenset({(360, 360)}),
     ),
-    Source(
-        name="crack500_kept",
-        title="Stand-in for training: four fifths of the photo groups of crack500_crops360",
-        layout="plain",
-        terms=_TERMS_CRACK500,
-        cite=_CITE_CRACK500,
-        instructions="It is made from crack500_crops360: upcrack data fetch crack500_kept",
-        disk_mb=72,
-        counts={"all": 1421},  # crops of 180 of the 225 groups
-        shares={"all": (8.5, 8.6)},
-        sizes=frozenset({(360, 360)}),
-        made_from="crack500_crops360",
-    ),
-    Source(
-        name="crack500_heldout",
-        title="Stand-in for testing: one fifth of the photo groups of crack500_crops360",
-        layout="plain",
-        terms=_TERMS_CRACK500,
-        cite=_CITE_CRACK500,
-        instructions="It is made from crack500_crops360: upcrack data fetch crack500_heldout",
-        disk_mb=17,
-        counts={"all": 333},  # crops of the other 45 groups
-        shares={"all": (8.6, 8.7)},
-        sizes=frozenset({(360, 360)}),
-        made_from="crack500_crops360",
-    ),
+    _crack500_proxy(
+        "kept", "training", "four fifths", 1421, 72, (8.5, 8.6)
+    ),  # crops of 180 of the 225 groups
+    _crack500_proxy("heldout", "testing", "one fifth", 333, 17, (8.6, 8.7)),  # crops of the other 45
     Source(
         name="cfd_patches",
         title="200 patches of 256×256 pixels cut from CrackForest",
@@ -215,3 +219,34 @@ def source(name: str) -> Source:
     if name not in SOURCES:
         raise UserError(f"unknown data set {name!r}; choose {', '.join(SOURCES)}")
     return SOURCES[name]
+
+
+def accept(wanted: Source, root: Path, accepted_now: bool) -> None:
+    """Note in `root` that the terms of a set are accepted.
+
+    Raises:
+        UserError: they are not, now or earlier; the message holds the terms and says how to accept them.
+    """
+    if accepted(wanted, root):
+        return
+    if not accepted_now:
+        raise UserError(
+            f"{wanted.title}. Terms of use: {wanted.terms}\n"
+            f"Please cite: {wanted.cite}\n"
+            f"If you accept these terms, add --accept-terms. You are asked once."
+        )
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    write_json(root / _ACCEPTED, _noted(root) | {wanted.name: {"terms": wanted.terms, "accepted": now}})
+
+
+def accepted(wanted: Source, root: Path) -> bool:
+    """Return True if the terms of a set, as they are now, were accepted in `root`."""
+    return _noted(root).get(wanted.name, {}).get("terms") == wanted.terms
+
+
+def _noted(root: Path) -> dict[str, dict[str, str]]:
+    """Read the notes. A file that cannot be read counts as none: the worst is to be asked again."""
+    try:
+        return dict(json.loads((root / _ACCEPTED).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}

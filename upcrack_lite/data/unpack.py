@@ -1,168 +1,152 @@
-"""Unpack an archive from the web so that it can do no harm: all or nothing, and only plain files.
-
-Chapter: the data. An archive that holds anything suspicious is refused as a whole, before a byte of it is
-written. An archive inside an archive stays one.
-"""
+"""Unpack a zip or tar archive from the web so that it can do no harm: only plain files, below one folder."""
 
 from __future__ import annotations
 
-import os
+import contextlib
+import errno
+import lzma
+import re
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import IO
 
-from upcrack_lite.data.archive_rules import LIMITS, Limits, checked, shown
-from upcrack_lite.data.archives import Archive, Damaged
-from upcrack_lite.data.aside import whole_folder
-from upcrack_lite.data.layouts import LAYOUTS, fitting, raise_for
-from upcrack_lite.data.locks import only_process
-from upcrack_lite.data.space import check_space
-from upcrack_lite.errors import UserError
-from upcrack_lite.io import check_writable
+from upcrack_lite.data.folders import check_space
+from upcrack_lite.errors import UserError, raise_for
 
-__all__ = ["LIMITS", "Limits", "find_set", "unpack"]
+MOST_BYTES = 8 * 2**30
+"""An archive that holds more is refused; the largest public set here has 0.6 GB."""
 
-_LEVELS = 3  # how far down a set's folder is looked for
+_CLUTTER = {"__MACOSX", ".DS_Store", "Thumbs.db"}
+# What Python's readers raise for a damaged archive; RuntimeError for an encrypted one.
+_BROKEN = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, RuntimeError)
 
 
-def unpack(archive: str | Path, target: str | Path, members: str = "", limits: Limits = LIMITS) -> list[str]:
-    """Unpack a zip or tar archive (plain, gzip, bzip2 or xz) into a new folder.
+class Damaged(UserError):
+    """A file that is cut off, damaged or no archive at all, so that another copy of it may be sound."""
 
-    The kind is told from the content, not from the name. The files are written aside and checked; the
-    folder gets its name when all are there. Owners, times and permissions are not taken over: files are
-    0644 and folders 0755, less what the umask takes. `__MACOSX/`, `.DS_Store` and `Thumbs.db` are left out.
+
+@dataclass(frozen=True)
+class _Member:
+    """A file in an archive: its name there, not to be trusted, its size in bytes, and how to read it."""
+
+    name: str
+    size: int
+    plain: bool  # no link, device or pipe
+    open: Callable[[], IO[bytes]]
+
+
+def unpack(archive: Path, target: Path, members: str = "", most_bytes: int = MOST_BYTES) -> None:
+    """Unpack a zip or tar archive (plain, gzip, bzip2 or xz) below `target`, a folder that holds nothing yet.
+
+    Every name and the total size are judged before a byte is written. Permissions are not taken over; what
+    macOS and Windows add (`__MACOSX`, `.DS_Store`, `Thumbs.db`) is left out.
 
     Args:
         archive: the file.
-        target: the folder to make; it must not exist.
-        members: unpack only what lies below this folder of the archive; "" unpacks all. The one top folder
-            that archives of GitHub have need not be written, and is then left out of the names too.
-        limits: what the archive may hold at most, unwanted members included.
-
-    Returns:
-        the files written, as paths relative to `target` with "/", sorted.
+        target: the folder to write to.
+        members: unpack only this folder of the archive, at its top or one level below; "" unpacks all.
+        most_bytes: what may be unpacked at most.
 
     Raises:
-        Damaged: the file is cut off, damaged or no archive (a `UserError`; another copy of it may be sound).
-        UserError: no such file, or an archive with members that are refused (they are listed): absolute
-            names, drive letters, "..", backslashes, names too long or with control characters, names that
-            differ at most in case, links, devices, pipes, encrypted files, or more than the limits allow.
-            Also: the target exists, there is no room, the folder cannot be written to, or no member lies
-            below `members`.
+        Damaged: the file is cut off, damaged or no archive.
+        UserError: no such file, members that would leave the folder, links, devices or two files of one name
+            (all are listed), more bytes than allowed or than the disk has, or nothing to unpack.
     """
-    archive, target = Path(archive), Path(target).absolute()
-    if target.exists() or target.is_symlink():
-        raise UserError(f"{target} exists: name a new folder, or move it away")
-    with Archive(archive) as opened:
-        plan = _choose(checked(opened, limits), archive, members)
-        check_writable(target.parent)
-        check_space(target.parent, sum(size for _, size in plan.values()), f"unpacking {archive.name}")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            only_process(target.parent / f".{target.name}.lock", f"unpacking {target.name}"),
-            whole_folder(target) as aside,
-        ):
-            _write(opened, plan, aside)
-            if target.exists():
-                raise UserError(f"{target} has appeared in the meantime: name a new folder, or move it away")
-    return sorted(name for name, _ in plan.values())
+    if not archive.is_file():
+        raise UserError(f"{archive}: there is no such file")
+    try:
+        with contextlib.ExitStack() as stack:
+            plan = _plan(archive, _members(archive, stack), members)
+            total = sum(member.size for member in plan.values())
+            if total > most_bytes:
+                raise UserError(f"{archive} unpacks to more than {most_bytes / 1e6:,.0f} MB; it is refused")
+            check_space(target, total, f"unpacking {archive.name}")
+            for path, member in plan.items():
+                (target / path).parent.mkdir(parents=True, exist_ok=True)
+                with member.open() as source, (target / path).open("xb") as file:
+                    shutil.copyfileobj(source, file)
+    except _BROKEN as error:
+        raise _damaged(archive, error) from error
+    except OSError as error:
+        if error.errno in (
+            None,
+            errno.EINVAL,
+        ):  # what gzip and bz2 say of their data; a place before the start
+            raise _damaged(archive, error) from error
+        raise
 
 
-def find_set(folder: str | Path, layout: str) -> Path:
-    """Find the folder that has a layout: this one, or the nearest at most 3 levels below it.
-
-    Raises:
-        UserError: unknown layout, no such folder, no set of this layout (what is there is listed), or
-            several on one level.
-    """
-    folder = Path(folder)
-    if layout not in LAYOUTS:
-        raise UserError(f"unknown layout {layout!r}; choose {', '.join(LAYOUTS)}")
-    if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such folder")
-    level = [folder]
-    seen: list[Path] = []
-    for _ in range(_LEVELS + 1):
-        found = [path for path in level if layout in fitting(path)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            names = ", ".join(str(path) for path in found)
-            raise UserError(f"{folder}: holds several sets of the layout {layout}: give one of {names}")
-        seen += level
-        level = sorted(child for path in level for child in path.iterdir() if _is_own_folder(child))
-    there = [f"{path.relative_to(folder).as_posix()}/ with {_inventory(path)}" for path in seen]
-    raise_for(there, f"{folder}: no folder in it has the layout {layout}; it holds")
-    raise AssertionError("unreachable: the folder itself is listed")
+def _members(archive: Path, stack: contextlib.ExitStack) -> list[_Member]:
+    """List the files of an archive that stays open as long as `stack`."""
+    if zipfile.is_zipfile(archive):
+        packed = stack.enter_context(zipfile.ZipFile(archive))
+        return [
+            # A size that the header understates ends in a wrong checksum: zipfile reads no more than it says.
+            _Member(info.filename, info.file_size, not _is_special(info), partial(packed.open, info))
+            for info in packed.infolist()
+            if not info.is_dir()
+        ]
+    tar = stack.enter_context(tarfile.TarFile.open(archive))
+    return [
+        _Member(info.name, info.size, info.isreg(), partial(tar.extractfile, info))
+        for info in tar
+        if not info.isdir()
+    ]
 
 
-def _choose(
-    found: dict[str, tuple[PurePosixPath, int, bool]], archive: Path, members: str
-) -> dict[str, tuple[str, int]]:
-    """Return the wanted files: by their name in the archive, where they go and their size in bytes."""
-    files = {name: (path, size) for name, (path, size, folder) in found.items() if not folder}
-    if not files:
-        raise UserError(f"{archive} is empty: no file is in it")
-    wanted = PurePosixPath(members.strip("/")).parts
-    tops = {path.parts[0] for path, _ in files.values()}
-    alone = len(tops) == 1 and all(len(path.parts) > 1 for path, _ in files.values())
-    strip = 1 if wanted and alone and wanted[0] not in tops else 0
-    chosen = {
-        name: ("/".join(path.parts[strip:]), size)
-        for name, (path, size) in files.items()
-        if path.parts[strip : strip + len(wanted)] == wanted and len(path.parts) > strip + len(wanted)
-    }
-    if not chosen:
-        there = sorted({"/".join(path.parts[: strip + 1]) for path, _ in files.values()})
-        raise UserError(f"{archive}: nothing lies below {members!r} in it; there is {_few(there)}")
-    return chosen
+def _is_special(info: zipfile.ZipInfo) -> bool:
+    """Tell whether a member of a zip archive is a link, a device or a pipe."""
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    return bool(kind) and not stat.S_ISREG(kind)
 
 
-def _write(opened: Archive, plan: dict[str, tuple[str, int]], aside: Path) -> None:
-    """Write the planned files below `aside`; no file may hold more than the bytes that were judged."""
-    aside.chmod(aside.stat().st_mode & 0o755)
-    made = set()
-    for member, blocks in opened.contents(set(plan)):
-        name, size = plan[member.name]
-        path, written = aside / name, 0
-        if path.parent not in made:
-            _make_folders(path.parent, aside)
-            made.add(path.parent)
-        with open(path, "xb", opener=lambda p, flags: os.open(p, flags, 0o644)) as file:
-            for block in blocks:
-                written += len(block)
-                if written > size:
-                    raise UserError(
-                        f"{opened.path} is refused: {shown(member.name)} holds more than the {size:,} bytes it says"
-                    )
-                file.write(block)
-        if written != size:
-            raise Damaged(
-                f"{opened.path} is cut off or damaged ({shown(member.name)} holds {written:,} bytes of {size:,}); "
-                "download or copy it again"
-            )
+def _plan(archive: Path, found: list[_Member], members: str) -> dict[PurePosixPath, _Member]:
+    """Return the wanted files by where they go. Raises `UserError` that lists the members that are refused."""
+    plan: dict[PurePosixPath, _Member] = {}
+    problems, names = [], set()
+    for member in found:
+        path = PurePosixPath(member.name)
+        problem = _problem(member, path)
+        if not problem and str(path).casefold() in names:
+            problem = "is there twice, perhaps in small and capital letters"
+        names.add(str(path).casefold())
+        if problem:
+            problems.append(f"{ascii(member.name)[:120]} {problem}")
+        elif not _CLUTTER & {path.parts[0], path.name} and (not members or members in path.parts[:2]):
+            plan[path] = member
+    raise_for(problems, f"{archive} is refused as a whole, because of these members")
+    if not plan:
+        raise UserError(f"{archive}: no file is in it" + (f" below {members}/" if members else ""))
+    return plan
 
 
-def _make_folders(folder: Path, top: Path) -> None:
-    """Make a folder and those above it up to `top`, all 0755 (`Path.mkdir` gives parents other rights)."""
-    if folder != top and not folder.exists():
-        _make_folders(folder.parent, top)
-        folder.mkdir(mode=0o755)
+def _problem(member: _Member, path: PurePosixPath) -> str | None:
+    """Say what makes a member unfit to be written, None if nothing does."""
+    if not member.plain:
+        return "is a link, a device or a pipe"
+    if path.is_absolute() or ".." in path.parts or not path.parts or re.match(r"[A-Za-z]:", member.name):
+        return "would be written outside of the folder"
+    if "\\" in member.name or not member.name.isprintable():
+        return "has a backslash, a control character or an undecodable letter in its name"
+    return None
 
 
-def _is_own_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink() and not path.name.startswith(".")
-
-
-def _inventory(folder: Path) -> str:
-    """Write what a folder holds: its subfolders by name, its files by kind."""
-    children = list(folder.iterdir())
-    folders = sorted(f"{child.name}/" for child in children if child.is_dir())
-    kinds: dict[str, int] = {}
-    for child in children:
-        if child.is_file():
-            kinds[child.suffix.lower() or "no ending"] = kinds.get(child.suffix.lower() or "no ending", 0) + 1
-    files = [f"{count} × {kind}" for kind, count in sorted(kinds.items())]
-    return ", ".join([_few(folders)] * bool(folders) + files) or "nothing"
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+def _damaged(archive: Path, error: Exception) -> Damaged:
+    """Say what is wrong with a file that cannot be unpacked."""
+    with archive.open("rb") as file:
+        is_page = file.read(256).lstrip().startswith(b"<")
+    if is_page:
+        return Damaged(
+            f"{archive} is a web page, no archive: a login or a quota is in the way of the file itself"
+        )
+    why = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return Damaged(
+        f"{archive} is cut off, damaged or no zip or tar archive ({why}); download or copy it again"
+    )

@@ -1,0 +1,87 @@
+"""A folder is written whole or not at all, by one process at a time, and only where there is room."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections import namedtuple
+
+import pytest
+from filelock import FileLock
+
+from upcrack_lite.data.folders import check_space, whole_folder
+from upcrack_lite.errors import UserError
+
+
+def names(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
+
+
+def test_the_folder_appears_when_the_block_is_left(tmp_path):
+    with whole_folder(tmp_path / "new" / "set") as aside:
+        (aside / "a.txt").write_text("a")
+        assert not (tmp_path / "new" / "set").exists()
+    assert names(tmp_path / "new") == ["set"]
+    assert names(tmp_path / "new" / "set") == ["a.txt"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_an_error_leaves_nothing(tmp_path, error):
+    def fail() -> None:
+        with whole_folder(tmp_path / "set") as aside:
+            (aside / "a.txt").write_text("a")
+            raise error
+
+    with pytest.raises((ValueError, KeyboardInterrupt), match=r"^$|No space left on device"):
+        fail()
+    assert names(tmp_path) == []
+
+
+def test_a_target_with_other_content_stays_and_the_same_content_is_no_error(tmp_path):
+    def write(text: str) -> None:
+        with whole_folder(tmp_path / "set") as aside:
+            (aside / "a.txt").write_text(text)
+
+    write("one")
+    before = (tmp_path / "set" / "a.txt").stat().st_mtime_ns
+    write("one")
+    (tmp_path / "set" / "mine.txt").write_text("mine")
+    with pytest.raises(
+        UserError, match=r"\(2\):\n  mine\.txt: does not belong there\n  a\.txt: has other content"
+    ):
+        write("two")
+    assert (tmp_path / "set" / "a.txt").stat().st_mtime_ns == before
+    assert names(tmp_path) == ["set"]
+
+
+def test_what_a_killed_process_left_is_cleared_away(tmp_path):
+    code = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom upcrack_lite.data.folders import whole_folder\n"
+        "with whole_folder(Path(sys.argv[1])) as aside:\n"
+        "    (aside / 'half.txt').write_text('x')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    dead = subprocess.run([sys.executable, "-c", code, tmp_path / "set"], check=False)
+    assert dead.returncode == -signal.SIGKILL
+    assert names(tmp_path) == [".set.part"]
+    with whole_folder(tmp_path / "set") as aside:
+        (aside / "a.txt").write_text("a")
+    assert names(tmp_path) == ["set"]
+    assert names(tmp_path / "set") == ["a.txt"]
+
+
+def test_a_second_process_is_refused_while_the_first_one_works(tmp_path):
+    message = r"another process is writing .*set now: wait until it ends"
+    lock = FileLock(tmp_path / ".set.lock")
+    with lock, pytest.raises(UserError, match=message), whole_folder(tmp_path / "set"):
+        pytest.fail("not alone")
+    assert names(tmp_path) == []
+
+
+def test_a_disk_that_is_too_small_is_told_with_both_numbers(tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9, 3_000_000))
+    check_space(tmp_path / "not" / "yet", 3_000_000, "unpacking a.zip")
+    with pytest.raises(UserError, match=r"unpacking a\.zip needs 5\.0 MB, but only 3\.0 MB are free"):
+        check_space(tmp_path / "not" / "yet", 5_000_000, "unpacking a.zip")

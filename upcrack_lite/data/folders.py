@@ -1,0 +1,99 @@
+"""Write a folder atomically, by one process at a time, and ask beforehand whether there is room for it."""
+
+from __future__ import annotations
+
+import contextlib
+import filecmp
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from upcrack_lite.errors import UserError, raise_for
+from upcrack_lite.io import check_writable
+
+
+@contextlib.contextmanager
+def whole_folder(target: Path, wait: float = 0) -> Iterator[Path]:
+    """Give an empty folder to write into; it takes the name `target` when the block ends without an error.
+
+    A target that holds the same files is left alone, and none is ever replaced. A killed process leaves its hidden
+    folder `.NAME.part` beside `target`, which the next call clears away.
+
+    Args:
+        target: the folder to make.
+        wait: seconds to wait for another process that writes the same folder.
+
+    Raises:
+        UserError: another process is writing `target`, it exists with other content, or it cannot be written.
+    """
+    target = target.absolute()
+    aside, held = target.with_name(f".{target.name}.part"), target.with_name(f".{target.name}.lock")
+    check_writable(target.parent)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(held, timeout=wait):
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir()
+            try:
+                yield aside
+                if taken(target):
+                    _refuse_other(target, aside)
+                else:
+                    aside.rename(target)
+            finally:
+                shutil.rmtree(aside, ignore_errors=True)
+                with contextlib.suppress(OSError):  # on Windows an open file stays
+                    held.unlink()
+    except Timeout:
+        raise UserError(
+            f"another process is writing {target} now: wait until it ends, then call again"
+        ) from None
+    except OSError as error:
+        raise UserError(
+            f"{target} could not be written ({error}): free space, or name a folder that you may write to"
+        ) from error
+
+
+def taken(target: Path) -> bool:
+    """Tell whether a file, or a folder that is not empty, has this name already."""
+    return target.is_file() or (target.is_dir() and any(target.iterdir()))
+
+
+def check_space(folder: Path, needed_bytes: int, what: str) -> None:
+    """Compare the free space of the disk that `folder` is or will be on with what is needed.
+
+    Args:
+        folder: a folder, which need not exist yet.
+        needed_bytes: how much will be written.
+        what: what it is needed for, for the message: "unpacking data.zip".
+
+    Raises:
+        UserError: there is less room; the message says how much is needed and free.
+    """
+    nearest = Path(folder).absolute()
+    while not nearest.exists():
+        nearest = nearest.parent
+    free = shutil.disk_usage(nearest).free
+    if free < needed_bytes:
+        raise UserError(
+            f"{what} needs {needed_bytes / 1e6:,.1f} MB, but only {free / 1e6:,.1f} MB are free at {nearest}: "
+            "free space there, or name a folder on another disk"
+        )
+
+
+def _refuse_other(target: Path, made: Path) -> None:
+    """Raise `UserError` that names the files in which the folder `target` differs from the one just made."""
+    expected, there = _files(made), _files(target)
+    _, changed, unreadable = filecmp.cmpfiles(target, made, expected & there, shallow=False)
+    differences = [f"{name}: is not there" for name in sorted(expected - there)]
+    differences += [f"{name}: does not belong there" for name in sorted(there - expected)]
+    differences += [f"{name}: has other content" for name in sorted(changed + unreadable)]
+    raise_for(differences, f"{target}: exists with other content; give another folder, or delete this one")
+
+
+def _files(folder: Path) -> set[str]:
+    """List the files below a folder by relative path, without the hidden ones that file managers leave."""
+    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return {path.as_posix() for path in paths if not path.name.startswith(".")}
