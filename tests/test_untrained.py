@@ -12,7 +12,6 @@ from upcrack_lite.data.synthetic import synthetic_set
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.show import untrained
-from upcrack_lite.show.untrained_widget import DarknessExplorer
 
 ROADS = synthetic_set(2, 64, seed=2, crack_share=0.05)
 
@@ -76,52 +75,3 @@ def test_every_map_is_shown_up_to_one():
     panels = untrained.all_maps(ROADS.images[0], 1.0)
     assert len(panels) == 6
     assert all(values.max() == pytest.approx(1) and values.min() >= 0 for _, values in panels)
-
-
-@pytest.fixture
-def explorer() -> DarknessExplorer:
-    return DarknessExplorer(ROADS.images, ROADS.crack_masks)
-
-
-@pytest.mark.parametrize(
-    ("settings", "variant"),
-    [
-        ({}, Variant("global_darkness", 0, "z", 2)),
-        ({"map": "local_darkness", "sigma": 1.0, "z": 3.0}, Variant("local_darkness", 1, "z", 3)),
-        ({"cut": "otsu", "area": 0.5}, Variant("global_darkness", 0, "otsu", 0, 0.005)),
-        ({"map": "sato", "cut": "bilateral_otsu"}, Variant("sato", 0, "bilateral_otsu")),
-        ({"image": 1, "map": "gabor"}, Variant("gabor", 0, "otsu")),
-    ],
-)
-def test_the_widget_shows_what_the_variant_finds(explorer, settings, variant):
-    for name, value in settings.items():
-        getattr(explorer, name).value = value
-    photo = explorer.image.value
-    assert explorer.variant == variant
-    np.testing.assert_array_equal(explorer.found, variants.segment(ROADS.images[photo], variant))
-    assert explorer.confusion == Confusion.of(explorer.found, ROADS.crack_masks[photo])
-
-
-def test_a_level_is_offered_where_the_map_has_a_unit(explorer):
-    def offered() -> list[str]:
-        return [cut for _, cut in explorer.cut.options]
-
-    assert "z" in offered()
-    explorer.map.value = "frangi"
-    assert "z" not in offered()
-    assert explorer.z.disabled
-    explorer.map.value = "local_darkness"
-    assert "z" in offered()
-
-
-def test_each_control_changes_the_overlay(explorer):
-    panel = explorer._panels["overlay"].image
-    for name, value in (("z", 1.0), ("sigma", 2.0), ("area", 1.0), ("cut", "otsu"), ("image", 1)):
-        before = panel.value
-        getattr(explorer, name).value = value
-        assert panel.value != before, name
-
-
-def test_the_widget_refuses_masks_of_another_shape():
-    with pytest.raises(UserError, match="do not fit"):
-        DarknessExplorer(ROADS.images, ROADS.crack_masks[:, :32])

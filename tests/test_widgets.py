@@ -8,14 +8,16 @@ import pytest
 import torch
 import yaml
 
+from upcrack_lite.baselines import variants
+from upcrack_lite.baselines.variants import Variant
 from upcrack_lite.data.synthetic import synthetic_set
 from upcrack_lite.detection import VARIANTS, binarize, error_map, smooth, threshold_of
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import to_tensor
 from upcrack_lite.metrics import METRICS, Confusion
 from upcrack_lite.recipes import preset
-from upcrack_lite.show.pictures import heat, histogram_svg, png
-from upcrack_lite.show.widgets import MaskExplorer, PostProcessingTuner
+from upcrack_lite.show.widget_parts import heat, histogram_svg, png
+from upcrack_lite.show.widgets import DarknessExplorer, MaskExplorer, PostProcessingTuner
 
 ROADS = synthetic_set(3, 64, seed=2, crack_share=0.05)
 IMAGE = to_tensor(ROADS.images)
@@ -79,8 +81,8 @@ def test_what_is_shown_is_what_detection_computes(tuner, settings):
 @pytest.mark.parametrize(
     ("setting", "changed"),
     [
-        ({"image": 1}, {"photo", "errors", "smoothed", "histogram", "mask", "overlay"}),
-        ({"variant": "released"}, {"errors", "smoothed", "histogram", "mask", "overlay"}),
+        ({"image": 1}, {"photo", "error map", "smoothed", "histogram", "mask", "overlay"}),
+        ({"variant": "released"}, {"error map", "smoothed", "histogram", "mask", "overlay"}),
         ({"d": 5}, {"smoothed", "histogram", "mask", "overlay"}),
         ({"sigma_color": 10.0}, {"smoothed", "histogram", "mask", "overlay"}),
         ({"sigma_space": 1.0}, {"smoothed", "histogram", "mask", "overlay"}),
@@ -99,7 +101,7 @@ def test_a_threshold_does_not_filter_again(tuner, monkeypatch):
     def fail(*_):
         raise AssertionError("filtered again")
 
-    monkeypatch.setattr("upcrack_lite.show.tuner.smooth", fail)
+    monkeypatch.setattr("upcrack_lite.show.widgets.smooth", fail)
     tuner.rule.value = "fixed"
     tuner.values["fixed"].value = 0.3
     tuner.floor.value = 0.1
@@ -220,14 +222,14 @@ def test_all_variants_come_from_the_restored_images(tuner):
 
 def test_explorer_removes_what_the_mask_says():
     explorer = MaskExplorer(ROADS.images[0], seed=4)
-    for family, share in (("multi_scale_square", 50), ("striped", 50), ("jumbled", 33.3)):
+    for family, percent in (("multi_scale_square", 50), ("striped", 50), ("jumbled", 33.3)):
         explorer.family.value = family
-        assert explorer.share == pytest.approx(share, abs=3)
-        assert explorer.share == pytest.approx(100 * (explorer.mask == 0).float().mean().item())
-        assert f"{explorer.share:.1f} %" in explorer._text.value
-        kept = decoded(explorer._pictures["mask (white = kept)"])[::4, ::4, 0] > 0
+        assert explorer.removed == pytest.approx(percent, abs=3)
+        assert explorer.removed == pytest.approx(100 * (explorer.mask == 0).float().mean().item())
+        assert f"{explorer.removed:.1f} %" in explorer._text.value
+        kept = decoded(explorer._panels["mask (white = kept)"])[::4, ::4, 0] > 0
         assert (kept == (explorer.mask[0, 0].numpy() > 0)).all()
-        masked = decoded(explorer._pictures["masked photo"])[::4, ::4]
+        masked = decoded(explorer._panels["masked photo"])[::4, ::4]
         assert (masked[~kept] == 0).all()
         assert (masked[kept] == ROADS.images[0][kept]).all()
 
@@ -237,7 +239,7 @@ def test_explorer_fills_the_holes(fill, level):
     explorer = MaskExplorer(ROADS.images[0])
     explorer.fill.value = fill
     removed = explorer.mask[0, 0].numpy() == 0
-    assert (decoded(explorer._pictures["masked photo"])[::4, ::4][removed] == level).all()
+    assert (decoded(explorer._panels["masked photo"])[::4, ::4][removed] == level).all()
 
 
 def test_explorer_draws_every_cell_size_it_offers_and_every_phase():
@@ -259,6 +261,58 @@ def test_explorer_refuses_a_photo_that_no_grid_fits():
         MaskExplorer(ROADS.images[0][:, :48])
     with pytest.raises(UserError, match="seed"):
         MaskExplorer(ROADS.images[0], seed=99)
+
+
+# --- training-free baselines
+
+
+@pytest.fixture
+def darkness() -> DarknessExplorer:
+    return DarknessExplorer(ROADS.images, ROADS.crack_masks)
+
+
+@pytest.mark.parametrize(
+    ("settings", "variant"),
+    [
+        ({}, Variant("global_darkness", 0, "z", 2)),
+        ({"map": "local_darkness", "sigma": 1.0, "z": 3.0}, Variant("local_darkness", 1, "z", 3)),
+        ({"rule": "otsu", "area": 0.5}, Variant("global_darkness", 0, "otsu", 0, 0.005)),
+        ({"map": "sato", "rule": "bilateral_otsu"}, Variant("sato", 0, "bilateral_otsu")),
+        ({"image": 1, "map": "gabor"}, Variant("gabor", 0, "otsu")),
+    ],
+)
+def test_the_widget_shows_what_the_variant_finds(darkness, settings, variant):
+    for name, value in settings.items():
+        getattr(darkness, name).value = value
+    photo = darkness.image.value
+    assert darkness.variant == variant
+    np.testing.assert_array_equal(darkness.crack_mask, variants.segment(ROADS.images[photo], variant))
+    assert darkness.confusion == Confusion.of(darkness.crack_mask, ROADS.crack_masks[photo])
+
+
+def test_a_level_is_offered_where_the_map_has_a_unit(darkness):
+    def offered() -> list[str]:
+        return [rule for _, rule in darkness.rule.options]
+
+    assert "z" in offered()
+    darkness.map.value = "frangi"
+    assert "z" not in offered()
+    assert darkness.z.disabled
+    darkness.map.value = "local_darkness"
+    assert "z" in offered()
+
+
+def test_each_control_changes_the_overlay(darkness):
+    panel = darkness._panels["overlay"].image
+    for name, value in (("z", 1.0), ("sigma", 2.0), ("area", 1.0), ("rule", "otsu"), ("image", 1)):
+        before = panel.value
+        getattr(darkness, name).value = value
+        assert panel.value != before, name
+
+
+def test_the_widget_refuses_masks_of_another_shape():
+    with pytest.raises(UserError, match="do not fit"):
+        DarknessExplorer(ROADS.images, ROADS.crack_masks[:, :32])
 
 
 # --- pictures

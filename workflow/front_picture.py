@@ -34,11 +34,11 @@ def main(out: Path) -> None:
     image = to_tensor(photo)
     masked = apply(whole, all_multi_scale_square(preset.size, preset.mask_cells)[2:3])
     filled, repainted = repaint(masked), repaint(image)
-    # The cut of chapter 1: two of a thousand pixels of undamaged road lie above it.
+    # The threshold of chapter 1: two of a thousand pixels of undamaged road lie above it.
     clean = to_tensor(synthetic_set(24, preset.size, 77, crack_free=1.0).images)
-    cut = float(np.quantile(smooth(error_map(clean, repaint(clean)), 5, 75, 1).numpy(), 0.998))
+    threshold = float(np.quantile(smooth(error_map(clean, repaint(clean)), 5, 75, 1).numpy(), 0.998))
     errors = smooth(error_map(image, repainted), 5, 75, 1)
-    found = binarize(errors, "fixed", cut)[0, 0].numpy()
+    crack_mask = binarize(errors, "fixed", threshold)[0, 0].numpy()
     panels = [
         ("undamaged road", to_uint8(whole)[0]),
         ("squares removed", to_uint8(masked)[0]),
@@ -47,7 +47,7 @@ def main(out: Path) -> None:
         ("photo to inspect", photo),
         ("restored", to_uint8(repainted)[0]),
         ("error map", errors[0, 0].numpy()),
-        ("cracks found", overlay(photo, found)),
+        ("cracks found", overlay(photo, crack_mask)),
     ]
     images(panels, heat_max=0.25).savefig(out, dpi=130)
 

@@ -1,4 +1,4 @@
-"""Widgets of chapters 04 and 14: move a slider, see the masks or the detection change.
+"""Widgets of chapters 04, 14 and 20: move a slider, see masks, detection or a training-free baseline change.
 
 Every stage is computed by the functions that the chapters teach. A page without a kernel shows the state in which
 the chapter left the widget.
@@ -6,62 +6,84 @@ the chapter left the widget.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import ipywidgets
 import numpy as np
 import torch
+from ipywidgets import Dropdown
 
 from upcrack_lite import masks
+from upcrack_lite.baselines import variants
+from upcrack_lite.baselines.darkness import MAPS, to_gray
+from upcrack_lite.baselines.families import DARKNESS
+from upcrack_lite.baselines.variants import Variant
+from upcrack_lite.detection import VARIANTS, binarize, error_map, smooth, threshold_of
 from upcrack_lite.errors import UserError
-from upcrack_lite.images import to_tensor, to_uint8
-from upcrack_lite.show.panels import Panel, Plate, controls, pictures
-from upcrack_lite.show.pictures import png
-from upcrack_lite.show.tuner import PostProcessingTuner
-
-__all__ = ["MaskExplorer", "PostProcessingTuner"]
+from upcrack_lite.images import overlay, to_tensor, to_uint8
+from upcrack_lite.metrics import Confusion, to_masks
+from upcrack_lite.recipes import Preset, preset
+from upcrack_lite.show.export import write_parameters
+from upcrack_lite.show.untrained import TITLES
+from upcrack_lite.show.widget_parts import (
+    KEY,
+    Panel,
+    Plate,
+    choose_photo,
+    controls,
+    heat,
+    histogram_svg,
+    pictures,
+    png,
+    row,
+    score_table,
+    slider,
+)
 
 FILLS: Mapping[str, float] = {"black (−1)": -1.0, "mid-gray (0)": 0.0, "white (1)": 1.0}
+MASK_FAMILIES = {"multi-scale square": "multi_scale_square", "striped": "striped", "jumbled": "jumbled"}
+
+# rule -> name, and the slider of its value: description, smallest, largest, step, value at the start
+RULES: Mapping[str, tuple[str, tuple[str, float, float, float, float] | None]] = {
+    "otsu": ("Otsu", None),
+    "otsu_factor": ("Otsu × factor", ("factor", 0.0, 3.0, 0.05, 1.0)),
+    "fixed": ("fixed", ("threshold", 0.0, 1.0, 0.005, 0.2)),
+    "percentile": ("percentile", ("percentile", 50.0, 100.0, 0.1, 97.0)),
+}
+LEVELS = {"level z": "z", "Otsu": "otsu", "the paper's filter, then Otsu": "bilateral_otsu"}
 
 
 class MaskExplorer(Plate):
-    """Draw masks of each family over one photo and see what share of it they remove.
+    """Draw masks of each family over one photo and see how much of it they remove.
 
     image: uint8 ``(S, S, 3)``, S a multiple of 16. seed: the draw shown first, 0 to 63.
-    Controls: `family`, `cell`, `seed`, `fill`. Results: `mask` float ``(1, 1, S, S)``, 1 = kept, and `share`, the
-    removed share in percent. Raises UserError for an image that is not square or does not fit the grids.
+    Controls: `family`, `cell`, `seed`, `fill`. Results: `mask` float ``(1, 1, S, S)``, 1 = kept, and `removed`, in
+    percent of the pixels. Raises UserError for an image that is not square or does not fit the grids.
     """
 
     def __init__(self, image: np.ndarray, seed: int = 0) -> None:
         self._image = to_tensor(image)  # (1, 3, S, S)
-        if len(self._image) != 1 or image.shape[-2] != image.shape[-3] or image.shape[-2] % 16:
+        self._size = image.shape[-2]
+        if len(self._image) != 1 or self._size != image.shape[-3] or self._size % 16:
             raise UserError(f"give one square photo (S, S, 3), S a multiple of 16, got {image.shape}")
         if not 0 <= seed <= 63:
             raise UserError(f"seed must lie between 0 and 63, got {seed}")
-        self._size = image.shape[-2]
         self._busy = False
-        self.family = ipywidgets.Dropdown(
-            options=[
-                ("multi-scale square", "multi_scale_square"),
-                ("striped", "striped"),
-                ("jumbled", "jumbled"),
-            ],
-            description="family",
-        )
-        self.cell = ipywidgets.Dropdown(options=self._cells("multi_scale_square"), description="cells")
+        self.family = Dropdown(options=list(MASK_FAMILIES.items()), description="family")
+        self.cell = Dropdown(options=self._cells("multi_scale_square"), description="cells")
         self.seed = ipywidgets.IntSlider(value=seed, min=0, max=63, description="draw")
-        self.fill = ipywidgets.Dropdown(options=list(FILLS.items()), description="holes are")
-        self._pictures = {name: Panel(name) for name in ("photo", "mask (white = kept)", "masked photo")}
+        self.fill = Dropdown(options=list(FILLS.items()), description="holes are")
+        self._panels = {name: Panel(name) for name in ("photo", "mask (white = kept)", "masked photo")}
+        self._panels["photo"].show(png(to_uint8(self._image)[0]))
         self._text = ipywidgets.HTML()
-        self._pictures["photo"].show(png(to_uint8(self._image)[0]))
         for control in (self.cell, self.seed, self.fill):
             control.observe(self._draw, "value")
         self.family.observe(self._new_family, "value")
-        super().__init__(
-            controls(self.family, self.cell, self.seed, self.fill),
-            self._text,
-            pictures(*self._pictures.values()),
-        )
+        chosen = controls(self.family, self.cell, self.seed, self.fill)
+        super().__init__(chosen, self._text, pictures(*self._panels.values()))
         self._draw()
 
     def _cells(self, family: str) -> list[tuple[str, tuple[int, ...] | None]]:
@@ -86,8 +108,235 @@ class MaskExplorer(Plate):
             return
         draws = torch.Generator().manual_seed(self.seed.value)
         self.mask = masks.draw(self.family.value, 1, self._size, draws, self.cell.value)
-        self.share = 100 * (1 - self.mask.mean().item())
+        self.removed = 100 * (1 - self.mask.mean().item())
         masked = masks.apply(self._image, self.mask, self.fill.value)
-        self._pictures["mask (white = kept)"].show(png(self.mask[0, 0].numpy() > 0.5))
-        self._pictures["masked photo"].show(png(to_uint8(masked)[0]))
-        self._text.value = f"removed: <b>{self.share:.1f} %</b> of the pixels"
+        self._panels["mask (white = kept)"].show(png(self.mask[0, 0].numpy() > 0.5))
+        self._panels["masked photo"].show(png(to_uint8(masked)[0]))
+        self._text.value = f"removed: <b>{self.removed:.1f} %</b> of the pixels"
+
+
+class PostProcessingTuner(Plate):
+    """Turn every choice between restoration and crack mask into a slider, and export what was chosen.
+
+    images: uint8 ``(N, H, W, 3)``. errors: error map variant -> float ``(N, 1, H, W)`` in [0, 1]; or the restored
+    images ``(N, 3, H, W)`` in [-1, 1], and all variants are computed from them. crack_masks: bool ``(N, H, W)`` or
+    ``(N, 1, H, W)``; None where there are no labels: then nothing is scored. start: a preset to start from.
+
+    Controls: `image`, `variant`, `d`, `sigma_color`, `sigma_space`, `rule`, `values` (a slider for each rule that
+    takes a value), `floor`, `path`, `export_button`, `score_button`. Results of the image shown: `smoothed` float
+    and `crack_mask` bool, both ``(1, 1, H, W)``, `threshold` and `confusion` (None without labels).
+    Raises UserError for shapes that do not fit together.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        errors: Mapping[str, torch.Tensor] | torch.Tensor,
+        crack_masks: Any = None,
+        start: Preset | None = None,
+    ) -> None:
+        self._images = images
+        self.image = choose_photo(images)
+        self._errors = _all_errors(images, errors)
+        self._truth = None if crack_masks is None else to_masks(crack_masks, "crack_masks")
+        if self._truth is not None and self._truth.shape != images.shape[:3]:
+            raise UserError(f"crack_masks {self._truth.shape} do not fit images {images.shape}")
+        self._make_controls(start or preset())
+        names = ("photo", "error map", "smoothed", "histogram", "mask", "overlay")
+        self._panels = {name: Panel(name, "svg+xml" if name == "histogram" else "png") for name in names}
+        self._scores, self.message = ipywidgets.HTML(), ipywidgets.HTML()
+        buttons = [self.path, self.export_button] + ([self.score_button] if self._truth is not None else [])
+        super().__init__(
+            controls(self.image, self.variant, self.d, self.sigma_color, self.sigma_space),
+            controls(self.rule, *self.values.values(), self.floor),
+            pictures(*self._panels.values()),
+            self._scores,
+            row(*buttons),
+            self.message,
+        )
+        self._new_errors()
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what is chosen, by the names of chapter 14's parameters and of `Preset`."""
+        value = self.values[self.rule.value].value if self.rule.value in self.values else 1.0
+        return {
+            "error_variant": self.variant.value,
+            "bilateral_d": int(self.d.value),
+            "bilateral_sigma_color": float(self.sigma_color.value),
+            "bilateral_sigma_space": float(self.sigma_space.value),
+            "threshold_rule": self.rule.value,
+            "threshold_value": round(float(value), 6),
+            "threshold_floor": round(float(self.floor.value), 6),
+        }
+
+    def export(self, path: Path | str) -> Path:
+        """Write `parameters()` as a file for ``papermill ... -f path``; see `export.write_parameters`."""
+        return write_parameters(path, self.parameters())
+
+    # --- the stages: each computes its part and hands on; a new threshold does not filter again
+
+    def _new_errors(self, change: object = None) -> None:
+        i = self.image.value
+        self._map = self._errors[self.variant.value][i : i + 1]  # (1, 1, H, W)
+        self._top = max(float(self._map.max()), 1 / 255)
+        self._panels["photo"].show(png(self._images[i]))
+        title = f"error map, 0 to {self._top:.2f}"
+        self._panels["error map"].show(png(heat(self._map[0, 0].numpy(), self._top)), title)
+        self._new_filter()
+
+    def _new_filter(self, change: object = None) -> None:
+        self.smoothed = smooth(self._map, *self._filter())
+        pixels = self.smoothed[0, 0].numpy()
+        self._levels = (pixels * 255).round().astype(np.uint8)  # exact: `smooth` returns steps of 1/255
+        self._panels["smoothed"].show(png(heat(pixels, self._top)), f"smoothed, 0 to {self._top:.2f}")
+        self._new_threshold()
+
+    def _new_threshold(self, change: object = None) -> None:
+        for rule, control in self.values.items():
+            control.layout.display = "" if rule == self.rule.value else "none"
+        self.threshold = float(threshold_of(self.smoothed, *self._rule())[0])
+        self.crack_mask = binarize(self.smoothed, *self._rule())  # (1, 1, H, W)
+        i, mask = self.image.value, self.crack_mask[0, 0].numpy()
+        truth = None if self._truth is None else self._truth[i]
+        self.confusion = None if truth is None else Confusion.of(mask, truth)
+        svg = histogram_svg(self._levels, self.threshold, truth, float(self.smoothed.max()))
+        self._panels["histogram"].show(svg)
+        self._panels["mask"].show(png(mask), f"mask, {100 * mask.mean():.1f} % crack")
+        self._panels["overlay"].show(png(overlay(self._images[i], mask, truth)))
+        scores = score_table(self.confusion) if self.confusion else ""
+        self._scores.value = KEY + scores if scores else "no labels: nothing to score"
+        self.message.value = ""
+
+    def _filter(self) -> tuple[int, float, float]:
+        return self.d.value, self.sigma_color.value, self.sigma_space.value
+
+    def _rule(self) -> tuple[str, float, float]:
+        """Rule, value and floor as `threshold_of` takes them."""
+        chosen = self.parameters()
+        return chosen["threshold_rule"], chosen["threshold_value"], chosen["threshold_floor"]
+
+    # --- controls and buttons
+
+    def _make_controls(self, start: Preset) -> None:
+        known = [v for v in VARIANTS if v in self._errors]
+        first = start.error_variant if start.error_variant in known else known[0]
+        self.variant = Dropdown(options=known, value=first, description="error map")
+        largest = max(35, start.bilateral_d)
+        self.d = ipywidgets.IntSlider(value=start.bilateral_d, min=1, max=largest, description="d, px")
+        self.sigma_color = slider("σ color, levels", 1, 300, 1, start.bilateral_sigma_color)
+        self.sigma_space = slider("σ space, px", 0.5, 50, 0.5, start.bilateral_sigma_space)
+        rules = [(name, rule) for rule, (name, _) in RULES.items()]
+        self.rule = Dropdown(options=rules, value=start.threshold_rule, description="rule")
+        self.values = {}
+        for rule, (_, limits) in RULES.items():
+            if limits:
+                value = start.threshold_value if rule == start.threshold_rule else limits[-1]
+                self.values[rule] = slider(*limits[:-1], value)
+        self.floor = slider("never below", 0, 0.5, 0.005, start.threshold_floor)
+        wide = ipywidgets.Layout(width="310px", max_width="100%")
+        self.path = ipywidgets.Text(value="parameters.yaml", description="file", layout=wide)
+        self.path.style.description_width = "95px"
+        self.export_button = ipywidgets.Button(description="Export", button_style="primary")
+        self.score_button = ipywidgets.Button(description="Score all photos")
+        stages = {
+            self._new_errors: (self.image, self.variant),
+            self._new_filter: (self.d, self.sigma_color, self.sigma_space),
+            self._new_threshold: (self.rule, *self.values.values(), self.floor),
+        }
+        for stage, moved in stages.items():
+            for control in moved:
+                control.observe(stage, "value")
+        self.export_button.on_click(self._export_clicked)
+        self.score_button.on_click(self._score_all)
+
+    def _export_clicked(self, button: object = None) -> None:
+        try:
+            path = self.export(self.path.value)
+        except UserError as error:
+            self.message.value = html.escape(str(error))
+        else:
+            name = html.escape(path.name)
+            self.message.value = f"wrote {html.escape(str(path))}; use it with: papermill … -f {name}"
+
+    def _score_all(self, button: object = None) -> None:
+        """Pool the confusion of all photos: what suits one of them may not suit the set."""
+        maps = self._errors[self.variant.value]
+        crack_masks = binarize(smooth(maps, *self._filter()), *self._rule())
+        pooled = Confusion.of(crack_masks, self._truth[:, None])
+        self.message.value = f"all {len(maps)} photos pooled:" + score_table(pooled)
+
+
+def _all_errors(
+    images: np.ndarray, errors: Mapping[str, torch.Tensor] | torch.Tensor
+) -> dict[str, torch.Tensor]:
+    """Check the error maps, or make those of all variants from restored images."""
+    if isinstance(errors, torch.Tensor):
+        image = to_tensor(images)
+        errors = {variant: error_map(image, errors.detach().cpu(), variant) for variant in VARIANTS}
+    wrong = [name for name in errors if name not in VARIANTS]
+    if wrong or not errors:
+        wrong = ", ".join(wrong) or "(none given)"
+        raise UserError(f"unknown error maps {wrong}; known: {', '.join(VARIANTS)}")
+    n, h, w = images.shape[:3]
+    for name, maps in errors.items():
+        if tuple(maps.shape) != (n, 1, h, w):
+            raise UserError(f"error map {name!r} is {tuple(maps.shape)}, images need {(n, 1, h, w)}")
+    return {name: maps.detach().float().cpu() for name, maps in errors.items()}
+
+
+class DarknessExplorer(Plate):
+    """Turn every choice of a training-free baseline into a control, and see what it marks.
+
+    images: uint8 ``(N, H, W, 3)``; crack_masks: bool ``(N, H, W)``. Controls: `image`, `map`, `sigma`, `rule`, `z`
+    (for the level alone), `area` (smallest component, percent of the photo). Results of the photo shown: `variant`,
+    `crack_mask` bool ``(H, W)`` and `confusion`. Only maps in interquartile ranges can have a level z.
+    Raises UserError for shapes that do not fit together.
+    """
+
+    def __init__(self, images: np.ndarray, crack_masks: np.ndarray) -> None:
+        if crack_masks.shape != images.shape[:3]:
+            raise UserError(f"crack_masks {crack_masks.shape} do not fit images {images.shape}")
+        self._images, self._truth, self._busy = images, crack_masks, False
+        self.image = choose_photo(images)
+        self.map = Dropdown(options=[(t, n) for n, t in TITLES.items()], description="map")
+        self.sigma = slider("σ, px", 0, 4, 0.5, 0)
+        self.rule = Dropdown(options=list(LEVELS.items()), description="threshold")
+        self.z = slider("z", 0, 6, 0.25, 2)
+        self.area = slider("least area, %", 0, 1, 0.05, 0)
+        self._panels = {name: Panel(name) for name in ("photo", "map", "overlay")}
+        self._scores = ipywidgets.HTML()
+        for control in (self.image, self.sigma, self.rule, self.z, self.area):
+            control.observe(self._draw, "value")
+        self.map.observe(self._new_map, "value")
+        chosen = controls(self.image, self.map, self.sigma, self.rule, self.z, self.area)
+        super().__init__(chosen, pictures(*self._panels.values()), self._scores)
+        self._draw()
+
+    def _new_map(self, change: object = None) -> None:
+        """Offer the level z where the map has a unit; elsewhere Otsu takes its place."""
+        self._busy = True  # new options change the value too: one drawing is enough
+        before = self.rule.value
+        self.rule.options = [
+            (text, rule) for text, rule in LEVELS.items() if rule != "z" or self.map.value in DARKNESS
+        ]
+        self.rule.value = "otsu" if before == "z" and self.map.value not in DARKNESS else before
+        self._busy = False
+        self._draw()
+
+    def _draw(self, change: object = None) -> None:
+        if self._busy:
+            return
+        i, rule = self.image.value, self.rule.value
+        self.z.disabled = rule != "z"
+        level = self.z.value if rule == "z" else 0.0
+        self.variant = Variant(self.map.value, self.sigma.value, rule, level, self.area.value / 100)
+        values = MAPS[self.variant.map](to_gray(self._images[i]), self.variant.sigma)
+        self.crack_mask = variants.kept(variants.cut(values, self.variant), self.variant.least_area)
+        self.confusion = Confusion.of(self.crack_mask, self._truth[i])
+        shown = variants.smoothed(variants.stretched(values), self.variant)
+        self._panels["photo"].show(png(self._images[i]))
+        self._panels["map"].show(png(heat(shown, float(shown.max()))), f"map, up to {values.max():.3g}")
+        painted = overlay(self._images[i], self.crack_mask, self._truth[i])
+        marked = 100 * self.crack_mask.mean()
+        self._panels["overlay"].show(png(painted), f"overlay, {marked:.1f} % marked")
+        self._scores.value = KEY + score_table(self.confusion)
