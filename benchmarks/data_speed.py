@@ -25,8 +25,9 @@ import cv2
 import numpy as np
 
 from upcrack_lite.data.crops import CropRule, undamaged_crops
-from upcrack_lite.data.datasets import load, pairs, read_pair
+from upcrack_lite.data.datasets import load
 from upcrack_lite.data.folders import check_space
+from upcrack_lite.data.layouts import pairs, read_pair
 from upcrack_lite.data.survey import survey
 from upcrack_lite.data.synthetic import synthetic_set
 from upcrack_lite.data.verify import verify

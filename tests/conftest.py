@@ -40,9 +40,7 @@ def small_sources(monkeypatch):
     monkeypatch.delenv("UPCRACK_MIRROR", raising=False)
     for name, plan in PLAN.items():
         counts = {split: count for split, (_, _, count) in plan.items()}
-        changed = replace(
-            SOURCES[name], counts=counts, shares={}, sizes=frozenset(), disk_mb=1, download_mb=1
-        )
+        changed = replace(SOURCES[name], counts=counts, shares={}, sizes=frozenset(), disk_mb=1)
         monkeypatch.setitem(SOURCES, name, changed)
     monkeypatch.setattr(manifest, "packaged", lambda name: None)
 

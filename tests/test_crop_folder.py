@@ -11,7 +11,8 @@ from PIL import Image
 
 from upcrack_lite.data.crop_folder import is_crop_folder, read_crops, read_description, write_crops
 from upcrack_lite.data.crops import CropRule, Crops, undamaged_crops
-from upcrack_lite.data.datasets import pairs, resize
+from upcrack_lite.data.layouts import pairs
+from upcrack_lite.data.reading import resize
 from upcrack_lite.errors import UserError
 
 FACTS = {"set": "roads", "split": "train", "manifest": "ab12", "parameters": {"window": (24, 16), "seed": 0}}

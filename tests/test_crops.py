@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from upcrack_lite.data.crops import CropRule, free_places, photo_of, undamaged_crops
-from upcrack_lite.data.datasets import Pair, pairs, read_image, read_mask, unlabeled
+from upcrack_lite.data.layouts import Pair, pairs, unlabeled
+from upcrack_lite.data.reading import read_image, read_mask
 from upcrack_lite.errors import UserError
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from upcrack_lite.data.catalog import cut_crops, trains
-from upcrack_lite.data.fetch import fetch
+from upcrack_lite.data.catalog import cut_crops, trains, usual_count
+from upcrack_lite.data.crops import CropRule
+from upcrack_lite.data.fetch import Options, fetch
 from upcrack_lite.reproduction import records
 from upcrack_lite.reproduction.plan import Plan
 from upcrack_lite.reproduction.training_data import training_data
@@ -27,9 +28,9 @@ def built(mirror, tmp_path_factory) -> Path:
     """Every set that the mirror has, fetched anew, with its undamaged crops; as `upcrack data build` makes them."""
     root = tmp_path_factory.mktemp("fresh") / "data"
     for name in SETS:
-        fetch(name, root, accept_terms=True, mirror=mirror, progress=False)
+        fetch(name, root, Options(accept_terms=True, mirror=mirror))
         if trains(name):
-            cut_crops(name, root, None, WINDOWS, None, 4, 1, 0.25, 256, 0)
+            cut_crops(name, root, None, CropRule(WINDOWS, usual_count(name), size=256))
     return root
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from upcrack_lite.data.crops import photo_of
-from upcrack_lite.data.datasets import pairs, read_image, read_mask
+from upcrack_lite.data.layouts import pairs
 from upcrack_lite.data.partition import (
     PARTITION,
     crack500_groups,
@@ -25,6 +25,7 @@ from upcrack_lite.data.partition import (
     make_partition,
     patch_places,
 )
+from upcrack_lite.data.reading import read_image, read_mask
 from upcrack_lite.errors import UserError
 
 CROPS360 = 1754  # crops in `crack500_crops360`

@@ -15,7 +15,7 @@ import torch
 from upcrack_lite import cli
 from upcrack_lite.baselines.learning import train_method
 from upcrack_lite.baselines.presets import method_preset
-from upcrack_lite.data.datasets import read_image, resize
+from upcrack_lite.data.reading import read_image, resize
 from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
 from upcrack_lite.detection import detect, smooth
 from upcrack_lite.errors import UserError

@@ -188,7 +188,8 @@ def _crops(
     from upcrack_lite.data.catalog import places_of, refuse_test_set
     from upcrack_lite.data.crop_folder import is_crop_folder, read_crops, read_description
     from upcrack_lite.data.crops import CropRule, undamaged_crops
-    from upcrack_lite.data.datasets import LAYOUTS, load, pairs, unlabeled
+    from upcrack_lite.data.datasets import load
+    from upcrack_lite.data.layouts import LAYOUTS, pairs, unlabeled
 
     if data == "synthetic":
         from upcrack_lite.data.synthetic import synthetic_set

@@ -24,25 +24,26 @@ TEST_ONLY = ("cfd", "cfd_patches", "crack500_heldout")
 """Sets without a split that the tables test on. No crop for training is cut from them."""
 
 CROPS = {"deepcrack": 300, "crack500": 1896, "crack500_crops360": 1896, "crack500_kept": 1896}
-"""How many undamaged crops the paper trains on (section IV-A); the stand-ins take Crack500's number."""
-
-_ORDER = ("deepcrack", "cfd", "crack500", "crack500_authors")
+"""How many undamaged crops the paper trains on (section IV-A); the proxy sets take Crack500's number."""
 
 
 def overview(root: Path) -> str:
     """One screen: which sets there are, which are in `root`, how to get the others, and their terms."""
     lines = ["Public road sets. They are for research, and each has terms of use.", ""]
     for name, src in SOURCES.items():
-        where = f"here: {root / name}{_errors(root / name)}" if (root / name).is_dir() else "not here"
-        lines.append(f"{name:<18} {src.title}")
-        lines.append(f"{'':<18} {_amount(src)}; {where}")
-        if not (root / name).is_dir():
-            lines.append(f"{'':<18} {_how(src, root)}{_hint(src)}")
+        folder = root / name
+        errors = " (with errors)" if _provenance(folder).get("errors") else ""
+        counts = ", ".join(f"{count} {part}".removesuffix(" all") for part, count in src.counts.items())
+        where = f"here: {folder}{errors}" if folder.is_dir() else "not here"
+        lines += [f"{name:<18} {src.title}", f"{'':<18} {counts} photos, {src.disk_mb} MB on disk; {where}"]
+        if not folder.is_dir():
+            lines.append(f"{'':<18} {_how(src, root)}")
     lines += ["", "Terms of use:"]
-    for name in _ORDER:
-        lines.append(f"  {name}: {SOURCES[name].terms}")
-    lines.append("  the other crack500 sets: as crack500; cfd_patches: as cfd")
     lines += [
+        f"  {name}: {SOURCES[name].terms}" for name in ("deepcrack", "cfd", "crack500", "crack500_authors")
+    ]
+    lines += [
+        "  the other crack500 sets: as crack500; cfd_patches: as cfd",
         "",
         "`build` instead of `fetch` also cuts the undamaged crops and stores the set at one size.",
         "--mirror DIR copies a set from a folder of yours. Synthetic roads need no download:",
@@ -51,51 +52,24 @@ def overview(root: Path) -> str:
     return "\n".join(lines)
 
 
-def _errors(folder: Path) -> str:
-    """A word of warning about a set that was kept although it has errors."""
-    return " (with errors)" if _provenance(folder).get("errors") else ""
-
-
 def _provenance(folder: Path) -> dict[str, Any]:
-    """What `fetch` wrote about a set; empty for a folder that it did not make."""
+    """Return what `fetch` wrote about a set; nothing for a folder that it did not make."""
     try:
-        facts = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return dict(json.loads((folder / PROVENANCE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         return {}
-    return facts if isinstance(facts, dict) else {}
-
-
-def _amount(src: Source) -> str:
-    """Counts and sizes of a set in words."""
-    counts = ", ".join(
-        f"{count} {part}" if part != "all" else str(count) for part, count in src.counts.items()
-    )
-    download = f", download {src.download_mb} MB" if src.download_mb else ""
-    return f"{counts} photos{download}, {src.disk_mb} MB on disk"
 
 
 def _how(src: Source, root: Path) -> str:
-    """The command that gets a set."""
+    """Return the command that gets a set."""
     origin = SOURCES[src.made_from] if src.made_from and not (root / src.made_from).is_dir() else src
     command = f"upcrack data fetch {src.name}" + ("" if accepted(origin, root) else " --accept-terms")
-    if origin.made_from or origin.addresses:
-        return command
-    if origin.layout == "plain":
-        return f"{command} --mirror DIR"
-    return f"{command} --from FOLDER"
-
-
-def _hint(src: Source) -> str:
-    """What a person should know before the command."""
-    if src.made_from:
-        return ""  # its title names the set that it is made from
-    if src.addresses:
-        return ""
-    return " (no public address)" if src.layout == "plain" else " (without --from it says how)"
+    has_a_mirror_only = origin.layout == "plain" and not origin.made_from
+    return f"{command} --mirror DIR" if has_a_mirror_only else command
 
 
 def folder_of(name: str, root: Path) -> Path:
-    """The folder of a set: `root/name` for a known set, or else the folder that is called `name`.
+    """Return the folder of a set: `root/name` for a known set, or else the folder that is called `name`.
 
     Raises:
         UserError: neither is there; for a known set the message says how to get it.
@@ -122,12 +96,12 @@ def refuse_test_set(folder: Path) -> None:
 
 
 def train_command(crops: Path) -> str:
-    """The command that trains on a folder, ready to be pasted."""
+    """Return the command that trains on a folder, ready to be pasted."""
     return shlex.join(["upcrack", "train", "--data", str(crops), "--out", f"runs/{crops.resolve().name}"])
 
 
 def places_of(folder: Path, names: list[str]) -> list[str]:
-    """The place that each file of a set shows: crops of one place belong on one side of a split."""
+    """Return the place that each file of a set shows: crops of one place belong on one side of a split."""
     listed = folder / "recovered_names.csv"
     if listed.is_file():
         with listed.open(newline="", encoding="utf-8") as lines:
@@ -137,7 +111,7 @@ def places_of(folder: Path, names: list[str]) -> list[str]:
 
 
 def splits_of(folder: Path) -> list[str]:
-    """The splits of a set that are there; `test` alone where all splits are the same photos."""
+    """Return the splits of a set that are there; `test` alone where all splits are the same photos."""
     layout = layout_of(folder)
     if len(set(LAYOUTS[layout].values())) == 1:
         return ["test"]
@@ -152,7 +126,7 @@ def splits_of(folder: Path) -> list[str]:
 
 
 def usual_count(name: str) -> int:
-    """How many undamaged crops the paper trains on for this set; 300 for another one."""
+    """Return how many undamaged crops the paper trains on for this set; 300 for another one."""
     return CROPS.get(Path(name).resolve().name, 300)
 
 

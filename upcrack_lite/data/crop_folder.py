@@ -22,9 +22,8 @@ import numpy as np
 
 from upcrack_lite.data.crops import Crops
 from upcrack_lite.data.folders import taken, whole_folder
-from upcrack_lite.data.layouts import raise_for
 from upcrack_lite.data.reading import read_image, resize
-from upcrack_lite.errors import UserError
+from upcrack_lite.errors import UserError, raise_for
 from upcrack_lite.io import write_image, write_json
 
 _FORMAT = 1  # raised when a file's meaning changes

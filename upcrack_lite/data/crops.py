@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from upcrack_lite.data.layouts import Pair, raise_for, read_pair, size_problem
+from upcrack_lite.data.layouts import Pair, read_pair, size_problem
 from upcrack_lite.data.reading import image_size, read_mask, resize
-from upcrack_lite.errors import UserError
+from upcrack_lite.errors import UserError, raise_for
 
 Place = tuple[int, int, int]
 """A window in pixels of its photo: x and y of the upper left corner, and the side."""

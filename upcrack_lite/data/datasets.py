@@ -1,56 +1,26 @@
 """Road photos of one size with their masks: read from a folder, in memory or memory-mapped.
 
-Chapter: the data. The folder layouts are described in `layouts`, the files in `reading`; their public
-names can be imported from here.
+Chapter: the data. The folder layouts are described in `layouts`, the files in `reading`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from upcrack_lite.data.folders import check_space, taken, whole_folder
-from upcrack_lite.data.layouts import (
-    LAYOUTS,
-    SPLITS,
-    Pair,
-    first_set,
-    layout_of,
-    pairs,
-    photos,
-    read_pair,
-    unlabeled,
-)
-from upcrack_lite.data.reading import RULES, check_rule, read_image, read_mask, resize
+from upcrack_lite.data.folders import check_space, whole_folder
+from upcrack_lite.data.layouts import Pair, pairs, read_pair
+from upcrack_lite.data.reading import check_rule, resize
 from upcrack_lite.errors import UserError, raise_for
-
-__all__ = [
-    "LAYOUTS",
-    "RULES",
-    "SPLITS",
-    "Pair",
-    "RoadSet",
-    "first_set",
-    "layout_of",
-    "load",
-    "pairs",
-    "photos",
-    "read_image",
-    "read_mask",
-    "read_pair",
-    "resize",
-    "unlabeled",
-]
 
 LARGEST = 4096
 """Largest side, in pixels, that a set is stretched to; networks here take 128 or 256."""
 
-_FORMAT = 2  # of a stored set; raised when its files or the rule of `resize` change
+_FORMAT = 3  # of a stored set; raised when its files or the rule of `resize` change
 _WORKERS = 2  # threads that decode photos
 _WAIT = 600  # seconds to wait for another process that stores the same set
 _BLOCK = 128  # photos whose results are held in memory at a time while a set is stored
@@ -161,50 +131,24 @@ def _stored(
     shapes: dict[str, tuple[type, tuple[int, ...]]],
 ) -> Path:
     """Return the folder of a stored set: one written before from the same files, or a new one."""
-    index = {"format": _FORMAT, "source": str(source), "split": split, "size": size, "rule": rule}
-    index |= {
-        "count": len(chosen),
-        "names": [pair.name for pair in chosen],
-        "files_sha256": _fingerprint(chosen),
-    }
-    # The name depends on everything that the index says, so that no folder ever has to make room for another.
-    digest = hashlib.sha256(json.dumps(index).encode()).hexdigest()
-    target = memmap_dir / f"{source.name}-{split}-{size}-{rule}-{digest[:12]}"
-    if taken(target):
-        try:
-            if json.loads((target / "index.json").read_text(encoding="utf-8")) == index:
-                return target
-        except (OSError, ValueError):
-            pass
-        raise UserError(f"{target} is damaged or holds something else: move it away, or name another folder")
+    # The name depends on everything that makes the arrays what they are, so a folder of this name holds them.
+    made_of = hashlib.sha256(f"{_FORMAT} {source} {split} {size} {rule}\n".encode())
+    for path in (path for pair in chosen for path in (pair.image, pair.mask) if path):
+        state = path.stat()
+        made_of.update(f"{path.resolve()}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+    target = memmap_dir / f"{source.name}-{split}-{size}-{rule}-{made_of.hexdigest()[:12]}"
+    if target.is_dir():
+        return target
     needed = sum(int(np.prod(shape, dtype=np.int64)) for _, shape in shapes.values())
     check_space(memmap_dir, needed, f"storing {source.name} at {size} pixels")
     with whole_folder(target, _WAIT) as aside:
-        _write(chosen, size, rule, aside, shapes)
-        (aside / "index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
+        for name, (dtype, shape) in shapes.items():
+            np.lib.format.open_memmap(aside / f"{name}.npy", "w+", dtype, shape)
+        problems: list[str] = []
+        for start in range(0, len(chosen), _BLOCK):
+            # Mapped anew for each block: pages written stay in memory as long as the mapping does.
+            block = slice(start, start + _BLOCK)
+            arrays = {name: np.load(aside / f"{name}.npy", mmap_mode="r+")[block] for name in shapes}
+            problems += _fill(chosen[block], size, rule, arrays)
+        raise_for(problems, _UNREADABLE)
     return target
-
-
-def _write(
-    chosen: list[Pair], size: int, rule: str, folder: Path, shapes: dict[str, tuple[type, tuple[int, ...]]]
-) -> None:
-    """Write the arrays of a set, a block of photos at a time."""
-    for name, (dtype, shape) in shapes.items():
-        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shape)
-    problems: list[str] = []
-    for start in range(0, len(chosen), _BLOCK):
-        # Mapped anew for each block: pages written stay in memory as long as the mapping does.
-        block = slice(start, start + _BLOCK)
-        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+")[block] for name in shapes}
-        problems += _fill(chosen[block], size, rule, arrays)
-    raise_for(problems, _UNREADABLE)
-
-
-def _fingerprint(chosen: list[Pair]) -> str:
-    """Hash the list of files with their sizes and times, so that a changed set is read again."""
-    digest = hashlib.sha256()
-    for pair in chosen:
-        for path in filter(None, (pair.image, pair.mask)):
-            state = path.stat()
-            digest.update(f"{path.resolve()}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
-    return digest.hexdigest()

@@ -213,9 +213,7 @@ def _download(src: Source, root: Path, scratch: Path, options: Options) -> Path:
     archive = root / ".downloads" / src.archive
     if archive.is_file() and src.archive_sha256 in (None, pooch.file_hash(str(archive))):
         return archive
-    check_space(
-        root, ((src.download_mb or 0) + src.disk_mb) * 10**6, f"the archive of {src.name} and its files"
-    )
+    check_space(root, 2 * src.disk_mb * 10**6, f"the archive of {src.name} and its files")
     agent = {"User-Agent": f"upcrack-lite/{__version__}"}
     downloader = pooch.HTTPDownloader(progressbar=options.progress, timeout=_TIMEOUT, headers=agent)
     pooch.get_logger().setLevel("WARNING")

@@ -21,8 +21,8 @@ import numpy as np
 
 from upcrack_lite.data.crops import Place, overlap
 from upcrack_lite.data.folders import whole_folder
-from upcrack_lite.data.layouts import Pair, pairs, raise_for, read_pair
-from upcrack_lite.errors import UserError
+from upcrack_lite.data.layouts import Pair, pairs, read_pair
+from upcrack_lite.errors import UserError, raise_for
 from upcrack_lite.io import write_csv, write_image, write_json
 
 PARTS = ("kept", "heldout")

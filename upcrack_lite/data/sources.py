@@ -33,7 +33,6 @@ class Source:
         archive_sha256: the archive's checksum where one is known.
         members: only what lies below this folder of the archive is unpacked; empty unpacks all.
         instructions: for a set that is fetched by hand or made here, the exact steps.
-        download_mb: size of the archive in megabytes where known.
         disk_mb: size of the set on disk in megabytes.
         counts: number of pairs, or of undamaged photos, for each part as `survey.Photo` names them. A part
             that is not listed is not checked.
@@ -52,7 +51,6 @@ class Source:
     archive_sha256: str | None = None
     members: str = ""
     instructions: str = ""
-    download_mb: int | None = None
     disk_mb: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
     shares: Mapping[str, tuple[float, float]] = field(default_factory=dict)
@@ -166,7 +164,6 @@ _ALL = (
             "https://pan.baidu.com/s/1rKb4f8z8NB1bOCNDFm4log?pwd=5pnj. It asks for a browser. Then run: "
             "upcrack data fetch crack500_authors --from FOLDER"
         ),
-        download_mb=577,
         disk_mb=577,
         counts={"train": 1896, "val": 348, "test": 1124},
         sizes=frozenset({(256, 256)}),

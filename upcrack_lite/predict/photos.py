@@ -18,11 +18,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from upcrack_lite.data.datasets import photos, read_image, resize
-from upcrack_lite.data.layouts import raise_for
-from upcrack_lite.data.reading import image_size
+from upcrack_lite.data.layouts import photos
+from upcrack_lite.data.reading import image_size, read_image, resize
 from upcrack_lite.detection import enlarge
-from upcrack_lite.errors import UserError
+from upcrack_lite.errors import UserError, raise_for
 from upcrack_lite.images import overlay, to_tensor
 from upcrack_lite.io import check_writable, write_csv, write_image, write_json
 from upcrack_lite.predict.model import Model, load_model

@@ -16,10 +16,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from upcrack_lite.data.datasets import read_image, read_mask
-from upcrack_lite.data.layouts import raise_for
-from upcrack_lite.data.reading import IMAGE_TYPES, resize_mask
-from upcrack_lite.errors import UserError
+from upcrack_lite.data.reading import IMAGE_TYPES, read_image, read_mask, resize_mask
+from upcrack_lite.errors import UserError, raise_for
 from upcrack_lite.images import overlay
 from upcrack_lite.io import check_writable, write_csv, write_image, write_json
 from upcrack_lite.metrics import (

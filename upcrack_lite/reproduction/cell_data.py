@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from upcrack_lite.data import manifest as manifests
-from upcrack_lite.data.layouts import Pair, pairs, raise_for, read_pair
+from upcrack_lite.data.layouts import Pair, pairs, read_pair
 from upcrack_lite.data.reading import resize_mask
 from upcrack_lite.data.survey import MANIFEST
 from upcrack_lite.data.synthetic import synthetic_road
-from upcrack_lite.errors import UserError
+from upcrack_lite.errors import UserError, raise_for
 
 SYNTHETIC_VERSION = 1
 """Raised when the program that draws roads changes, so that other roads never pass for the same."""
