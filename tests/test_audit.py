@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 
 from upcrack_lite import cli_audit
 from upcrack_lite.errors import UserError
-from upcrack_lite.metrics import Confusion
+from upcrack_lite.metrics import METRICS, Confusion
 from upcrack_lite.reproduction import intervals
 from upcrack_lite.reproduction.audit import audit_file, audit_paper, audit_rows
-from upcrack_lite.reproduction.audit_table import METRICS, PrintedRow, read_table
-from upcrack_lite.reproduction.audit_text import text, to_json
+from upcrack_lite.reproduction.audit_report import text, to_json
+from upcrack_lite.reproduction.audit_table import PrintedRow, read_table
 
 PIXELS = 10**8
 DIGITS = pytest.mark.parametrize("digits", [1, 2, 3])
@@ -34,22 +34,21 @@ def metrics_of(confusion):
     return {metric: getattr(confusion, metric) for metric in METRICS}
 
 
-def confusion(rng, share):
-    crack = round(share * PIXELS)
+def confusion(rng, prevalence):
+    crack = round(prevalence * PIXELS)
     tp = round(crack * rng.uniform(0.05, 0.98))
     fp = min(round(tp * (1 / rng.uniform(0.05, 0.98) - 1)), PIXELS - crack)
     return Confusion(tp, fp, crack - tp, PIXELS - crack - fp)
 
 
-def clean(rng, rows, digits, share=None, fractions=False):
+def clean(rng, rows, digits, prevalence=None, fractions=False):
     """A table without a fault: random confusion matrices of one test set, rounded."""
-    share = share or rng.uniform(0.005, 0.3)
-    return [printed(i + 1, metrics_of(confusion(rng, share)), digits, fractions) for i in range(rows)]
+    prevalence = prevalence or rng.uniform(0.005, 0.3)
+    return [printed(i + 1, metrics_of(confusion(rng, prevalence)), digits, fractions) for i in range(rows)]
 
 
 def swapped(row):
-    cells = {**row.cells, "precision": row.cells["recall"], "recall": row.cells["precision"]}
-    return replace(row, cells=cells)
+    return row.changed(precision=row.cells["recall"], recall=row.cells["precision"])
 
 
 def averaged(rng, rows, digits, images=40, pixels=65536):
@@ -79,18 +78,18 @@ def kinds(result):
 @pytest.mark.parametrize("fractions", [False, True])
 def test_clean_tables_raise_no_false_alarm(digits, fractions):
     rng = np.random.default_rng(digits)
-    for _ in range(150):
+    for _ in range(100):
         result = audit_rows(clean(rng, int(rng.integers(1, 20)), digits, fractions=fractions))
         assert kinds(result) == []
         assert result.unit == ("fraction" if fractions else "percent")
         assert result.groups[0].verdict in ("constant", "either", "unknown")
-        assert not result.groups[0].exchanged
+        assert not result.groups[0].swapped
 
 
 counts = st.integers(0, 10**4)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     st.integers(1, 10**4),
     st.integers(0, 10**5),
@@ -100,8 +99,8 @@ counts = st.integers(0, 10**4)
 )
 def test_no_counts_of_one_set_raise_an_alarm(crack, road, guesses, digits, fractions):
     rows = []
-    for number, (found, alarms) in enumerate(guesses, 1):
-        tp, fp = min(found, crack), min(alarms, road)
+    for number, (hits, alarms) in enumerate(guesses, 1):
+        tp, fp = min(hits, crack), min(alarms, road)
         values = metrics_of(Confusion(tp, fp, crack - tp, road - fp))
         if not np.isnan(values["precision"]):
             rows.append(printed(number, values, digits, fractions))
@@ -113,7 +112,7 @@ def test_no_counts_of_one_set_raise_an_alarm(crack, road, guesses, digits, fract
 @pytest.mark.parametrize("left_out", [(m,) for m in METRICS] + [("precision", "recall"), ("accuracy", "iou")])
 def test_clean_tables_with_missing_columns(digits, left_out):
     rng = np.random.default_rng(5)
-    for _ in range(20):
+    for _ in range(10):
         rows = clean(rng, 6, digits)
         rows = [replace(r, cells={m: t for m, t in r.cells.items() if m not in left_out}) for r in rows]
         result = audit_rows(rows)
@@ -125,34 +124,35 @@ def test_clean_tables_with_missing_columns(digits, left_out):
 
 
 @DIGITS
-def test_exchanged_columns_are_found(digits):
+def test_swapped_columns_are_found(digits):
     rng = np.random.default_rng(10 + digits)
     right = []
-    for _ in range(60):
-        share = rng.uniform(0.01, 0.2)
-        result = audit_rows([swapped(row) for row in clean(rng, int(rng.integers(4, 20)), digits, share)])
-        right.append(kinds(result) == ["exchanged"])
+    for _ in range(40):
+        prevalence = rng.uniform(0.01, 0.2)
+        result = audit_rows(
+            [swapped(row) for row in clean(rng, int(rng.integers(4, 20)), digits, prevalence)]
+        )
+        right.append(kinds(result) == ["swapped"])
         if right[-1]:
-            assert result.groups[0].exchanged
-            assert result.groups[0].shares[0] == pytest.approx(
-                100 * share, rel=0.05 * 10 ** (1 - digits) + 1e-3
-            )
+            assert result.groups[0].swapped
+            near = pytest.approx(100 * prevalence, rel=0.05 * 10 ** (1 - digits) + 1e-3)
+            assert result.groups[0].prevalences[0] == near
     assert np.mean(right) >= 0.95
 
 
-def test_exchanged_columns_are_mended_before_the_confusion_matrix_is_rebuilt():
+def test_swapped_columns_are_corrected_before_the_confusion_matrix_is_rebuilt():
     rng = np.random.default_rng(3)
     truth = [confusion(rng, 0.06) for _ in range(8)]
     rows = [swapped(printed(i, metrics_of(one), 3)) for i, one in enumerate(truth, 1)]
-    for one, found in zip(truth, audit_rows(rows).rows, strict=True):
-        assert found.precision == pytest.approx(one.precision, abs=0.01)
-        assert found.recall == pytest.approx(one.recall, abs=0.01)
+    for one, row in zip(truth, audit_rows(rows).rows, strict=True):
+        assert row.precision == pytest.approx(one.precision, abs=0.01)
+        assert row.recall == pytest.approx(one.recall, abs=0.01)
         for part in ("tp", "fp", "fn", "tn"):
-            assert found.confusion[part] == pytest.approx(100 * getattr(one, part) / PIXELS, abs=0.01)
+            assert row.confusion[part] == pytest.approx(100 * getattr(one, part) / PIXELS, abs=0.01)
 
 
 @DIGITS
-def test_one_exchanged_row_is_found(digits):
+def test_one_swapped_row_is_found(digits):
     rng = np.random.default_rng(20 + digits)
     right = 0
     for _ in range(40):
@@ -160,7 +160,7 @@ def test_one_exchanged_row_is_found(digits):
         place = int(rng.integers(8))
         rows[place] = swapped(rows[place])
         result = audit_rows(rows)
-        right += [(f.kind, f.row) for f in result.findings] == [("row exchanged", place + 1)]
+        right += [(f.kind, f.row) for f in result.findings] == [("row swapped", place + 1)]
         assert {f.row for f in result.findings} <= {place + 1}
     assert right >= 34
 
@@ -169,11 +169,22 @@ def test_one_exchanged_row_is_found(digits):
 @pytest.mark.parametrize("rows", [3, 5, 14])
 def test_averaging_per_image_is_named(digits, rows):
     rng = np.random.default_rng(rows)
-    for _ in range(10):
+    for _ in range(5):
         result = audit_rows(averaged(rng, rows, digits))
         assert kinds(result) == ["averaged"]
         assert result.groups[0].verdict == "averaged"
         assert all(row.confusion is None for row in result.rows)
+
+
+@DIGITS
+def test_a_mean_over_classes_counts_as_averaged(digits):
+    rng = np.random.default_rng(60)
+    rows = []
+    for number in range(1, 9):
+        one = confusion(rng, 0.05)
+        background = 100 * one.tn / (one.tn + one.fp + one.fn)
+        rows.append(printed(number, metrics_of(one) | {"iou": (one.iou + background) / 2}, digits))
+    assert kinds(audit_rows(rows)) == ["averaged"]
 
 
 def test_one_averaged_row_contradicts_itself_and_the_cause_is_mentioned():
@@ -184,10 +195,10 @@ def test_one_averaged_row_contradicts_itself_and_the_cause_is_mentioned():
 
 @DIGITS
 @pytest.mark.parametrize("column", METRICS)
-def test_a_wrong_digit_is_located(digits, column):
+def test_a_wrong_digit_is_a_contradiction_that_goes_without_its_column(digits, column):
     rng = np.random.default_rng(METRICS.index(column))
-    found = tries = 0
-    for _ in range(40):
+    seen = tries = 0
+    for _ in range(20):
         rows = clean(rng, 8, digits)
         place = int(rng.integers(8))
         old = rows[place].cells[column]
@@ -195,35 +206,14 @@ def test_a_wrong_digit_is_located(digits, column):
         new = old[:spot] + str((int(old[spot]) + int(rng.integers(1, 10))) % 10) + old[spot + 1 :]
         if float(new) > 100:
             continue
-        rows[place] = rows[place].changed(column, new)
+        rows[place] = rows[place].changed(**{column: new})
         tries += 1
-        here = [f for f in audit_rows(rows).findings if f.row == place + 1 and f.kind == "mistyped"]
-        if here:
-            assert here[0].sure == "guess"
-            found += (column, old) in here[0].numbers["candidates"]
-    assert tries > 30
-    assert found >= 0.9 * tries
-
-
-@DIGITS
-def test_fractions_among_percent(digits):
-    rng = np.random.default_rng(40)
-    for _ in range(20):
-        rows = clean(rng, 8, digits)
-        one = rows[3].cells
-        rows[3] = replace(rows[3], cells={m: f"{float(t) / 100:.{digits + 2}f}" for m, t in one.items()})
-        result = audit_rows(rows)
-        assert [(f.kind, f.row) for f in result.findings] == [("unit", 4)]
-        assert result.rows[3].share_fits
-
-
-def test_one_column_in_fractions():
-    rows = clean(np.random.default_rng(41), 8, 2)
-    rows = [row.changed("recall", f"{float(row.cells['recall']) / 100:.4f}") for row in rows]
-    result = audit_rows(rows)
-    assert set(kinds(result)) == {"unit"}
-    assert all(f.numbers["columns"] == ["recall"] for f in result.findings)
-    assert result.groups[0].verdict == "constant"
+        messages = [
+            f.message for f in audit_rows(rows).findings if (f.kind, f.row) == ("contradiction", place + 1)
+        ]
+        seen += any(f"without {column}" in message for message in messages)
+    assert tries > 15
+    assert seen >= 0.85 * tries
 
 
 @DIGITS
@@ -233,29 +223,19 @@ def test_two_test_sets_in_one_table(digits):
     rows = [replace(row, number=i, label=f"m{i}") for i, row in enumerate(rows, 1)]
     result = audit_rows(rows)
     assert kinds(result) == ["mixed"]
-    assert sorted(result.groups[0].shares) == pytest.approx([5, 8], abs=0.2)
+    assert sorted(result.groups[0].prevalences) == pytest.approx([5, 8], abs=0.2)
     apart = [replace(row, group="a" if row.number <= 6 else "b") for row in rows]
     assert kinds(audit_rows(apart)) == []
 
 
 def test_every_row_from_another_set():
     rng = np.random.default_rng(51)
-    rows = [clean(rng, 1, 3, share)[0] for share in np.linspace(0.01, 0.3, 12)]
-    assert kinds(audit_rows([replace(row, number=i) for i, row in enumerate(rows, 1)])) == ["no common share"]
+    rows = [clean(rng, 1, 3, prevalence)[0] for prevalence in np.linspace(0.01, 0.3, 12)]
+    rows = [replace(row, number=i) for i, row in enumerate(rows, 1)]
+    assert kinds(audit_rows(rows)) == ["no common prevalence"]
 
 
-@DIGITS
-def test_mean_iou_is_not_taken_for_averaging(digits):
-    rng = np.random.default_rng(60)
-    rows = []
-    for number in range(1, 9):
-        one = confusion(rng, 0.05)
-        background = 100 * one.tn / (one.tn + one.fp + one.fn)
-        rows.append(printed(number, metrics_of(one) | {"iou": (one.iou + background) / 2}, digits))
-    assert kinds(audit_rows(rows)) == ["mean IoU"]
-
-
-def test_digits_cut_off_instead_of_rounded_need_slack():
+def test_truncated_digits_need_slack():
     rng = np.random.default_rng(70)
     rows = []
     for number in range(1, 15):
@@ -268,38 +248,54 @@ def test_digits_cut_off_instead_of_rounded_need_slack():
 # The paper
 
 
-def test_the_paper_exchanged_its_columns():
+def test_the_paper_swapped_its_columns():
     result = audit_paper()
     groups = {group.name: group for group in result.groups}
-    assert {name: group.verdict for name, group in groups.items()} == dict.fromkeys(groups, "exchanged")
-    assert groups["Crack500"].shares == pytest.approx((5.589,), abs=0.002)
-    assert sorted(groups["DeepCrack"].shares) == pytest.approx([4.351, 4.379], abs=0.002)
-    assert groups["CFD"].shares == pytest.approx((1.743,), abs=0.002)
+    assert {name: group.verdict for name, group in groups.items()} == dict.fromkeys(groups, "swapped")
+    assert groups["Crack500"].prevalences == pytest.approx((5.589,), abs=0.002)
+    assert sorted(groups["DeepCrack"].prevalences) == pytest.approx([4.351, 4.379], abs=0.002)
+    assert groups["CFD"].prevalences == pytest.approx((1.743,), abs=0.002)
     assert max(group.spread for group in result.groups) < 0.002
-    carrying = [row for row in result.rows if row.share_fits is not None and "precision" in row.row.cells]
+    carrying = [row for row in result.rows if row.fits is not None and "precision" in row.row.cells]
     assert len(carrying) == 93
-    assert [row.row.name for row in carrying if not row.share_fits] == ["Table V enet"]
+    assert [row.row.name for row in carrying if not row.fits] == ["Table V enet"]
     assert [f.label for f in result.findings if f.row is not None] == ["enet"]
     assert [f.group for f in result.findings if f.kind == "mixed"] == ["DeepCrack"]
 
 
 @pytest.mark.parametrize(
-    ("table", "share"),
+    ("table", "prevalence"),
     [(1, 5.589), (3, 5.589), (4, 4.379), (5, 1.743), (6, 4.351), (7, 1.743), (8, 5.589)],
 )
-def test_each_table_alone(table, share):
+def test_each_table_alone(table, prevalence):
     result = audit_paper(table)
-    assert result.groups[0].verdict == "exchanged"
-    assert result.groups[0].shares == pytest.approx((share,), abs=0.002)
-    assert kinds(result) == ["exchanged"] + ["contradiction"] * (table == 5)
+    assert result.groups[0].verdict == "swapped"
+    assert result.groups[0].prevalences == pytest.approx((prevalence,), abs=0.002)
+    assert kinds(result) == ["swapped"] + ["contradiction"] * (table == 5)
 
 
 def test_without_drift_table_vi_falls_into_two():
     result = audit_paper("VI", drift=0)
-    assert [round(share, 4) for share in result.groups[0].shares] == [4.3513, 4.3496]
+    assert [round(one, 4) for one in result.groups[0].prevalences] == [4.3513, 4.3496]
 
 
-def test_table_ii_gets_precision_and_recall_from_the_crack_share_of_the_others():
+def test_no_change_of_one_digit_mends_enet_in_table_v():
+    """What chapter 16 says of it."""
+    (enet,) = [row.row for row in audit_paper(5).rows if row.row.label == "enet"]
+    changes = [
+        enet.changed(**{metric: cell[:i] + digit + cell[i + 1 :]})
+        for metric, cell in enet.cells.items()
+        for i, old in enumerate(cell)
+        if old.isdigit()
+        for digit in "0123456789"
+    ]
+    prevalence = (0.017431 * 0.9995, 0.017431 * 1.0005)
+    fitting = [one for one in changes if intervals.narrow(one.known(0.5, True) | {"prevalence": prevalence})]
+    assert len(changes) > 200
+    assert fitting == []
+
+
+def test_table_ii_gets_precision_and_recall_from_the_prevalence_of_the_others():
     rows = {row.row.name: row for row in audit_paper().rows}
     known, derived = rows["Table III upcracknet"], rows["Table II multi_scale_square"]
     assert derived.precision == pytest.approx(known.precision, abs=0.01)
@@ -347,20 +343,19 @@ def test_named_columns_groups_and_labels(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "is empty"),
-        ("method,f1,iou\n", "a header and no rows"),
+        ("", "needs a header and rows"),
+        ("method,f1,iou\n", "needs a header and rows"),
         ("method,speed\na,3\n", "has no column of precision.*method, speed.*--precision"),
         ("method,f1\na,fast\n", "line 2, column 'f1': 'fast' is no number"),
-        ("method,f1\na,3\nb,61.8%\n", "line 3, column 'f1': '61.8%' has a percent sign: write 61.8"),
-        ("method;f1\na;61,8\n", "line 2, column 'f1': '61,8' has a decimal comma: write 61.8"),
-        ("method,f1,iou\na,61,8,44,7\n", "line 2 has 5 cells, the header 3.*decimal comma"),
+        ("method,f1\na,3\nb,61.8%\n", "line 3, column 'f1': '61.8%' is no number.*without %"),
+        ("method;f1\na;61,8\n", "line 2, column 'f1': '61,8' is no number.*with a point"),
+        ("method,f1,iou\na,61,8,44,7\n", "line 2: its cells are not as many.*decimal comma"),
+        ("method,f1,iou\na,61\n", "line 2: its cells are not as many"),
         ("method,f1\na,100.1\n", "line 2, column 'f1': 100.1 lies outside 0 to 100"),
-        ("method,f1\na,-0.1\n", "-0.1 lies outside"),
-        ("method,f1\na,60 ± 1\n", "is no number; write the mean alone"),
-        ("method,f1\na,1e999\n", "is no number"),
         ("method,f1,dice\na,1,2\n", "'f1' and 'dice' both look like f1.*--f1 NAME"),
         ("method,f1,f1\na,1,2\n", "column 'f1' stands for two things"),
         ("method,f1\na,\nb,-\n", "has no number"),
+        ("method,acc\na,0.98\nb,0.97\nc,97\n", "97 is above 1 among fractions"),
         ('method,f1\n"a,3\n', "no CSV file"),
     ],
 )
@@ -375,8 +370,6 @@ def test_other_refusals(tmp_path):
         audit_file(path, group="set")
     with pytest.raises(UserError, match="no column 'Q'"):
         audit_file(path, {"f1": "Q"})
-    with pytest.raises(UserError, match="unknown metric 'speed'"):
-        audit_file(path, {"speed": "f1"})
     with pytest.raises(UserError, match="unknown unit 'permille'"):
         audit_file(path, unit="permille")
     with pytest.raises(UserError, match="cannot be read"):
@@ -388,10 +381,9 @@ def test_other_refusals(tmp_path):
 
 def test_what_cannot_be_checked_is_said(tmp_path):
     result = audit_file(write(tmp_path, "method,f1,iou,fps\na,61.8,44.7,30\nb,61.8,48.7,31\n"))
-    assert [(f.kind, f.row) for f in result.findings] == [("mistyped", 2)]
-    assert ("iou", "44.7") in result.findings[0].numbers["candidates"]
+    assert [(f.kind, f.row) for f in result.findings] == [("contradiction", 2)]
     assert any("fps" in note for note in result.notes)
-    assert any("exchanged columns cannot be seen" in note for note in result.notes)
+    assert any("swapped columns cannot be seen" in note for note in result.notes)
     assert result.groups[0].verdict == "unknown"
     assert "nothing could be checked" not in text(result)
     alone = audit_file(write(tmp_path, "method,f1\na,61.8\nb,60.8\n"))
@@ -403,22 +395,20 @@ def test_what_cannot_be_checked_is_said(tmp_path):
 @given(*[st.integers(1, 10**5)] * 4)
 def test_narrow_keeps_the_truth(tp, fp, fn, tn):
     one = Confusion(tp, fp, fn, tn)
-    row = printed(1, metrics_of(one), 1)
-    row = row.rescaled(dict.fromkeys(METRICS, 0.01))
-    box = intervals.narrow(row.known())
+    box = intervals.narrow(printed(1, metrics_of(one), 1).known())
     for name in METRICS:
         assert box[name][0] <= getattr(one, name) / 100 + 1e-9
         assert box[name][1] >= getattr(one, name) / 100 - 1e-9
-    assert box["share"][0] - 1e-9 <= one.prevalence / 100 <= box["share"][1] + 1e-9
+    assert box["prevalence"][0] - 1e-9 <= one.prevalence / 100 <= box["prevalence"][1] + 1e-9
 
 
 def test_the_identities_at_points():
     assert intervals.f1_of((0.75, 0.75), (0.6, 0.6)) == pytest.approx((2 / 3, 2 / 3))
     assert intervals.iou_of((0.5, 2 / 3)) == pytest.approx((1 / 3, 0.5))
     assert intervals.f1_of_iou((1 / 3, 0.5)) == pytest.approx((0.5, 2 / 3))
-    assert intervals.share_of((0.75, 0.75), (0.6, 0.6), (0.97, 0.97)) == pytest.approx((0.05, 0.05))
-    assert intervals.share_of((0.6, 0.6), (0.75, 0.75), (0.97, 0.97)) == pytest.approx((0.04, 0.04))
-    assert intervals.found_of((2 / 3, 2 / 3), (0.97, 0.97)) == pytest.approx((0.03, 0.03))
+    assert intervals.prevalence_of((0.75, 0.75), (0.6, 0.6), (0.97, 0.97)) == pytest.approx((0.05, 0.05))
+    assert intervals.prevalence_of((0.6, 0.6), (0.75, 0.75), (0.97, 0.97)) == pytest.approx((0.04, 0.04))
+    assert intervals.true_positives_of((2 / 3, 2 / 3), (0.97, 0.97)) == pytest.approx((0.03, 0.03))
 
 
 # The command
@@ -437,25 +427,20 @@ def test_the_command_reports_in_text_and_json(tmp_path):
     path = write(tmp_path, "\n".join(lines))
     told = command(path)
     assert told.exit_code == 1
-    assert "exchanged (shown)" in told.output
+    assert "swapped (shown)" in told.output
     assert "method 6" in told.output
     data = json.loads(command(path, "--json").output)
     assert data == json.loads(json.dumps(to_json(audit_file(path))))
-    assert data["groups"][0]["verdict"] == "exchanged"
+    assert data["groups"][0]["verdict"] == "swapped"
     assert len(data["groups"][0]["rows"]) == 6
-    mended = command(path, "--precision", "recall", "--recall", "precision")
-    assert mended.exit_code == 0
-    assert "Findings: none" in mended.output
+    corrected = command(path, "--precision", "recall", "--recall", "precision")
+    assert corrected.exit_code == 0
+    assert "No finding" in corrected.output
 
 
 def test_the_command_audits_the_paper():
     told = command("paper")
     assert told.exit_code == 1
-    assert "96 rows" in told.output
-    assert "37 of 37 rows" in told.output
-    assert "27 of 28 rows" in told.output
+    assert all(words in told.output for words in ("96 rows", "37 of 37 rows", "27 of 28 rows"))
+    assert max(map(len, told.output.splitlines())) <= 120
     assert isinstance(command("paper", "--group", "x").exception, UserError)
-
-
-def test_text_has_no_endless_lines():
-    assert max(map(len, text(audit_paper()).splitlines())) <= 120

@@ -1,13 +1,15 @@
-"""The ledger lists every value that is not simply what the paper says."""
+"""The ledger lists every value that is not simply what the paper says, in the code and on its page."""
 
 from __future__ import annotations
 
 import dataclasses
 
 import pytest
+from test_table_pages import lines
 
 from upcrack_lite.recipes import LITE, PAPER, RELEASED, Preset, preset
 from upcrack_lite.reproduction import ledger
+from upcrack_lite.show import ledger as page
 
 ENTRIES = {entry.name: entry for entry in ledger.ledger()}
 FIELDS = [field.name for field in dataclasses.fields(Preset) if field.name not in ("recipe", "scale")]
@@ -54,15 +56,11 @@ def test_a_new_difference_appears_by_itself(monkeypatch):
 
 
 def test_rows_are_text_without_a_blank():
-    rows = {row["name"]: row for row in ledger.rows()}
-    assert set(rows) == set(ENTRIES)
-    for row in rows.values():
-        assert all(text for column, text in row.items() if column != "where")
-        assert row["where"] or "silent" in row["why"] or "lite" in row["why"] or "released" in row["why"]
+    rows = {name: entry.row() for name, entry in ENTRIES.items()}
+    assert all(all(row.values()) for row in rows.values())
     assert rows["epochs"]["paper"] == "200"
     assert rows["epochs"]["released program"] == "300"
     assert rows["epochs"]["kit, lite scale"] == "60"
-    assert rows["epochs"]["where"] == "Section IV-B"
     assert rows["batch_size"]["paper"] == ledger.NOT_SAID
     assert rows["mask_before_resize"]["released program"] == "yes"
     assert rows["validation_share"]["released program"] == ledger.NOT_KNOWN
@@ -79,5 +77,15 @@ def test_shown():
 
 
 def test_only_the_reasons_that_are_asked_for():
-    (both,) = [row for row in ledger.rows(sides=("kit", "released")) if row["name"] == "epochs"]
-    assert both["why"] == "section IV-B; released: 300, the paper says 200"
+    assert (
+        ENTRIES["epochs"].row(("kit", "released"))["why"] == "section IV-B; released: 300, the paper says 200"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "needs"), [("differs", "lr_g"), ("silent", "batch_size"), ("lite", "width")]
+)
+def test_the_page(kind, needs):
+    shown = lines(page.listed(kind))
+    assert all(cell for line in shown for cell in line)
+    assert any(line[0].endswith(f" {needs}") for line in shown)

@@ -1,4 +1,4 @@
-"""The printed numbers: all 96 rows, sums that a typing error would break, and the exchanged columns."""
+"""The printed numbers: all 96 rows, sums that a typing error would break, and the swapped columns."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from upcrack_lite.errors import UserError
+from upcrack_lite.metrics import METRICS
 from upcrack_lite.reproduction import published
 
-METRICS = ("precision", "recall", "accuracy", "f1", "iou")
 # Sums over all rows of a table in thousandths of a percent, in the order of METRICS.
 SUMS = {
     1: (581_477, 432_573, 843_453, 488_455, 338_251),
@@ -96,7 +96,7 @@ def test_a_table_by_number_or_roman(table):
     assert (row.precision, row.recall, row.f1) == (63.412, 88.852, 74.006)
 
 
-def test_corrected_exchanges_two_columns_and_nothing_else():
+def test_corrected_swaps_two_columns_and_nothing_else():
     row = published.row("IV", "upcracknet")
     mended = published.corrected(row)
     assert (mended.precision, mended.recall) == (row.recall, row.precision)

@@ -7,15 +7,12 @@ import re
 from pathlib import Path
 
 import pytest
-from small_records import small_record, small_values
+from small_records import small_values
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.reproduction import ladder, live, places, published, records, tables
+from upcrack_lite.reproduction import live, places, published, records, tables
 from upcrack_lite.reproduction.cells import Cell, cells
 from upcrack_lite.reproduction.record_files import pack
-from upcrack_lite.reproduction.records import scores
-from upcrack_lite.show import ladder as ladder_page
-from upcrack_lite.show import ledger as ledger_page
 from upcrack_lite.show.pages import TablePage, title
 
 
@@ -259,53 +256,3 @@ def test_a_live_table_asks_for_its_cells(tmp_path, monkeypatch):
     names = [f"upcracknet-released-lite-synthetic-to-deepcrack-s{seed}" for seed in (3, 4)]
     assert asked == [(name, "photos", True, "cpu") for name in names]
     assert [record.slug for record in made] == names
-
-
-@pytest.mark.parametrize(
-    ("kind", "needs"), [("differs", "lr_g"), ("silent", "batch_size"), ("lite", "width")]
-)
-def test_the_ledger_page(kind, needs):
-    shown = lines(ledger_page.listed(kind))
-    assert all(cell for line in shown for cell in line)
-    assert any(line[0].endswith(f" {needs}") for line in shown)
-
-
-def test_an_unknown_part_of_the_ledger():
-    with pytest.raises(UserError, match="choose differs, silent, lite"):
-        ledger_page.listed("other")
-
-
-def test_sentences():
-    assert any(line[1] == "does not hold" for line in lines(ledger_page.sentences()))
-
-
-def test_the_ladder_without_records_says_so_and_with_records_shows_the_change():
-    nothing = ladder.ladder([])
-    assert {line[-1] for line in lines(ladder_page.changes(nothing))} == {"not measured"}
-    assert ladder_page.alt(nothing) == "No rung is measured yet."
-    rung = Cell(overrides=(("input_stretch", True),))
-    pair = [small_record(cell, contrast=c)[0] for cell, c in ((Cell(), 0.3), (rung, 0.2))]
-    steps = ladder.ladder(pair)
-    (step,) = [one for one in steps if one.seeds]
-    shown = [line for line in lines(ladder_page.changes(steps)) if line[-1] != "not measured"]
-    assert shown[0][-1] == "too few seeds: 1"
-    assert [line[5] for line in shown] == [f"{step.change('iou'):+.2f}"]
-    assert f"{step.change('iou'):+.1f}" in ladder_page.alt(steps)
-    assert len(ladder_page.picture(steps).axes[0].patches) == 1, "one bar"
-    assert len(lines(ladder_page.reasons(steps))) == len(steps)
-
-
-def test_the_two_recipes_side_by_side():
-    assert "No set has records" in ladder_page.recipes([]).data
-    both = [
-        small_record(Cell(recipe=recipe), contrast=c)[0] for recipe, c in (("paper", 0.3), ("released", 0.1))
-    ]
-    shown = lines(ladder_page.recipes(both))
-    assert [line[:3] for line in shown] == [["deepcrack", "paper", "1"], ["deepcrack", "released", "1"]]
-    assert shown[0][6] == f"{scores(both[0])['iou']:.2f}"
-
-
-def test_the_report_beside_the_printed_row():
-    shown = lines(ladder_page.report())
-    assert shown[0][1:3] == shown[1][2:0:-1], "precision and recall change places"
-    assert shown[2][1:] == ["29.9", "89.4", "44.8", "33.3"]

@@ -28,19 +28,20 @@ def audit(
     label: Annotated[str | None, typer.Option(metavar="NAME", help="Column that names a row.")] = None,
     unit: Annotated[str, typer.Option(help="percent, fraction or auto.")] = "auto",
     slack: Annotated[
-        float, typer.Option(min=0, help="Rounding, in units of the last digit: 0.5; 1 for digits cut off.")
+        float, typer.Option(min=0, help="Rounding, in units of the last digit: 0.5; 1 for truncated digits.")
     ] = 0.5,
     drift: Annotated[
-        float, typer.Option(min=0, max=10, help="How far crack shares of one set may differ, % of the share.")
+        float,
+        typer.Option(min=0, max=10, help="How far prevalences of one set may differ, % of their value."),
     ] = 0.05,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
 ) -> None:
     """Check a table of precision, recall, accuracy, F1 and IoU against itself.
 
-    Finds exchanged columns, averages, wrong digits and mixed test sets. Status 1 if it finds any.
+    Finds swapped columns, averages, contradictions and mixed test sets. Status 1 if it finds any.
     """
     from upcrack_lite.reproduction import audit as audits
-    from upcrack_lite.reproduction.audit_text import text, to_json
+    from upcrack_lite.reproduction.audit_report import text, to_json
 
     columns = {"precision": precision, "recall": recall, "accuracy": accuracy, "f1": f1, "iou": iou}
     named = {metric: name for metric, name in columns.items() if name is not None}

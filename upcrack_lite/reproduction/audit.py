@@ -1,65 +1,93 @@
 """Audit a table of precision, recall, accuracy, F1 and IoU: do its numbers belong to one confusion matrix a row?
 
-Two identities hold in every row, and a third gives the crack share π of the test set, which must be the same in
-all rows of one set. Rounding is taken into account exactly (`intervals`), so a table without a fault is never
-blamed. Chapter: audit.
+Two identities hold in every row, and a third gives the prevalence π of the test set (its fraction of crack pixels),
+which must be the same in all rows of one set. Rounding is taken into account exactly (`intervals`), so a table
+without a fault is never blamed. Chapter: audit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from upcrack_lite.reproduction import audit_verdict as together
+from upcrack_lite.metrics import METRICS
 from upcrack_lite.reproduction import intervals, published
-from upcrack_lite.reproduction.audit_faults import (
-    Finding,
-    RowCheck,
-    check_row,
-    explain,
-    middle,
-    settle_unit,
-)
-from upcrack_lite.reproduction.audit_table import METRICS, PrintedRow, gaps, read_table, with_unit
-from upcrack_lite.reproduction.intervals import Interval
+from upcrack_lite.reproduction.audit_table import PrintedRow, read_table, with_unit
+from upcrack_lite.reproduction.intervals import Cluster, Interval
 
-__all__ = ["Audit", "Finding", "GroupAudit", "RowAudit", "audit_file", "audit_paper", "audit_rows"]
+DRIFT = 0.0005  # default of `drift`: 0.05 % of the prevalence
+MOST = 0.6  # part of the rows that a statement on all of them must cover
 
 
-DRIFT = 0.0005
-"""Default of `drift`: 0.05 % of the crack share."""
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong in a table.
+
+    `kind`: swapped, row swapped, averaged, mixed, no common prevalence, contradiction.
+    `sure`: "shown" (follows from the digits), "likely" (a known cause that fits), or "guess".
+    """
+
+    kind: str
+    message: str
+    sure: str
+    group: str = ""
+    table: str = ""
+    row: int | None = None  # from 1 within its table; None: the group as a whole
+    label: str = ""
 
 
 @dataclass(frozen=True)
 class RowAudit:
-    """One row: what it implies, and its confusion matrix where it can be rebuilt. All in percent."""
+    """One row against the identities, and its confusion matrix where it can be rebuilt.
+
+    Signs: 0 fits, -1 printed too low, 1 too high, None not checkable. Intervals are fractions of 1.
+    """
 
     row: PrintedRow
-    f1_fits: bool | None
-    iou_fits: bool | None
-    share_fits: bool | None  # the crack share agrees with the group's
-    share_printed: tuple[float, float] | None  # lowest and highest crack share, columns as printed
-    share_exchanged: tuple[float, float] | None
-    precision: float | None  # true names: exchanged back where the group's columns are exchanged
-    recall: float | None
-    confusion: Mapping[str, float] | None  # tp, fp, fn, tn: percent of all pixels
+    f1_sign: int | None  # F1 against precision and recall
+    iou_sign: int | None  # IoU against F1, or against precision and recall where F1 is not printed
+    possible: bool  # some values behind the digits satisfy all identities, with some prevalence
+    as_printed: Interval | None  # prevalence that the row implies, columns as printed
+    as_swapped: Interval | None
+    fits: bool | None = None  # its prevalence agrees with the group's
+    precision: float | None = None  # percent, under their true names
+    recall: float | None = None
+    confusion: Mapping[str, float] | None = None  # tp, fp, fn, tn: percent of all pixels
+
+    @property
+    def tight(self) -> bool:
+        """True when the row has what fixes its prevalence: precision, recall and accuracy."""
+        return {"precision", "recall", "accuracy"} <= set(self.row.cells)
+
+    @property
+    def averaged_like(self) -> bool:
+        """True when the misfit has the direction of averaging: F1 too low, or IoU too high, and not the reverse.
+
+        F1 is a concave function of precision and recall and IoU a convex one of F1, so a mean over images can
+        only err this way (Jensen's inequality).
+        """
+        return (self.f1_sign == -1 or self.iou_sign == 1) and self.f1_sign != 1 and self.iou_sign != -1
+
+    def prevalence(self, swapped: bool) -> Interval | None:
+        """Prevalence that the row implies, with the columns as printed or swapped."""
+        return self.as_swapped if swapped else self.as_printed
 
 
 @dataclass(frozen=True)
 class GroupAudit:
-    """The rows of one test set: is there one crack share?
+    """The rows of one test set: is there one prevalence?
 
-    `verdict`: constant (as printed), exchanged, either (the digits cannot tell), mixed (several sets), averaged,
-    none (no common share), unknown (too few columns or rows).
+    `verdict`: constant (as printed), swapped, either (the digits cannot tell), mixed (several sets), averaged,
+    none (no common prevalence), unknown (too few columns or rows).
     """
 
     name: str
     verdict: str
     message: str
-    exchanged: bool
-    shares: tuple[float, ...]  # crack shares in percent, the set with most rows first
-    spread: float  # largest distance of a row's own crack share from that of its set, percentage points
+    swapped: bool
+    prevalences: tuple[float, ...]  # percent, the set with most rows first
+    spread: float  # largest distance of a row's own prevalence from that of its set, percentage points
     rows: tuple[RowAudit, ...]
 
 
@@ -90,23 +118,18 @@ def audit_file(
 ) -> Audit:
     """Audit a CSV file; arguments and errors as in `audit_table.read_table` and `audit_rows`."""
     rows, unused = read_table(path, columns, group, label)
-    note = [f"columns not used: {', '.join(unused)}"] if unused else []
-    return audit_rows(rows, unit, slack, drift, Path(path).name, note)
+    notes = [f"columns not used: {', '.join(unused)}"] if unused else []
+    return audit_rows(rows, unit, slack, drift, Path(path).name, notes)
 
 
 def audit_paper(table: int | str | None = None, slack: float = 0.5, drift: float = DRIFT) -> Audit:
     """Audit the printed tables of the paper: all rows of a test set together, or of one table alone."""
-    rows = [
-        PrintedRow(
-            number=one.row,
-            label=one.key,
-            cells={m: f"{getattr(one, m):.3f}" for m in METRICS if getattr(one, m) is not None},
-            table=f"Table {published.TABLES[one.table].roman}",
-            group=one.test_set,
-        )
-        for one in published.rows(table)
-    ]
-    return audit_rows(rows, "percent", slack, drift, title="Tables of the paper, as printed")
+    rows = []
+    for one in published.rows(table):
+        cells = {m: f"{getattr(one, m):.3f}" for m in METRICS if getattr(one, m) is not None}
+        roman = published.TABLES[one.table].roman
+        rows.append(PrintedRow(one.row, one.key, cells, f"Table {roman}", one.test_set))
+    return audit_rows(rows, "percent", slack, drift, "Tables of the paper, as printed")
 
 
 def audit_rows(
@@ -123,127 +146,305 @@ def audit_rows(
         rows: as `read_table` gives them.
         unit: "percent", "fraction", or "auto".
         slack: how far a true value may lie from its digits, in units of the last one: 0.5 for rounding, 1 for digits
-            that were cut off.
-        drift: how far, relatively, the crack shares of one test set may differ. Tables of several authors' programs
+            that were truncated.
+        drift: how far, relatively, the prevalences of one test set may differ. Tables of several authors' programs
             do differ a little, when each resizes the masks in its own way; 0 wants the same pixels.
         title: for the report.
         notes: remarks to pass on.
     """
-    told = unit != "auto"
     rows, unit = with_unit(rows, unit)
-    notes = [*notes, f"numbers are read as {'percent' if unit == 'percent' else 'fractions of 1'}"]
     have = {metric for row in rows for metric in row.cells}
-    notes += gaps(have)
+    notes = [
+        *notes,
+        f"numbers are read as {'percent' if unit == 'percent' else 'fractions of 1'}",
+        *_gaps(have),
+    ]
     if drift and "accuracy" in have:
-        notes.append(f"crack shares of one test set may differ by {100 * drift:g} % of their value (drift)")
-    rows, findings = _settle_units(rows, unit, slack, told)
-    groups = []
+        notes.append(f"prevalences of one test set may differ by {100 * drift:g} % of their value (drift)")
+    groups, findings = [], []
     for name in dict.fromkeys(row.group for row in rows):
-        group, found = _audit_group(name, [row for row in rows if row.group == name], slack, drift)
+        group, its_findings = _audit_group(name, [row for row in rows if row.group == name], slack, drift)
         groups.append(group)
-        findings += found
+        findings += its_findings
     return Audit(title, unit, tuple(groups), tuple(findings), tuple(notes))
 
 
-def _settle_units(
-    rows: list[PrintedRow], unit: str, slack: float, told: bool
-) -> tuple[list[PrintedRow], list[Finding]]:
-    base = {"percent": 0.01, "fraction": 1.0}[unit]
-    settled = [settle_unit(row, base, slack, told) for row in rows]
-    findings = []
-    for row in settled:
-        other = [metric for metric, factor in row.factor.items() if factor != base]
-        if other:
-            message = f"{row.name}: {', '.join(other)} in {'fractions' if base < 1 else 'percent'}, unlike the table"
-            place = {"table": row.table, "row": row.number, "label": row.label, "group": row.group}
-            findings.append(Finding("unit", message, "likely", **place, numbers={"columns": other}))
-    return settled, findings
+def _gaps(have: set[str]) -> list[str]:
+    """Say what cannot be checked when only these metrics are printed."""
+    notes, both = [], {"precision", "recall"} <= have
+    if missing := [metric for metric in METRICS if metric not in have]:
+        notes.append(f"no column of {', '.join(missing)}")
+    if not (both and "f1" in have):
+        notes.append("F1 cannot be checked against precision and recall")
+    if not ("iou" in have and (both or "f1" in have)):
+        notes.append("IoU cannot be checked")
+    if "accuracy" not in have:
+        notes.append("without accuracy there is no prevalence: swapped columns cannot be seen")
+    return notes
 
 
 def _audit_group(
     name: str, rows: list[PrintedRow], slack: float, drift: float
 ) -> tuple[GroupAudit, list[Finding]]:
     checks = [check_row(row, slack) for row in rows]
-    printed, swapped = (_clusters(checks, way, drift) for way in (False, True))
-    exchanged = together.is_exchanged(printed, swapped)
-    found = swapped if exchanged else printed
-    sets = together.common_sets(found)
-    place = {"group": name}
-    findings: list[Finding] = []
-    mean_iou = together.is_mean_iou(checks, sets, exchanged, slack)
-    averaged = not mean_iou and together.is_averaged(checks, sets)
+    printed, exchanged = (_clusters(checks, way, drift) for way in (False, True))
+    swapped = _is_swapped(printed, exchanged)
+    sets = _common_sets(exchanged if swapped else printed)
+    averaged = _is_averaged(checks, sets)
     if averaged:
-        sets, exchanged = [], False
-    shares = [intervals.widen(one.share, drift) for one in sets]
-    verdict, message = together.verdict(checks, printed, swapped, sets, exchanged, averaged)
-    kind = {"averaged": "averaged", "mixed": "mixed", "none": "no common share"}.get(verdict)
-    numbers = {"shares": [middle(share) for share in shares]}
-    if exchanged:
-        sure = "shown" if len(checks) > 2 else "guess"
-        findings.append(Finding("exchanged", message, sure, **place, numbers=numbers))
-    if kind:
-        sure = "shown" if kind == "no common share" else "likely"
-        findings.append(Finding(kind, message, sure, **place, numbers=numbers))
-    elif len(sets) > 1:
-        findings.append(Finding("mixed", together.mixed(checks, sets), "likely", **place, numbers=numbers))
-    if mean_iou:
-        message = "IoU is the mean of crack and background (mIoU): it fits so, and it is not F1 / (2 - F1)"
-        findings.append(Finding("mean IoU", message, "likely", **place))
+        sets, swapped = [], False
+    verdict, message = _verdict(checks, printed, exchanged, sets, swapped, averaged)
+    sure = {"swapped": "shown" if len(rows) > 2 else "guess", "averaged": "likely", "mixed": "likely"}
+    findings = [Finding(verdict, message, sure[verdict], name)] if verdict in sure else []
+    if verdict == "none":
+        findings.append(Finding("no common prevalence", message, "shown", name))
+    if swapped and len(sets) > 1:
+        findings.append(Finding("mixed", _mixed(checks, sets), "likely", name))
 
-    inside = {i for one in sets for i in one.rows}
-    audits = []
+    prevalences = [intervals.widen(one.prevalence, drift) for one in sets]
+    own = {i: (one, wide) for one, wide in zip(sets, prevalences, strict=True) for i in one.rows}
+    audits, spread = [], 0.0
     for i, check in enumerate(checks):
-        implied = check.share(exchanged)
-        off = bool(sets and implied) and i not in inside and not _meets(check, implied, shares)
-        explained = (averaged and check.averaged_like) or (mean_iou and check.iou_sign == 1)
-        if (check.broken and not explained) or off:
-            findings.append(explain(check.row, shares, exchanged, slack, name))
-        own = next((share for one, share in zip(sets, shares, strict=True) if i in one.rows), None)
-        if own is None and len(sets) == 1 and not off:
-            own = shares[0]
-        audits.append(_row_audit(check, own, off, exchanged, slack, bool(averaged or mean_iou)))
-    middles = tuple(100 * one.middle for one in sets)
-    own = ((middle(checks[i].share(exchanged)), 100 * one.middle) for one in sets for i in one.rows)
-    spread = max((abs(a - b) for a, b in own), default=0.0)
-    return GroupAudit(name, verdict, message, exchanged, middles, spread, tuple(audits)), findings
+        implied = check.prevalence(swapped)
+        # A row that leaves its prevalence open may allow one of the group's.
+        allows = i in own or (not check.tight and _any_meets(implied, prevalences))
+        off = bool(sets and implied and not allows)
+        if off or not (check.possible or (averaged and check.averaged_like)):
+            findings.append(_explain(check, prevalences, swapped, slack, name))
+        its_own = own[i][1] if i in own else None
+        if i in own:
+            spread = max(spread, abs(_middle(implied) - _middle(own[i][0].prevalence)))
+        elif len(sets) == 1 and not off:
+            its_own = prevalences[0]
+        fits = False if off else None if its_own is None else True
+        rebuilt = _rebuilt(check.row.known(slack, swapped), its_own) if its_own and not averaged else {}
+        audits.append(replace(check, fits=fits, **rebuilt))
+    middles = tuple(_middle(one.prevalence) for one in sets)
+    return GroupAudit(name, verdict, message, swapped, middles, spread, tuple(audits)), findings
 
 
-def _clusters(checks: list[RowCheck], exchanged: bool, drift: float) -> list[intervals.Cluster]:
-    """Cluster the crack shares; rows without precision and recall count only if there are no others."""
+def check_row(row: PrintedRow, slack: float = 0.5) -> RowAudit:
+    """Check one row for itself. slack: how far a value may lie from its digits, in units of the last one."""
+    known = row.known(slack)
+    f1 = known.get("f1")
+    expected = None
+    if "precision" in known and "recall" in known:
+        expected = intervals.f1_of(known["precision"], known["recall"])
+    base = f1 or expected
+    iou = intervals.iou_of(base) if base else None
+    implied = [_implied(row.known(slack, swapped)) for swapped in (False, True)]
+    possible = intervals.narrow(known) is not None
+    return RowAudit(row, _sign(f1, expected), _sign(known.get("iou"), iou), possible, *implied)
+
+
+def _implied(known: Mapping[str, Interval]) -> Interval | None:
+    """Prevalence from precision, recall and accuracy; with fewer columns what F1 or IoU leave open."""
+    if "accuracy" not in known or len(known) == 1:
+        return None
+    if "precision" in known and "recall" in known:
+        return intervals.prevalence_of(known["precision"], known["recall"], known["accuracy"])
+    box = intervals.narrow(known)
+    return box and box["prevalence"]
+
+
+def _sign(printed: Interval | None, expected: Interval | None) -> int | None:
+    if printed is None or expected is None:
+        return None
+    if intervals.meet(printed, expected):
+        return 0
+    return -1 if printed[1] < expected[0] else 1
+
+
+def _clusters(checks: list[RowAudit], swapped: bool, drift: float) -> list[Cluster]:
+    """Cluster the prevalences; rows without precision and recall count only if there are no others."""
     only = any(check.tight for check in checks)
-    found = [check.share(exchanged) if check.tight or not only else None for check in checks]
-    return intervals.clusters(found, drift)
+    implied = [check.prevalence(swapped) if check.tight or not only else None for check in checks]
+    return intervals.clusters(implied, drift)
 
 
-def _meets(check: RowCheck, implied: Interval, shares: list[Interval]) -> bool:
-    """True when a row that leaves its crack share open allows one of the group's."""
-    return not check.tight and any(intervals.meet(implied, share) for share in shares)
+def _common_sets(groups: Sequence[Cluster]) -> list[Cluster]:
+    """Keep the clusters that are test sets and not chance: several rows each, and together most rows."""
+    rows = _covered(groups)
+    least = 1 if rows == 1 else 2 if rows < 10 else 3
+    sets = [one for one in groups if len(one.rows) >= least]
+    return sets if _covered(sets) >= MOST * rows else []
 
 
-def _row_audit(
-    check: RowCheck, share: Interval | None, off: bool, exchanged: bool, slack: float, doubtful: bool
-) -> RowAudit:
-    known = check.row.known(slack, exchanged)
-    box = None if share is None or off or doubtful else intervals.narrow({**known, "share": share})
-    precision = recall = confusion = None
-    if box and box["recall"][1] - box["recall"][0] < 0.2 and box["precision"][0] > 0:
-        pi, p, r = (middle(box[key]) / 100 for key in ("share", "precision", "recall"))
-        tp = pi * r
-        parts = {"tp": tp, "fp": tp / p - tp, "fn": pi - tp}
-        confusion = {k: 100 * v for k, v in (parts | {"tn": 1 - sum(parts.values())}).items()}
-        precision, recall = 100 * p, 100 * r
+def _covered(groups: Sequence[Cluster]) -> int:
+    return sum(len(one.rows) for one in groups)
 
-    def ends(interval: Interval | None) -> tuple[float, float] | None:
-        return None if interval is None else (100 * interval[0], 100 * interval[1])
 
-    return RowAudit(
-        row=check.row,
-        f1_fits=None if check.f1_sign is None else check.f1_sign == 0,
-        iou_fits=None if check.iou_sign is None else check.iou_sign == 0,
-        share_fits=None if share is None and not off else not off,
-        share_printed=ends(check.share_printed),
-        share_exchanged=ends(check.share_exchanged),
-        precision=precision,
-        recall=recall,
-        confusion=confusion,
+def _is_swapped(printed: Sequence[Cluster], exchanged: Sequence[Cluster]) -> bool:
+    """True when precision and recall swapped need clearly fewer prevalences than the columns as printed."""
+    if _covered(printed) == 2:
+        return len(exchanged) < len(printed)
+    sets = _common_sets(exchanged)
+    return len(exchanged) <= len(printed) - 2 and _covered(sets) > _covered(_common_sets(printed))
+
+
+def _is_averaged(checks: Sequence[RowAudit], sets: Sequence[Cluster]) -> bool:
+    """True when misfits are frequent and all have the direction of averaging.
+
+    Where nearly all rows agree on a prevalence, their counts were pooled: then a few misfits are wrong digits.
+    """
+    broken = [check for check in checks if not check.possible]
+    alike = sum(check.averaged_like for check in broken)
+    if alike < max(2, 0.3 * len(checks)) or alike < 0.9 * len(broken):
+        return False
+    return alike > 0.5 * len(checks) or _covered(sets) < 0.8 * len(checks)
+
+
+def _rebuilt(known: dict[str, Interval], prevalence: Interval) -> dict[str, object]:
+    """Precision, recall and the confusion matrix of a row, in percent; empty where they are left open."""
+    box = intervals.narrow({**known, "prevalence": prevalence})
+    if not box or box["recall"][1] - box["recall"][0] >= 0.2 or box["precision"][0] <= 0:
+        return {}
+    pi, p, r = (_middle(box[name]) / 100 for name in ("prevalence", "precision", "recall"))
+    tp = pi * r
+    parts = {"tp": tp, "fp": tp / p - tp, "fn": pi - tp}
+    parts["tn"] = 1 - sum(parts.values())
+    confusion = {name: 100 * value for name, value in parts.items()}
+    return {"precision": 100 * p, "recall": 100 * r, "confusion": confusion}
+
+
+def _explain(
+    check: RowAudit, prevalences: Sequence[Interval], swapped: bool, slack: float, group: str
+) -> Finding:
+    """Say what is wrong with a row that does not fit.
+
+    prevalences: those of the group's test sets; empty when unknown. swapped: how the group's columns are to be read.
+    """
+    row = check.row
+    place = {"group": group, "table": row.table, "row": row.number, "label": row.label}
+
+    def good(other: PrintedRow, way: bool = swapped) -> bool:
+        known = other.known(slack, way)
+        options = [known | {"prevalence": one} for one in prevalences] or [known]
+        return any(intervals.narrow(one) for one in options)
+
+    if prevalences and good(row, not swapped):
+        message = (
+            f"{row.name}: precision and recall of this row stand the other way round than in the other rows; "
+            f"swapped, its prevalence {percent(check.prevalence(not swapped))} fits theirs"
+        )
+        return Finding("row swapped", message, "likely", **place)
+    what = _misfits(check, prevalences, swapped)
+    if check.averaged_like:
+        what += " (a mean over images would err in this direction)"
+    rest = {m: {n: text for n, text in row.cells.items() if n != m} for m in row.cells if len(row.cells) > 1}
+    alone = [metric for metric, cells in rest.items() if good(replace(row, cells=cells))]
+    agree = f"; the others agree without {' or without '.join(alone)}" if alone else ""
+    return Finding("contradiction", f"{row.name}: {what}{agree}", "shown", **place)
+
+
+def _misfits(check: RowAudit, prevalences: Sequence[Interval], swapped: bool) -> str:
+    row, words = check.row, []
+    value = {metric: float(text) * row.factor for metric, text in row.cells.items()}
+
+    def written(metric: str, number: float) -> str:
+        """In the unit and with the decimals of the row's own number."""
+        return f"{number / row.factor:.{len(row.cells[metric].partition('.')[2])}f}"
+
+    both = "precision" in value and "recall" in value
+    expected = intervals.f1_of(*((value[m],) * 2 for m in ("precision", "recall")))[0] if both else 0.0
+    if check.f1_sign:
+        words.append(f"F1 {row.cells['f1']} is not that of precision and recall ({written('f1', expected)})")
+    if check.iou_sign:
+        f1 = value.get("f1", expected)
+        words.append(f"IoU {row.cells['iou']} does not belong to F1 ({written('iou', f1 / (2 - f1))})")
+    implied = check.prevalence(swapped)
+    if prevalences and implied and not _any_meets(implied, prevalences):
+        others = " or ".join(percent(one) for one in prevalences)
+        words.append(f"its prevalence {percent(implied)} is not that of the other rows ({others})")
+    return "; ".join(words) or "its numbers contradict each other"
+
+
+def _any_meets(implied: Interval | None, prevalences: Sequence[Interval]) -> bool:
+    return implied is not None and any(intervals.meet(implied, one) for one in prevalences)
+
+
+def _verdict(
+    checks: Sequence[RowAudit],
+    printed: Sequence[Cluster],
+    exchanged: Sequence[Cluster],
+    sets: Sequence[Cluster],
+    swapped: bool,
+    averaged: bool,
+) -> tuple[str, str]:
+    """Sum the group up: one of the words of `GroupAudit.verdict`, and a sentence."""
+    rows = _covered(printed)
+    agree = f"{_covered(sets)} of {rows} rows agree on"
+    if averaged:
+        return "averaged", _averaged(checks)
+    if not rows:
+        return "unknown", "no row tells the prevalence"
+    low, high = _range(check.as_printed for check in checks)
+    if swapped:
+        return "swapped", (
+            "precision and recall are swapped: with the columns as named, the prevalence of one test set would run "
+            f"from {low:.3f} to {high:.3f} %; swapped, {agree} {' or '.join(percent(s.prevalence) for s in sets)}"
+        )
+    if not sets:
+        return "none", (
+            f"no common prevalence, neither as printed ({low:.3f} to {high:.3f} %) nor swapped: the rows come from "
+            "different test sets, or are not counted over the whole set"
+        )
+    if len(sets) > 1:
+        return "mixed", _mixed(checks, sets)
+    prevalence = percent(sets[0].prevalence)
+    if rows == 1:
+        other = percent(checks[exchanged[0].rows[0]].as_swapped)
+        return (
+            "unknown",
+            f"one row alone: prevalence {prevalence} as printed, {other} with the columns swapped",
+        )
+    if not any(check.tight for check in checks):
+        return "unknown", f"without both precision and recall, {prevalence} would do in all rows"
+    text = f"{agree} a prevalence of {prevalence}, columns as printed"
+    if len(exchanged) == 1:
+        return "either", f"{text}; swapped, they would agree too: too few digits or rows to tell"
+    return "constant", text
+
+
+def _mixed(checks: Sequence[RowAudit], sets: Sequence[Cluster]) -> str:
+    """Name the sets by their prevalences and rows."""
+    parts = []
+    for one in sets:
+        rows = [checks[i].row for i in one.rows]
+        names = [row.name for row in rows]
+        if all(row.table for row in rows):
+            names = list(dict.fromkeys(row.table for row in rows))
+        more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+        parts.append(f"{percent(one.prevalence)} in {len(rows)} rows ({', '.join(names[:4])}{more})")
+    return f"{len(sets)} different prevalences, so {len(sets)} test sets or labels: {'; '.join(parts)}"
+
+
+def _averaged(checks: Sequence[RowAudit]) -> str:
+    low = sum(check.f1_sign == -1 for check in checks)
+    high = sum(check.iou_sign == 1 for check in checks)
+    return (
+        f"the metrics look averaged (over images, runs or classes) instead of computed from pooled counts: of "
+        f"{len(checks)} rows, F1 is too low for precision and recall in {low} and IoU too high for F1 in {high}; "
+        "averaging errs in these directions only"
     )
+
+
+def _range(prevalences: Iterable[Interval | None]) -> tuple[float, float]:
+    middles = [_middle(one) for one in prevalences if one is not None]
+    return min(middles), max(middles)
+
+
+def _middle(interval: Interval) -> float:
+    """Middle of an interval, in percent."""
+    return 50 * (interval[0] + interval[1])
+
+
+def percent(interval: Interval | None) -> str:
+    """An interval in words, with as many digits as it deserves."""
+    if interval is None:
+        return "unknown"
+    low, high = 100 * interval[0], 100 * interval[1]
+    digits = next((d for d in range(4) if high - low > 2 * 10.0**-d), 4)
+    if high - low > 0.2 * (low + high):
+        return f"{low:.{digits + 1}f} to {high:.{digits + 1}f} %"
+    return f"{(low + high) / 2:.{max(digits, 1)}f} %"

@@ -6,13 +6,13 @@ import csv
 import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.reproduction.intervals import Interval, narrow
+from upcrack_lite.metrics import METRICS
+from upcrack_lite.reproduction.intervals import Interval
 
-METRICS = ("precision", "recall", "accuracy", "f1", "iou")
 ALIASES = {
     "precision": "precision prec p pr pre ppv positivepredictivevalue",
     "recall": "recall rec r re sensitivity sens se tpr truepositiverate",
@@ -21,99 +21,62 @@ ALIASES = {
     "iou": "iou jaccard jaccardindex jaccardscore ji crackiou ioucrack iouscore",
 }
 MISSING = {"", "-", "–", "—", "na", "n/a", "nan", "none", "null", "/"}
-FACTORS = {"percent": 0.01, "fraction": 1.0}  # of a printed number, to make it a share of 1
+FACTORS = {"percent": 0.01, "fraction": 1.0}  # of a printed number, to make it a fraction of 1
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,2})?", re.IGNORECASE)
-FINEST = 1e-7  # a share: programs often compute in 32 bit, so later digits prove nothing
+FINEST = 1e-7  # of 1: programs often compute in 32 bit, so later digits prove nothing
 
 
 @dataclass(frozen=True)
 class PrintedRow:
-    """One row as text. `factor` turns a printed number into a share of 1: 0.01 for percent."""
+    """One row as text. `factor` turns a printed number into a fraction of 1: 0.01 for percent."""
 
     number: int  # from 1, within its table
     label: str
     cells: Mapping[str, str]  # metric to text; a metric that is not printed is absent
     table: str = ""
-    group: str = ""
-    line: int = 0  # of the file
-    factor: Mapping[str, float] = field(default_factory=dict)  # metric to 0.01 or 1
+    group: str = ""  # the test set
+    factor: float = 0.01
 
     @property
     def name(self) -> str:
         """Table and label, or the row's number."""
         return " ".join(word for word in (self.table, self.label or f"row {self.number}") if word)
 
-    def value(self, metric: str) -> float | None:
-        """The printed value as a share of 1, or None."""
-        return float(self.cells[metric]) * self.factor[metric] if metric in self.cells else None
-
     def interval(self, metric: str, slack: float = 0.5) -> Interval:
-        """Shares that round to the printed digits; slack: in units of the last digit."""
-        text, factor = self.cells[metric], self.factor[metric]
+        """Fractions that round to the printed digits; slack: in units of the last digit."""
+        text = self.cells[metric]
         mantissa, _, exponent = text.lower().partition("e")
         decimals = len(mantissa.partition(".")[2]) - int(exponent or 0)
-        half = max(slack * 10.0**-decimals * factor, FINEST) * (1 + 1e-6)
-        middle = float(text) * factor
+        half = max(slack * 10.0**-decimals * self.factor, FINEST) * (1 + 1e-6)
+        middle = float(text) * self.factor
         return max(0.0, middle - half), min(1.0, middle + half)
 
-    def known(self, slack: float = 0.5, exchanged: bool = False) -> dict[str, Interval]:
-        """Intervals of all printed metrics; exchanged: precision is what is printed as recall, and back."""
-        swap = {"precision": "recall", "recall": "precision"} if exchanged else {}
+    def known(self, slack: float = 0.5, swapped: bool = False) -> dict[str, Interval]:
+        """Intervals of all printed metrics; swapped: precision is what is printed as recall, and back."""
+        swap = {"precision": "recall", "recall": "precision"} if swapped else {}
         return {swap.get(metric, metric): self.interval(metric, slack) for metric in self.cells}
 
-    def changed(self, metric: str, text: str) -> PrintedRow:
-        """The row with another text in one cell."""
-        return replace(self, cells={**self.cells, metric: text})
-
-    def rescaled(self, factors: Mapping[str, float]) -> PrintedRow:
-        """The row with some cells in another unit."""
-        return replace(self, factor={**self.factor, **factors})
+    def changed(self, **cells: str) -> PrintedRow:
+        """The row with other texts."""
+        return replace(self, cells={**self.cells, **cells})
 
 
 def with_unit(rows: Sequence[PrintedRow], unit: str = "auto") -> tuple[list[PrintedRow], str]:
-    """Give each row its unit.
+    """Give each row its unit; returns the rows and the unit.
 
-    "auto" takes fractions when more than half of the accuracies are at most 1. Without accuracy all numbers
-    count, unless more rows satisfy the identities in percent (F1 0.6 goes with IoU 0.43, F1 0.6 % with IoU 0.30 %).
-
-    Returns the rows and the unit. Raises UserError for another unit.
+    "auto" takes fractions when more than half of the accuracies (without accuracy: of all numbers) are at most 1.
+    Raises UserError for another unit, or a number above 1 among fractions.
     """
     if unit not in ("auto", *FACTORS):
         raise UserError(f"unknown unit {unit!r}; choose auto, {', '.join(FACTORS)}")
+    texts = [text for row in rows for text in row.cells.values()]
     if unit == "auto":
-        texts = [row.cells["accuracy"] for row in rows if "accuracy" in row.cells]
-        fitting = {}
-        if not texts:
-            texts = [text for row in rows for text in row.cells.values()]
-            for name, factor in FACTORS.items():
-                tried = (row.rescaled(dict.fromkeys(row.cells, factor)) for row in rows)
-                fitting[name] = sum(narrow(row.known()) is not None for row in tried)
-        unit = "fraction" if 2 * sum(float(text) <= 1 for text in texts) > len(texts) else "percent"
-        if fitting and fitting["percent"] > fitting["fraction"]:
-            unit = "percent"
-    factor = FACTORS[unit]
-    # A number above 1 cannot be a fraction: it is read as percent, and the audit says so.
-    return [
-        replace(row, factor={m: 0.01 if float(text) > 1 else factor for m, text in row.cells.items()})
-        for row in rows
-    ], unit
-
-
-def gaps(have: set[str]) -> list[str]:
-    """Say what cannot be checked when only these metrics are printed."""
-    notes = []
-    missing = [metric for metric in METRICS if metric not in have]
-    if missing:
-        notes.append(f"no column of {', '.join(missing)}")
-    if "f1" not in have or not {"precision", "recall"} <= have:
-        notes.append("F1 cannot be checked against precision and recall")
-    if "iou" not in have or not ("f1" in have or {"precision", "recall"} <= have):
-        notes.append("IoU cannot be checked")
-    if "accuracy" not in have:
-        notes.append("without accuracy there is no crack share: exchanged columns cannot be seen")
-    elif not ({"precision", "recall"} <= have or have & {"f1", "iou"}):
-        notes.append("the crack share cannot be computed")
-    return notes
+        votes = [row.cells["accuracy"] for row in rows if "accuracy" in row.cells] or texts
+        unit = "fraction" if 2 * sum(float(text) <= 1 for text in votes) > len(votes) else "percent"
+    large = [text for text in texts if float(text) > 1]
+    if unit == "fraction" and large:
+        raise UserError(f"{large[0]} is above 1 among fractions: write the whole table in one unit")
+    return [replace(row, factor=FACTORS[unit]) for row in rows], unit
 
 
 def read_table(
@@ -131,80 +94,68 @@ def read_table(
         label: column that names a row; None takes the first one whose texts all differ.
 
     Returns:
-        rows without a unit (see `with_unit`), and the columns that were not used.
+        rows, and the columns that were not used.
 
     Raises:
         UserError: the file cannot be read, or a cell is no number between 0 and 100; with line and column.
     """
     path = Path(path)
     header, lines = _lines(path)
-    chosen = _columns(path, header, columns or {})
-    for name in (group, label):
+    for name in (*(columns or {}).values(), group, label):
         if name is not None and name not in header:
             raise UserError(f"{path} has no column {name!r}; its columns are: {', '.join(header)}")
+    chosen = _columns(path, header, columns or {})
     others = [name for name in header if name not in {*chosen.values(), group}]
-    label = label or _label(others, header, lines)
+    label = label or _label(others, [cells for _, cells in lines])
     rows = []
     for number, (line, cells) in enumerate(lines, 1):
-        texts = {}
-        for metric, column in chosen.items():
-            text = cells[header.index(column)].strip()
-            if text.lower() not in MISSING:
-                texts[metric] = _number(text, f"{path}, line {line}, column {column!r}")
-        rows.append(
-            PrintedRow(
-                number=number,
-                label=cells[header.index(label)].strip() if label else "",
-                cells=texts,
-                group=cells[header.index(group)].strip() if group else "",
-                line=line,
-            )
-        )
+        texts = {
+            metric: _number(cells[column], f"{path}, line {line}, column {column!r}")
+            for metric, column in chosen.items()
+            if cells[column].lower() not in MISSING
+        }
+        name, test_set = (cells[column] if column else "" for column in (label, group))
+        rows.append(PrintedRow(number, name, texts, group=test_set))
     if not any(row.cells for row in rows):
         raise UserError(f"{path} has no number in its columns {', '.join(chosen.values())}")
     return rows, [name for name in others if name != label]
 
 
-def _lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def _lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """The header, and of each row its line in the file and its cells by column."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig").lstrip("\n")
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not text in UTF-8: save it as CSV in UTF-8") from error
     except OSError as error:
         raise UserError(
             f"{path} cannot be read: {error.strerror or error}. The paper's own tables: `upcrack audit paper`"
         ) from error
-    if not text.strip():
-        raise UserError(f"{path} is empty: it needs a header and rows")
-    first = next(line for line in text.splitlines() if line.strip())
-    separator = max(",;\t", key=first.count)
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    lines = []
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-        found = [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        header = [name.strip() for name in reader.fieldnames or ()]
+        if doubled := {name for name in header if header.count(name) > 1}:
+            raise UserError(f"{path}: column {min(doubled)!r} stands for two things; rename one of them")
+        for cells in reader:
+            if None in cells or None in cells.values():
+                raise UserError(
+                    f"{path}, line {reader.line_num}: its cells are not as many as the header's {len(header)} "
+                    "(a decimal comma? write 61.8)"
+                )
+            lines.append((reader.line_num, {name.strip(): cell.strip() for name, cell in cells.items()}))
     except csv.Error as error:
         raise UserError(f"{path} is no CSV file: {error}") from error
-    header = [name.strip() for name in found[0][1]]
-    for line, cells in found[1:]:
-        if len(cells) != len(header):
-            hint = " (a decimal comma? write 61.8)" if separator == "," and len(cells) > len(header) else ""
-            raise UserError(
-                f"{path}, line {line} has {len(cells)} cells, the header {len(header)} "
-                f"(line {found[0][0]}): columns cannot be told apart{hint}"
-            )
-    if len(found) == 1:
-        raise UserError(f"{path} has a header and no rows")
-    return header, found[1:]
+    if not lines:
+        raise UserError(f"{path}: it needs a header and rows")
+    return header, lines
 
 
 def _columns(path: Path, header: list[str], named: Mapping[str, str]) -> dict[str, str]:
+    """Metric to column: those that are named, and those with usual names."""
     known = {alias: metric for metric, names in ALIASES.items() for alias in names.split()}
-    chosen: dict[str, str] = {}
-    for metric, column in named.items():
-        if metric not in METRICS:
-            raise UserError(f"unknown metric {metric!r}; choose {', '.join(METRICS)}")
-        if column not in header:
-            raise UserError(f"{path} has no column {column!r}; its columns are: {', '.join(header)}")
-        chosen[metric] = column
+    chosen = dict(named)
     for column in header:
         metric = known.get(re.sub(r"percent(age)?|pct|[\s_\-%()\[\].:↑]", "", column.lower()))
         if metric is None or column in chosen.values() or metric in named:
@@ -215,12 +166,6 @@ def _columns(path: Path, header: list[str], named: Mapping[str, str]) -> dict[st
                 f"say which one counts with --{metric} NAME"
             )
         chosen[metric] = column
-    doubled = {c for c in chosen.values() if header.count(c) > 1 or list(chosen.values()).count(c) > 1}
-    if doubled:
-        raise UserError(
-            f"{path}: column {min(doubled)!r} stands for two things; rename one of them, or name another with "
-            "--precision, --recall, …"
-        )
     if not chosen:
         raise UserError(
             f"{path} has no column of precision, recall, accuracy, F1 or IoU; its columns are: "
@@ -229,21 +174,20 @@ def _columns(path: Path, header: list[str], named: Mapping[str, str]) -> dict[st
     return {metric: chosen[metric] for metric in METRICS if metric in chosen}
 
 
-def _label(others: list[str], header: list[str], lines: list[tuple[int, list[str]]]) -> str | None:
+def _label(others: list[str], lines: list[dict[str, str]]) -> str | None:
+    """The first column of words that all differ, else the first one."""
     for name in others:
-        texts = [cells[header.index(name)].strip() for _, cells in lines]
+        texts = [cells[name] for cells in lines]
         if len(set(texts)) == len(texts) and not all(NUMBER.fullmatch(text) for text in texts):
             return name
     return others[0] if others else None
 
 
 def _number(text: str, where: str) -> str:
-    if text.endswith("%"):
-        raise UserError(f"{where}: {text!r} has a percent sign: write {text.rstrip('% ')}")
-    if re.fullmatch(r"[+-]?\d+,\d+", text):
-        raise UserError(f"{where}: {text!r} has a decimal comma: write {text.replace(',', '.')}")
     if not NUMBER.fullmatch(text):
-        raise UserError(f"{where}: {text!r} is no number; write the mean alone, or leave the cell empty")
+        raise UserError(
+            f"{where}: {text!r} is no number; write the mean alone, with a point and without %, or leave it empty"
+        )
     if not 0 <= float(text) <= 100:
         raise UserError(f"{where}: {text} lies outside 0 to 100: no metric of this table can")
     return text

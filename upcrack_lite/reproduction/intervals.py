@@ -1,12 +1,12 @@
 """Interval arithmetic for rounded metrics: which values lie behind printed digits, and can they all be true?
 
-A printed 61.8 stands for anything from 61.75 to 61.85. Precision P, recall R, accuracy A, F1, IoU and the crack
-share π of one pooled confusion matrix are tied by three identities:
+A printed 61.8 stands for anything from 61.75 to 61.85. Precision P, recall R, accuracy A, F1, IoU and prevalence π
+(the fraction of crack pixels) of one pooled confusion matrix are tied by three identities:
 
     F1 = 2PR / (P + R)        IoU = F1 / (2 - F1)        1 - A = π (R/P + 1 - 2R)
 
-`narrow` cuts intervals down to what the identities allow. What it cuts away is impossible for certain; an empty
-interval is a contradiction. All values are shares of 1.
+`narrow` reduces intervals to what the identities allow. What it removes is impossible for certain; an empty interval
+is a contradiction. All values are fractions of 1.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from dataclasses import dataclass
 Interval = tuple[float, float]
 Box = dict[str, Interval]
 
-ANY: Interval = (0.0, 1.0)
-NAMES = ("precision", "recall", "accuracy", "f1", "iou", "share")
+NAMES = ("precision", "recall", "accuracy", "f1", "iou", "prevalence")
 ROUNDS = 30  # narrowing settles after a few; the rest is a guard
 
 
@@ -30,7 +29,8 @@ def meet(a: Interval, b: Interval) -> Interval | None:
 
 def f1_of(precision: Interval, recall: Interval) -> Interval:
     """F1 that precision and recall allow; it grows with both."""
-    return _f1(precision[0], recall[0]), _f1(precision[1], recall[1])
+    low, high = (2 * p * r / (p + r) if p + r > 0 else 0.0 for p, r in zip(precision, recall, strict=True))
+    return low, high
 
 
 def iou_of(f1: Interval) -> Interval:
@@ -43,8 +43,8 @@ def f1_of_iou(iou: Interval) -> Interval:
     return 2 * iou[0] / (1 + iou[0]), 2 * iou[1] / (1 + iou[1])
 
 
-def share_of(precision: Interval, recall: Interval, accuracy: Interval) -> Interval:
-    """Crack share that precision, recall and accuracy allow.
+def prevalence_of(precision: Interval, recall: Interval, accuracy: Interval) -> Interval:
+    """Prevalence that precision, recall and accuracy allow.
 
     It falls with accuracy, grows with precision, and is monotone in recall at each precision: the extremes lie on
     corners.
@@ -53,36 +53,18 @@ def share_of(precision: Interval, recall: Interval, accuracy: Interval) -> Inter
     return min(1.0, _over(1 - accuracy[1], wrong[1])), min(1.0, _over(1 - accuracy[0], wrong[0]))
 
 
-def share_without(f1: Interval, accuracy: Interval) -> Interval:
-    """Crack share that F1 and accuracy alone allow: from no false negatives to no false positives."""
-    low, high = found_of(f1, accuracy)
-    return low, min(1.0, high + 1 - accuracy[0])
-
-
-def found_of(f1: Interval, accuracy: Interval) -> Interval:
-    """Share of pixels that are found crack (TP), from F1 = 2 TP / (2 TP + 1 - A)."""
+def true_positives_of(f1: Interval, accuracy: Interval) -> Interval:
+    """Fraction of pixels that are true positives, from F1 = 2 TP / (2 TP + 1 - A)."""
     low = _over((1 - accuracy[1]) * f1[0], 2 * (1 - f1[0]))
     return min(1.0, low), min(1.0, _over((1 - accuracy[0]) * f1[1], 2 * (1 - f1[1])))
 
 
-def mean_iou_of(f1: Interval, recall: Interval, accuracy: Interval, share: Interval) -> Interval:
-    """Mean of the IoU of crack and the IoU of background ("mIoU")."""
-    crack = iou_of(f1)
-    found = share[0] * recall[0], min(share[1] * recall[1], 0.999999)
-    background = tuple((accuracy[i] - found[1 - i]) / (1 - found[1 - i]) for i in (0, 1))
-    return (crack[0] + background[0]) / 2, (crack[1] + background[1]) / 2
-
-
 def narrow(known: Mapping[str, Interval]) -> Box | None:
-    """Cut the intervals of one row to what the identities allow.
+    """Reduce the intervals of one row to what the identities allow.
 
-    Args:
-        known: any of precision, recall, accuracy, f1, iou and share (the crack share); others are free.
-
-    Returns:
-        all six intervals, or None when no values satisfy the identities.
+    known: any of `NAMES`; others are free. Returns all six, or None when no values satisfy the identities.
     """
-    box = {name: known.get(name, ANY) for name in NAMES}
+    box = {name: known.get(name, (0.0, 1.0)) for name in NAMES}
     for _ in range(ROUNDS):
         before = dict(box)
         for name, allowed in _allowed(box):
@@ -106,20 +88,16 @@ def _allowed(box: Box) -> Iterator[tuple[str, Interval]]:
         bottom = _over(f_low * high, 2 * high - f_low) if 2 * high > f_low else 1.0
         top = _over(f_high * low, 2 * low - f_high) if 2 * low > f_high else 1.0
         yield name, (min(bottom, 1.0), max(0.0, top))
-    yield "share", share_of(box["precision"], box["recall"], box["accuracy"])
-    if box["recall"][0] > 0:  # accuracy counts the found crack too: A >= π R
-        yield "share", (0.0, box["accuracy"][1] / box["recall"][0])
-    wrong = _errors_per_crack(box["precision"], box["recall"])
-    low, high = box["share"][0] * wrong[0], (box["share"][1] * wrong[1] if box["share"][1] else 0.0)
-    yield "accuracy", (max(0.0, 1 - high), 1 - max(0.0, low))
-    # The exact third identity between F1, accuracy and π: TP <= π <= TP + errors.
-    yield "share", share_without(box["f1"], box["accuracy"])
-    found = found_of(box["f1"], box["accuracy"])
-    yield "recall", (_over(found[0], box["share"][1]), _over(found[1], box["share"][0]))
-
-
-def _f1(p: float, r: float) -> float:
-    return 2 * p * r / (p + r) if p + r > 0 else 0.0
+    yield "prevalence", prevalence_of(box["precision"], box["recall"], box["accuracy"])
+    if box["recall"][0] > 0:  # accuracy counts the true positives too: A >= π R
+        yield "prevalence", (0.0, box["accuracy"][1] / box["recall"][0])
+    wrong, (low, high) = _errors_per_crack(box["precision"], box["recall"]), box["prevalence"]
+    yield "accuracy", (max(0.0, 1 - (high * wrong[1] if high else 0.0)), 1 - max(0.0, low * wrong[0]))
+    # The third identity between F1, accuracy and π is exact: TP <= π <= TP + errors.
+    tp = true_positives_of(box["f1"], box["accuracy"])
+    yield "prevalence", (tp[0], min(1.0, tp[1] + 1 - box["accuracy"][0]))
+    tp = true_positives_of(box["f1"], box["accuracy"])
+    yield "recall", (_over(tp[0], box["prevalence"][1]), _over(tp[1], box["prevalence"][0]))
 
 
 def _errors_per_crack(precision: Interval, recall: Interval) -> Interval:
@@ -134,15 +112,10 @@ def _over(above: float, below: float) -> float:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Rows whose crack shares have an interval in common."""
+    """Rows whose prevalences have an interval in common; `rows` are their places."""
 
-    share: Interval
+    prevalence: Interval
     rows: tuple[int, ...]
-
-    @property
-    def middle(self) -> float:
-        """The middle of the common interval, a share of 1."""
-        return (self.share[0] + self.share[1]) / 2
 
 
 def widen(interval: Interval, drift: float) -> Interval:
@@ -156,7 +129,7 @@ def clusters(intervals: Sequence[Interval | None], drift: float = 0.0) -> list[C
     The numbers in `rows` are places in `intervals`; None takes no part. drift: each interval is widened by it.
     """
     left = {i: widen(interval, drift) for i, interval in enumerate(intervals) if interval is not None}
-    found = []
+    groups = []
     while left:
         # Most overlaps begin where one interval begins.
         start = max(
@@ -164,6 +137,6 @@ def clusters(intervals: Sequence[Interval | None], drift: float = 0.0) -> list[C
             key=lambda point: (sum(low <= point <= high for low, high in left.values()), -point),
         )
         inside = [i for i, (low, high) in left.items() if low <= start <= high]
-        found.append(Cluster((start, min(left[i][1] for i in inside)), tuple(inside)))
+        groups.append(Cluster((start, min(left[i][1] for i in inside)), tuple(inside)))
         left = {i: interval for i, interval in left.items() if i not in inside}
-    return sorted(found, key=lambda one: -len(one.rows))
+    return sorted(groups, key=lambda one: -len(one.rows))

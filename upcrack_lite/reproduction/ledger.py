@@ -1,13 +1,12 @@
-"""What the paper says, what its released program does, what the kit does: made from the presets. Chapter: ledger.
+"""What the paper says, what its released program does, what the kit does: made from the recipes. Chapter: ledger.
 
 A value is listed when paper and program differ, when the paper is silent about it (wholly or in part), or when the
-`lite` scale changes it. The reasons are those that the presets carry, so that this list cannot drift from them.
+`lite` scale changes it. The reasons are those that the recipes carry, so that this list cannot drift from them.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +21,7 @@ PLAIN = {
     "width": "channels of the generator's first level",
     "depth": "levels of the generator",
     "disc_width": "channels of the discriminator's first layer",
-    "dropout": "share of values that dropout removes",
+    "dropout": "part of the values that dropout removes",
     "mask_family": "family of masks",
     "mask_cells": "sides of the removed squares, px",
     "hole_fill": "value of a removed pixel, -1 (black) to 1",
@@ -49,8 +48,8 @@ PLAIN = {
     "lr_decay": "factor of both rates after each epoch",
     "beta1": "Adam's first decay rate",
     "beta2": "Adam's second decay rate",
-    "validation_share": "share of the photos held out",
-    "validate_every": "epochs between two looks at them",
+    "validation_share": "part of the photos held out",
+    "validate_every": "epochs between two validations",
     "patience": "epochs without improvement before the end (0: never)",
     "input_stretch": "test photo stretched to 0 to 255 first",
     "test_statistics": "statistics of batch normalization in the test",
@@ -63,23 +62,20 @@ PLAIN = {
     "threshold_value": "number that the rule needs",
     "threshold_floor": "least error that counts as crack",
 }
-"""Each value of a preset in plain words."""
-
-_SECTION = re.compile(r"[Ss]ection [IVX]+(?:-[A-Z])?|Eq\. \d+|Table [IVX]+|Pix2Pix")
+"""Each value of a recipe in plain words."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One value of the presets in three readings.
+    """One value of the recipes in three readings.
 
     Attributes:
-        name: its name in the presets; plain: in words.
+        name: its name in the recipes; plain: in words.
         paper: what the paper says, None where it is silent.
-        released: what the released program does, None where the presets name nothing of its own.
+        released: what the released program does, None where the recipes name nothing of its own.
         kit: what the kit takes for its recipe `paper` at full scale; lite: at lite scale, None where it is the
             same.
         kinds: "differs" (paper and program), "silent" (the paper, wholly or in part), "lite".
-        where: sections, equations and tables of the paper that the reasons name.
         reasons: of the values "kit", "released" and "lite", as far as there are any.
     """
 
@@ -90,43 +86,30 @@ class Entry:
     kit: Any
     lite: Any
     kinds: tuple[str, ...]
-    where: str
     reasons: Mapping[str, str]
+
+    def row(self, sides: Sequence[str] = ("kit", "released", "lite")) -> dict[str, str]:
+        """The entry as text for a page; sides: whose reasons are given."""
+        # A reason that says "released" alone repeats the column.
+        why = [self.reasons[side].replace("`", "") for side in sides if side in self.reasons]
+        silent = "as the paper" if self.paper is not None else NOT_KNOWN
+        return {
+            "value": self.plain,
+            "name": self.name,
+            "paper": NOT_SAID if self.paper is None else shown(self.paper),
+            "released program": silent if self.released is None else shown(self.released),
+            "kit, recipe paper": shown(self.kit),
+            "kit, lite scale": "the same" if self.lite is None else shown(self.lite),
+            "why": "; ".join(one for one in why if one != "released"),
+        }
 
 
 def ledger() -> list[Entry]:
-    """List all values that are not simply what the paper says, in the presets' order."""
+    """List all values that are not simply what the paper says, in the recipes' order."""
     entries = [
         _entry(field.name) for field in dataclasses.fields(Preset) if field.name not in ("recipe", "scale")
     ]
     return [entry for entry in entries if entry.kinds]
-
-
-def rows(
-    entries: list[Entry] | None = None, sides: Sequence[str] = ("kit", "released", "lite")
-) -> list[dict[str, str]]:
-    """The ledger as text for a page: value, paper, released program, kit, lite, where, why.
-
-    entries: None takes all. sides: whose reasons are given.
-    """
-    return [
-        {
-            "value": entry.plain,
-            "name": entry.name,
-            "paper": NOT_SAID if entry.paper is None else shown(entry.paper),
-            "released program": _released(entry),
-            "kit, recipe paper": shown(entry.kit),
-            "kit, lite scale": "the same" if entry.lite is None else shown(entry.lite),
-            "where": entry.where,
-            # A reason that says "released" alone repeats the column.
-            "why": "; ".join(
-                why.replace("`", "")
-                for side, why in entry.reasons.items()
-                if side in sides and why != "released"
-            ),
-        }
-        for entry in (ledger() if entries is None else entries)
-    ]
 
 
 def shown(value: Any) -> str:
@@ -140,31 +123,18 @@ def shown(value: Any) -> str:
 
 def _entry(name: str) -> Entry:
     (value, why), released, lite = PAPER[name], RELEASED.get(name), LITE.get(name)
-    said = None if why.startswith("silent") else value
-    kinds = []
-    if released and released[0] != value:
-        kinds.append("differs")
-    if "silent" in why:
-        kinds.append("silent")
-    if lite:
-        kinds.append("lite")
-    reasons = {"kit": why}
-    reasons |= {side: one[1] for side, one in (("released", released), ("lite", lite)) if one}
-    found = dict.fromkeys(_SECTION.findall(why))
+    kinds = {
+        "differs": released and released[0] != value,
+        "silent": "silent" in why,
+        "lite": lite,
+    }
     return Entry(
         name,
         PLAIN[name],
-        said,
+        None if why.startswith("silent") else value,
         released[0] if released else None,
         value,
         lite[0] if lite and lite[0] != value else None,
-        tuple(kinds),
-        ", ".join(one[0].upper() + one[1:] for one in found),
-        reasons,
+        tuple(kind for kind, holds in kinds.items() if holds),
+        {side: one[1] for side, one in (("kit", PAPER[name]), ("released", released), ("lite", lite)) if one},
     )
-
-
-def _released(entry: Entry) -> str:
-    if entry.released is not None:
-        return shown(entry.released)
-    return "as the paper" if entry.paper is not None else NOT_KNOWN

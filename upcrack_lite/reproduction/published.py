@@ -1,7 +1,7 @@
 """The printed numbers of the paper: Tables I to VIII, 96 rows, as they stand there. Chapter: audit.
 
-The columns that the paper calls precision and recall are exchanged, as `audit` finds by itself. `rows` gives what
-is printed; `corrected` exchanges the two back.
+The columns that the paper calls precision and recall are swapped, as `audit` finds by itself. `rows` gives what is
+printed; `corrected` swaps the two back.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from importlib import resources
 from types import MappingProxyType
 
 from upcrack_lite.errors import UserError
+from upcrack_lite.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -81,13 +82,10 @@ def rows(table: int | str | None = None) -> tuple[Row, ...]:
 
 def row(table: int | str, key: str) -> Row:
     """Return one row, such as `row("IV", "upcracknet")`. Raises UserError that lists the valid names."""
-    found = rows(table)
-    for one in found:
-        if one.key == key.lower():
-            return one
-    raise UserError(
-        f"Table {TABLES[_number(table)].roman} has no row {key!r}; choose {', '.join(r.key for r in found)}"
-    )
+    keyed = {one.key: one for one in rows(table)}
+    if key.lower() not in keyed:
+        raise UserError(f"Table {TABLES[_number(table)].roman} has no row {key!r}; choose {', '.join(keyed)}")
+    return keyed[key.lower()]
 
 
 def beside(table: int | str, key: str) -> Row:
@@ -98,7 +96,7 @@ def beside(table: int | str, key: str) -> Row:
 
 
 def corrected(row: Row) -> Row:
-    """Exchange precision and recall back. Everything else stays; a row without them is returned as it is."""
+    """Swap precision and recall back. Everything else stays; a row without them is returned as it is."""
     return replace(row, precision=row.recall, recall=row.precision)
 
 
@@ -117,22 +115,14 @@ def _read(number: int) -> tuple[Row, ...]:
     with file.open(encoding="utf-8", newline="") as lines:
         return tuple(
             Row(
-                table=number,
-                row=place,
-                key=cells[facts.key],
-                strategy=cells.get("strategy", ""),
-                train_set=facts.train_set,
-                test_set=facts.test_set,
-                precision=_percent(cells.get("precision_percent")),
-                recall=_percent(cells.get("recall_percent")),
-                accuracy=float(cells["accuracy_percent"]),
-                f1=float(cells["f1_percent"]),
-                iou=float(cells["iou_percent"]),
+                number,
+                place,
+                cells[facts.key],
+                cells.get("strategy", ""),
+                facts.train_set,
+                facts.test_set,
+                *(float(text) if (text := cells.get(f"{m}_percent")) else None for m in METRICS),
                 key_source=cells.get("losses_source", "certain"),
             )
             for place, cells in enumerate(csv.DictReader(lines), 1)
         )
-
-
-def _percent(text: str | None) -> float | None:
-    return float(text) if text else None

@@ -18,9 +18,9 @@ from upcrack_lite.baselines.kinds import CRACKNET
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import METRICS
 from upcrack_lite.reproduction import cells, live, places, published, tables
+from upcrack_lite.reproduction.comparison import map_worth
 from upcrack_lite.reproduction.conditions import SETS, count
 from upcrack_lite.reproduction.ours import ELSEWHERE, Ours, Score
-from upcrack_lite.reproduction.standings import map_worth
 from upcrack_lite.reproduction.tables import COMPARED, NAMES, TableRow, Verdict
 from upcrack_lite.show.markup import great, items, part, shell
 

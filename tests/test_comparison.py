@@ -8,11 +8,11 @@ from conftest import ROOT
 from test_table_pages import lines, text
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.reproduction import records, standings
+from upcrack_lite.reproduction import comparison, records
 from upcrack_lite.reproduction.cells import Cell
 from upcrack_lite.reproduction.ours import Ours, Score
 from upcrack_lite.reproduction.records import scores
-from upcrack_lite.show.standings import Standings
+from upcrack_lite.show.comparison import Comparison
 
 AWAY = "cfd_patches"
 
@@ -23,7 +23,7 @@ def write(folder, cell, contrast=0.3):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Five networks and a detector at home, two of them away, and records that belong to no line."""
+    """Five networks and a training-free baseline at home, two of them away, and records that belong to no line."""
     for i, name in enumerate(("unet", "enet", "ddrnet", "riad", "tf_gabor_otsu")):
         write(tmp_path, Cell(name, scale="full" if name.startswith("tf_") else "lite"), 0.15 + 0.05 * i)
     for name in ("unet", "enet"):
@@ -38,8 +38,8 @@ def folder(tmp_path):
 
 
 def test_a_line_is_a_method_and_a_recipe(folder):
-    found = standings.standings(records.load_all(folder))
-    names = [(one.key, one.recipe, one.kind) for one in found]
+    standing = comparison.standings(records.load_all(folder))
+    names = [(one.key, one.recipe, one.kind) for one in standing]
     assert sorted(names) == sorted(
         [
             *((key, "paper", "masks") for key in ("unet", "enet", "ddrnet")),
@@ -49,51 +49,51 @@ def test_a_line_is_a_method_and_a_recipe(folder):
             ("tf_gabor_otsu", "paper", "nothing"),
         ]
     )
-    kinds = [list(standings.GROUPS).index(one.kind) for one in found]
+    kinds = [list(comparison.GROUPS).index(one.kind) for one in standing]
     assert kinds == sorted(kinds)
     for kind in set(kinds):
-        f1 = [one.f1("deepcrack") for one, k in zip(found, kinds, strict=True) if k == kind]
+        f1 = [one.f1("deepcrack") for one, k in zip(standing, kinds, strict=True) if k == kind]
         assert f1 == sorted(f1, reverse=True)
-    (unet,) = [one for one in found if one.key == "unet"]
+    (unet,) = [one for one in standing if one.key == "unet"]
     assert set(unet.ours) == {"deepcrack", AWAY}
     assert unet.ours["deepcrack"].scale == "lite"
-    (own,) = [one for one in found if one.recipe == "paper" and one.key == "upcracknet"]
+    (own,) = [one for one in standing if one.recipe == "paper" and one.key == "upcracknet"]
     assert own.ours["deepcrack"].seeds == (0, 1)
 
 
 def test_home_comes_first(folder):
     given = records.load_all(folder)
-    assert standings.test_sets(standings.standings(given), "deepcrack") == ["deepcrack", AWAY]
-    other = standings.standings(given, "crack500_kept")
-    assert standings.test_sets(other, "crack500_kept") == ["crack500_heldout"]
-    assert standings.test_sets([], "deepcrack") == []
+    assert comparison.test_sets(comparison.standings(given), "deepcrack") == ["deepcrack", AWAY]
+    other = comparison.standings(given, "crack500_kept")
+    assert comparison.test_sets(other, "crack500_kept") == ["crack500_heldout"]
+    assert comparison.test_sets([], "deepcrack") == []
 
 
 @pytest.mark.parametrize("names", [("cfd",), ("deepcrack", "huge"), ("", "lite"), ("deepcrack", "")])
 def test_unknown_names_are_refused(names):
     with pytest.raises(UserError):
-        standings.standings([], *names)
+        comparison.standings([], *names)
 
 
 def test_all_marked_is_the_f1_of_marking_all(folder):
-    (line,) = [one for one in standings.standings(records.load_all(folder)) if one.key == "riad"]
+    (line,) = [one for one in comparison.standings(records.load_all(folder)) if one.key == "riad"]
     ours = line.ours["deepcrack"]
     share = ours.records[0].test.crack_share / 100
     precision, recall = share, 1.0
-    assert standings.all_marked(ours) == pytest.approx(200 * precision * recall / (precision + recall))
+    assert comparison.all_marked(ours) == pytest.approx(200 * precision * recall / (precision + recall))
 
 
-def test_a_map_is_worth_at_least_what_its_fixed_cut_gives(folder):
-    (line,) = [one for one in standings.standings(records.load_all(folder)) if one.key == "unet"]
+def test_a_map_is_worth_at_least_what_its_fixed_threshold_gives(folder):
+    (line,) = [one for one in comparison.standings(records.load_all(folder)) if one.key == "unet"]
     ours = line.ours["deepcrack"]
-    worth = standings.map_worth(ours)
+    worth = comparison.map_worth(ours)
     # The small records cut every photo at one threshold, so the best single one cannot be worse.
     assert worth.f1 >= scores(ours.records[0])["f1"] - 1e-6
     assert 0 < worth.average_precision <= 100
 
 
 def test_the_page_shows_what_the_records_say(folder):
-    page = Standings(results=folder)
+    page = Comparison(results=folder)
     table = {line[0]: line[1:] for line in lines(page.table())}
     assert list(table) == [page.name(one) for one in page.lines]
     assert {"UP-CrackNet, paper", "UP-CrackNet, released", "U-Net"} <= set(table)
@@ -102,7 +102,7 @@ def test_the_page_shows_what_the_records_say(folder):
         assert shown[1] == f"{one.f1('deepcrack'):.1f}"
         assert (shown[3] == "–") == (AWAY not in one.ours)
     said = text(page.says())
-    assert "networks that learned from masks" in said
+    assert "supervised networks" in said
     assert "rank correlation" not in said, "two lines are too few for an order"
     assert "U-Net" in page.alt()
     assert "nan" not in said + page.alt() + text(page.table())
@@ -111,31 +111,31 @@ def test_the_page_shows_what_the_records_say(folder):
 def test_the_order_at_home_and_away(folder):
     for i, name in enumerate(("ddrnet", "riad", "upcracknet")):
         write(folder, Cell(name, test_set=AWAY), 0.2 + 0.05 * i)
-    page = Standings(results=folder)
+    page = Comparison(results=folder)
     assert "the order of the 5 trained lines" in text(page.says())
 
 
 def test_the_picture_has_a_panel_a_set(folder):
-    page = Standings(results=folder)
+    page = Comparison(results=folder)
     figure = page.picture()
     assert [axes.get_title() for axes in figure.axes] == ["deepcrack", AWAY]
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert names == [page.name(one) for one in page.lines]
     labels = {entry.get_text() for entry in figure.legends[0].get_texts()}
     assert "printed in the paper" in labels
-    stand_in = Standings("crack500_kept", results=folder).picture()
-    labels = {entry.get_text() for entry in stand_in.legends[0].get_texts()}
-    assert "printed in the paper" not in labels, "a stand-in's panel has no printed numbers"
+    proxy = Comparison("crack500_kept", results=folder).picture()
+    labels = {entry.get_text() for entry in proxy.legends[0].get_texts()}
+    assert "printed in the paper" not in labels, "a proxy set's panel has no printed numbers"
 
 
 def test_nothing_marked_counts_as_nothing_found():
     nothing = {"f1": Score(*[float("nan")] * 4)}
     undefined = Ours("paper", "lite", "deepcrack", "deepcrack", (), nothing, (), "", (), ())
-    assert standings.Standing("enet", "paper", "masks", {"deepcrack": undefined}).f1("deepcrack") == 0
+    assert comparison.Standing("enet", "paper", "masks", {"deepcrack": undefined}).f1("deepcrack") == 0
 
 
 def test_a_page_without_records_says_so(tmp_path):
-    none = Standings(results=tmp_path / "none")
+    none = Comparison(results=tmp_path / "none")
     assert none.lines == []
     assert "no record" in text(none.table())
     assert none.alt() == "No method has a record yet."

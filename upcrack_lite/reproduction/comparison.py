@@ -6,6 +6,7 @@ sees who is good at home and away. Numbers are those of the table pages.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -30,7 +31,7 @@ GROUPS = {
 
 @dataclass(frozen=True)
 class Worth:
-    """What a score map is worth, whatever cuts it, in percent; nan without any crack pixel.
+    """What a score map is worth, whatever its threshold, in percent; nan without any crack pixel.
 
     f1: with the one threshold that is best for all photos, which takes their labels to choose (ODS).
     average_precision: area under the curve of precision over recall.
@@ -57,20 +58,21 @@ class Standing:
 def map_worth(ours: Ours) -> Worth:
     """What the records' maps are worth, mean over seeds.
 
-    Of a network it is the smoothed map, which is cut. A detector without training lowers small pieces of its map once
-    its cut is known, which favors that very cut, so its map is taken as it was before.
+    Of a network it is the smoothed map, which meets the threshold. A training-free baseline lowers small components
+    of its map once its threshold is known, which favors that very threshold: its map is taken as it was before.
     """
     which = "raw" if ours.records[0].train.chosen else "smoothed"
     maps = [record.maps[which].pooled for record in ours.records]
     return Worth(
-        sum(ods(one)[0] for one in maps) / len(maps), sum(average_precision(one) for one in maps) / len(maps)
+        statistics.fmean(ods(one)[0] for one in maps),
+        statistics.fmean(average_precision(one) for one in maps),
     )
 
 
 def standings(given: Iterable[Record], train_set: str = "deepcrack", scale: str = "lite") -> list[Standing]:
     """Every method and recipe with a record: the kinds in the order of `GROUPS`, in each the best F1 at home first.
 
-    Detectors without training have one scale and are always in. A record with other preset values than its row's
+    Training-free baselines have one scale and are always in. A record with other preset values than its row's
     (another encoder's weights, say) is left out.
 
     Raises UserError for an unknown name, listing the valid ones, or for an empty scale or set.
@@ -78,33 +80,36 @@ def standings(given: Iterable[Record], train_set: str = "deepcrack", scale: str 
     check_names("paper", scale, train_set)
     if not scale or not train_set:
         raise UserError("name one scale and one training set")
-    given = [record for record in given if not record.cell.overrides]
-    found: dict[tuple[str, str, str], dict[str, Ours]] = {}
+    plain = [record for record in given if not record.cell.overrides]
+    by_method: dict[tuple[str, str, str], dict[str, Ours]] = {}
     for number in TABLES:
-        for row in table(number, given, scale=scale, train_set=train_set):
+        for row in table(number, plain, scale=scale, train_set=train_set):
             for ours in row.ours:
                 name = (row.printed.key, ours.recipe, _kind(row.printed))
-                found.setdefault(name, {})[ours.test_set] = ours
-    lines = [Standing(*name, ours) for name, ours in found.items()]
-    kinds, home = list(GROUPS), test_sets(lines, train_set)[:1]
+                by_method.setdefault(name, {})[ours.test_set] = ours
+    lines = [Standing(*name, ours) for name, ours in by_method.items()]
+    home = test_sets(lines, train_set)[:1]
 
     def place(one: Standing) -> tuple[int, float]:
-        return kinds.index(one.kind), -max((one.f1(name) for name in home if name in one.ours), default=0.0)
+        return list(GROUPS).index(one.kind), -max(
+            (one.f1(name) for name in home if name in one.ours), default=0.0
+        )
 
     return sorted(lines, key=place)
 
 
 def test_sets(lines: Sequence[Standing], train_set: str) -> list[str]:
     """The test sets that some method has a record on: the training set's own first."""
-    some = {name for one in lines for name in one.ours}
     own = {train_set, *(held for kept, held in cells.STAND_INS.values() if kept == train_set)}
-    return sorted(some, key=lambda name: (name not in own, cells.TEST_SETS.index(name)))
+    return sorted(
+        {name for one in lines for name in one.ours}, key=lambda n: (n not in own, cells.TEST_SETS.index(n))
+    )
 
 
 def all_marked(ours: Ours) -> float:
-    """F1 in percent of calling every pixel crack: 2s / (1 + s), with s the crack share of the test set."""
-    share = ours.records[0].test.crack_share / 100
-    return 100 * 2 * share / (1 + share)
+    """F1 in percent of calling every pixel crack: 2π / (1 + π), with π the prevalence of the test set."""
+    prevalence = ours.records[0].test.crack_share / 100
+    return 100 * 2 * prevalence / (1 + prevalence)
 
 
 def _kind(row: published.Row) -> str:

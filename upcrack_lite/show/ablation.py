@@ -1,0 +1,166 @@
+"""The one-factor ablation as tables and pictures: what each choice changes, against the spread over seeds."""
+
+from __future__ import annotations
+
+import statistics
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from upcrack_lite.reproduction import ablation, cells, claims, published
+from upcrack_lite.reproduction.ablation import SEEDS, Step
+from upcrack_lite.reproduction.records import Record
+from upcrack_lite.reproduction.tables import NAMES
+from upcrack_lite.show.figures import LINES, WIDTH, styled
+from upcrack_lite.show.markup import great, items
+
+BARS = {"one released choice": LINES[6], "all released choices": LINES[1], "another choice": LINES[7]}
+LEVELS = {"background": (LINES[0], "s"), "crack": (LINES[1], "o")}
+_REPORTED = ("precision", "recall", "f1", "iou")
+_HEADINGS = {metric: NAMES[metric] for metric in _REPORTED}
+_SHOWN = (*_REPORTED, "marked")
+
+
+def name(step: Step) -> str:
+    """A step in words."""
+    return step.choice.plain if step.choice else "all released choices together"
+
+
+def changes(steps: Sequence[Step]) -> Any:
+    """What each step changes, in points, with the number of seeds and the verdict."""
+    lines = []
+    for step in steps:
+        values = ", ".join(step.choice.names) if step.choice else "recipe released"
+        line = {"": f"{name(step)}\n{values}", "seeds": str(step.seeds) if step.seeds else "–"}
+        line |= {metric: f"{step.change(metric):+.2f}" if step.seeds else "–" for metric in _SHOWN}
+        lines.append(line | {"verdict": step.verdict})
+    labels = {"seeds": "seeds", **_HEADINGS, "marked": "marked", "verdict": "IoU is"}
+    note = (
+        "Changes in points of percent against the plain recipe with the same seeds. “Marked” is the part of all "
+        f"pixels that is called crack. A change of IoU is clear where at least {SEEDS} seeds are paired and the 95 % "
+        "interval of their mean change (Student's t) leaves out 0. Of steps that change nothing, one in twenty looks "
+        "clear by chance."
+    )
+    return great("One choice at a time", lines)(labels, {}, note, "ablation", text=("verdict",))
+
+
+def reasons(
+    steps: Sequence[Step], scale: str = "lite", train_set: str = "deepcrack", test_set: str = "deepcrack"
+) -> Any:
+    """How each choice could move a result, in words, and the command that measures it."""
+    lines = [
+        {
+            "": name(step),
+            "how": step.choice.how if step.choice else "all of the above at once",
+            "command": ablation.command(step.choice, scale, train_set, test_set),
+        }
+        for step in steps
+    ]
+    note = "The command trains where it must; choices of the test alone use the trained run again."
+    hidden = [choice for choice in ablation.CHOICES if choice not in ablation.choices(scale)]
+    unseen = "; ".join(f"{choice.plain}: {choice.unseen}" for choice in hidden)
+    note += f" Left out here: {unseen}." if unseen else ""
+    labels = {"how": "how it could matter", "command": "measure it"}
+    wide = tuple(labels)
+    return great("The steps", lines)(labels, {}, note, "steps", text=wide, prose=wide, commands=("command",))
+
+
+def report() -> Any:
+    """UP-CrackNet on Crack500: printed, with corrected columns, and as a user reported it; percent."""
+    printed = published.row(3, claims.OWN)
+    lines = [
+        {"": title} | {metric: f"{getattr(one, metric):.3f}" for metric in _REPORTED}
+        for title, one in (("as printed", printed), ("corrected", published.corrected(printed)))
+    ]
+    lines.append({"": "the report"} | {metric: f"{claims.REPORTED[metric]:.1f}" for metric in _REPORTED})
+    return great("UP-CrackNet on Crack500", lines)(_HEADINGS, {}, "In percent.", "report")
+
+
+def recipes(given: Iterable[Record], scale: str = "lite", train_set: str = "deepcrack") -> Any:
+    """Both recipes on each test set that has records of them: means over seeds, and how much is marked."""
+    given, lines = list(given), []
+    for test_set in cells.TEST_SETS:
+        steps = ablation.ablation(given, scale, train_set, test_set)
+        (step,) = [one for one in steps if one.choice is None]
+        for recipe, scores in (("paper", step.before), ("released", step.after)) if step.seeds else ():
+            means = {metric: f"{statistics.fmean(s[metric] for s in scores):.2f}" for metric in _SHOWN}
+            lines.append({"": test_set, "recipe": recipe, "seeds": str(step.seeds), **means})
+    if not lines:
+        return items([f"No set has records of both recipes, trained on {train_set}."])
+    labels = {"recipe": "recipe", "seeds": "seeds", "marked": "marked", **_HEADINGS}
+    note = f"Percent; trained on {train_set}, {scale} scale; means over the seeds that both recipes have."
+    return great("The two recipes", lines)(labels, {}, note, "recipes", text=("recipe",))
+
+
+@styled
+def picture(steps: Sequence[Step]) -> Figure:
+    """Change of IoU of each measured step: a bar for the mean, a dot for each seed, a line for the interval."""
+    measured, (figure, axes) = _rows(steps)
+    axes.axvline(0, color="#111111", linewidth=1)
+    for place, step in enumerate(measured):
+        low, high = step.interval("iou")
+        kind = "another choice" if step.choice in ablation.OTHERS else "one released choice"
+        color = BARS[kind if step.choice else "all released choices"]
+        axes.barh(place, step.change("iou"), height=0.5, color=color, zorder=1)
+        apart = [place + 0.14 * (i - (step.seeds - 1) / 2) for i in range(step.seeds)]  # none hides another
+        axes.plot(step.changes("iou"), apart, "o", color="#111111", markersize=4)
+        if step.seeds >= SEEDS:
+            axes.plot([low, high], [place + 0.32] * 2, color="#555555", linewidth=2, zorder=2)
+    axes.set_xlabel("change of IoU, points")
+    for kind, color in BARS.items():
+        axes.plot([], [], "s", color=color, label=f"mean, {kind}", markersize=9)
+    axes.plot([], [], "o", color="#111111", markersize=4, label="one seed")
+    axes.plot([], [], color="#555555", linewidth=2, label="95 % interval of the mean")
+    figure.legend(loc="outside upper center", ncols=3, fontsize=9, handlelength=1.4, columnspacing=1.2)
+    return figure
+
+
+@styled
+def levels_picture(steps: Sequence[Step]) -> Figure:
+    """A row a step: the mean error on each kind of pixel, and a stroke where the plain recipe has it."""
+    measured, (figure, axes) = _rows(steps)
+    for place, step in enumerate(measured):
+        before, after = step.map_levels()
+        for kind, (color, marker) in LEVELS.items():
+            axes.plot([before[kind], after[kind]], [place] * 2, color=color, linewidth=1.5)
+            axes.plot(before[kind], place, "|", color="#111111", markersize=14, markeredgewidth=1.6)
+            axes.plot(after[kind], place, marker, color=color, markersize=7)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("mean error, 0 to 1")
+    for kind, (color, marker) in LEVELS.items():
+        axes.plot([], [], marker, color=color, markersize=7, label=f"on {kind}")
+    axes.plot([], [], "|", color="#111111", markersize=11, markeredgewidth=1.6, label="plain recipe")
+    figure.legend(loc="outside upper center", ncols=3, fontsize=9, handletextpad=0.3, columnspacing=1.2)
+    return figure
+
+
+def _rows(steps: Sequence[Step]) -> tuple[list[Step], tuple[Figure, plt.Axes]]:
+    """The measured steps, and a figure with a labeled row for each."""
+    measured = [step for step in steps if step.seeds]
+    figure, axes = plt.subplots(figsize=(WIDTH, 1.1 + 0.5 * max(1, len(measured))))
+    labels = [textwrap.fill(name(step), 30) for step in measured]
+    axes.set_yticks(range(len(measured)), labels, fontsize=8.5)
+    axes.invert_yaxis()
+    return measured, (figure, axes)
+
+
+def alt(steps: Sequence[Step]) -> str:
+    """`picture` in words, with its numbers."""
+    said = [f"{name(step)} {step.change('iou'):+.1f}" for step in steps if step.seeds]
+    return f"Change of IoU in points: {'; '.join(said)}." if said else "No step is measured yet."
+
+
+def levels_alt(steps: Sequence[Step]) -> str:
+    """`levels_picture` in words, with its numbers."""
+    said = []
+    for step in steps:
+        if step.seeds:
+            both = step.map_levels()
+            moves = [f"{kind} {both[0][kind]:.2f} to {both[1][kind]:.2f}" for kind in LEVELS]
+            said.append(f"{name(step)}: {', '.join(moves)}")
+    if not said:
+        return "No step is measured yet."
+    return f"Mean error, from the plain recipe to the step. {'; '.join(said)}."

@@ -1,0 +1,181 @@
+"""All methods side by side, as a table, a picture and sentences. Page: all methods side by side."""
+
+from __future__ import annotations
+
+import html
+import math
+import statistics
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from scipy.stats import spearmanr
+
+from upcrack_lite.baselines.kinds import CRACKNET
+from upcrack_lite.reproduction import cells, places, published
+from upcrack_lite.reproduction.comparison import (
+    GROUPS,
+    Standing,
+    all_marked,
+    map_worth,
+    standings,
+    test_sets,
+)
+from upcrack_lite.reproduction.conditions import SETS
+from upcrack_lite.reproduction.tables import recorded
+from upcrack_lite.show.figures import LINES, MARKERS, WIDTH, styled
+from upcrack_lite.show.markup import great, items
+from upcrack_lite.show.pages import TITLES
+
+KINDS = {"masks": "supervised", "undamaged": "unsupervised", "nothing": "training-free"}
+"""Each kind of `GROUPS` in the field's words."""
+LOOKS = {
+    "masks": (LINES[0], MARKERS[0]),
+    "undamaged": (LINES[1], MARKERS[2]),
+    "nothing": (LINES[2], MARKERS[1]),
+}
+
+
+class Comparison:
+    """The page's parts. Parameters are those of the notebook; see `reproduction.comparison.standings`.
+
+    Raises UserError for an unknown name.
+    """
+
+    def __init__(self, train_set: str = "deepcrack", scale: str = "lite", results: Path | str = "") -> None:
+        self.train_set, self.scale = train_set, scale
+        self.lines = standings(recorded(places.folder("results", results)), train_set, scale)
+        self.tests = test_sets(self.lines, train_set)
+        self.worth = {(one, name): map_worth(ours) for one in self.lines for name, ours in one.ours.items()}
+
+    def table(self) -> Any:
+        """F1 with each method's own threshold, and average precision of its map, on every test set."""
+        if not self.lines:
+            return items([f"There is no record of {self.scale} scale, trained on {self.train_set}, yet."])
+        rows = []
+        for one in self.lines:
+            row = {"": self.name(one), "kind": KINDS[one.kind]}
+            for name in self.tests:
+                worth = self.worth.get((one, name))
+                row[f"f1_{name}"] = f"{one.f1(name):.1f}" if worth else "–"
+                row[f"ap_{name}"] = f"{worth.average_precision:.1f}" if worth else "–"
+            rows.append(row)
+        spanners = {name: [f"f1_{name}", f"ap_{name}"] for name in self.tests}
+        labels = {column: column[:2].upper() for columns in spanners.values() for column in columns}
+        seeds = {len(ours.seeds) for one in self.lines for ours in one.ours.values()}
+        own = {len(o.seeds) for one in self.lines if one.key == CRACKNET for o in one.ours.values()}
+        said = f"UP-CrackNet's lines are means over {max(own)} seeds." if own and own != {1} else ""
+        note = (
+            "In percent. F1: with the threshold of each method's own rule. AP: average precision, the area under the "
+            f"curve of precision over recall, which needs no threshold. {'One seed each.' if seeds == {1} else said} "
+            f"Every line was trained, or its variant chosen, on {self.train_set}: "
+            f"{html.escape(SETS[self.train_set])}."
+        )
+        return great("All methods side by side", rows)(
+            {"kind": "kind", **labels}, spanners, note, "side-by-side", text=("kind",)
+        )
+
+    def says(self) -> Any:
+        """What the records say, in sentences whose numbers are computed from them."""
+        said = []
+        for name in self.tests:
+            best = []
+            for kind in GROUPS:
+                if some := [one for one in self.lines if one.kind == kind and name in one.ours]:
+                    top = max(some, key=lambda one: one.f1(name))
+                    best.append(f"{self.name(top)} {top.f1(name):.1f} % ({KINDS[kind]})")
+            said.append(f"Best F1 on {name}: {'; '.join(best)}.")
+        said += [self._lost(name) for name in self.tests] + [self._away(name) for name in self.tests[1:]]
+        return items([html.escape(line) for line in said if line])
+
+    def alt(self) -> str:
+        """The picture in words, with its numbers."""
+        said = []
+        for name in self.tests:
+            here = [one for one in self.lines if name in one.ours]
+            values = ", ".join(f"{self.name(one)} {one.f1(name):.0f}" for one in here)
+            said.append(f"F1 on {name}, percent: {values}.")
+        return " ".join(said) or "No method has a record yet."
+
+    def name(self, one: Standing) -> str:
+        """A line in words; the recipe only where a method has records of two."""
+        recipes = {other.recipe for other in self.lines if other.key == one.key}
+        return TITLES[one.key] + (f", {one.recipe}" if len(recipes) > 1 else "")
+
+    def _lost(self, name: str) -> str:
+        """How much the fixed threshold costs methods that learn from masks, against the best single one."""
+        supervised = [one for one in self.lines if one.kind == "masks" and name in one.ours]
+        if len(supervised) < 3:
+            return ""
+        lost = [self.worth[one, name].f1 - one.f1(name) for one in supervised]
+        return (
+            f"On {name}, the {len(lost)} supervised networks would gain {statistics.median(lost):.1f} "
+            f"points of F1 in the median (from {min(lost):.1f} to {max(lost):.1f}) with the best single threshold in "
+            "place of 0.5."
+        )
+
+    def _away(self, name: str) -> str:
+        """Whether who is good at home is good away: the rank correlation over trained methods."""
+        home = self.tests[0]
+        both = [one for one in self.lines if one.kind != "nothing" and {home, name} <= one.ours.keys()]
+        first, second = ([one.f1(test) for one in both] for test in (home, name))
+        if len(both) < 5 or min(len(set(first)), len(set(second))) < 2:
+            return ""
+        return (
+            f"From {home} to {name}, the order of the {len(both)} trained lines has a rank correlation "
+            f"of {spearmanr(first, second).statistic:+.2f} (1: the same order; 0: unrelated)."
+        )
+
+    @styled
+    def picture(self) -> Figure:
+        """A row a method, a panel a test set: F1 with its own threshold (filled), and with the best one (hollow)."""
+        heights, y = {}, 0.0
+        for before, one in zip([None, *self.lines], self.lines, strict=False):
+            y += 0.7 if before and one.kind != before.kind else 0.0
+            heights[one] = y
+            y += 1.0
+        size = (WIDTH, 1.3 + 0.22 * max(4, y))
+        figure, axes = plt.subplots(
+            1, max(1, len(self.tests)), figsize=size, sharey=True, sharex=True, squeeze=False
+        )
+        for panel, name in zip(axes[0], self.tests, strict=False):
+            self._panel(panel, name, heights)
+        axes[0][0].set_yticks([*heights.values()], [self.name(one) for one in heights], fontsize=8)
+        axes[0][0].set_ylim(max(4, y) - 0.3, -0.7)
+        figure.supxlabel("F1, percent", fontsize=11)
+        for kind in (kind for kind in GROUPS if any(one.kind == kind for one in self.lines)):
+            color, marker = LOOKS[kind]
+            axes[0][0].plot([], [], marker, color=color, label=KINDS[kind])
+        axes[0][0].plot([], [], "o", color="#555555", label="threshold by its own rule")
+        hollow = "the best single threshold"
+        axes[0][0].plot([], [], "o", fillstyle="none", color="#555555", label=hollow)
+        axes[0][0].plot([], [], linestyle=":", color="#555555", label="every pixel marked")
+        if self._printed():
+            axes[0][0].plot([], [], "x", color="#111111", label="printed in the paper")
+        figure.legend(loc="outside upper center", ncols=2, fontsize=8.5, handletextpad=0.4, columnspacing=1.2)
+        return figure
+
+    def _panel(self, axes: plt.Axes, name: str, heights: dict[Standing, float]) -> None:
+        here = [one for one in self.lines if name in one.ours]
+        axes.axvline(all_marked(here[0].ours[name]), color="#555555", linewidth=1.2, linestyle=":")
+        printed = self._printed() if name == self.tests[0] else {}
+        for one in here:
+            color, marker = LOOKS[one.kind]
+            own, best, y = one.f1(name), self.worth[one, name].f1, heights[one]
+            if not math.isnan(best):
+                axes.plot([own, best], [y] * 2, color=color, linewidth=1, alpha=0.6, zorder=1)
+                axes.plot(best, y, marker, color=color, markersize=5, fillstyle="none", zorder=2)
+            axes.plot(own, y, marker, color=color, markersize=5.5, zorder=3)
+            if one.key in printed:
+                axes.plot(printed[one.key], y, "x", color="#111111", markersize=4.5, zorder=2)
+        axes.set_title(name, fontsize=9.5)
+        axes.set_xlim(-4, 104)
+        axes.set_xticks([0, 50, 100])
+        axes.tick_params(axis="y", length=0)
+
+    def _printed(self) -> dict[str, float]:
+        """Printed F1 of each method on the first panel's two sets; empty where these are not the paper's."""
+        pair = (self.train_set, *self.tests[:1])
+        numbers = [number for number, sets in cells.PAIRS.items() if sets == pair and number > 2]
+        return {row.key: row.f1 for number in numbers for row in published.rows(number)}
