@@ -6,17 +6,15 @@ JPEG without a word and fills the missing part with gray. Chapter: the data.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
-from scipy.ndimage import distance_transform_edt
 
 from upcrack_lite.errors import UserError
 
@@ -121,21 +119,18 @@ def image_size(path: str | Path) -> tuple[int, int]:
     Raises:
         UserError: the file is missing or its header cannot be read.
     """
-    path = Path(path)
     try:
-        with _opened(path, path) as picture:
+        with Image.open(path) as picture:
+            # Pillow knows fewer kinds of TIFF than OpenCV, and its versions differ on the size of a turned one.
             if picture.format != "TIFF":
                 width, height = picture.size
                 turned = picture.getexif().get(_ORIENTATION_TAG, 1) in (5, 6, 7, 8)
                 return (width, height) if turned else (height, width)
-    except UserError:  # a ValueError too
-        raise
+    except Image.DecompressionBombError:
+        raise _too_large(path) from None
     except (OSError, SyntaxError, ValueError):
         pass  # a file is only bad if `read_image` refuses it too
-    # Pillow knows fewer kinds of TIFF than OpenCV, and its versions differ on whether a turned TIFF's size
-    # is turned too.
-    height, width = read_image(path).shape[:2]
-    return height, width
+    return read_image(path).shape[:2]
 
 
 def resize(
@@ -144,8 +139,8 @@ def resize(
     """Stretch a photo and its mask to `size` × `size` pixels; the aspect ratio is not kept.
 
     The rule `area` stands behind the kit's tables: the photo is averaged over areas where no side grows,
-    else interpolated (cubic); the mask is interpolated (bilinear) and cut at > 127 of 255. The rule
-    `nearest` takes the nearest pixel of both, as some loaders do; `resizing` measures the difference.
+    else interpolated (cubic); the mask is interpolated (bilinear) with the threshold > 127 of 255. The rule
+    `nearest` takes the nearest pixel of both, as some loaders do; `loss_by_resizing` measures the difference.
 
     Args:
         image: uint8 `(H, W, 3)`.
@@ -162,22 +157,15 @@ def resize(
     check_rule(rule, size)
     height, width = image.shape[:2]
     if crack_mask is not None and crack_mask.shape != (height, width):
+        mask_height, mask_width = crack_mask.shape
         raise UserError(
-            f"the mask is {_wh(crack_mask.shape)} but the photo is {_wh((height, width))}: "
-            "give both at the same size"
+            f"the mask is {mask_width}×{mask_height} but the photo is {width}×{height}: give both at the same size"
         )
-    if rule == "nearest":
-        how = cv2.INTER_NEAREST
-    else:
-        how = cv2.INTER_AREA if size <= min(height, width) else cv2.INTER_CUBIC
-    resized = (
-        image.copy()
-        if (height, width) == (size, size)
-        else cv2.resize(image, (size, size), interpolation=how)
-    )
-    if crack_mask is None:
-        return resized, None
-    return resized, resize_mask(crack_mask, size, rule)
+    how = cv2.INTER_AREA if size <= min(height, width) else cv2.INTER_CUBIC
+    how = cv2.INTER_NEAREST if rule == "nearest" else how
+    same = (height, width) == (size, size)
+    resized = image.copy() if same else cv2.resize(image, (size, size), interpolation=how)
+    return resized, None if crack_mask is None else resize_mask(crack_mask, size, rule)
 
 
 def resize_mask(crack_mask: np.ndarray, size: int, rule: str = "area") -> np.ndarray:
@@ -196,10 +184,11 @@ def loss_by_resizing(crack_masks: Iterable[np.ndarray], size: int, rule: str = "
     Raises:
         UserError: no masks, no crack in any of them, an unknown rule, or a size below 1.
     """
-    check_rule(rule, size)
-    from skimage.measure import label  # here, because few who read a photo need it
+    from scipy.ndimage import distance_transform_edt  # here, because few who read a photo need them
+    from skimage.measure import label
     from skimage.morphology import skeletonize
 
+    check_rule(rule, size)
     shares: list[tuple[float, float]] = []
     pieces = np.zeros(2, int)
     kept, thin = [], []
@@ -221,15 +210,15 @@ def loss_by_resizing(crack_masks: Iterable[np.ndarray], size: int, rule: str = "
         raise UserError(f"none of the {len(shares)} masks holds a crack")
     before, after = 100 * np.mean(shares, axis=0)
     return Loss(
-        size,
-        rule,
-        len(shares),
-        float(before),
-        float(after),
-        float(100 * inside.mean()),
-        float(100 * inside[is_thin].mean()) if is_thin.any() else None,
-        int(pieces[0]),
-        int(pieces[1]),
+        size=size,
+        rule=rule,
+        masks=len(shares),
+        share_before=float(before),
+        share_after=float(after),
+        centerline_kept=float(100 * inside.mean()),
+        thin_kept=float(100 * inside[is_thin].mean()) if is_thin.any() else None,
+        pieces_before=int(pieces[0]),
+        pieces_after=int(pieces[1]),
     )
 
 
@@ -239,11 +228,6 @@ def check_rule(rule: str, size: int = 1) -> None:
         raise UserError(f"size must be at least 1 pixel, not {size}")
     if rule not in RULES:
         raise UserError(f"unknown rule of resizing {rule!r}; choose {' or '.join(RULES)}")
-
-
-def _wh(shape: tuple[int, ...]) -> str:
-    """Write a (height, width) as width×height, the way image viewers do."""
-    return f"{shape[1]}×{shape[0]}"
 
 
 def _decode(path: Path, flags: int) -> np.ndarray:
@@ -256,8 +240,7 @@ def _decode(path: Path, flags: int) -> np.ndarray:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     if not data:
         raise UserError(f"{path}: is empty (0 bytes); copy it again")
-    if not _is_whole(data, path):
-        raise UserError(f"{path}: is cut off or damaged; copy or download it again")
+    _check_whole(data, path)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:  # a picture larger than OpenCV's limit
@@ -269,38 +252,32 @@ def _decode(path: Path, flags: int) -> np.ndarray:
     return image
 
 
-def _is_whole(data: bytes, path: Path) -> bool:
-    """Return False if the bytes are an image file that ends too early; refuse one of too many pixels."""
-    if data.startswith(b"\xff\xd8") and not _jpeg_ends(data):
-        return False
+def _check_whole(data: bytes, path: Path) -> None:
+    """Refuse an image that ends too early or has too many pixels. What Pillow does not know is left to OpenCV."""
+    is_jpeg = data.startswith(b"\xff\xd8")
+    is_whole = not is_jpeg or _jpeg_ends(data)
     try:
-        with _opened(io.BytesIO(data), path) as picture:
-            if data.startswith(b"\xff\xd8"):
-                return True  # only its size was looked at
+        with Image.open(io.BytesIO(data)) as picture:
             if picture.format == "PNG":
                 picture.verify()  # reads every chunk's checksum, quicker than decoding
-            else:
+            elif not is_jpeg:
                 picture.load()
-    except UserError:  # a ValueError too
-        raise
-    except Image.UnidentifiedImageError:
-        return True  # of a kind only OpenCV may know: it decides
-    except (OSError, SyntaxError, ValueError):
-        return data.startswith(b"\xff\xd8")  # a JPEG is whole if its end mark is there
-    return True
-
-
-@contextlib.contextmanager
-def _opened(source: Path | io.BytesIO, path: Path) -> Iterator[Image.Image]:
-    """Let Pillow read a picture's header, and refuse one of so many pixels that it would fill the memory."""
-    try:
-        with Image.open(source) as picture:
-            yield picture
     except Image.DecompressionBombError:
-        most = 2 * Image.MAX_IMAGE_PIXELS / 1e6
-        raise UserError(
-            f"{path}: has more than the {most:.0f} million pixels that are read; cut it into tiles or shrink it"
-        ) from None
+        raise _too_large(path) from None
+    except Image.UnidentifiedImageError:
+        pass
+    except (OSError, SyntaxError, ValueError):
+        is_whole = is_whole and is_jpeg  # a JPEG is whole if its end mark is there
+    if not is_whole:
+        raise UserError(f"{path}: is cut off or damaged; copy or download it again")
+
+
+def _too_large(path: str | Path) -> UserError:
+    """Say that a picture would fill the memory."""
+    most = 2 * Image.MAX_IMAGE_PIXELS / 1e6
+    return UserError(
+        f"{path}: has more than the {most:.0f} million pixels that are read; cut it into tiles or shrink it"
+    )
 
 
 def _jpeg_ends(data: bytes) -> bool:

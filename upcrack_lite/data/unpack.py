@@ -146,7 +146,7 @@ def _damaged(archive: Path, error: Exception) -> Damaged:
         return Damaged(
             f"{archive} is a web page, no archive: a login or a quota is in the way of the file itself"
         )
-    why = str(error).splitlines()[0] if str(error) else type(error).__name__
+    why = str(error).partition("\n")[0].rstrip(":") or type(error).__name__
     return Damaged(
         f"{archive} is cut off, damaged or no zip or tar archive ({why}); download or copy it again"
     )
