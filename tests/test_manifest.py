@@ -86,7 +86,8 @@ def test_files_missing_extra_and_changed(tmp_path):
     assert found["image/c.png"].detail.endswith("30×20 expected, 20×30 found (turned)")
     assert "1.1667 % crack expected, 1.5000 % found" in found["mask/d.png"].detail
     assert (
-        found["image/e.png"].detail == f"{len(data)} bytes expected, 100 found; no longer a readable picture"
+        found["image/e.png"].detail
+        == f"{len(data)} bytes expected, 100 found; 30×20 expected, no picture found"
     )
     assert list(found) == sorted(found)
 
@@ -119,7 +120,7 @@ def test_photos_have_a_perceptual_hash_and_masks_none(tmp_path):
 
 def test_another_picture_is_one_of_more_than_ten_other_bits():
     old = Entry("a.png", 5, SHA, 3, 2, None, "as expected", phash="0" * 16)
-    for bits, words in ((10, "other content in as many bytes"), (11, "shows another picture (11 of 64 bits")):
+    for bits, words in ((10, "other content in as many bytes"), (11, "shows another picture")):
         new = replace(old, sha256=SHA[::-1], phash=f"{2**bits - 1:016x}")
         (difference,) = compare([new], [old])
         assert words in difference.detail

@@ -85,7 +85,7 @@ def fetch(name: str, root: str | Path, options: Options = Options()) -> Fetched:
         return _unchanged(src, target, expected, options)
     check_writable(root)
     if src.made_from:
-        _prepare_origin(name, source(src.made_from), root, options)
+        fetch(src.made_from, root, replace(options, manifest=None))
     accept(source(src.made_from) if src.made_from else src, root, options.accept_terms)
     check_space(root, src.disk_mb * 10**6, f"the set {name}")
     with whole_folder(target) as stage:
@@ -129,20 +129,6 @@ def _unchanged(
             f"{text(seen, findings, src)}"
         )
     return Fetched(target, seen, findings, False)
-
-
-def _prepare_origin(name: str, origin: Source, root: Path, options: Options) -> None:
-    """Fetch, or check, the set that the set `name` is made from."""
-    folder = root / origin.name
-    if not folder.is_dir() or (folder / PROVENANCE).is_file():
-        fetch(origin.name, root, replace(options, manifest=None))
-        return
-    options.say(f"{origin.name}: checking every file")
-    seen = survey(folder, origin.layout, progress=options.progress)
-    if not (passed(verify(seen, origin, manifests.expected(origin.name))) or options.keep_faulty):
-        raise UserError(
-            f"{folder} has errors, so {name} is not made from it: see `upcrack data verify {folder}`"
-        )
 
 
 def _collect(src: Source, root: Path, stage: Path, options: Options) -> dict[str, Any]:
@@ -227,9 +213,14 @@ def _download(src: Source, root: Path, scratch: Path, options: Options) -> Path:
             continue
         archive.parent.mkdir(exist_ok=True)
         return Path(arrived).replace(archive)
-    failures.append("try another network, name a folder that holds the data with --mirror, or download the")
-    failures.append("file by hand and give it with --from")
-    raise UserError("\n  ".join([f"{src.archive} could not be downloaded:", *failures]))
+    remedy = "name a folder that holds the data with --mirror, or download the file by hand and give it with --from"
+    lines = [
+        f"{src.archive} could not be downloaded:",
+        *failures,
+        f"try another network, {remedy}",
+        src.instructions,
+    ]
+    raise UserError("\n  ".join(filter(None, lines)))
 
 
 def _reason(error: Exception) -> str:

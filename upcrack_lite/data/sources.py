@@ -32,7 +32,7 @@ class Source:
         archive: the file name to store the archive under.
         archive_sha256: the archive's checksum where one is known.
         members: only what lies below this folder of the archive is unpacked; empty unpacks all.
-        instructions: for a set that is fetched by hand or made here, the exact steps.
+        instructions: for a set that must be fetched by hand, the exact steps.
         disk_mb: size of the set on disk in megabytes.
         counts: number of pairs, or of undamaged photos, for each part as `survey.Photo` names them. A part
             that is not listed is not checked.
@@ -81,7 +81,6 @@ def _crack500_proxy(
         layout="plain",
         terms=_TERMS_CRACK500,
         cite=_CITE_CRACK500,
-        instructions=f"It is made from crack500_crops360: upcrack data fetch crack500_{part}",
         disk_mb=disk_mb,
         counts={"all": count},
         shares={"all": range_},
@@ -160,9 +159,8 @@ _ALL = (
         archive="UP-CrackNet.zip",
         members="dataset",
         instructions=(
-            "If GitHub cannot be reached, the authors' README also names a Baidu folder: "
-            "https://pan.baidu.com/s/1rKb4f8z8NB1bOCNDFm4log?pwd=5pnj. It asks for a browser. Then run: "
-            "upcrack data fetch crack500_authors --from FOLDER"
+            "the authors' README also names a Baidu folder, which asks for a browser: "
+            "https://pan.baidu.com/s/1rKb4f8z8NB1bOCNDFm4log?pwd=5pnj"
         ),
         disk_mb=577,
         counts={"train": 1896, "val": 348, "test": 1124},
@@ -193,7 +191,6 @@ _ALL = (
         layout="plain",
         terms=_TERMS_CFD,
         cite=_CITE_CFD,
-        instructions="It is made from cfd: upcrack data fetch cfd_patches",
         disk_mb=27,
         counts={"all": 200},
         # The paper's rows imply 1.743 %. Which 200 patches were scored is not said, hence the wide range.
