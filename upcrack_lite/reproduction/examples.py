@@ -63,11 +63,6 @@ class Photos:
     def __len__(self) -> int:
         return len(self.names)
 
-    @property
-    def real(self) -> bool:
-        """True for photos from files."""
-        return bool(self.pairs)
-
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Photo uint8 `(H, W, 3)` at its own size, and crack mask bool `(256, 256)`.
 
@@ -103,17 +98,14 @@ def find(
     """
     if count < 0:
         raise UserError(f"count must be 0 (all photos) or more, got {count}")
-    note = ""
+    root, note = Path(data_root), ""
     if str(data_root):
-        root = Path(data_root)
         if not root.is_dir():
-            raise UserError(
-                f"{root}: there is no such folder of data sets; make it with `upcrack data fetch`"
-            )
+            raise UserError(f"{root}: no such folder of data sets; make it with `upcrack data fetch`")
         for name in wanted:
             if (root / name).is_dir():
-                found = test_set(name, root).pairs[: count or None]
-                return Photos(name, tuple(pair.name for pair in found), pairs=found)
+                pairs = test_set(name, root).pairs[: count or None]
+                return Photos(name, tuple(pair.name for pair in pairs), pairs=pairs)
         note = (  # no path: what a page says should be true on every machine
             f"data_root holds no {' and no '.join(wanted)}, so these are synthetic roads. "
             f"`upcrack data fetch {wanted[0]}` gets the photos, or says how to."
@@ -143,11 +135,11 @@ def method_of(run: RunFolder, seed: int = 0) -> Method:
     """A trained network as a method. seed: of UP-CrackNet's dropout noise."""
     model = load_model(run)
 
-    def marked(photo: np.ndarray) -> np.ndarray:
-        smoothed, cut = find_cracks(model, photo, size=TABLE_SIZE, seed=seed)
-        return smoothed > cut  # (256, 256)
+    def crack_mask_of(photo: np.ndarray) -> np.ndarray:
+        smoothed, threshold = find_cracks(model, photo, size=TABLE_SIZE, seed=seed)
+        return smoothed > threshold  # (256, 256)
 
-    return marked
+    return crack_mask_of
 
 
 def shown(photo: np.ndarray) -> np.ndarray:
@@ -157,39 +149,31 @@ def shown(photo: np.ndarray) -> np.ndarray:
 
 def counted(photos: Photos, method: Method) -> list[Confusion]:
     """Count the pixels of every photo for a method."""
-    counts = []
-    for index in range(len(photos)):
-        photo, crack_mask = photos.read(index)
-        counts.append(Confusion.of(method(photo), crack_mask))
-    return counts
+    both = (photos.read(index) for index in range(len(photos)))
+    return [Confusion.of(method(photo), crack_mask) for photo, crack_mask in both]
 
 
 def recorded(path: Path | str, photos: Photos, run: RunFolder, seed: int = 0) -> list[Confusion]:
     """Read the counts of the photos from the record of a run, in place of counting again.
 
-    Raises UserError for no record, the record of another run (its checkpoint differs) or with another seed of the
-    dropout noise, or one that lacks a photo.
+    Raises UserError for no record, or one of another run (its checkpoint differs), of other values for detection,
+    with another seed of the dropout noise, or without one of the photos.
     """
     record = records.load(path)
-    found = hashlib.sha256((run.path / "checkpoint.safetensors").read_bytes()).hexdigest()
-    if record.train.checkpoint_sha256 != found:
+    checkpoint = hashlib.sha256((run.path / "checkpoint.safetensors").read_bytes()).hexdigest()
+    if record.train.checkpoint_sha256 != checkpoint:
         raise UserError(
             f"{path}: is the record of another run than {run.path}: name the run that it was made from"
         )
-    if record.protocol.dropout_seed != seed:
+    if (made := record.protocol.dropout_seed) != seed:
+        raise UserError(f"{path}: was made with seed {made}, not {seed}: set seed to it")
+    tested, own = (preset_from(record.key.method, one) for one in (record.preset, run.manifest["preset"]))
+    if differ := [name for name in DETECTION if getattr(tested, name) != getattr(own, name)]:
         raise UserError(
-            f"{path}: was made with seed {record.protocol.dropout_seed}, not {seed}: set seed to it"
+            f"{path}: was tested with another {', '.join(differ)} than {run.path}: name the plain record"
         )
-    tested, has = (preset_from(record.key.method, one) for one in (record.preset, run.manifest["preset"]))
-    differ = [name for name in DETECTION if getattr(tested, name) != getattr(has, name)]
-    if differ:
-        raise UserError(
-            f"{path}: was tested with another {', '.join(differ)} than {run.path} has: name the plain record"
-        )
-    names = [image.name for image in record.images]
-    images = dict(zip(names, record.confusions, strict=True))
-    missing = [name for name in photos.names if name not in images]
-    if missing:
+    images = dict(zip((image.name for image in record.images), record.confusions, strict=True))
+    if missing := [name for name in photos.names if name not in images]:
         raise UserError(
             f"{path}: has no counts for {len(missing)} of the {len(photos)} photos of {photos.name}, such as "
             f"{missing[0]}: it is the record of another test set ({record.key.test_set})"
@@ -200,14 +184,12 @@ def recorded(path: Path | str, photos: Photos, run: RunFolder, seed: int = 0) ->
 def at_quantiles(scores: Sequence[float], quantiles: Sequence[float] = QUANTILES) -> list[tuple[float, int]]:
     """Choose photos by rule: the ones at these quantiles of their scores, from the worst to the best.
 
-    scores: one a photo; undefined ones (nan) are left out, equal ones stay in their order. The quantile q of n
-    photos is the one of rank q (n - 1), rounded, half upwards.
+    scores: one a photo; undefined ones (nan) are left out, equal ones stay in their order. The quantile q, 0 to 1,
+    of n photos is the one of rank q (n - 1), rounded, half upwards.
     Returns pairs of a quantile and the place of its photo. A photo that stands for two quantiles is given once,
-    for the lower one. Raises UserError when no score is defined or a quantile is not in [0, 1].
+    for the lower one. Raises UserError when no score is defined.
     """
     values = np.asarray(scores, dtype=float)
-    if not all(0 <= q <= 1 for q in quantiles):
-        raise UserError(f"quantiles lie between 0 and 1, not {tuple(quantiles)}")
     order = [int(i) for i in np.argsort(values, kind="stable") if not np.isnan(values[i])]
     if not order:
         raise UserError("no photo has a score that is defined: there is nothing to choose from")
@@ -245,12 +227,12 @@ def pipeline_pictures(
     mask = draw_masks(1, preset, torch.Generator().manual_seed(seed))
     masked = apply(image, mask, preset.hole_fill)
     restored = restore(generator, masked, preset.test_statistics, preset.test_dropout, seed)
-    found = detect(generator, test, preset, seed, (TABLE_SIZE, TABLE_SIZE))
+    detected = detect(generator, test, preset, seed, (TABLE_SIZE, TABLE_SIZE))
     photos = {"image": image, "masked": masked, "restored": restored}
-    photos |= {"photo": test, "restored photo": found.restored}
+    photos |= {"photo": test, "restored photo": detected.restored}
     return {name: to_uint8(tensor)[0] for name, tensor in photos.items()} | {
         "mask": mask[0, 0].numpy() > 0.5,
-        "error map": found.error_map[0, 0].numpy(),
-        "smoothed": found.smoothed[0, 0].numpy(),
-        "crack mask": found.crack_mask[0, 0].numpy(),
+        "error map": detected.error_map[0, 0].numpy(),
+        "smoothed": detected.smoothed[0, 0].numpy(),
+        "crack mask": detected.crack_mask[0, 0].numpy(),
     }
