@@ -26,12 +26,11 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from upcrack_lite import masks, vgg
-from upcrack_lite.baselines import darkness
-from upcrack_lite.baselines.choosing import choose_variant
-from upcrack_lite.baselines.families import FAMILY, family_preset
-from upcrack_lite.baselines.kinds import COMPARED, CRACKNET, FAMILIES, learns_from_masks, preset_of
-from upcrack_lite.baselines.learning import train_method
-from upcrack_lite.baselines.variants import find, segment_all
+from upcrack_lite.baselines import training_free
+from upcrack_lite.baselines.recipes import family_preset
+from upcrack_lite.baselines.registry import COMPARED, CRACKNET, FAMILIES, learns_from_masks, preset_of
+from upcrack_lite.baselines.trainer import train_method
+from upcrack_lite.baselines.training_free import find, segment_all, select_variant
 from upcrack_lite.data.crops import CropRule, free_places, undamaged_crops
 from upcrack_lite.data.layouts import Pair
 from upcrack_lite.data.partition import draw_partition, patch_places
@@ -255,7 +254,7 @@ def choice_without_training(method: str) -> Values:
     chosen = family_preset(method)
     with tempfile.TemporaryDirectory() as folder:
         photos, crack_masks = (np.stack(part) for part in zip(*roads[:2], strict=True))
-        run = choose_variant(photos, crack_masks, chosen, Path(folder) / "run", progress=False)
+        run = select_variant(photos, crack_masks, chosen, Path(folder) / "run", progress=False)
         kept = run.load_weights()
     variant = chosen.variants[int(kept["chosen"])]
     found = find(roads[2][0], variant)
@@ -361,15 +360,15 @@ def filters_and_thresholds() -> Values:
 
 def maps_without_training() -> Values:
     """Each map at two smoothings, and what every variant of one family marks."""
-    gray = darkness.to_gray(_noise(1, 96, 128)[0])
+    gray = training_free.to_gray(_noise(1, 96, 128)[0])
     near, here = {}, {}
-    for name, function in darkness.MAPS.items():
+    for name, function in training_free.MAPS.items():
         for sigma in (0.0, 1.5):
             found = function(gray, sigma)
             near[f"{name} {sigma}"], here[f"{name} {sigma}"] = float(np.abs(found).mean()), digest(found)
     marked = segment_all(_noise(1, 96, 128)[0], family_preset("tf_local_darkness").variants)
     here["marked"] = [int(one.sum()) for one in marked]
-    return {"exact": {"families": sorted(FAMILY)}, "near": near, "here": here}
+    return {"exact": {"families": sorted(FAMILIES)}, "near": near, "here": here}
 
 
 def values_of_every_method() -> Values:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from upcrack_lite.baselines.kinds import FAMILIES, learns_from_masks
+from upcrack_lite.baselines.registry import FAMILIES, learns_from_masks
 from upcrack_lite.data import manifest as manifests
 from upcrack_lite.metrics import histograms, per_image
 from upcrack_lite.reproduction import records

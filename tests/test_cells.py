@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from upcrack_lite.baselines.kinds import FAMILIES, preset_from
+from upcrack_lite.baselines.registry import FAMILIES, preset_from
 from upcrack_lite.errors import UserError
 from upcrack_lite.recipes import preset
 from upcrack_lite.reproduction import published
@@ -87,7 +87,7 @@ def test_a_key_is_json_and_gives_the_cell_back():
 
 
 def test_the_command_says_all_that_the_key_says():
-    from upcrack_lite.recipes import parse_settings
+    from upcrack_lite.io import parse_settings
 
     cell = Cell(overrides=(("mask_cells", (32,)), ("mask_family", "jumbled"), ("flip", False)), seed=4)
     words = cell.command().split()

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from upcrack_lite import detection, losses, masks
-from upcrack_lite.baselines import darkness
+from upcrack_lite.baselines import training_free
 from upcrack_lite.show import checks, checks_losses
 from upcrack_lite.show.checking import CheckFailed
 
@@ -423,7 +423,7 @@ CASES = {
     "robust_darkness": (
         [
             lambda g: (np.median(g) - g) / np.subtract(*np.percentile(g, (75, 25))),
-            lambda g: darkness.global_darkness(g.astype(np.float32)),
+            lambda g: training_free.global_darkness(g.astype(np.float32)),
         ],
         [
             lambda g: (g - np.median(g)) / np.subtract(*np.percentile(g, (75, 25))),

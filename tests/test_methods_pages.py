@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from upcrack_lite.baselines.registry import METHODS
+from upcrack_lite.baselines.registry import COMPARED, network
 from upcrack_lite.errors import UserError
 from upcrack_lite.show import method_figures, methods
 
@@ -24,13 +24,13 @@ def close_figures():
 # --- facts and presets ---
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", COMPARED)
 def test_facts_hold_the_source_and_every_choice(name):
     text = methods.facts(name).data
-    assert html.escape(METHODS[name].source) in text
-    for sentence in METHODS[name].chosen:
+    assert html.escape(network(name).source) in text
+    for sentence in network(name).chosen:
         assert html.escape(sentence) in text
-    known = METHODS[name].encoder != "none"
+    known = network(name).encoder != "none"
     assert ("can start from ImageNet weights" in text) == known
     assert ("12 passes" in text) == (name in ("scadn", "riad"))
 

@@ -12,10 +12,9 @@ import torch
 from small_records import small_values
 
 from upcrack_lite import versions
-from upcrack_lite.baselines.choosing import choose_variant, chosen_variant
-from upcrack_lite.baselines.families import family_preset
-from upcrack_lite.baselines.learning import train_method
-from upcrack_lite.baselines.presets import method_preset
+from upcrack_lite.baselines.recipes import family_preset, method_preset
+from upcrack_lite.baselines.trainer import train_method
+from upcrack_lite.baselines.training_free import select_variant, selected_variant
 from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import to_tensor
@@ -41,7 +40,7 @@ def made(kind: str, folder: Path, **changes) -> RunFolder:
         chosen = family_preset(kind, **changes)
         photos = [synthetic_road(256, [8, i]) for i in range(2)]
         both = (np.stack(part) for part in zip(*photos, strict=True))
-        return choose_variant(*both, chosen, folder, progress=False)
+        return select_variant(*both, chosen, folder, progress=False)
     values = {"size": 64, "width": 0.125, "epochs": 1, "batch_size": 4} | changes
     masks = ROADS.crack_masks if kind == "unet" else None
     chosen = method_preset(kind, **values)
@@ -66,7 +65,7 @@ def without(run: RunFolder, target: Path) -> RunFolder:
 def found(run: RunFolder) -> list[np.ndarray]:
     """What a run makes of two roads: maps, filtered maps, thresholds."""
     if run.method.startswith("tf_"):
-        variant, counts = chosen_variant(run)
+        variant, counts = selected_variant(run)
         return [np.array([variant.name]), np.array([[one.tp, one.fp] for one in counts.values()])]
     model = load_model(run)
     image = to_tensor(synthetic_set(2, model.preset.size, 12).images)

@@ -16,11 +16,9 @@ import torch
 from matplotlib.colors import to_rgb
 from small_records import small_values
 
-from upcrack_lite.baselines.choosing import choose_variant, chosen_variant
-from upcrack_lite.baselines.families import family_preset
-from upcrack_lite.baselines.presets import method_preset
-from upcrack_lite.baselines.registry import method
-from upcrack_lite.baselines.variants import Variant, segment
+from upcrack_lite.baselines.recipes import family_preset, method_preset
+from upcrack_lite.baselines.registry import network as method
+from upcrack_lite.baselines.training_free import Variant, segment, select_variant, selected_variant
 from upcrack_lite.data.synthetic import synthetic_road
 from upcrack_lite.errors import UserError
 from upcrack_lite.io import write_image
@@ -163,7 +161,7 @@ def runs(tmp_path_factory):
     roads = [synthetic_road(256, [5, k]) for k in range(2)]
     images, masks = (np.stack(parts) for parts in zip(*roads, strict=True))
     family = family_preset("tf_local_darkness_otsu")
-    choose_variant(images, masks, family, root / "local", data={"name": "deepcrack"}, progress=False)
+    select_variant(images, masks, family, root / "local", data={"name": "deepcrack"}, progress=False)
     return root
 
 
@@ -184,7 +182,7 @@ def test_a_column_marks_what_the_tables_count(runs):
         assert (marked == counted.crack_mask).all(), name
     assert "trained on the photos of deepcrack with their crack masks, lite scale (run enet)" in found[1].note
     assert "trained on undamaged crops of deepcrack" in found[2].note
-    chosen, _ = chosen_variant(RunFolder.open(runs / "local"))
+    chosen, _ = selected_variant(RunFolder.open(runs / "local"))
     assert f"{chosen.name}, the best of 6 variants on the photos of deepcrack" in found[3].note
 
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from upcrack_lite import cli
-from upcrack_lite.baselines.learning import train_method
-from upcrack_lite.baselines.presets import method_preset
+from upcrack_lite.baselines.recipes import method_preset
+from upcrack_lite.baselines.trainer import train_method
 from upcrack_lite.data.reading import read_image, resize
 from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
 from upcrack_lite.detection import detect, smooth

@@ -8,9 +8,8 @@ import statistics
 import pytest
 from conftest import ROOT
 
-from upcrack_lite.baselines.choices import SUPERVISED
-from upcrack_lite.baselines.families import FAMILY
-from upcrack_lite.baselines.kinds import COMPARED, CRACKNET
+from upcrack_lite.baselines.recipes import FAMILIES, SUPERVISED
+from upcrack_lite.baselines.registry import COMPARED, CRACKNET
 from upcrack_lite.reproduction import ablation, published, records
 from upcrack_lite.reproduction.ours import group
 from upcrack_lite.show.pages import TITLES
@@ -27,8 +26,8 @@ def given() -> tuple:
 
 def held(table: int, key: str, recipe: str = "paper"):
     """The records of a method at lite scale, trained on DeepCrack; a detector without training has one scale."""
-    row = published.beside(table, key) if key in FAMILY else published.row(table, key)
-    wanted = (recipe, "full" if key in FAMILY else "lite", "deepcrack")
+    row = published.beside(table, key) if key in FAMILIES else published.row(table, key)
+    wanted = (recipe, "full" if key in FAMILIES else "lite", "deepcrack")
     (ours,) = [one for one in group(row, given()) if (one.recipe, one.scale, one.train_set) == wanted]
     return ours
 
@@ -103,9 +102,9 @@ def test_what_is_said_of_detectors_without_training():
     rows = published.rows(4)
     assert len(rows) == 14
     assert all(level.scores["f1"].mean > row.f1 and level.scores["iou"].mean > row.iou for row in rows)
-    above = [key for key in FAMILY if held(7, key).scores["f1"].mean > published.row(7, "upcracknet").f1]
+    above = [key for key in FAMILIES if held(7, key).scores["f1"].mean > published.row(7, "upcracknet").f1]
     assert sorted(above) == ["tf_frangi_otsu", "tf_local_darkness_otsu"]
-    assert len(FAMILY) == 14
+    assert len(FAMILIES) == 14
 
 
 def test_the_training_that_failed_is_told_with_the_scores_of_its_records():

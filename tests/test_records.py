@@ -15,7 +15,7 @@ import pytest
 from small_records import small_record, small_values
 
 from upcrack_lite import metrics
-from upcrack_lite.baselines import variants
+from upcrack_lite.baselines import training_free
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.reproduction import record_files, records
@@ -407,11 +407,11 @@ def test_a_clean_record_is_not_put_aside_and_a_named_commit_without_git_is_clean
 
 
 def test_a_preset_that_has_changed_since_makes_a_record_stale(monkeypatch):
-    from upcrack_lite import recipes as presets
+    from upcrack_lite import recipes
 
     record = make(VALUES)
     assert record.stale() is None
-    monkeypatch.setitem(presets.LITE, "epochs", (50, "lite: shorter"))
+    monkeypatch.setitem(recipes.LITE, "epochs", (50, "lite: shorter"))
     assert record.stale() == "epochs 60 is now 50"
 
 
@@ -452,7 +452,7 @@ def test_the_first_of_the_best_variants_is_the_one_chosen():
             one["name"]: Confusion(*(one[n] for n in ("tp", "fp", "fn", "tn")))
             for one in values["train"]["chosen"]["training"]
         }
-        assert variants.choose(judged) == values["train"]["chosen"]["name"]
+        assert training_free.best_of(judged) == values["train"]["chosen"]["name"]
 
 
 def _other_score(values: dict[str, Any]) -> None:

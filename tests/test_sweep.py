@@ -18,7 +18,7 @@ import yaml
 from conftest import ROOT
 from sweep_job import run as run_job
 
-from upcrack_lite.baselines.kinds import METHODS
+from upcrack_lite.baselines.registry import METHODS
 from upcrack_lite.errors import UserError
 from upcrack_lite.reproduction import failures
 from upcrack_lite.reproduction.cells import Cell

@@ -12,7 +12,7 @@ import pytest
 from small_records import official_values, small_values
 
 from upcrack_lite import versions
-from upcrack_lite.baselines.kinds import FAMILIES
+from upcrack_lite.baselines.registry import FAMILIES
 from upcrack_lite.errors import UserError
 from upcrack_lite.predict.photos import TABLE_SIZE
 from upcrack_lite.reproduction import official, published, records, tables

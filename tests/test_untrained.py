@@ -6,8 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from upcrack_lite.baselines import variants
-from upcrack_lite.baselines.variants import FAMILIES, Variant
+from upcrack_lite.baselines import training_free
+from upcrack_lite.baselines.training_free import FAMILIES, Variant
 from upcrack_lite.data.synthetic import synthetic_set
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import Confusion
@@ -47,8 +47,8 @@ def test_judging_counts_both_sets():
     family = FAMILIES["tf_global_darkness"][:3]
     pairs = list(zip(ROADS.images, ROADS.crack_masks, strict=True))
     judged = untrained.judge(family, pairs[:1], iter(pairs[1:]))
-    assert judged.test == variants.counts(pairs[1:], family)
-    assert judged.training == variants.counts(pairs[:1], family)
+    assert judged.test == training_free.counts(pairs[1:], family)
+    assert judged.training == training_free.counts(pairs[:1], family)
 
 
 def test_the_picture_of_a_family_marks_its_three_numbers():

@@ -15,7 +15,7 @@ from small_records import small_values
 from typer.testing import CliRunner
 
 from upcrack_lite import cli_verify
-from upcrack_lite.baselines.kinds import FAMILIES
+from upcrack_lite.baselines.registry import FAMILIES
 from upcrack_lite.errors import UserError
 from upcrack_lite.reproduction import published, records, verify
 from upcrack_lite.reproduction.cells import Cell, cells

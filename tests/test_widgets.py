@@ -8,8 +8,8 @@ import pytest
 import torch
 import yaml
 
-from upcrack_lite.baselines import variants
-from upcrack_lite.baselines.variants import Variant
+from upcrack_lite.baselines import training_free
+from upcrack_lite.baselines.training_free import Variant
 from upcrack_lite.data.synthetic import synthetic_set
 from upcrack_lite.detection import VARIANTS, binarize, error_map, smooth, threshold_of
 from upcrack_lite.errors import UserError
@@ -286,7 +286,7 @@ def test_the_widget_shows_what_the_variant_finds(darkness, settings, variant):
         getattr(darkness, name).value = value
     photo = darkness.image.value
     assert darkness.variant == variant
-    np.testing.assert_array_equal(darkness.crack_mask, variants.segment(ROADS.images[photo], variant))
+    np.testing.assert_array_equal(darkness.crack_mask, training_free.segment(ROADS.images[photo], variant))
     assert darkness.confusion == Confusion.of(darkness.crack_mask, ROADS.crack_masks[photo])
 
 

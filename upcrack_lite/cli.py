@@ -12,8 +12,7 @@ import typer
 
 from upcrack_lite import __version__, cli_audit, cli_data, cli_record, cli_verify
 from upcrack_lite.errors import UserError
-from upcrack_lite.io import check_writable
-from upcrack_lite.recipes import parse_settings, read_settings
+from upcrack_lite.io import check_writable, parse_settings, read_settings
 
 # The heavy imports (torch, lightning) happen inside the commands, so that --help answers at once.
 app = typer.Typer(

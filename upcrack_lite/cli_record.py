@@ -77,8 +77,8 @@ def cell(
     A run that is there is used, and one that was interrupted goes on. A record that is there and still holds is
     left as it is. With --train-only each model is trained once, however many cells share it.
     """
-    from upcrack_lite.baselines.kinds import CRACKNET
-    from upcrack_lite.recipes import parse_settings
+    from upcrack_lite.baselines.registry import CRACKNET
+    from upcrack_lite.io import parse_settings
     from upcrack_lite.reproduction.cells import Cell, cells
     from upcrack_lite.reproduction.make_cell import run_cell, train_cell
     from upcrack_lite.reproduction.plan import usable
@@ -146,7 +146,7 @@ def _check_stand_ins(wanted: list[Cell], data_root: Path) -> None:
 
 def _note_start(cell: Cell, runs: Path, max_steps: int | None, asked: tuple[Any, ...]) -> None:
     """Say what a command does not show: a training that goes on, or options that change nothing."""
-    from upcrack_lite.baselines.kinds import FAMILIES
+    from upcrack_lite.baselines.registry import FAMILIES
     from upcrack_lite.reproduction.plan import run_name
     from upcrack_lite.runs import RunFolder
 

@@ -1,4 +1,7 @@
-"""Write files aside, then rename: a killed process leaves the old file or none, never half of a new one."""
+"""Atomic writes, and settings as users give them.
+
+Files are written aside, then renamed: a killed process leaves the old file or none, never half of a new one.
+"""
 
 from __future__ import annotations
 
@@ -83,3 +86,35 @@ def write_image(path: Path, pixels: np.ndarray) -> None:
     if not ok:
         raise UserError(f"{path} could not be encoded")
     write_aside(path, lambda p: p.write_bytes(data.tobytes()))
+
+
+def parse_settings(settings: list[str] | None) -> dict[str, Any]:
+    """Turn NAME=VALUE words into preset values; VALUE is JSON, or plain text where it is none.
+
+    Raises UserError for a word without "=" or a name given twice.
+    """
+    values: dict[str, Any] = {}
+    for word in settings or []:
+        name, equals, text = word.partition("=")
+        if not equals or not name:
+            raise UserError(f"--set takes NAME=VALUE, got {word!r}")
+        if name in values:
+            raise UserError(f"--set {name} is given twice")
+        try:
+            values[name] = json.loads(text)
+        except ValueError:
+            values[name] = text
+    return values
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read a YAML file of settings. Raises UserError when it is missing or holds no names and values."""
+    import yaml
+
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"{path} cannot be read as settings: {error}") from error
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise UserError(f"{path} holds no settings: it needs lines such as `bilateral_d: 5`")
+    return values

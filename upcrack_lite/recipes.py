@@ -8,154 +8,237 @@ program, "silent" where the paper says nothing and the kit had to choose, "lite"
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Self, get_type_hints
 
 from upcrack_lite.errors import UserError
 
+Table = dict[str, tuple[Any, str]]
+"""Field to its value and its why."""
 
-@dataclass(frozen=True)
-class Preset:
-    """All values of one way to train and test UP-CrackNet; made by `preset`, never changed afterwards."""
 
-    recipe: str
-    scale: str
-    # networks
-    size: int  # side of the square input, px
-    width: int  # channels of G's first level
-    depth: int  # levels of G; size = 2**depth
-    disc_width: int  # channels of D's first layer
-    dropout: float  # share of values dropped in three decoder levels
-    # masks and augmentation
-    mask_family: str
-    mask_cells: tuple[
-        int, ...
-    ]  # cell sides of the multi-scale squares, px; the other families have their own
-    hole_fill: float  # value of a removed pixel, -1 (black) to 1 (white)
-    load_size: int  # side before the random crop to `size`, px
-    flip: bool  # random horizontal flip
-    mask_before_resize: bool  # mask first, then enlarge and crop
-    # losses
-    lambda_mae: float
-    lambda_ssim: float
-    lambda_gms: float
-    lambda_style: float
-    lambda_res: float
-    lambda_adv: float
-    ssim_data_range: float
-    ssim_padding: str
-    gms_median: bool
-    style_network: str
-    style_normalize: bool  # ImageNet mean and standard deviation before VGG
-    style_channels: str
-    disc_loss_factor: float
-    # training
-    batch_size: int
-    epochs: int
-    lr_g: float
-    lr_d: float
-    lr_decay: float  # factor per epoch
-    beta1: float
-    beta2: float
-    validation_share: float  # share of photos held out
-    validate_every: int  # epochs
-    patience: int  # epochs without improvement before stopping; 0 never stops early
-    # detection
-    input_stretch: bool  # stretch each test photo to 0-255 before G
-    test_statistics: str
-    test_dropout: bool
-    error_variant: str
-    bilateral_d: int  # px
-    bilateral_sigma_color: float  # gray levels of one channel, 0-255
-    bilateral_sigma_space: float  # px
-    threshold_rule: str
-    threshold_value: float  # what the rule needs: a factor, a level in [0, 1] or a percentile in [0, 100]
-    threshold_floor: float  # a guard: no pixel whose smoothed error is below it counts as crack
+def value(default: Any, why: str, allowed: str | tuple[str, ...] = "") -> Any:
+    """A field with its value, its why, and what else it may be: names, or an interval such as "(0, 1]"."""
+    return dataclasses.field(default=default, metadata={"why": why, "allowed": allowed})
+
+
+class Values:
+    """What the presets of all methods share; a subclass is a frozen dataclass with a `table`."""
+
+    NAMED_BY = ("method", "scale")  # the fields that name a preset
+    BEFORE: Mapping[str, Any] = {}  # what a value was before there was a field for it, if not the table's
+
+    @classmethod
+    def table(cls, *names: str) -> Table:
+        """Every other field with its value and its why. Raises UserError for names that are unknown."""
+        raise NotImplementedError
+
+    @classmethod
+    def make(cls, *names: str, **overrides: Any) -> Self:
+        """Make a preset by its names, with any field set otherwise by keyword; raises as `preset`."""
+        values = {name: chosen for name, (chosen, _) in cls.table(*names).items()}
+        for name, given in overrides.items():
+            cls.known(name)
+            if name in cls.NAMED_BY:
+                raise UserError(f"{name} cannot be overridden: name it when the preset is made")
+            values[name] = typed(cls, name, given)
+        made = cls(*names, **values)
+        made.check()
+        return made
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Make the preset that `to_dict` wrote; what an older file lacks is `BEFORE`'s, else the table's.
+
+        Raises UserError where a name is missing, or for an unknown field.
+        """
+        for name in cls.NAMED_BY:
+            if name not in values:
+                raise UserError(f"preset lacks {name}: it is damaged, or was written by another program")
+        rest = {name: stored for name, stored in values.items() if name not in cls.NAMED_BY}
+        return cls.make(*(values[name] for name in cls.NAMED_BY), **{**cls.BEFORE, **rest})
+
+    @classmethod
+    def known(cls, name: str) -> None:
+        """Raise UserError that lists the fields, if `name` is none of them."""
+        names = sorted(field.name for field in dataclasses.fields(cls))
+        if name not in names:
+            raise UserError(f"unknown preset value {name!r}; choose one of {', '.join(names)}")
 
     def why(self, name: str) -> str:
         """Where the value of a field comes from, in a sentence. Raises UserError for an unknown field."""
-        known(Preset, name)
-        if name in ("recipe", "scale"):
+        self.known(name)
+        if name in self.NAMED_BY:
             return "the name of the preset"
-        chosen = _choices(self.recipe, self.scale)[name]
-        value = getattr(self, name)
-        if value != chosen[0]:
-            return f"set by the user; the preset has {chosen[0]!r}"
-        return chosen[1]
+        chosen, reason = self._table()[name]
+        return reason if getattr(self, name) == chosen else f"set by the user; the preset has {chosen!r}"
 
     def overrides(self) -> dict[str, Any]:
-        """The fields that differ from the preset, sorted by name: they are part of a run's identity.
-
-        Plain values that JSON can hold, as in `to_dict`.
-        """
-        chosen, values = _choices(self.recipe, self.scale), self.to_dict()
-        return {k: values[k] for k in sorted(chosen) if getattr(self, k) != chosen[k][0]}
+        """The fields that differ from the table, sorted by name, as in `to_dict`: part of a run's identity."""
+        table, values = self._table(), self.to_dict()
+        return {name: values[name] for name in sorted(table) if getattr(self, name) != table[name][0]}
 
     def older(self) -> dict[str, Any]:
-        """What a file of this recipe and scale means that lacks a field."""
-        return from_dict({"recipe": self.recipe, "scale": self.scale}).to_dict()
+        """What a file of these names means that lacks a field."""
+        return self.from_dict({name: getattr(self, name) for name in self.NAMED_BY}).to_dict()
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values that JSON can hold (tuples become lists)."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
 
+    def check(self) -> None:
+        """Raise UserError for a value that is not allowed; the rule says what `threshold_value` may be."""
+        for field in dataclasses.fields(self):
+            allowed = field.metadata.get("allowed")
+            if field.name == "threshold_value":
+                allowed = THRESHOLD_VALUES.get(self.threshold_rule)
+            if allowed:
+                _check_one(field.name, getattr(self, field.name), allowed)
+        if 0 < self.patience < self.validate_every:
+            raise UserError(
+                f"patience {self.patience} is below validate_every {self.validate_every}: training would stop "
+                "without another look; raise patience, or set it to 0"
+            )
 
-# What the paper says, and, where it is silent, what the kit chose. Full scale.
-PAPER: dict[str, tuple[Any, str]] = {
-    "size": (256, "section IV-B: images are resized to 256 x 256"),
-    "width": (64, "section IV-B refers to Pix2Pix, whose U-Net has width 64"),
-    "depth": (8, "Pix2Pix: eight levels take 256 px down to one pixel"),
-    "disc_width": (64, "Pix2Pix: the 70 x 70 PatchGAN has width 64"),
-    "dropout": (0.5, "section III-C: dropout deactivates half of the units"),
-    "mask_family": ("multi_scale_square", "section III-B and Table II"),
-    "mask_cells": ((128, 64, 32), "section IV-B: k is 128, 64 and 32"),
-    "hole_fill": (-1.0, "section III-B: the product with 0 makes a removed pixel black"),
-    "load_size": (286, "section IV-B: scaling and cropping; silent on the size, so Pix2Pix's 286"),
-    "flip": (True, "section IV-B: flipping; silent on the direction, so horizontal"),
-    "mask_before_resize": (False, "silent: the grid stays sharp and in place when the mask comes last"),
-    "lambda_mae": (1.0, "section IV-B"),
-    "lambda_ssim": (1.0, "section IV-B"),
-    "lambda_gms": (1.0, "section IV-B"),
-    "lambda_style": (10.0, "section IV-B"),
-    "lambda_res": (100.0, "section IV-B"),
-    "lambda_adv": (1.0, "section IV-B"),
-    "ssim_data_range": (2.0, "Eq. 4 with its definition: images in [-1, 1] span 2"),
-    "ssim_padding": ("reflect", "silent: reflection adds no dark frame"),
-    "gms_median": (False, "Eq. 5 has no median filter"),
-    "style_network": ("vgg19", "silent on the network: as released"),
-    "style_normalize": (True, "silent: the normalization that VGG was trained with"),
-    "style_channels": ("rgb", "silent: the order that VGG was trained with"),
-    "disc_loss_factor": (1.0, "Eq. 8 has no factor"),
-    "batch_size": (8, "silent: as released"),
-    "epochs": (200, "section IV-B"),
-    "lr_g": (1e-4, "section IV-B"),
-    "lr_d": (4e-4, "section IV-B"),
-    "lr_decay": (0.99, "section IV-B: exponential decay; silent on the rate, so as released"),
-    "beta1": (0.5, "section IV-B"),
-    "beta2": (0.999, "section IV-B"),
-    "validation_share": (0.1, "silent: a tenth of the undamaged crops, split by photo"),
-    "validate_every": (1, "silent: every epoch, so that 20 epochs of patience mean 20 looks"),
-    "patience": (20, "section IV-B: stop after 20 epochs without improvement"),
-    "input_stretch": (False, "silent: the photo as it is"),
-    "test_statistics": ("batch", "silent: as released, G stays in training mode at test time"),
-    "test_dropout": (True, "silent: as released; the kit seeds it"),
-    "error_variant": ("absolute", "Eq. 1: the absolute difference, here the mean over the channels"),
-    "bilateral_d": (25, "silent: as released"),
-    "bilateral_sigma_color": (150.0, "silent: as released, where 450 on three equal channels is 150 on one"),
-    "bilateral_sigma_space": (15.0, "silent: as released"),
-    "threshold_rule": ("otsu", "Eq. 1: Otsu's threshold"),
-    "threshold_value": (1.0, "not used by Otsu's rule"),
-    "threshold_floor": (0.0, "silent: no guard for crack-free photos; 0 switches it off"),
-}
+    def _table(self) -> Table:
+        return self.table(*(getattr(self, name) for name in self.NAMED_BY))
+
+
+RULES = ("otsu", "otsu_factor", "fixed", "percentile")
+THRESHOLD_VALUES = {"otsu_factor": "[0, inf)", "fixed": "[0, 1]", "percentile": "[0, 100]"}
+
+
+@dataclass(frozen=True)
+class Preset(Values):
+    """All values of one way to train and test UP-CrackNet; made by `preset`, never changed afterwards.
+
+    The values here are what the paper says, and, where it is silent, what the kit chose, at full scale.
+    """
+
+    NAMED_BY = ("recipe", "scale")
+
+    recipe: str
+    scale: str
+    # networks
+    size: int = value(256, "section IV-B: images are resized to 256 x 256")  # side of the square input, px
+    width: int = value(64, "section IV-B refers to Pix2Pix, whose U-Net has width 64", "(0, inf)")
+    depth: int = value(8, "Pix2Pix: eight levels take 256 px down to one pixel")  # size = 2**depth
+    disc_width: int = value(64, "Pix2Pix: the 70 x 70 PatchGAN has width 64", "(0, inf)")
+    # share of values dropped in three decoder levels
+    dropout: float = value(0.5, "section III-C: dropout deactivates half of the units", "[0, 1]")
+    # masks and augmentation
+    mask_family: str = value(
+        "multi_scale_square",
+        "section III-B and Table II",
+        ("multi_scale_square", "striped", "jumbled"),
+    )
+    # cell sides of the multi-scale squares, px; the other families have their own
+    mask_cells: tuple[int, ...] = value((128, 64, 32), "section IV-B: k is 128, 64 and 32")
+    # value of a removed pixel, -1 (black) to 1 (white)
+    hole_fill: float = value(-1.0, "section III-B: the product with 0 makes a removed pixel black", "[-1, 1]")
+    # side before the random crop to `size`, px
+    load_size: int = value(286, "section IV-B: scaling and cropping; silent on the size, so Pix2Pix's 286")
+    flip: bool = value(True, "section IV-B: flipping; silent on the direction, so horizontal")
+    mask_before_resize: bool = value(
+        False, "silent: the grid stays sharp and in place when the mask comes last"
+    )
+    # losses
+    lambda_mae: float = value(1.0, "section IV-B", "[0, inf)")
+    lambda_ssim: float = value(1.0, "section IV-B", "[0, inf)")
+    lambda_gms: float = value(1.0, "section IV-B", "[0, inf)")
+    lambda_style: float = value(10.0, "section IV-B", "[0, inf)")
+    lambda_res: float = value(100.0, "section IV-B", "[0, inf)")
+    lambda_adv: float = value(1.0, "section IV-B", "[0, inf)")
+    ssim_data_range: float = value(2.0, "Eq. 4 with its definition: images in [-1, 1] span 2", "(0, inf)")
+    ssim_padding: str = value("reflect", "silent: reflection adds no dark frame", ("reflect", "zero"))
+    gms_median: bool = value(False, "Eq. 5 has no median filter")
+    style_network: str = value("vgg19", "silent on the network: as released", ("vgg19", "vgg16"))
+    # ImageNet mean and standard deviation before VGG
+    style_normalize: bool = value(True, "silent: the normalization that VGG was trained with")
+    style_channels: str = value("rgb", "silent: the order that VGG was trained with", ("rgb", "bgr"))
+    disc_loss_factor: float = value(1.0, "Eq. 8 has no factor", "(0, inf)")
+    # training
+    batch_size: int = value(8, "silent: as released", "(0, inf)")
+    epochs: int = value(200, "section IV-B", "(0, inf)")
+    lr_g: float = value(1e-4, "section IV-B", "(0, inf)")
+    lr_d: float = value(4e-4, "section IV-B", "(0, inf)")
+    # factor per epoch
+    lr_decay: float = value(
+        0.99, "section IV-B: exponential decay; silent on the rate, so as released", "(0, inf)"
+    )
+    beta1: float = value(0.5, "section IV-B", "[0, 1)")
+    beta2: float = value(0.999, "section IV-B", "[0, 1)")
+    validation_share: float = value(0.1, "silent: a tenth of the undamaged crops, split by photo", "[0, 1)")
+    # epochs
+    validate_every: int = value(
+        1, "silent: every epoch, so that 20 epochs of patience mean 20 looks", "(0, inf)"
+    )
+    # epochs without improvement before stopping; 0 never stops early
+    patience: int = value(20, "section IV-B: stop after 20 epochs without improvement", "[0, inf)")
+    # detection: from here on, all can be changed after training
+    input_stretch: bool = value(False, "silent: the photo as it is")
+    test_statistics: str = value(
+        "batch", "silent: as released, G stays in training mode at test time", ("batch", "running")
+    )
+    test_dropout: bool = value(True, "silent: as released; the kit seeds it")
+    error_variant: str = value(
+        "absolute",
+        "Eq. 1: the absolute difference, here the mean over the channels",
+        ("absolute", "gray", "signed", "released"),
+    )
+    bilateral_d: int = value(25, "silent: as released", "[1, inf)")  # px
+    # gray levels of one channel, 0-255
+    bilateral_sigma_color: float = value(
+        150.0, "silent: as released, where 450 on three equal channels is 150 on one", "(0, inf)"
+    )
+    bilateral_sigma_space: float = value(15.0, "silent: as released", "(0, inf)")  # px
+    threshold_rule: str = value("otsu", "Eq. 1: Otsu's threshold", RULES)
+    # what the rule needs: a factor, a level in [0, 1] or a percentile in [0, 100]
+    threshold_value: float = value(1.0, "not used by Otsu's rule")
+    # a guard: no pixel whose smoothed error is below it counts as crack
+    threshold_floor: float = value(0.0, "silent: no guard for crack-free photos; 0 switches it off", "[0, 1]")
+
+    @classmethod
+    def table(cls, *names: str) -> Table:
+        """Every field but recipe and scale. Raises UserError for an unknown recipe or scale."""
+        recipe, scale = names
+        if recipe not in RECIPES:
+            raise UserError(f"unknown recipe {recipe!r}; choose one of {', '.join(RECIPES)}")
+        if scale not in SCALES:
+            raise UserError(f"unknown scale {scale!r}; choose one of {', '.join(SCALES)}")
+        return RECIPES[recipe] | SCALES[scale]
+
+    def check(self) -> None:
+        """Raise UserError for the first value that is not allowed, or values that do not fit together."""
+        super().check()
+        if self.size != 2**self.depth:
+            raise UserError(
+                f"size {self.size} and depth {self.depth} do not fit: size must be 2**depth = {2**self.depth}"
+            )
+        if self.depth < 5:
+            raise UserError(f"depth {self.depth} is too small: D judges images from 32 px, so from depth 5")
+        if self.load_size < self.size:
+            raise UserError(f"load_size {self.load_size} is below size {self.size}: nothing is left to crop")
+        restoring = self.lambda_res and any(
+            (self.lambda_mae, self.lambda_ssim, self.lambda_gms, self.lambda_style)
+        )
+        if not restoring and not self.lambda_adv:
+            raise UserError("every lambda is 0: nothing is left to train on; set lambda_mae and lambda_res")
+        if self.mask_family == "multi_scale_square":
+            if not self.mask_cells:
+                raise UserError("mask_cells is empty: name at least one cell size")
+            if any(cell < 1 or self.size % (2 * cell) for cell in self.mask_cells):
+                raise UserError(f"mask_cells {self.mask_cells} do not tile {self.size} px in equal halves")
+
+
+_DECLARED = {field.name: field for field in dataclasses.fields(Preset) if field.metadata}
+PAPER: Table = {name: (field.default, field.metadata["why"]) for name, field in _DECLARED.items()}
 
 # What the authors' program does otherwise.
-RELEASED: dict[str, tuple[Any, str]] = {
+RELEASED: Table = {
     "mask_before_resize": (
         True,
         "released: the mask is multiplied in before resize and crop, so its grid shifts",
@@ -184,7 +267,7 @@ RELEASED: dict[str, tuple[Any, str]] = {
 }
 
 # What a laptop needs otherwise, for either recipe.
-LITE: dict[str, tuple[Any, str]] = {
+LITE: Table = {
     "size": (128, "lite: a quarter of the pixels"),
     "width": (16, "lite: a sixteenth of the arithmetic"),
     "depth": (7, "lite: seven levels take 128 px down to one pixel"),
@@ -198,59 +281,16 @@ LITE: dict[str, tuple[Any, str]] = {
     "epochs": (60, "lite: about five minutes on two cores for 300 crops"),
 }
 
+RECIPES = {"paper": PAPER, "released": PAPER | RELEASED}
+SCALES: dict[str, Table] = {"full": {}, "lite": LITE}
+VALUES = {name: field.metadata["allowed"] for name, field in _DECLARED.items()}
+"""What each value may be: names, or an interval."""
+
+DETECTION = tuple(PAPER)[tuple(PAPER).index("input_stretch") :]
+"""What can be changed after training: everything from the photo to the crack mask."""
+
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true")
 """Number formats to train in, as Lightning Fabric names them. The kit was tried with the first two."""
-
-RECIPES = {"paper": PAPER, "released": PAPER | RELEASED}
-SCALES: dict[str, dict[str, tuple[Any, str]]] = {"full": {}, "lite": LITE}
-
-VALUES: dict[str, tuple[str, ...]] = {
-    "mask_family": ("multi_scale_square", "striped", "jumbled"),
-    "ssim_padding": ("reflect", "zero"),
-    "style_network": ("vgg19", "vgg16"),
-    "style_channels": ("rgb", "bgr"),
-    "test_statistics": ("batch", "running"),
-    "error_variant": ("absolute", "gray", "signed", "released"),
-    "threshold_rule": ("otsu", "otsu_factor", "fixed", "percentile"),
-}
-
-# Limits of single values, both ends included; what is listed as positive must be above 0.
-POSITIVE = (
-    *("width", "disc_width", "batch_size", "epochs", "validate_every", "lr_g", "lr_d", "lr_decay"),
-    *("ssim_data_range", "disc_loss_factor", "bilateral_sigma_color", "bilateral_sigma_space"),
-)
-LARGEST = sys.float_info.max  # a weight may be any finite number
-# What can be changed after training: everything from the photo to the crack mask.
-DETECTION = (
-    "input_stretch",
-    "test_statistics",
-    "test_dropout",
-    "error_variant",
-    "bilateral_d",
-    "bilateral_sigma_color",
-    "bilateral_sigma_space",
-    "threshold_rule",
-    "threshold_value",
-    "threshold_floor",
-)
-
-RANGES: dict[str, tuple[float, float]] = {
-    "dropout": (0, 1),
-    "hole_fill": (-1, 1),
-    "validation_share": (0, 1),
-    "beta1": (0, 1),
-    "beta2": (0, 1),
-    "patience": (0, LARGEST),
-    "bilateral_d": (1, LARGEST),
-    "threshold_floor": (0, 1),
-    **{f"lambda_{term}": (0, LARGEST) for term in ("mae", "ssim", "gms", "style", "res", "adv")},
-}
-THRESHOLD_RANGES: dict[str, tuple[float, float]] = {
-    "otsu": (-LARGEST, LARGEST),
-    "otsu_factor": (0, LARGEST),
-    "fixed": (0, 1),
-    "percentile": (0, 100),
-}
 
 
 def preset(recipe: str = "paper", scale: str = "lite", **overrides: Any) -> Preset:
@@ -259,51 +299,12 @@ def preset(recipe: str = "paper", scale: str = "lite", **overrides: Any) -> Pres
     Raises UserError for an unknown recipe, scale or field (it lists the known ones), a value of the wrong
     type, or values that do not fit together, before any long work starts.
     """
-    if recipe not in RECIPES:
-        raise UserError(f"unknown recipe {recipe!r}; choose one of {', '.join(RECIPES)}")
-    if scale not in SCALES:
-        raise UserError(f"unknown scale {scale!r}; choose one of {', '.join(SCALES)}")
-    values = {name: value for name, (value, _) in _choices(recipe, scale).items()}
-    for name, value in overrides.items():
-        known(Preset, name)
-        if name in ("recipe", "scale"):
-            raise UserError(f"{name} cannot be overridden: name it when the preset is made")
-        values[name] = typed(Preset, name, value)
-    made = Preset(recipe=recipe, scale=scale, **values)
-    _check(made)
-    return made
+    return Preset.make(recipe, scale, **overrides)
 
 
-BEFORE: dict[str, Any] = {}
-"""What a value was before there was a field for it, where that is not what the recipe has now."""
-
-
-def from_dict(values: dict[str, Any]) -> Preset:
-    """Make the preset that `Preset.to_dict` wrote.
-
-    A value that an older file lacks is the one that the kit had then: `BEFORE`'s, else the recipe's.
-    Raises UserError where recipe or scale is missing, or for an unknown field.
-    """
-    rest = as_written(values, ("recipe", "scale"))
-    return preset(values["recipe"], values["scale"], **{**BEFORE, **rest})
-
-
-def as_written(values: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """The values of a preset without those that name it. Raises UserError where one of these is missing."""
-    for name in names:
-        if name not in values:
-            raise UserError(f"preset lacks {name}: it is damaged, or was written by another program")
-    return {key: value for key, value in values.items() if key not in names}
-
-
-@cache
-def hints(kind: type) -> dict[str, Any]:
-    """The types of a class's fields; looking them up takes longer than using them."""
-    return get_type_hints(kind)
-
-
-def _choices(recipe: str, scale: str) -> dict[str, tuple[Any, str]]:
-    return RECIPES[recipe] | SCALES[scale]
+def from_dict(values: Mapping[str, Any]) -> Preset:
+    """Make the preset that `Preset.to_dict` wrote; see `Values.from_dict`."""
+    return Preset.from_dict(values)
 
 
 def check_precision(name: str) -> str:
@@ -313,116 +314,33 @@ def check_precision(name: str) -> str:
     return name
 
 
-def parse_settings(settings: list[str] | None) -> dict[str, Any]:
-    """Turn NAME=VALUE words into preset values; VALUE is JSON, or plain text where it is none.
-
-    Raises UserError for a word without "=" or a name given twice.
-    """
-    values: dict[str, Any] = {}
-    for word in settings or []:
-        name, equals, text = word.partition("=")
-        if not equals or not name:
-            raise UserError(f"--set takes NAME=VALUE, got {word!r}")
-        if name in values:
-            raise UserError(f"--set {name} is given twice")
-        try:
-            values[name] = json.loads(text)
-        except ValueError:
-            values[name] = text
-    return values
+@cache
+def _types(kind: type) -> dict[str, Any]:
+    """The types of a class's fields; looking them up takes longer than using them."""
+    return get_type_hints(kind)
 
 
-def read_settings(path: Path) -> dict[str, Any]:
-    """Read a YAML file of settings. Raises UserError when it is missing or holds no names and values."""
-    import yaml
-
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read as settings: {error}") from error
-    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-        raise UserError(f"{path} holds no settings: it needs lines such as `bilateral_d: 5`")
-    return values
-
-
-def known(kind: type, name: str) -> None:
-    """Raise UserError that lists the fields of a kind of preset, if `name` is none of them."""
-    fields = hints(kind)
-    if name not in fields:
-        raise UserError(f"unknown preset value {name!r}; choose one of {', '.join(sorted(fields))}")
-
-
-def typed(kind: type, name: str, value: Any) -> Any:
+def typed(kind: type, name: str, given: Any) -> Any:
     """Check the type of one value; an int is welcome where a float is wanted, and a list for a tuple."""
-    wanted = hints(kind)[name]
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if wanted == tuple[int, ...] and isinstance(value, list | tuple) and all(type(v) is int for v in value):
-        return tuple(value)
-    if wanted == tuple[float, ...] and isinstance(value, list | tuple) and all(_is_number(v) for v in value):
-        return tuple(float(v) for v in value)
-    if wanted in (int, float, bool, str) and type(value) is wanted:
-        return value
-    kind = getattr(wanted, "__name__", str(wanted))
-    raise UserError(f"{name} must be of type {kind}, got {value!r} ({type(value).__name__})")
+    wanted = _types(kind)[name]
+    if type(given) is wanted:
+        return given
+    if wanted is float and type(given) is int:
+        return float(given)
+    entries = {tuple[int, ...]: (int,), tuple[float, ...]: (int, float)}.get(wanted)
+    if entries and isinstance(given, list | tuple) and all(type(entry) in entries for entry in given):
+        return tuple(entries[-1](entry) for entry in given)
+    name_of = getattr(wanted, "__name__", str(wanted))
+    raise UserError(f"{name} must be of type {name_of}, got {given!r} ({type(given).__name__})")
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
-
-
-def check_values(
-    made: Any,
-    allowed: Mapping[str, tuple[str, ...]],
-    positive: Iterable[str],
-    ranges: Mapping[str, tuple[float, float]],
-    below_one: Iterable[str],
-) -> None:
-    """Raise UserError for the first value of a preset that is not allowed, not positive, or out of its range.
-
-    The range of `threshold_value` is that of the preset's rule.
-    """
-    for name, names in allowed.items():
-        if getattr(made, name) not in names:
-            raise UserError(f"{name} is {getattr(made, name)!r}; choose one of {', '.join(names)}")
-    for name in positive:
-        if not 0 < getattr(made, name) < math.inf:  # written so that NaN fails too
-            raise UserError(f"{name} must be above 0, got {getattr(made, name)}")
-    for name, (low, high) in {**ranges, "threshold_value": THRESHOLD_RANGES[made.threshold_rule]}.items():
-        if not low <= getattr(made, name) <= high:
-            span = f"at least {low}" if high == LARGEST else f"from {low} to {high}"
-            raise UserError(f"{name} must be {span}, got {getattr(made, name)}")
-    for name in below_one:
-        if getattr(made, name) == 1:
-            raise UserError(f"{name} must be below 1")
-
-
-def _check(made: Preset) -> None:
-    check_values(made, VALUES, POSITIVE, RANGES, ("validation_share", "beta1", "beta2"))
-    _check_together(made)
-
-
-def _check_together(made: Preset) -> None:
-    if made.size != 2**made.depth:
-        raise UserError(
-            f"size {made.size} and depth {made.depth} do not fit: size must be 2**depth = {2**made.depth}"
-        )
-    if made.depth < 5:
-        raise UserError(f"depth {made.depth} is too small: D judges images from 32 px, so from depth 5")
-    if made.load_size < made.size:
-        raise UserError(f"load_size {made.load_size} is below size {made.size}: nothing is left to crop")
-    if 0 < made.patience < made.validate_every:
-        raise UserError(
-            f"patience {made.patience} is below validate_every {made.validate_every}: training would stop "
-            "without another look; raise patience, or set it to 0"
-        )
-    restoring = made.lambda_res and any(
-        (made.lambda_mae, made.lambda_ssim, made.lambda_gms, made.lambda_style)
-    )
-    if not restoring and not made.lambda_adv:
-        raise UserError("every lambda is 0: nothing is left to train on; set lambda_mae and lambda_res")
-    if made.mask_family == "multi_scale_square":
-        if not made.mask_cells:
-            raise UserError("mask_cells is empty: name at least one cell size")
-        if any(cell < 1 or made.size % (2 * cell) for cell in made.mask_cells):
-            raise UserError(f"mask_cells {made.mask_cells} do not tile {made.size} px in equal halves")
+def _check_one(name: str, given: Any, allowed: str | tuple[str, ...]) -> None:
+    if isinstance(allowed, tuple):
+        if given not in allowed:
+            raise UserError(f"{name} is {given!r}; choose one of {', '.join(allowed)}")
+        return
+    low, high = (float(end) for end in allowed[1:-1].split(","))
+    above = low <= given if allowed[0] == "[" else low < given
+    below = given <= high if allowed[-1] == "]" else given < high
+    if not (above and below and math.isfinite(given)):
+        raise UserError(f"{name} must be in {allowed}, got {given}")

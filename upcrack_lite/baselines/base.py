@@ -1,8 +1,8 @@
 """What a compared method is: a network with its loss, and where its structure comes from. Chapter: the methods.
 
 Two kinds learn. A *supervised* network gives logits of the crack class, and learns from crack masks. An
-*unsupervised* one restores undamaged road, and scores a photo by what it cannot restore. Both are built by name
-from `registry.METHODS`, so that a new method is trained, tested and shown by being registered.
+*unsupervised* one restores undamaged road, and scores a photo by what it cannot restore. A new method is a module
+with a `METHOD`, named in `recipes`: so it is trained, tested and shown.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
-STRATEGIES = ("general_supervised", "crack_supervised", "unsupervised")
-"""Training strategies, as the paper's tables name them."""
+from upcrack_lite.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -23,26 +23,21 @@ class Method:
     """A compared method.
 
     Attributes:
-        name: its key in the tables; title: as the paper writes it.
-        strategy: one of `STRATEGIES`.
+        title: as the paper writes it.
+        strategy: the training strategy, as the paper's tables name it.
         build: makes the network for a width factor in (0, 1]; 1 is full width.
-        parameters: millions at full width, in the source named by `source`; the test allows `tolerance`, a share.
-        multiple: sides of the input are padded to a multiple of this.
-        encoder: which pre-trained weights can start it: "imagenet" (timm's), "vgg16" (torchvision's), or
-            "none".
+        parameters: millions at full width, in the source named by `source`.
         source: where its structure is taken from.
+        encoder: the encoder that others have trained, by its name in timm (vgg16: in torchvision), or "none".
         chosen: where paper and source are silent or differ, and what the kit took; one sentence each.
     """
 
-    name: str
     title: str
     strategy: str
     build: Callable[[float], nn.Module]
     parameters: float
-    tolerance: float
-    multiple: int
-    encoder: str
     source: str
+    encoder: str = "none"
     chosen: tuple[str, ...] = ()
 
 
@@ -61,8 +56,8 @@ class Supervised(nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
         """Logits ``(N, 1, H, W)`` of an image of any size; in training mode a list of all outputs."""
         height, width = image.shape[-2:]
-        found = [logits[..., :height, :width] for logits in self.outputs(padded(image, self.multiple))]
-        return found if self.training else found[0]
+        cropped = [logits[..., :height, :width] for logits in self.outputs(padded(image, self.multiple))]
+        return cropped if self.training else cropped[0]
 
     def loss(self, outputs: list[torch.Tensor], crack_mask: torch.Tensor) -> torch.Tensor:
         """Mean binary cross entropy of the first output, plus 0.4 times that of each side output.
@@ -73,6 +68,16 @@ class Supervised(nn.Module):
         main, *sides = (functional.binary_cross_entropy_with_logits(one, crack_mask) for one in outputs)
         return main + 0.4 * sum(sides) if sides else main
 
+    @torch.no_grad()
+    def score_map(self, image: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        """The probability of crack in photos ``(N, 3, H, W)`` in [-1, 1]: ``(N, 1, H, W)``. Nothing is drawn."""
+        mode = self.training
+        self.eval()
+        try:
+            return torch.sigmoid(self(image).float())
+        finally:
+            self.train(mode)
+
 
 class Restorer(nn.Module):
     """A network that restores undamaged road, and scores a photo by what it cannot restore.
@@ -81,7 +86,7 @@ class Restorer(nn.Module):
     """
 
     multiple = 16  # of the input's sides
-    judged = "total"  # the term that tells how well undamaged road is restored, for held-out crops
+    validated = "total"  # the term that tells how well undamaged road is restored, for validation
 
     def restore(self, masked: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Restore masked images ``(N, 3, H, W)`` in [-1, 1] to the same shape and range.
@@ -97,7 +102,7 @@ class Restorer(nn.Module):
         """
         raise NotImplementedError
 
-    def optimizer(self) -> torch.optim.Optimizer:
+    def optimizer(self, lr: float, weight_decay: float) -> torch.optim.Optimizer:
         """The optimizer of the method's source."""
         raise NotImplementedError
 
@@ -131,11 +136,10 @@ def padded(image: torch.Tensor, multiple: int) -> torch.Tensor:
     return functional.pad(image, (0, right, 0, below), mode=mode)
 
 
-def scaled(channels: int, width: float, least: int = 4, step: int = 4) -> int:
-    """A number of channels at a width factor, a multiple of `step` and at least `least`."""
-    return max(least, round(channels * width / step) * step)
-
-
-def up_to(logits: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Enlarge a map to the height and width of another, bilinear."""
-    return functional.interpolate(logits, size=like.shape[-2:], mode="bilinear", align_corners=False)
+def check_masks(images: np.ndarray, crack_masks: np.ndarray | None) -> None:
+    """Check masks bool ``(N, S, S)`` of images ``(N, S, S, 3)``. Raises UserError for others, none, or no crack."""
+    if crack_masks is None or crack_masks.dtype != bool or crack_masks.shape != images.shape[:3]:
+        given = "none" if crack_masks is None else f"{crack_masks.dtype} {crack_masks.shape}"
+        raise UserError(f"crack_masks must be bool {images.shape[:3]}, got {given}")
+    if not crack_masks.any():
+        raise UserError("no crack mask has a crack: there is nothing to learn")

@@ -11,18 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from upcrack_lite.baselines.base import Method, Supervised, scaled
-
-
-def conv_bn(
-    inward: int, out: int, kernel: int = 3, stride: int = 1, groups: int = 1, relu: bool = True
-) -> nn.Sequential:
-    """A convolution that keeps the size (or divides it by `stride`), batch norm, and a ReLU unless told not to."""
-    layers = [
-        nn.Conv2d(inward, out, kernel, stride, kernel // 2, groups=groups, bias=False),
-        nn.BatchNorm2d(out),
-    ]
-    return nn.Sequential(*layers, *([nn.ReLU()] if relu else []))
+from upcrack_lite.baselines.base import Method, Supervised
+from upcrack_lite.baselines.blocks import conv_bn, scaled
 
 
 class Stem(nn.Module):
@@ -86,27 +76,23 @@ class Aggregation(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.detail_fine = self._thin(channels)
-        self.detail_coarse = nn.Sequential(
-            conv_bn(channels, channels, stride=2, relu=False), nn.AvgPool2d(3, 2, 1)
-        )
-        self.semantic_fine = conv_bn(channels, channels, relu=False)
-        self.semantic_coarse = self._thin(channels)
-        self.fuse = conv_bn(channels, channels)
 
-    @staticmethod
-    def _thin(channels: int) -> nn.Sequential:
-        return nn.Sequential(
-            conv_bn(channels, channels, groups=channels, relu=False),
-            nn.Conv2d(channels, channels, 1, bias=False),
-        )
+        def thin() -> nn.Sequential:
+            depthwise = conv_bn(channels, channels, groups=channels, relu=False)
+            return nn.Sequential(depthwise, nn.Conv2d(channels, channels, 1, bias=False))
+
+        self.detail_fine = thin()
+        half = conv_bn(channels, channels, stride=2, relu=False)
+        self.detail_coarse = nn.Sequential(half, nn.AvgPool2d(3, 2, 1))
+        self.semantic_fine = conv_bn(channels, channels, relu=False)
+        self.semantic_coarse = thin()
+        self.fuse = conv_bn(channels, channels)
 
     def forward(self, detail: torch.Tensor, semantic: torch.Tensor) -> torch.Tensor:
         enlarge = nn.Upsample(scale_factor=4)
-        fine = self.detail_fine(detail) * torch.sigmoid(
-            enlarge(self.semantic_fine(semantic))
-        )  # (N, C, H/8, …)
-        coarse = self.detail_coarse(detail) * torch.sigmoid(self.semantic_coarse(semantic))  # (N, C, H/32, …)
+        gate = torch.sigmoid(enlarge(self.semantic_fine(semantic)))  # (N, C, H / 8, W / 8)
+        fine = self.detail_fine(detail) * gate
+        coarse = self.detail_coarse(detail) * torch.sigmoid(self.semantic_coarse(semantic))  # at 1/32
         return self.fuse(fine + enlarge(coarse))  # (N, C, H / 8, W / 8)
 
 
@@ -167,10 +153,10 @@ class BiSeNetV2(Supervised):
         for stage in self.stages:
             maps.append(stage(maps[-1]))  # (N, 32, H / 8, …), (N, 64, H / 16, …), (N, 128, H / 32, …)
         both = self.aggregation(self.detail(image), self.context(maps[-1]))  # (N, 128, H / 8, W / 8)
-        found = [self.head(both)]
+        outputs = [self.head(both)]
         if self.training:
-            found += [guide(x) for guide, x in zip(self.guides, maps, strict=True)]
-        return found
+            outputs += [guide(x) for guide, x in zip(self.guides, maps, strict=True)]
+        return outputs
 
     def loss(self, outputs: list[torch.Tensor], crack_mask: torch.Tensor) -> torch.Tensor:
         """Mean binary cross entropy of every output, summed: the guiding heads count as much as the first."""
@@ -186,14 +172,10 @@ def init_he(module: nn.Module) -> None:
 
 
 METHOD = Method(
-    name="bisenetv2",
     title="BiSeNetv2",
     strategy="general_supervised",
     build=BiSeNetV2,
     parameters=6.37,  # 27.71 with the 19 classes of the source, 3.40 without the guiding heads
-    tolerance=0.01,
-    multiple=BiSeNetV2.multiple,
-    encoder="none",
     source="github.com/sithu31296/semantic-segmentation (MIT)",
     chosen=(
         "The source has 19 classes and 27.71 M parameters; with one logit the guiding heads shrink to 2.97 M.",

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from upcrack_lite.baselines.registry import method
+from upcrack_lite.baselines.registry import network
 from upcrack_lite.errors import UserError
 
 TABLE_SIZE = 256  # px, the side at which the tables' photos are looked at
@@ -29,27 +29,22 @@ class Cost:
     multiply_adds: int
 
 
-def count(network: nn.Module, size: int = TABLE_SIZE) -> Cost:
-    """Count a network for one photo ``(1, 3, size, size)``, on the device of its parameters.
-
-    The network is left in the mode in which it was found.
-    """
-    device = next(network.parameters()).device
-    mode = network.training
-    network.eval()
+def count(net: nn.Module, size: int = TABLE_SIZE) -> Cost:
+    """Count a network for one photo ``(1, 3, size, size)``, on the device of its parameters; its mode stays."""
+    device, mode = next(net.parameters()).device, net.training
+    net.eval()
     try:
         # Two operations, a multiplication and an addition, are one multiply-add.
         with FlopCounterMode(display=False) as counter, torch.no_grad():
-            network(torch.zeros(1, 3, size, size, device=device))
+            net(torch.zeros(1, 3, size, size, device=device))
     finally:
-        network.train(mode)
-    return Cost(sum(p.numel() for p in network.parameters()), counter.get_total_flops() // 2)
+        net.train(mode)
+    return Cost(sum(p.numel() for p in net.parameters()), counter.get_total_flops() // 2)
 
 
 def cost(name: str, width: float = 1.0, size: int = TABLE_SIZE) -> Cost:
-    """Count a compared method at a width in (0, 1]. Raises UserError for an unknown name or another width."""
-    found = method(name)
+    """Count a compared network at a width in (0, 1]. Raises UserError for an unknown name or another width."""
     if not 0 < width <= 1:
         raise UserError(f"width must be above 0 and at most 1, got {width!r}")
     with torch.device("meta"):
-        return count(found.build(width), size)
+        return count(network(name).build(width), size)

@@ -1,22 +1,22 @@
 """DDRNet-23-slim: two resolutions side by side that exchange maps (Hong et al. 2021, arXiv 2101.06085).
 
 The paper's tables call it DDRNet [62]; which size it used is not said. One branch stays at an eighth of the
-resolution, the other goes down to 1/64 and gathers context at five scales. Twice on the way each branch adds what
-the other one has found.
+resolution, the other goes down to 1/64 and gathers context at five scales. Twice on the way each branch adds what the
+other one gives.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from upcrack_lite.baselines.base import Method, Supervised, scaled, up_to
+from upcrack_lite.baselines.base import Method, Supervised
+from upcrack_lite.baselines.blocks import conv_bn, scaled, up_to
 
-
-def conv_bn(inward: int, out: int, kernel: int = 3, stride: int = 1, bias: bool = False) -> nn.Sequential:
-    """A convolution that keeps the size (or divides it by `stride`) and batch norm."""
-    return nn.Sequential(nn.Conv2d(inward, out, kernel, stride, kernel // 2, bias=bias), nn.BatchNorm2d(out))
+plain = partial(conv_bn, relu=False)  # convolution and batch norm
 
 
 def bn_conv(inward: int, out: int, kernel: int = 1) -> nn.Sequential:
@@ -34,21 +34,16 @@ class Residual(nn.Module):
 
     def __init__(self, inward: int, channels: int, stride: int = 1, bottleneck: bool = False) -> None:
         super().__init__()
+        out = 2 * channels if bottleneck else channels
         if bottleneck:
-            out = 2 * channels
-            layers = [
-                conv_bn(inward, channels, 1),
-                nn.ReLU(),
-                conv_bn(channels, channels, 3, stride),
-                nn.ReLU(),
-                conv_bn(channels, out, 1),
-            ]
+            layers = [plain(inward, channels, 1), plain(channels, channels, 3, stride)]
+            layers.append(plain(channels, out, 1))
         else:
-            out = channels
-            layers = [conv_bn(inward, out, 3, stride), nn.ReLU(), conv_bn(out, out)]
-        self.main = nn.Sequential(*layers)
+            layers = [plain(inward, out, 3, stride), plain(out, out)]
+        between = [part for layer in layers for part in (layer, nn.ReLU())]
+        self.main = nn.Sequential(*between[:-1])
         same = stride == 1 and inward == out
-        self.shortcut: nn.Module = nn.Identity() if same else conv_bn(inward, out, 1, stride)
+        self.shortcut: nn.Module = nn.Identity() if same else plain(inward, out, 1, stride)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.main(x) + self.shortcut(x)
@@ -72,11 +67,11 @@ class Context(nn.Module):
         self.shortcut = bn_conv(inward, out)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        found = [self.enter[0](x)]  # (N, middle, h, w)
+        scales = [self.enter[0](x)]  # (N, middle, h, w)
         for pool, enter, process in zip(self.pools, self.enter[1:], self.process, strict=True):
             coarse = enter(pool(x))  # (N, middle, h / 2, w / 2), … down to (N, middle, 1, 1)
-            found.append(process(up_to(coarse, x) + found[-1]))  # (N, middle, h, w)
-        return self.compress(torch.cat(found, dim=1)) + self.shortcut(x)  # (N, out, h, w)
+            scales.append(process(up_to(coarse, x) + scales[-1]))  # (N, middle, h, w)
+        return self.compress(torch.cat(scales, dim=1)) + self.shortcut(x)  # (N, out, h, w)
 
 
 class Head(nn.Sequential):
@@ -97,14 +92,14 @@ class DDRNet(Supervised):
         super().__init__()
         c1, c2, c3, c4 = (scaled(channels, width) for channels in (32, 64, 128, 256))
         self.stem = nn.Sequential(
-            conv_bn(3, c1, 3, 2, bias=True), nn.ReLU(), conv_bn(c1, c1, 3, 2, bias=True), nn.ReLU()
+            plain(3, c1, 3, 2, bias=True), nn.ReLU(), plain(c1, c1, 3, 2, bias=True), nn.ReLU()
         )
         self.shared = nn.Sequential(stage(c1, c1), nn.ReLU(), stage(c1, c2, 2))
         self.low = nn.ModuleList([stage(c2, c3, 2), stage(c3, c4, 2), Residual(c4, c4, 2, bottleneck=True)])
         self.high = nn.ModuleList([stage(c2, c2), stage(c2, c2), Residual(c2, c2, bottleneck=True)])
-        self.to_high = nn.ModuleList([conv_bn(c3, c2, 1), conv_bn(c4, c2, 1)])
+        self.to_high = nn.ModuleList([plain(c3, c2, 1), plain(c4, c2, 1)])
         self.to_low = nn.ModuleList(
-            [conv_bn(c2, c3, 3, 2), nn.Sequential(conv_bn(c2, c3, 3, 2), nn.ReLU(), conv_bn(c3, c4, 3, 2))]
+            [plain(c2, c3, 3, 2), nn.Sequential(plain(c2, c3, 3, 2), nn.ReLU(), plain(c3, c4, 3, 2))]
         )
         self.context = Context(2 * c4, c3, c3)
         self.head = Head(2 * c2, c2)
@@ -125,21 +120,17 @@ class DDRNet(Supervised):
             middle = high if middle is None else middle
         low = self.context(self.low[2](functional.relu(low)))  # (N, 128, H / 64, W / 64)
         high = self.high[2](functional.relu(high))  # (N, 128, H / 8, W / 8)
-        found = [self.head(high + up_to(low, high))]  # (N, 1, H / 8, W / 8)
+        outputs = [self.head(high + up_to(low, high))]  # (N, 1, H / 8, W / 8)
         if self.training:
-            found.append(self.side(middle))
-        return [up_to(logits, image) for logits in found]  # (N, 1, H, W)
+            outputs.append(self.side(middle))
+        return [up_to(logits, image) for logits in outputs]  # (N, 1, H, W)
 
 
 METHOD = Method(
-    name="ddrnet",
     title="DDRNet",
     strategy="general_supervised",
     build=DDRNet,
     parameters=5.73,
-    tolerance=0.02,
-    multiple=DDRNet.multiple,
-    encoder="none",
     source="github.com/ydhongHIT/DDRNet and github.com/sithu31296/semantic-segmentation (MIT)",
     chosen=(
         "The paper does not name the size; the kit takes 23-slim, the only one of the second source.",

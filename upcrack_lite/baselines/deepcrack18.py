@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from upcrack_lite.baselines.base import Method, Supervised, scaled
-from upcrack_lite.baselines.unpooling import unpool
+from upcrack_lite.baselines.base import Method, Supervised
+from upcrack_lite.baselines.blocks import scaled, unpool
 
 DOWN = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 UP = ((64, 64), (128, 64), (256, 256, 128), (512, 512, 256), (512, 512, 512))
@@ -89,13 +89,10 @@ class DeepCrack18(Supervised):
 
 
 METHOD = Method(
-    name="deepcrack18",
     title="Deepcrack18",
     strategy="crack_supervised",
     build=DeepCrack18,
     parameters=30.91,
-    tolerance=0.01,
-    multiple=DeepCrack18.multiple,
     encoder="vgg16",
     source="github.com/qinnzou/DeepCrack (for academic research; read, not copied)",
     chosen=(

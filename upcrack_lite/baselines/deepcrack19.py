@@ -11,7 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from upcrack_lite.baselines.base import Method, Supervised, scaled, up_to
+from upcrack_lite.baselines.base import Method, Supervised
+from upcrack_lite.baselines.blocks import conv_bn, scaled, up_to
 
 STAGES = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels and convolutions of VGG-16
 ROAD_WEIGHT = 0.03  # of a road pixel, where a crack pixel has 1
@@ -30,14 +31,10 @@ class DeepCrack19(Supervised):
         for channels, depth in STAGES:
             out = scaled(channels, width)
             layers: list[nn.Module] = [nn.MaxPool2d(2)] if len(self.stages) else []
-            for i in range(depth):
-                layers += [
-                    nn.Conv2d(out if i else inward, out, 3, padding=1, bias=False),
-                    nn.BatchNorm2d(out),
-                    nn.ReLU(),
-                ]
+            for _ in range(depth):
+                layers += conv_bn(inward, out)  # its three layers
+                inward = out
             self.stages.append(nn.Sequential(*layers))
-            inward = out
         self.sides = nn.ModuleList(
             nn.Conv2d(scaled(channels, width), 1, 1, bias=False) for channels, _ in STAGES
         )
@@ -64,13 +61,10 @@ class DeepCrack19(Supervised):
 
 
 METHOD = Method(
-    name="deepcrack19",
     title="Deepcrack19",
     strategy="crack_supervised",
     build=DeepCrack19,
     parameters=14.72,
-    tolerance=0.01,
-    multiple=DeepCrack19.multiple,
     encoder="vgg16",
     source="github.com/yhlleo/DeepSegmentor (BSD-2-style)",
     chosen=(

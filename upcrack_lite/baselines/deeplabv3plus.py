@@ -8,8 +8,8 @@ file says which of its variants stands for the paper's row.
 
 from __future__ import annotations
 
-from upcrack_lite.baselines.base import Method, scaled
-from upcrack_lite.baselines.library import FromLibrary
+from upcrack_lite.baselines.base import Method
+from upcrack_lite.baselines.blocks import FromLibrary, scaled
 
 RATES = (6, 12, 18)  # dilations of the three 3×3 branches at 1/16
 BRANCH = 256  # channels of each branch and of the decoder
@@ -57,14 +57,11 @@ class DeepLabV3Plus(FromLibrary):
 
 
 METHOD = Method(
-    name="deeplabv3plus",
     title="DeepLabv3+",
     strategy="general_supervised",
     build=DeepLabV3Plus,
     parameters=54.70,
-    tolerance=0.03,
-    multiple=DeepLabV3Plus.multiple,
-    encoder="imagenet",
+    encoder="xception65",
     source="segmentation-models-pytorch; count of yassouali/pytorch-segmentation, Xception at 1/16",
     chosen=(
         "The paper names no encoder; the kit takes the Xception of 65 layers that DeepLabv3+ was published with.",

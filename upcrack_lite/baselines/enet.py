@@ -12,8 +12,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from upcrack_lite.baselines.base import Method, Supervised, scaled
-from upcrack_lite.baselines.unpooling import unpool
+from upcrack_lite.baselines.base import Method, Supervised
+from upcrack_lite.baselines.blocks import scaled, unpool
 
 FIRST, SHALLOW, DEEP = 16, 64, 128  # channels at 1/2, 1/4 and 1/8
 ROUND = (  # the eight bottlenecks that stages 2 and 3 share: kind and dilation
@@ -142,14 +142,10 @@ class ENet(Supervised):
 
 
 METHOD = Method(
-    name="enet",
     title="ENet",
     strategy="general_supervised",
     build=ENet,
     parameters=0.37,
-    tolerance=0.06,
-    multiple=ENet.multiple,
-    encoder="none",
     source="Paszke et al. 2016, written by the kit; count of Table III there",
     chosen=(
         "A bottleneck works with a fourth of the channels it gives; the article does not say of which number.",

@@ -14,7 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from upcrack_lite.baselines.base import Method, Supervised, scaled, up_to
+from upcrack_lite.baselines.base import Method, Supervised
+from upcrack_lite.baselines.blocks import conv_bn, scaled, up_to
 
 B2_CHANNELS = (64, 128, 320, 512)
 B2_DEPTHS, B0_DEPTHS = (3, 4, 6, 3), (2, 2, 2, 2)
@@ -47,10 +48,8 @@ class Attention(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         query, (key, value) = self.ask(x), self.answer(self.shrink(x)).chunk(2, dim=1)
-        found = functional.scaled_dot_product_attention(
-            *(split_heads(one, self.heads) for one in (query, key, value))
-        )  # (N, heads, H * W, C / heads)
-        return self.leave(found.transpose(2, 3).reshape(x.shape))
+        asked = attention(query, key, value, self.heads)  # (N, heads, C / heads, H * W)
+        return self.leave(asked.reshape(x.shape))
 
 
 class Block(nn.Module):
@@ -126,35 +125,27 @@ class WindowAttention(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         n, c, h, w = x.shape
         rows, columns = h // WINDOW, w // WINDOW
-        # The windows' contexts overlap. Their pooled cells coincide, so the map is pooled once and cut afterwards.
+        # The windows' contexts overlap. Their pooled values coincide, so the map is pooled once.
         around = functional.pad(x, (WINDOW * (self.ratio - 1) // 2,) * 4)
         pooled = (functional.max_pool2d(around, self.ratio) + functional.avg_pool2d(around, self.ratio)) / 2
-        cut = functional.unfold(
-            self.norm(pooled), WINDOW, stride=WINDOW // self.ratio
-        )  # (N, C * 64, rows * columns)
-        cut = cut.transpose(1, 2).reshape(
-            -1, self.heads, c // self.heads, WINDOW * WINDOW
-        )  # (windows, heads, …, 64)
-        cut = cut + (self.mixing @ cut.transpose(2, 3) + self.mixing_bias).transpose(2, 3)
-        key, value = self.answer(cut.reshape(-1, c, WINDOW, WINDOW)).chunk(2, dim=1)  # (windows, C / 2, 8, 8)
+        contexts = functional.unfold(self.norm(pooled), WINDOW, stride=WINDOW // self.ratio)
+        contexts = contexts.transpose(1, 2)  # (N, windows, C * 64)
+        contexts = contexts.reshape(-1, self.heads, c // self.heads, WINDOW * WINDOW)
+        mixed = self.mixing @ contexts.transpose(2, 3) + self.mixing_bias  # (windows, heads, 64, …)
+        contexts = (contexts + mixed.transpose(2, 3)).reshape(-1, c, WINDOW, WINDOW)
+        key, value = self.answer(contexts).chunk(2, dim=1)  # (windows, C / 2, 8, 8)
         query = self.ask(x).reshape(n, -1, rows, WINDOW, columns, WINDOW).permute(0, 2, 4, 1, 3, 5)
         query = query.reshape(n * rows * columns, -1, WINDOW, WINDOW)  # (windows, C / 2, 8, 8)
-        found = functional.scaled_dot_product_attention(
-            *(split_heads(one, self.heads) for one in (query, key, value))
-        )  # (windows, heads, 64, C / 2 / heads)
-        found = found.transpose(2, 3).reshape(n, rows, columns, -1, WINDOW, WINDOW)
-        return x + self.leave(found.permute(0, 3, 1, 4, 2, 5).reshape(n, -1, h, w))  # (N, C, h, w)
+        asked = attention(query, key, value, self.heads)  # (windows, heads, C / 2 / heads, 64)
+        asked = asked.reshape(n, rows, columns, -1, WINDOW, WINDOW)
+        return x + self.leave(asked.permute(0, 3, 1, 4, 2, 5).reshape(n, -1, h, w))  # (N, C, h, w)
 
 
-def split_heads(x: torch.Tensor, heads: int) -> torch.Tensor:
-    """Lay the pixels of ``(N, C, H, W)`` in a row, for each head: ``(N, heads, H * W, C / heads)``."""
-    n, c = x.shape[:2]
-    return x.reshape(n, heads, c // heads, -1).transpose(2, 3)
-
-
-def mix(inward: int, out: int) -> nn.Sequential:
-    """A 1x1 convolution with batch norm and ReLU."""
-    return nn.Sequential(nn.Conv2d(inward, out, 1, bias=False), nn.BatchNorm2d(out), nn.ReLU())
+def attention(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: int) -> torch.Tensor:
+    """What each pixel of `query` is told; maps ``(N, C, H, W)`` to ``(N, heads, C / heads, H * W)`` of the query."""
+    n, c = query.shape[:2]
+    rows = (one.reshape(n, heads, c // heads, -1).transpose(2, 3) for one in (query, key, value))
+    return functional.scaled_dot_product_attention(*rows).transpose(2, 3)
 
 
 class Lawin(Supervised):
@@ -172,13 +163,13 @@ class Lawin(Supervised):
         low = min(48, scaled(96, width))
         self.encoder = MiT(channels, B2_DEPTHS if width > 0.5 else B0_DEPTHS)
         self.enter = nn.ModuleList(nn.Conv2d(one, inner, 1) for one in channels[1:])
-        self.fuse = mix(3 * inner, inner)
-        self.short = mix(inner, inner)
-        self.whole = mix(inner, inner)
+        self.fuse = conv_bn(3 * inner, inner, 1)
+        self.short = conv_bn(inner, inner, 1)
+        self.whole = conv_bn(inner, inner, 1)
         self.windows = nn.ModuleList(WindowAttention(inner, ratio) for ratio in RATIOS)
-        self.join = mix((2 + len(RATIOS)) * inner, inner)
+        self.join = conv_bn((2 + len(RATIOS)) * inner, inner, 1)
         self.low = nn.Conv2d(channels[0], low, 1)
-        self.low_fuse = mix(inner + low, inner)
+        self.low_fuse = conv_bn(inner + low, inner, 1)
         self.head = nn.Sequential(nn.Dropout2d(0.1), nn.Conv2d(inner, 1, 1))
         self.apply(_init)
 
@@ -205,14 +196,10 @@ def _init(module: nn.Module) -> None:
 
 
 METHOD = Method(
-    name="lawin",
     title="Lawin",
     strategy="general_supervised",
     build=Lawin,
     parameters=29.5,
-    tolerance=0.02,
-    multiple=Lawin.multiple,
-    encoder="none",
     source="arXiv 2201.01615 and github.com/sithu31296/semantic-segmentation (MIT)",
     chosen=(
         "The paper does not name the encoder; the kit takes MiT-B2, and for widths up to 0.5 the depths of MiT-B0.",

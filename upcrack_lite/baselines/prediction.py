@@ -1,6 +1,6 @@
-"""From a photo to a score map, and from that to a cut, with a trained compared method. Chapter: the methods.
+"""From a photo to a score map, and from that to a threshold, with a trained compared network. Chapter: the methods.
 
-The two halves of `detection.detect`, for any method: a map float32 ``(N, 1, S, S)`` in [0, 1], high where a crack is
+The two halves of `detection.detect`, for any network: a map float32 ``(N, 1, S, S)`` in [0, 1], high where a crack is
 likely; then a filter, where the preset has one, and a threshold.
 """
 
@@ -11,8 +11,9 @@ from pathlib import Path
 import torch
 
 from upcrack_lite.baselines.base import Restorer, Supervised
-from upcrack_lite.baselines.presets import MethodPreset, from_dict
-from upcrack_lite.baselines.registry import METHODS, method
+from upcrack_lite.baselines.recipes import MethodPreset
+from upcrack_lite.baselines.registry import COMPARED
+from upcrack_lite.baselines.registry import network as method
 from upcrack_lite.detection import smooth, threshold_of
 from upcrack_lite.errors import UserError
 from upcrack_lite.runs import RunFolder, check_device
@@ -28,11 +29,11 @@ def load_network(
     device = check_device(device)
     run = run if isinstance(run, RunFolder) else RunFolder.open(run)
     name, values = run.manifest.get("method"), run.manifest.get("preset")
-    if name not in METHODS:
-        raise UserError(f"{run.path} is a run of {name!r}, not of a compared method ({', '.join(METHODS)})")
+    if name not in COMPARED:
+        raise UserError(f"{run.path} is a run of {name!r}, not of a compared method ({', '.join(COMPARED)})")
     if not isinstance(values, dict):
         raise UserError(f"{run.path}: its manifest holds no preset, so its network is unknown: train anew")
-    preset = from_dict(values)
+    preset = MethodPreset.from_dict(values)
     network = method(name).build(preset.width)
     try:
         network.load_state_dict(run.load_weights())
@@ -56,25 +57,12 @@ def score_map(
     """
     if image.ndim != 4 or image.shape[1:] != (3, preset.size, preset.size):
         raise UserError(f"photos must be (N, 3, {preset.size}, {preset.size}), got {tuple(image.shape)}")
-    if isinstance(network, Restorer):
-        return network.score_map(image, torch.Generator().manual_seed(seed)).float().clamp(0, 1)
-    mode = network.training
-    network.eval()
-    try:
-        return torch.sigmoid(network(image).float())
-    finally:
-        network.train(mode)
+    return network.score_map(image, torch.Generator().manual_seed(seed)).float().clamp(0, 1)
 
 
-def smooth_and_cut(error_map: torch.Tensor, preset: MethodPreset) -> tuple[torch.Tensor, torch.Tensor]:
-    """Filter maps ``(N, 1, H, W)``, rounded to 8 bits, and find their cuts ``(N,)``, as the preset says."""
-    smoothed = smooth(
-        error_map,
-        preset.bilateral_d,
-        preset.bilateral_sigma_color,
-        preset.bilateral_sigma_space,
-        preset.map_filter,
-    )
-    return smoothed, threshold_of(
-        smoothed, preset.threshold_rule, preset.threshold_value, preset.threshold_floor
-    )
+def smooth_and_threshold(error_map: torch.Tensor, preset: MethodPreset) -> tuple[torch.Tensor, torch.Tensor]:
+    """Filter maps ``(N, 1, H, W)``, rounded to 8 bits, and find their thresholds ``(N,)``, as the preset says."""
+    spread = (preset.bilateral_d, preset.bilateral_sigma_color, preset.bilateral_sigma_space)
+    smoothed = smooth(error_map, *spread, preset.map_filter)
+    rule = (preset.threshold_rule, preset.threshold_value, preset.threshold_floor)
+    return smoothed, threshold_of(smoothed, *rule)

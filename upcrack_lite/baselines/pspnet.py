@@ -11,8 +11,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from upcrack_lite.baselines.base import Method, scaled, up_to
-from upcrack_lite.baselines.library import FromLibrary, resnet_channels
+from upcrack_lite.baselines.base import Method
+from upcrack_lite.baselines.blocks import FromLibrary, resnet_channels, scaled, up_to
 
 AFTER_PYRAMID = 512  # channels
 SIDE = 256  # inner channels of the second output
@@ -56,21 +56,18 @@ class PSPNet(FromLibrary):
         self.check_batch(image)
         features = self.net.encoder(image)  # (N, C, H / s, W / s) with s = 1, 2, 4, 8, 8, 8
         decoded = self.net.decoder(features)  # (N, 512, H / 8, W / 8)
-        found = [self.net.segmentation_head(decoded)]  # (N, 1, H, W)
+        outputs = [self.net.segmentation_head(decoded)]  # (N, 1, H, W)
         if self.training:
-            found.append(up_to(self.side(features[-2]), image))  # (N, 1, H, W)
-        return found
+            outputs.append(up_to(self.side(features[-2]), image))  # (N, 1, H, W)
+        return outputs
 
 
 METHOD = Method(
-    name="pspnet",
     title="PSPNet",
     strategy="general_supervised",
     build=PSPNet,
     parameters=51.43,
-    tolerance=0.06,
-    multiple=PSPNet.multiple,
-    encoder="imagenet",
+    encoder="resnet50",
     source="segmentation-models-pytorch; count of yassouali/pytorch-segmentation with ResNet-50",
     chosen=(
         "The paper names no encoder; the kit takes ResNet-50, whole and at 1/8, where that source's default is "

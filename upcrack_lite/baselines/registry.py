@@ -1,52 +1,78 @@
-"""The compared methods by name, in the order of the paper's Table III. A new one is a module named here.
+"""Every method that makes rows of tables, by its name: UP-CrackNet, the compared networks, training-free families.
 
-Each module defines `METHOD`.
+PyTorch is imported only where a network is asked for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
-from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-from upcrack_lite.baselines.base import Method
+from upcrack_lite import recipes
+from upcrack_lite.baselines.recipes import DETECTION, SUPERVISED, FamilyPreset, MethodPreset
+from upcrack_lite.baselines.recipes import FAMILIES as FAMILIES
+from upcrack_lite.baselines.recipes import METHODS as _NETWORKS
 from upcrack_lite.errors import UserError
+from upcrack_lite.recipes import Preset
 
-MODULES = (
-    "deeplabv3plus",
-    "enet",
-    "pspnet",
-    "upernet",
-    "segresnet",
-    "unet",
-    "bisenetv2",
-    "ddrnet",
-    "lawin",
-    "deepcrack19",
-    "deepcrack18",
-    "scadn",
-    "riad",
-)
-"""Modules of this package, one a method; each has the name of its method."""
+if TYPE_CHECKING:
+    from upcrack_lite.baselines.base import Method
+
+CRACKNET = "upcracknet"
+COMPARED = tuple(_NETWORKS)
+"""The compared networks, in the order of the paper's Table III."""
+
+METHODS = (*COMPARED, CRACKNET, *FAMILIES)
+"""All; no table of the paper has the families."""
+
+AnyPreset = Preset | MethodPreset | FamilyPreset
 
 
-def _methods() -> dict[str, Method]:
-    """The `METHOD` of each module."""
-    found = {}
-    for name in MODULES:
-        method = import_module(f"upcrack_lite.baselines.{name}").METHOD
-        if method.name != name:
-            raise ValueError(f"the method of baselines/{name}.py calls itself {method.name!r}")
-        found[name] = method
-    return found
+def learns_from_masks(method: str) -> bool:
+    """True if photos with crack masks are trained on; else undamaged crops are.
+
+    Training-free families count: what they select, they select by masks.
+    """
+    return method in SUPERVISED or method in FAMILIES
 
 
-METHODS: Mapping[str, Method] = MappingProxyType(_methods())
-"""Name to method."""
+def preset_of(method: str, recipe: str, scale: str, **overrides: Any) -> AnyPreset:
+    """All values to train and test a method with.
+
+    Raises UserError for an unknown method, recipe, scale or value, or a recipe that is not the method's.
+    """
+    if method == CRACKNET:
+        return recipes.preset(recipe, scale, **overrides)
+    if recipe not in recipes.RECIPES:
+        raise UserError(f"unknown recipe {recipe!r}; choose one of {', '.join(recipes.RECIPES)}")
+    if recipe != "paper":
+        raise UserError(f"{method} has one recipe, paper: {recipe} is UP-CrackNet's alone")
+    return _kind(method).make(method, scale, **overrides)
 
 
-def method(name: str) -> Method:
-    """Return a compared method. Raises UserError that lists the valid names."""
-    if name not in METHODS:
-        raise UserError(f"unknown method {name!r}; choose {', '.join(METHODS)}")
-    return METHODS[name]
+def preset_from(method: str, values: Mapping[str, Any]) -> AnyPreset:
+    """Make the preset that `to_dict` wrote. Raises UserError for missing or unknown fields."""
+    return _kind(method).from_dict(values)
+
+
+def after_training(method: str) -> tuple[str, ...]:
+    """The preset values that can be changed after training."""
+    if method in FAMILIES:
+        return ()
+    return recipes.DETECTION if method == CRACKNET else DETECTION
+
+
+def _kind(method: str) -> type[Preset | MethodPreset | FamilyPreset]:
+    if method == CRACKNET:
+        return Preset
+    return FamilyPreset if method in FAMILIES else MethodPreset
+
+
+@cache
+def network(name: str) -> Method:
+    """A compared network: the `METHOD` of its module. Raises UserError that lists the valid names."""
+    if name not in COMPARED:
+        raise UserError(f"unknown method {name!r}; choose {', '.join(COMPARED)}")
+    return import_module(f"upcrack_lite.baselines.{name}").METHOD

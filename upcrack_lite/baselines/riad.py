@@ -15,7 +15,8 @@ from torch import nn
 from torch.nn import functional
 
 from upcrack_lite import losses, masks
-from upcrack_lite.baselines.base import Method, Restorer, scaled, up_to
+from upcrack_lite.baselines.base import Method, Restorer
+from upcrack_lite.baselines.blocks import scaled, up_to
 
 CHANNELS = (64, 128, 256, 512, 512)
 CELLS = (2, 4, 8, 16)  # sides of the cells, px
@@ -24,7 +25,6 @@ HOLE = 0.0  # a removed pixel in [-1, 1]: mid-gray, as in the port; UP-CrackNet'
 SCALES = 4  # of the gradient comparison
 SMOOTHING = 21  # px, side of the mean filter over the score
 WEIGHTS = {"l2": 1.0, "gms": 1.0, "ssim": 1.0}  # the paper's sum is unweighted
-ADAM = {"lr": 1e-4, "weight_decay": 1e-5}  # of the port; tenfold less from epoch 250 of 300, batches of 4
 
 
 def pair(inward: int, out: int, halve: bool = False) -> nn.Sequential:
@@ -92,9 +92,9 @@ class Riad(Restorer):
         }
         return {**terms, "total": sum(WEIGHTS[name] * term for name, term in terms.items())}
 
-    def optimizer(self) -> torch.optim.Adam:
-        """Adam as in the port, `ADAM`."""
-        return torch.optim.Adam(self.parameters(), **ADAM)
+    def optimizer(self, lr: float, weight_decay: float) -> torch.optim.Adam:
+        """Adam, as in the port."""
+        return torch.optim.Adam(self.parameters(), lr, weight_decay=weight_decay)
 
     def scores(self, image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """1 - GMS, the mean over four scales and four cell sizes, smoothed by a mean over `SMOOTHING` px."""
@@ -115,14 +115,10 @@ def difference(image: torch.Tensor, restored: torch.Tensor) -> torch.Tensor:
 
 
 METHOD = Method(
-    name="riad",
     title="RIAD",
     strategy="unsupervised",
     build=Riad,
     parameters=28.81,
-    tolerance=0.01,
-    multiple=Riad.multiple,
-    encoder="none",
     source="a public port, read and not copied (no license): "
     "github.com/plutoyuxie/Reconstruction-by-inpainting-for-visual-anomaly-detection",
     chosen=(

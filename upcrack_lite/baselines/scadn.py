@@ -8,8 +8,7 @@ their maximum is that width's map. The map of the width whose mean exceeds its u
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from itertools import pairwise
 
 import torch
@@ -18,7 +17,8 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from upcrack_lite import masks
-from upcrack_lite.baselines.base import Method, Restorer, padded, scaled
+from upcrack_lite.baselines.base import Method, Restorer, padded
+from upcrack_lite.baselines.blocks import scaled
 
 CHANNELS = (64, 128, 256, 512)
 BLOCKS = 8  # residual blocks
@@ -28,7 +28,7 @@ HOLE = 1.0  # a removed pixel in [-1, 1]: white, as in the authors' program; UP-
 HOLE_WEIGHT = 4.0  # of an error in a hole, where one outside has 1
 ADVERSARIAL_WEIGHT = 0.001
 BETAS = (0.0, 0.9)  # of Adam: no momentum, as usual where two networks chase each other
-LR, LR_DISCRIMINATOR = 1e-4, 1e-5  # D learns ten times slower, so that it does not win at once
+SLOWER = 10  # so many times slower D learns, so that it does not win at once
 
 
 class ResidualBlock(nn.Module):
@@ -68,7 +68,7 @@ def generator(width: float) -> nn.Sequential:
 
 
 def discriminator(width: float) -> nn.Sequential:
-    """Opinions (logits) on patches of images in [0, 1]; ``(N, 3, H, W)`` to ``(N, 1, H / 8 - 2, W / 8 - 2)``."""
+    """Logits of patches of images in [0, 1]; ``(N, 3, H, W)`` to ``(N, 1, H / 8 - 2, W / 8 - 2)``."""
     channels = [3, *(scaled(one, width) for one in CHANNELS), 1]
     layers: list[nn.Module] = []
     for inward, out, stride in zip(channels, channels[1:], (2, 2, 2, 1, 1), strict=False):
@@ -83,16 +83,16 @@ class Scadn(Restorer):
     """
 
     multiple = 16
-    judged = "mse"  # "total" also has the discriminator's loss, which rises the better the road is restored
+    validated = (
+        "mse"  # "total" also has the discriminator's loss, which rises the better the road is restored
+    )
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
         self.generator = generator(width)
         self.discriminator = discriminator(width)
         self.register_buffer("usual", torch.zeros(WIDTHS))
-        for (
-            module
-        ) in self.generator.modules():  # the discriminator's weights are divided by their norm anyway
+        for module in self.generator.modules():  # D's weights are divided by their norm anyway
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, 0.0, 0.02)
                 nn.init.zeros_(module.bias)
@@ -114,36 +114,38 @@ class Scadn(Restorer):
         """
         kept = masks.striped(len(image), image.shape[-1], generator).to(image)  # (N, 1, S, S)
         restored = self.restore(masks.apply(image, kept, HOLE))
-        with frozen(self.discriminator):
-            opinion = self.discriminator(unit(restored))
+        # What D says of the restoration teaches the generator, not D.
+        self.discriminator.requires_grad_(False)
+        logits = self.discriminator(unit(restored))
+        self.discriminator.requires_grad_(True)
         real, fake = self.discriminator(unit(image)), self.discriminator(unit(restored.detach()))
         weights = kept + HOLE_WEIGHT * (1 - kept)
         squared = (unit(restored).float() - unit(image).float()) ** 2
         terms = {
             "mse": (weights * squared).mean() / (1 - kept).mean(),
-            "adversarial": towards(opinion, 1.0),
+            "adversarial": towards(logits, 1.0),
             "discriminator": (towards(real, 1.0) + towards(fake, 0.0)) / 2,
         }
         total = terms["mse"] + ADVERSARIAL_WEIGHT * terms["adversarial"] + terms["discriminator"]
         return {**terms, "total": total}
 
-    def optimizer(self) -> torch.optim.Adam:
+    def optimizer(self, lr: float, weight_decay: float) -> torch.optim.Adam:
         """One Adam with a learning rate for each network."""
         groups = [
-            {"params": list(self.generator.parameters()), "lr": LR},
-            {"params": list(self.discriminator.parameters()), "lr": LR_DISCRIMINATOR},
+            {"params": list(self.generator.parameters()), "lr": lr},
+            {"params": list(self.discriminator.parameters()), "lr": lr / SLOWER},
         ]
-        return torch.optim.Adam(groups, betas=BETAS)
+        return torch.optim.Adam(groups, betas=BETAS, weight_decay=weight_decay)
 
     def errors(self, image: torch.Tensor) -> torch.Tensor:
         """The error map of each stripe width, from wide to narrow: ``(N, WIDTHS, H, W)`` in [0, 1]."""
         height, width = image.shape[-2:]
-        found = []
+        errors = []
         for mask in masks.all_striped(max(height, width)).to(image)[..., :height, :width].split(1):
             restored = self.restore(masks.apply(image, mask, HOLE))
             squared = (unit(restored).float() - unit(image).float()) ** 2
-            found.append(squared.mean(dim=1) * (1 - mask[0]))  # (N, H, W)
-        stacked = torch.stack(found, dim=1)  # (N, 12, H, W)
+            errors.append(squared.mean(dim=1) * (1 - mask[0]))  # (N, H, W)
+        stacked = torch.stack(errors, dim=1)  # (N, 12, H, W)
         return stacked.unflatten(1, (WIDTHS, MASKS_PER_WIDTH)).amax(dim=2)
 
     @torch.no_grad()
@@ -166,34 +168,17 @@ def unit(image: torch.Tensor) -> torch.Tensor:
 
 
 def towards(logits: torch.Tensor, target: float) -> torch.Tensor:
-    """How far opinions are from a target: mean binary cross entropy."""
+    """How far logits are from a target: mean binary cross entropy."""
     return functional.binary_cross_entropy_with_logits(
         logits.float(), torch.full_like(logits.float(), target)
     )
 
 
-@contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """What a network says inside teaches those before it, not the network itself."""
-    learning = [p for p in network.parameters() if p.requires_grad]
-    try:
-        for p in learning:
-            p.requires_grad_(False)
-        yield
-    finally:
-        for p in learning:
-            p.requires_grad_(True)
-
-
 METHOD = Method(
-    name="scadn",
     title="SCADN",
     strategy="unsupervised",
     build=Scadn,
     parameters=44.84,  # 42.08 to restore, 2.76 to judge
-    tolerance=0.01,
-    multiple=Scadn.multiple,
-    encoder="none",
     source="github.com/Xudong-Yan/SCADN, the authors' program (no license; read, not copied)",
     chosen=(
         "The authors of the comparison wrote their own code and do not share it: their rows cannot be run again.",

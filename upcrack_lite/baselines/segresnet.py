@@ -12,8 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from upcrack_lite.baselines.base import Method, Supervised
-from upcrack_lite.baselines.library import resnet_channels
-from upcrack_lite.baselines.unpooling import unpool
+from upcrack_lite.baselines.blocks import resnet_channels, unpool
 
 STEM = 64  # channels of ResNet's first convolution, at every width
 EXPANSION = 4  # a bottleneck gives four times its inner channels
@@ -91,14 +90,11 @@ class SegResNet(Supervised):
 
 
 METHOD = Method(
-    name="segresnet",
     title="SegResNet",
     strategy="general_supervised",
     build=SegResNet,
     parameters=53.55,
-    tolerance=0.01,
-    multiple=SegResNet.multiple,
-    encoder="imagenet",
+    encoder="resnet50",
     source="written by the kit on timm's ResNet-50; count of yassouali/pytorch-segmentation",
     chosen=(
         "The paper cites SegNet for this row but calls it SegResNet; the kit takes SegNet's mirror on a ResNet-50.",

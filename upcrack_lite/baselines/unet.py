@@ -11,7 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from upcrack_lite.baselines.base import Method, Supervised, scaled
+from upcrack_lite.baselines.base import Method, Supervised
+from upcrack_lite.baselines.blocks import scaled
 
 CHANNELS = (64, 128, 256, 512, 1024)  # of the five levels
 
@@ -49,14 +50,10 @@ class UNet(Supervised):
 
 
 METHOD = Method(
-    name="unet",
     title="U-Net",
     strategy="general_supervised",
     build=UNet,
     parameters=31.03,
-    tolerance=0.03,
-    multiple=UNet.multiple,
-    encoder="none",
     source="Ronneberger et al. 2015, decoder of segmentation-models-pytorch; count of the published network",
     chosen=(
         "Convolutions are padded and followed by batch norm, which the published network does without.",

@@ -7,8 +7,8 @@ file says which of its variants stands for the paper's row.
 
 from __future__ import annotations
 
-from upcrack_lite.baselines.base import Method, scaled
-from upcrack_lite.baselines.library import FromLibrary, resnet_channels
+from upcrack_lite.baselines.base import Method
+from upcrack_lite.baselines.blocks import FromLibrary, resnet_channels, scaled
 
 DECODER = 512  # channels of pyramid, of every enlarged map, and of their join
 
@@ -32,14 +32,11 @@ class UPerNet(FromLibrary):
 
 
 METHOD = Method(
-    name="upernet",
     title="UPerNet",
     strategy="general_supervised",
     build=UPerNet,
     parameters=86.0,
-    tolerance=0.05,
-    multiple=UPerNet.multiple,
-    encoder="imagenet",
+    encoder="resnet101",
     source="segmentation-models-pytorch; count of Liu et al. 2021 (Swin Transformer), ResNet-101",
     chosen=(
         "The paper names no encoder; the kit takes ResNet-101, the most common one.",

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from upcrack_lite import detection
-from upcrack_lite.baselines.kinds import COMPARED, CRACKNET, FAMILIES, after_training, preset_from
-from upcrack_lite.baselines.presets import MethodPreset
+from upcrack_lite.baselines.recipes import MethodPreset
+from upcrack_lite.baselines.registry import COMPARED, CRACKNET, FAMILIES, after_training, preset_from
 from upcrack_lite.errors import UserError
 from upcrack_lite.generator import Generator
 from upcrack_lite.pretrained import load_generator
@@ -67,7 +67,7 @@ def load_model(
         preset,
         device,
         partial(prediction.score_map, network, preset),
-        partial(prediction.smooth_and_cut, preset=preset),
+        partial(prediction.smooth_and_threshold, preset=preset),
     )
 
 

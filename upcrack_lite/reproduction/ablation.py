@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from upcrack_lite.baselines.kinds import CRACKNET
+from upcrack_lite.baselines.registry import CRACKNET
 from upcrack_lite.metrics import METRICS, pooled
 from upcrack_lite.recipes import RELEASED, preset
 from upcrack_lite.reproduction import cells

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from upcrack_lite.baselines.kinds import (
+from upcrack_lite.baselines.registry import (
     CRACKNET,
     FAMILIES,
     METHODS,

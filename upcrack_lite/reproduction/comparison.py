@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from upcrack_lite.baselines.kinds import FAMILIES
+from upcrack_lite.baselines.registry import FAMILIES
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import average_precision, ods
 from upcrack_lite.reproduction import cells, published

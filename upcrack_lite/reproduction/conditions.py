@@ -6,7 +6,7 @@ import math
 import statistics
 from typing import Any
 
-from upcrack_lite.baselines.kinds import CRACKNET, FAMILIES
+from upcrack_lite.baselines.registry import CRACKNET, FAMILIES
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.recipes import preset
 from upcrack_lite.reproduction import cells

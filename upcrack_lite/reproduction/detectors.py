@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from upcrack_lite.baselines.kinds import FAMILIES, after_training
+from upcrack_lite.baselines.registry import FAMILIES, after_training
 from upcrack_lite.data.reading import resize
 from upcrack_lite.detection import Found, enlarge
 from upcrack_lite.images import to_tensor
@@ -47,9 +47,9 @@ class FamilyDetector:
     """The variant that a run chose; all others of its family are counted beside it."""
 
     def __init__(self, run: RunFolder) -> None:
-        from upcrack_lite.baselines.choosing import chosen_variant
+        from upcrack_lite.baselines.training_free import selected_variant
 
-        self.variant, self.judged = chosen_variant(run)
+        self.variant, self.judged = selected_variant(run)
         counts = self.judged[self.variant]
         self.chosen = {"name": self.variant.name, "variants": len(self.judged), "training_f1": counts.f1}
         self.chosen["training"] = _named(self.judged)
@@ -57,7 +57,7 @@ class FamilyDetector:
 
     def find(self, photo: np.ndarray, crack_mask: np.ndarray) -> Found:
         """Find cracks in a photo, uint8 `(H, W, 3)`, and count what all variants mark, with its mask `(256, 256)`."""
-        from upcrack_lite.baselines.variants import find, segment_all
+        from upcrack_lite.baselines.training_free import find, segment_all
 
         small = resize(photo, None, TABLE_SIZE, RULE)[0]
         for variant, marked in zip(self.totals, segment_all(small, self.totals), strict=True):

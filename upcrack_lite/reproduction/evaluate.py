@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from upcrack_lite.baselines.kinds import after_training, learns_from_masks
+from upcrack_lite.baselines.registry import after_training, learns_from_masks
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import histograms, per_image
 from upcrack_lite.predict.photos import TABLE_SIZE

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from upcrack_lite.baselines.kinds import CRACKNET, FAMILIES
+from upcrack_lite.baselines.registry import CRACKNET, FAMILIES
 from upcrack_lite.errors import UserError
 from upcrack_lite.reproduction import cells, published, records
 from upcrack_lite.reproduction.records import Record

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from upcrack_lite.baselines.families import FAMILY
-from upcrack_lite.baselines.kinds import CRACKNET
+from upcrack_lite.baselines.registry import CRACKNET, FAMILIES
 from upcrack_lite.errors import UserError
 from upcrack_lite.io import check_writable
 from upcrack_lite.recipes import check_precision
@@ -48,8 +47,8 @@ class Options:
         check_precision(self.precision)
         own = {
             "vgg_weights": self.vgg_weights is not None and cell.method != CRACKNET,
-            "max_steps": self.max_steps is not None and cell.method in FAMILY,
-            "precision": self.precision != "32-true" and cell.method in FAMILY,
+            "max_steps": self.max_steps is not None and cell.method in FAMILIES,
+            "precision": self.precision != "32-true" and cell.method in FAMILIES,
         }
         if wrong := [name.replace("_", "-") for name, is_wrong in own.items() if is_wrong]:
             raise UserError(f"{cell.method} has no use for --{', --'.join(wrong)}: leave it out")
@@ -139,15 +138,15 @@ def _train(cell: Cell, data: TrainingData, folder: Path, options: Options) -> Ru
     preset = cell.training_preset()
     options.say(f"{folder}: {len(data.images)} {data.what} at {preset.size} px")
     both = {"data": data.facts, "seed": cell.seed, "progress": options.progress}
-    if cell.method in FAMILY:
-        from upcrack_lite.baselines.choosing import choose_variant
+    if cell.method in FAMILIES:
+        from upcrack_lite.baselines.training_free import select_variant
 
-        return choose_variant(data.images, data.crack_masks, preset, folder, **both)
+        return select_variant(data.images, data.crack_masks, preset, folder, **both)
     both |= {"groups": data.groups, "device": options.device, "precision": options.precision}
     both |= {"max_steps": options.max_steps}
     if cell.method == CRACKNET:
         return train(data.images, preset, folder, **both, vgg_weights=options.vgg_weights)
-    from upcrack_lite.baselines.learning import train_method
+    from upcrack_lite.baselines.trainer import train_method
 
     return train_method(cell.method, data.images, preset, folder, **both, crack_masks=data.crack_masks)
 

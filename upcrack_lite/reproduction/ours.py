@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from upcrack_lite.baselines.kinds import FAMILIES
+from upcrack_lite.baselines.registry import FAMILIES
 from upcrack_lite.metrics import METRICS, Confusion, bootstrap_interval, pooled
 from upcrack_lite.reproduction import cells
 from upcrack_lite.reproduction.conditions import count, family_median, told, unmet

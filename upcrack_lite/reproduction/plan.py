@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from upcrack_lite.baselines.kinds import CRACKNET, FAMILIES, learns_from_masks
+from upcrack_lite.baselines.registry import CRACKNET, FAMILIES, learns_from_masks
 from upcrack_lite.data.crop_folder import is_crop_folder, read_description
 from upcrack_lite.errors import UserError
 from upcrack_lite.reproduction import committable, record_files

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, JsonValue, PrivateAttr, ValidationError, model_validator
 
-from upcrack_lite.baselines.kinds import CRACKNET, FAMILIES, learns_from_masks, preset_from, preset_of
+from upcrack_lite.baselines.registry import CRACKNET, FAMILIES, learns_from_masks, preset_from, preset_of
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.reproduction.cells import Cell
@@ -174,7 +174,7 @@ class Record(Part):
             self._check_choice(train.chosen, [one.name for one in self.family])
 
     def _check_choice(self, chosen: Chosen, names: list[str]) -> None:
-        """The chosen variant must be the one that `methods.variants.choose` picks: the first with the best F1."""
+        """The chosen variant must be the one that `training_free.best_of` picks: the first with the best F1."""
         counts = [Confusion(one.tp, one.fp, one.fn, one.tn) for one in chosen.training]
         if [one.name for one in chosen.training] != names:
             raise ValueError("train.chosen.training: must have the variants of family, in their order")

@@ -9,10 +9,10 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from upcrack_lite.baselines.families import family_preset
-from upcrack_lite.baselines.kinds import COMPARED, CRACKNET, FAMILIES, preset_of
+from upcrack_lite.baselines.recipes import family_preset
+from upcrack_lite.baselines.registry import COMPARED, CRACKNET, FAMILIES, network, preset_of
 from upcrack_lite.errors import UserError
-from upcrack_lite.recipes import parse_settings
+from upcrack_lite.io import parse_settings
 
 _APART = {"method", "recipe", "scale"}  # settings of their own
 
@@ -74,8 +74,6 @@ def check_used(rows: Iterable[tuple[str, Mapping[str, Any]]], settings: Mapping[
 
 
 def _has_encoder(method: str) -> bool:
-    if method not in COMPARED:
-        return False
-    from upcrack_lite.baselines.encoders import ENCODERS  # brings torch: only where there are settings
-
-    return method in ENCODERS
+    return (
+        method in COMPARED and network(method).encoder != "none"
+    )  # brings torch: only where there are settings

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from upcrack_lite.baselines.kinds import CRACKNET
+from upcrack_lite.baselines.registry import CRACKNET
 from upcrack_lite.errors import UserError
 from upcrack_lite.recipes import PRECISIONS, RECIPES
 from upcrack_lite.reproduction import cells, published, row_settings

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from upcrack_lite.baselines.kinds import FAMILIES
+from upcrack_lite.baselines.registry import FAMILIES
 from upcrack_lite.errors import UserError
 from upcrack_lite.recipes import RECIPES, SCALES
 from upcrack_lite.reproduction import cells, published, records

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from upcrack_lite.baselines.kinds import learns_from_masks
+from upcrack_lite.baselines.registry import learns_from_masks
 from upcrack_lite.data.crop_folder import is_crop_folder, read_crops, read_description
 from upcrack_lite.data.reading import resize
 from upcrack_lite.data.synthetic import synthetic_set

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
-from upcrack_lite.baselines.kinds import CRACKNET
+from upcrack_lite.baselines.registry import CRACKNET
 from upcrack_lite.reproduction import cells, places, published
 from upcrack_lite.reproduction.comparison import (
     GROUPS,

@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from upcrack_lite.baselines.kinds import CRACKNET, FAMILIES
+from upcrack_lite.baselines.registry import CRACKNET, FAMILIES
 from upcrack_lite.metrics import METRICS
 from upcrack_lite.reproduction import live, places, records
 from upcrack_lite.reproduction.cells import Cell

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from upcrack_lite import masks
-from upcrack_lite.baselines.registry import method
+from upcrack_lite.baselines.registry import network as method
 from upcrack_lite.baselines.riad import CELLS, SETS
 from upcrack_lite.errors import UserError
 from upcrack_lite.show.figures import LINES, MARKERS, WIDTH, styled

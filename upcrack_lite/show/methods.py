@@ -15,9 +15,8 @@ from typing import Any
 import torch
 
 from upcrack_lite.baselines.cost import TABLE_SIZE, cost, count
-from upcrack_lite.baselines.encoders import ENCODERS
-from upcrack_lite.baselines.presets import method_preset
-from upcrack_lite.baselines.registry import METHODS, method
+from upcrack_lite.baselines.recipes import method_preset
+from upcrack_lite.baselines.registry import COMPARED, network
 from upcrack_lite.generator import Generator
 from upcrack_lite.reproduction import published
 from upcrack_lite.show.markup import great, items
@@ -96,7 +95,8 @@ class Line:
 def lines() -> Mapping[str, Line]:
     """All compared methods and UP-CrackNet's generator, in the order of Table III, counted at full width."""
     table = {}
-    for name, one in METHODS.items():
+    for name in COMPARED:
+        one = network(name)
         ours = cost(name)
         source = one.parameters, SOURCE_PASS.get(name)
         passes = PASSES.get(name, 1)
@@ -128,7 +128,7 @@ def cost_table() -> Any:
         "parameters, millions": ["ours", "source"],
         "multiply-adds, billions": ["pass", "pass_source", "passes", "photo"],
     }
-    differences = [f"{METHODS[name].title}: {why}." for name, why in DIFFERENCES.items()]
+    differences = [f"{network(name).title}: {why}." for name, why in DIFFERENCES.items()]
     note = (
         f"Counted at full width for a photo of {TABLE_SIZE} × {TABLE_SIZE} px. Parameters include heads that only "
         "training uses, and SCADN's discriminator; multiply-adds do not. A dash: the source has no such number. "
@@ -142,7 +142,7 @@ def facts(name: str) -> Any:
 
     Raises UserError that lists the valid names.
     """
-    one = method(name)
+    one = network(name)
     line = lines()[name]
     preset = method_preset(name, "full")
     passes = f", and a photo needs {line.passes} passes" if line.passes > 1 else ""
@@ -150,7 +150,7 @@ def facts(name: str) -> Any:
         "learns from": LEARNS[one.strategy],
         "parameters": f"{millions(line.parameters)} million here, {one.parameters:.2f} million in the source",
         "multiply-adds": f"{billions(line.one_pass)} billion a pass{passes}",
-        "input": f"any size; each side is padded to a multiple of {one.multiple} px",
+        "input": f"any size; each side is padded to a multiple of {one.build.multiple} px",
         "first weights": _first_weights(name),
         "training": f"{preset.optimizer}, learning rate {preset.lr:g}, {preset.epochs} epochs, batches of "
         f"{preset.batch_size}",
@@ -162,10 +162,10 @@ def facts(name: str) -> Any:
 
 
 def _first_weights(name: str) -> str:
-    kind = method(name).encoder
-    if kind == "none":
+    encoder = network(name).encoder
+    if encoder == "none":
         return "random; there is no encoder with known weights"
-    encoder = f"{ENCODERS[name]} of {'torchvision' if kind == 'vgg16' else 'timm'}"
+    encoder += f" of {'torchvision' if encoder == 'vgg16' else 'timm'}"
     return f"random in the presets; at full width the encoder can start from ImageNet weights ({encoder})"
 
 
@@ -189,10 +189,10 @@ def whys(name: str, scale: str = "full", beside: str = "") -> Any:
         and not preset.why(field).startswith("not used")
         and not (field.startswith("bilateral_") and preset.map_filter != "bilateral")
     ]
-    title = method(name).title
+    title = network(name).title
     if not rows:
-        return items([f"{title} has the same values as {method(beside).title}."])
-    heading = f"{title}, {scale} scale" + (f": what differs from {method(beside).title}" if beside else "")
+        return items([f"{title} has the same values as {network(beside).title}."])
+    heading = f"{title}, {scale} scale" + (f": what differs from {network(beside).title}" if beside else "")
     note = (
         "“Silent”: the paper does not say. “Source”: the program or article that the method's module names."
     )

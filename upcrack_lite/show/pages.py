@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from scipy import stats
 
-from upcrack_lite.baselines.kinds import CRACKNET
+from upcrack_lite.baselines.registry import CRACKNET
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import METRICS
 from upcrack_lite.reproduction import cells, live, places, published, tables

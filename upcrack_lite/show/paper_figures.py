@@ -16,9 +16,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from upcrack_lite.baselines import variants
-from upcrack_lite.baselines.kinds import CRACKNET, FAMILIES, learns_from_masks
-from upcrack_lite.baselines.variants import Variant
+from upcrack_lite.baselines import training_free
+from upcrack_lite.baselines.registry import CRACKNET, FAMILIES, learns_from_masks
+from upcrack_lite.baselines.training_free import Variant
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import overlay
 from upcrack_lite.metrics import Confusion
@@ -92,9 +92,9 @@ def _of_run(run: RunFolder, photos: str, seed: int) -> Column:
     if learns_from_masks(run.method):
         learned_from = f"the photos of {_set(run)} with their crack masks"
     if run.method in FAMILIES:
-        from upcrack_lite.baselines.choosing import chosen_variant
+        from upcrack_lite.baselines.training_free import selected_variant
 
-        variant, tried = chosen_variant(run)
+        variant, tried = selected_variant(run)
         note = f"{variant.name}, the best of {len(tried)} variants on {learned_from} ({place})."
         return Column(f"{TITLES[run.method]}, chosen", note, _marks(variant))
     marks = method_of(run, seed)
@@ -107,13 +107,13 @@ def _of_run(run: RunFolder, photos: str, seed: int) -> Column:
 def _of_family(name: str) -> Column:
     if name not in FAMILIES:
         raise UserError(f"detectors: unknown detector {name!r}; choose from {', '.join(FAMILIES)}")
-    first, *more = variants.FAMILIES[name]
+    first, *more = training_free.FAMILIES[name]
     note = f"{first.name}, the first of its family's {1 + len(more)} variants; nothing was chosen on photos."
     return Column(TITLES[name], note, _marks(first))
 
 
 def _marks(variant: Variant) -> Method:
-    return lambda photo: variants.segment(shown(photo), variant)  # (256, 256)
+    return lambda photo: training_free.segment(shown(photo), variant)  # (256, 256)
 
 
 def _set(run: RunFolder) -> str:

@@ -9,9 +9,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from upcrack_lite.baselines import variants
-from upcrack_lite.baselines.darkness import MAPS, to_gray
-from upcrack_lite.baselines.variants import Variant
+from upcrack_lite.baselines import training_free
+from upcrack_lite.baselines.training_free import MAPS, Variant, to_gray
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.show.figures import LINES, MARKERS, WIDTH, styled
@@ -30,7 +29,7 @@ TITLES = {
 def all_maps(photo: np.ndarray, sigma: float = 0.0) -> list[tuple[str, np.ndarray]]:
     """Every map of a photo, uint8 `(H, W, 3)`, under its title, each divided by its own maximum: float `(H, W)`."""
     gray = to_gray(photo)
-    return [(TITLES[name], variants.stretched(make(gray, sigma))) for name, make in MAPS.items()]
+    return [(TITLES[name], training_free.stretched(make(gray, sigma))) for name, make in MAPS.items()]
 
 
 @dataclass(frozen=True)
@@ -50,12 +49,12 @@ class Judged:
     @property
     def chosen(self) -> Variant:
         """The best on the training set, frozen before the test."""
-        return variants.choose(self.training)
+        return training_free.best_of(self.training)
 
     @property
     def luckiest(self) -> Variant:
         """The best on the test set: nobody knows it before the test."""
-        return variants.choose(self.test)
+        return training_free.best_of(self.test)
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -63,7 +62,7 @@ class Judged:
         return {
             "best on the test set": score(self.test[self.luckiest]),
             "chosen on the training set": score(self.test[self.chosen]),
-            "median": variants.median_f1(self.test),
+            "median": training_free.median_f1(self.test),
         }
 
 
@@ -76,7 +75,7 @@ def judge(family: Iterable[Variant], training: Pairs, test: Pairs) -> Judged:
     Raises UserError for a set without photos.
     """
     family = tuple(family)
-    return Judged(variants.counts(training, family), variants.counts(test, family))
+    return Judged(training_free.counts(training, family), training_free.counts(test, family))
 
 
 def score(one: Confusion) -> float:
@@ -99,7 +98,10 @@ def family_figure(judged: Judged) -> Figure:
             values, place, linestyle="", marker="o", markersize=4.5, color=LINES[7], alpha=0.7, zorder=2
         )
         axes.plot(
-            [variants.median_f1(counted)] * 2, [height - 0.24, height + 0.24], color=LINES[4], linewidth=2
+            [training_free.median_f1(counted)] * 2,
+            [height - 0.24, height + 0.24],
+            color=LINES[4],
+            linewidth=2,
         )
     frozen = [score(counted[judged.chosen]) for _, counted in rows]
     axes.plot(frozen, (1, 0), color=LINES[0], linewidth=1.2, linestyle="--", zorder=3)

@@ -17,10 +17,9 @@ import torch
 from ipywidgets import Dropdown
 
 from upcrack_lite import masks
-from upcrack_lite.baselines import variants
-from upcrack_lite.baselines.darkness import MAPS, to_gray
-from upcrack_lite.baselines.families import DARKNESS
-from upcrack_lite.baselines.variants import Variant
+from upcrack_lite.baselines import training_free
+from upcrack_lite.baselines.recipes import DARKNESS
+from upcrack_lite.baselines.training_free import MAPS, Variant, to_gray
 from upcrack_lite.detection import VARIANTS, binarize, error_map, smooth, threshold_of
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import overlay, to_tensor, to_uint8
@@ -331,9 +330,11 @@ class DarknessExplorer(Plate):
         level = self.z.value if rule == "z" else 0.0
         self.variant = Variant(self.map.value, self.sigma.value, rule, level, self.area.value / 100)
         values = MAPS[self.variant.map](to_gray(self._images[i]), self.variant.sigma)
-        self.crack_mask = variants.kept(variants.cut(values, self.variant), self.variant.least_area)
+        self.crack_mask = training_free.without_small(
+            training_free.thresholded(values, self.variant), self.variant.least_area
+        )
         self.confusion = Confusion.of(self.crack_mask, self._truth[i])
-        shown = variants.smoothed(variants.stretched(values), self.variant)
+        shown = training_free.smoothed(training_free.stretched(values), self.variant)
         self._panels["photo"].show(png(self._images[i]))
         self._panels["map"].show(png(heat(shown, float(shown.max()))), f"map, up to {values.max():.3g}")
         painted = overlay(self._images[i], self.crack_mask, self._truth[i])

@@ -10,9 +10,8 @@ import pytest
 import torch
 
 from upcrack_lite import cli_record, runs
-from upcrack_lite.baselines import choosing, families
-from upcrack_lite.baselines.kinds import FAMILIES, METHODS
-from upcrack_lite.baselines.variants import find, segment
+from upcrack_lite.baselines.registry import FAMILIES
+from upcrack_lite.baselines.training_free import segment, selected_variant
 from upcrack_lite.data import manifest as manifests
 from upcrack_lite.data.survey import survey
 from upcrack_lite.data.synthetic import synthetic_road
@@ -140,9 +139,7 @@ def test_photos_without_a_manifest_are_not_learned_from_for_a_record(deepcrack, 
     (deepcrack / "deepcrack/manifest.csv").unlink()
     facts = training_data.training_photos(cell, deepcrack).facts
     assert facts == known | {"manifest_sha256": None}
-    monkeypatch.setattr(
-        "upcrack_lite.baselines.learning.train_method", lambda *a, **k: pytest.fail("trained")
-    )
+    monkeypatch.setattr("upcrack_lite.baselines.trainer.train_method", lambda *a, **k: pytest.fail("trained"))
     for work in (
         lambda: make(cell, root, deepcrack, allow_dirty=False),
         lambda: train_cell(cell, deepcrack, root / "runs", device="cpu", progress=False),
@@ -188,19 +185,6 @@ def test_each_family_makes_a_record_that_holds_together(tmp_path, monkeypatch):
         assert record.train.chosen.variants == len(cell.preset().variants) >= 2
 
 
-@pytest.mark.parametrize("cut", families.CUTS)
-def test_the_map_of_a_variant_cut_at_its_threshold_is_what_it_marks(cut):
-    for index in range(3):
-        photo, _ = synthetic_road(96, [5, index])
-        variant = families.Variant("local_darkness", 1.0, cut, 1.0, 1 / 100)
-        found = find(photo, variant)
-        assert (found.crack_mask == segment(photo, variant)).all()
-        assert ((found.smoothed > np.float32(found.threshold)) == found.crack_mask).all()
-        assert np.allclose(found.smoothed * 255, (found.smoothed * 255).round(), atol=1e-4)
-        assert found.smoothed.min() >= 0
-        assert found.smoothed.max() <= 1
-
-
 @pytest.mark.parametrize(
     ("method", "options", "named"),
     [
@@ -229,8 +213,8 @@ def test_a_choice_whose_file_was_replaced_is_refused(tmp_path):
     make(cell, tmp_path)
     run = RunFolder.open(tmp_path / "runs" / cell.run_slug())
     run.save_weights({"counts": torch.zeros(5, 4, dtype=torch.int64), "chosen": torch.tensor(0)})
-    with pytest.raises(UserError, match="one of its files was replaced; choose anew"):
-        choosing.chosen_variant(run)
+    with pytest.raises(UserError, match="one of its files was replaced; select anew"):
+        selected_variant(run)
 
 
 @pytest.mark.parametrize("place", [-1, 1, 7])
@@ -241,10 +225,10 @@ def test_a_place_that_is_not_the_best_is_refused(tmp_path, place):
     kept = run.load_weights()
     kept["counts"] = torch.tensor([[9, 1, 1, 9], [5, 5, 5, 5]])
     run.save_weights(kept | {"chosen": torch.tensor(0)})
-    assert choosing.chosen_variant(run)[0] == cell.preset().variants[0]
+    assert selected_variant(run)[0] == cell.preset().variants[0]
     run.save_weights(kept | {"chosen": torch.tensor(place)})
-    with pytest.raises(UserError, match="choose anew"):
-        choosing.chosen_variant(run)
+    with pytest.raises(UserError, match="select anew"):
+        selected_variant(run)
 
 
 @pytest.mark.parametrize("method", ["enet", "scadn", "tf_sato_otsu"])
@@ -287,39 +271,3 @@ def test_a_command_for_all_rows_gives_each_the_options_that_it_has_a_use_for(tmp
 def _note(asked: dict, cell: Cell, options: dict) -> RunFolder:
     asked[cell.method] = options
     return stored_run()
-
-
-@pytest.mark.parametrize(
-    ("name", "values", "named"),
-    [
-        ("tf_canny", {}, "unknown family 'tf_canny'"),
-        ("tf_sato_otsu", {"scale": "huge"}, "unknown scale"),
-        ("tf_sato_otsu", {"map": "gabor"}, "map cannot be set otherwise"),
-        ("tf_sato_otsu", {"sigma": 1}, "unknown preset value 'sigma'"),
-        ("tf_sato_otsu", {"sigmas": ()}, "list of different numbers"),
-        ("tf_sato_otsu", {"sigmas": (1, 1.0)}, "list of different numbers"),
-        ("tf_sato_otsu", {"zs": (1,)}, "cut by otsu, which has no level z"),
-        ("tf_sato_otsu", {"sigmas": (-1,)}, "at least 0"),
-        ("tf_sato_otsu", {"least_areas": (1,)}, "below 1"),
-        ("tf_sato_otsu", {"sigmas": "1"}, "must be of type"),
-    ],
-)
-def test_a_family_that_cannot_be_is_refused(name, values, named):
-    with pytest.raises(UserError, match=named):
-        families.family_preset(name, **values)
-
-
-def test_the_families_cover_the_maps_that_exist():
-    from upcrack_lite.baselines.darkness import MAPS
-
-    assert tuple(MAPS) == families.MAPS
-    assert {variant.map for some in families.FAMILIES.values() for variant in some} == set(MAPS)
-    assert len(FAMILIES) == 14
-
-
-def test_each_method_has_one_name_in_the_book():
-    from upcrack_lite.baselines.registry import METHODS as NETWORKS
-    from upcrack_lite.show.pages import TITLES
-
-    assert {name: TITLES[name] for name in NETWORKS} == {name: one.title for name, one in NETWORKS.items()}
-    assert set(TITLES) >= set(METHODS)

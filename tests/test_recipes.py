@@ -1,12 +1,20 @@
-"""Presets: two recipes at two scales, each value with its why, and nothing unknown or unfit gets in."""
+"""Recipes: every value of every method with its why, and nothing unknown or unfit gets in."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 
 import pytest
 
+from upcrack_lite.baselines.recipes import (
+    SUPERVISED,
+    UNSUPERVISED,
+    MethodPreset,
+    family_preset,
+    method_preset,
+)
 from upcrack_lite.errors import UserError
 from upcrack_lite.recipes import RECIPES, SCALES, Preset, from_dict, preset
 
@@ -108,15 +116,12 @@ def test_overrides_are_only_what_differs_sorted():
     ]
 
 
-def test_a_preset_cannot_be_changed():
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        preset().epochs = 1  # type: ignore[misc]
-
-
 def test_ints_become_floats_and_lists_tuples():
     p = preset(lr_g=1, mask_cells=[64])
     assert type(p.lr_g) is float
     assert p.mask_cells == (64,)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        p.epochs = 1  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
@@ -191,7 +196,7 @@ def test_unknown_names_are_refused_and_the_known_ones_listed():
         ({"threshold_rule": "otsu_factor", "threshold_value": -1.0}, "threshold_value"),
         ({"lr_g": float("nan")}, "lr_g"),
         ({"lambda_mae": float("inf")}, "lambda_mae"),
-        *[({name: 0}, f"{name} must be above 0") for name in
+        *[({name: 0}, f"{name} must be in \\(0, inf\\)") for name in
           ("width", "disc_width", "batch_size", "epochs", "validate_every", "lr_g", "lr_d", "lr_decay")],
     ],
     ids=str,
@@ -221,8 +226,6 @@ def test_values_that_fit_are_taken(overrides):
 
 
 def test_what_an_older_file_lacks_is_what_it_was_then(monkeypatch):
-    from upcrack_lite import recipes as presets
-
     for recipe in ("paper", "released"):
         whole = preset(recipe, lr_d=0.5)
         for name in set(whole.to_dict()) - {"recipe", "scale", "lr_d"}:
@@ -230,7 +233,7 @@ def test_what_an_older_file_lacks_is_what_it_was_then(monkeypatch):
             assert from_dict(older) == whole, "before there was a field, the recipe's value was meant"
     values = preset().to_dict()
     del values["gms_median"]
-    monkeypatch.setitem(presets.BEFORE, "gms_median", True)
+    monkeypatch.setattr(Preset, "BEFORE", {"gms_median": True})
     assert from_dict(values).gms_median, "a file of a kit that did otherwise keeps its meaning"
     assert not preset().gms_median
     assert preset().older()["gms_median"]
@@ -242,3 +245,73 @@ def test_a_stored_preset_without_a_name_or_of_a_newer_version_is_refused():
             from_dict({key: value for key, value in preset().to_dict().items() if key != name})
     with pytest.raises(UserError, match="'future'"):
         from_dict(preset().to_dict() | {"future": 1})
+
+
+# --- Compared networks -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SUPERVISED + UNSUPERVISED)
+@pytest.mark.parametrize("scale", ["full", "lite"])
+def test_a_network_has_a_why_for_every_value_and_its_preset_comes_back(name, scale):
+    chosen = method_preset(name, scale)
+    assert (chosen.size, chosen.width) == ((256, 1.0) if scale == "full" else (128, 0.25))
+    assert chosen.supervised == (name in SUPERVISED)
+    assert MethodPreset.from_dict(chosen.to_dict()) == chosen
+    assert chosen.overrides() == {}
+    starts = ("section IV-B", "silent", "source", "as UP-CrackNet", "lite", "not used", "the name", "Eq.")
+    for field in chosen.to_dict():
+        assert chosen.why(field).startswith(starts), field
+    assert method_preset(name, scale, epochs=7).overrides() == {"epochs": 7}
+    assert "set by the user" in method_preset(name, scale, epochs=7).why("epochs")
+
+
+def test_networks_are_trained_as_the_paper_or_their_source_says():
+    chosen, ours = method_preset("unet", "full"), preset("paper", "full")
+    assert (chosen.optimizer, chosen.lr, chosen.momentum, chosen.weight_decay) == ("sgd", 0.01, 0.9, 1e-4)
+    assert (chosen.epochs, chosen.schedule, chosen.patience) == (200, "poly", 0)
+    assert (chosen.map_filter, chosen.threshold_rule, chosen.threshold_value) == ("none", "fixed", 0.5)
+    riad, scadn = method_preset("riad", "full"), method_preset("scadn", "full")
+    assert (riad.lr, riad.weight_decay, riad.epochs, riad.batch_size) == (1e-4, 1e-5, 300, 4)
+    assert riad.step_at * riad.epochs == pytest.approx(250)
+    assert (scadn.lr, scadn.weight_decay, scadn.epochs, scadn.batch_size) == (1e-4, 0.0, 200, 4)
+    alike = ("bilateral_d", "bilateral_sigma_color", "bilateral_sigma_space", "patience", "validation_share")
+    for field in (*alike, "threshold_rule"):
+        assert getattr(scadn, field) == getattr(ours, field)
+    assert (scadn.map_filter, scadn.scale_low) == ("bilateral", ours.load_size / ours.size)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("unet", {"colour": 1}, "unknown preset value 'colour'"),
+        ("unet", {"epochs": 1.5}, "epochs must be of type int"),
+        ("unet", {"lr": math.nan}, r"lr must be in \(0, inf\)"),
+        ("unet", {"size": 100}, "multiple of 32"),
+        ("unet", {"width": 1.5}, "width must be"),
+        ("unet", {"optimizer": "rmsprop"}, "choose one of sgd, adam"),
+        ("unet", {"threshold_value": 2.0}, r"threshold_value must be in \[0, 1\]"),
+        ("unet", {"scale_low": 2.0}, "is below scale_low"),
+        ("unet", {"momentum": 1.0}, r"momentum must be in \[0, 1\)"),
+        ("unet", {"batch_size": 1}, "batch_size must be at least 2"),
+        ("unet", {"patience": 5}, "below validate_every"),
+        ("unet", {"encoder_weights": "imagenet"}, "width=1.0"),
+        ("unet", {"method": "riad"}, "cannot be overridden"),
+        ("unet", {"scale": "huge"}, "unknown scale 'huge'"),
+        ("vgg", {}, r"unknown method 'vgg'; choose one of deeplabv3plus"),
+        ("riad", {"optimizer": "sgd"}, "trained by Adam"),
+    ],
+)
+def test_values_of_a_network_that_cannot_be_are_refused(name, values, message):
+    with pytest.raises(UserError, match=message):
+        method_preset(name, values.pop("scale", "lite"), **values)
+
+
+def test_an_older_preset_of_a_network_or_a_family_keeps_its_meaning():
+    for chosen in (method_preset("riad"), family_preset("tf_sato_otsu")):
+        values = chosen.to_dict()
+        for name in set(values) - {"method", "scale"}:
+            assert type(chosen).from_dict({k: v for k, v in values.items() if k != name}) == chosen
+        with pytest.raises(UserError, match="preset lacks scale"):
+            type(chosen).from_dict({k: v for k, v in values.items() if k != "scale"})
+    stored = method_preset("deepcrack18", "full").to_dict() | {"encoder_weights": "file"}
+    assert MethodPreset.from_dict(stored).encoder_weights == "file", "runs of earlier versions are read"

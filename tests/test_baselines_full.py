@@ -5,19 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from method_learning import learning
+from baselines_images import learning
 from safetensors.torch import load_file, save_file
 
 from upcrack_lite.baselines.base import Restorer
-from upcrack_lite.baselines.registry import METHODS, method
+from upcrack_lite.baselines.recipes import SUPERVISED, UNSUPERVISED
+from upcrack_lite.baselines.registry import network as method
 from upcrack_lite.data.synthetic import synthetic_road
 from upcrack_lite.images import to_tensor
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(4 * 3600)]
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 SIZE, STEPS = 256, 200
-SUPERVISED = [name for name, found in METHODS.items() if found.strategy != "unsupervised"]
-UNSUPERVISED = [name for name in METHODS if name not in SUPERVISED]
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +59,13 @@ def test_a_few_steps_restore_better_at_full_size(name, four, tmp_path):
     torch.manual_seed(0)
     network = method(name).build(1.0).to(DEVICE).train()
     assert isinstance(network, Restorer)
-    optimizer, generator, seen = network.optimizer(), torch.Generator().manual_seed(0), []
+    optimizer, generator, seen = network.optimizer(1e-4, 0.0), torch.Generator().manual_seed(0), []
     for _ in range(20):
         terms = network.losses(four[0], generator)
         optimizer.zero_grad()
         terms["total"].backward()
         optimizer.step()
-        seen.append(terms[network.judged].item())
+        seen.append(terms[network.validated].item())
     assert np.mean(seen[-5:]) < np.mean(seen[:5])
     found = network.score_map(four[0][:1])
     assert found.shape == (1, 1, SIZE, SIZE)

@@ -1,17 +1,18 @@
-"""What is special to one of the compared networks that learn from crack masks: its parts, windows and weights."""
+"""What is special to one of the compared networks: its parts, windows, weights, masks and errors."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from method_images import images
+from baselines_images import images
 from torch.nn import functional
 
-from upcrack_lite.baselines import base, bisenetv2, deepcrack18, deepcrack19, lawin
+from upcrack_lite import masks
+from upcrack_lite.baselines import base, bisenetv2, blocks, deepcrack19, lawin, riad, scadn
 from upcrack_lite.baselines.deeplabv3plus import DeepLabV3Plus
 from upcrack_lite.baselines.enet import ENet
 from upcrack_lite.baselines.pspnet import PSPNet
-from upcrack_lite.baselines.registry import METHODS
+from upcrack_lite.baselines.registry import network as method
 from upcrack_lite.baselines.unet import UNet
 from upcrack_lite.baselines.upernet import UPerNet
 from upcrack_lite.data.synthetic import synthetic_road
@@ -26,7 +27,7 @@ SINGLE = ("deeplabv3plus", "enet", "upernet", "segresnet", "unet", "lawin")
 def small(name: str) -> base.Supervised:
     """A narrow network with seeded weights."""
     torch.manual_seed(0)
-    return METHODS[name].build(SMALL)
+    return method(name).build(SMALL)
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -108,7 +109,7 @@ def test_an_eighth_of_the_size_is_too_coarse_for_thin_cracks():
     coarse = torch.zeros(1, 1, 8, 8, requires_grad=True)
     optimizer = torch.optim.Adam([coarse], 0.3)
     for _ in range(150):
-        logits = base.up_to(coarse, crack_mask)
+        logits = blocks.up_to(coarse, crack_mask)
         loss = functional.binary_cross_entropy_with_logits(logits, crack_mask)
         optimizer.zero_grad()
         loss.backward()
@@ -184,4 +185,61 @@ def test_deepcrack19_weighs_as_two_classes_under_softmax_do():
 def test_unpooling_puts_values_where_the_library_puts_them():
     x = noise(2, 3, 8, 12)
     small, where = functional.max_pool2d(x, 2, return_indices=True)
-    assert torch.equal(deepcrack18.unpool(small, where), functional.max_unpool2d(small, where, 2))
+    assert torch.equal(blocks.unpool(small, where), functional.max_unpool2d(small, where, 2))
+
+
+def test_riad_restores_each_pixel_without_having_seen_it():
+    class Copy(riad.Riad):
+        def restore(self, masked, mask=None):
+            return masked
+
+    found = Copy(0.125).all_restored(images(1), 8, torch.Generator().manual_seed(0))
+    assert (found == riad.HOLE).all()
+
+
+def test_scadn_errors_are_those_in_the_holes():
+    class White(scadn.Scadn):
+        def restore(self, masked, mask=None):
+            return masked
+
+    image = images(1)
+    errors = White(0.125).errors(image)
+    # Every pixel is a hole of some mask of each width, and there the masked image is white.
+    wanted = ((1 - scadn.unit(image)) ** 2).mean(dim=1, keepdim=True).expand(-1, 3, -1, -1)
+    torch.testing.assert_close(errors, wanted)
+
+
+def test_scadn_chooses_the_width_that_stands_out_from_its_usual_error():
+    network = small("scadn").eval()
+    image = images(2)
+    with torch.no_grad():
+        errors = network.errors(image)
+        network.calibrate([image])
+        torch.testing.assert_close(network.usual, errors.mean(dim=(0, 2, 3)))
+        for width in range(scadn.WIDTHS):
+            network.usual.fill_(1.0)
+            network.usual[width] = 0.0
+            torch.testing.assert_close(network.score_map(image), errors[:, width : width + 1].sqrt())
+    assert "usual" in network.state_dict()
+
+
+def test_scadn_gives_each_network_its_own_gradients():
+    network = small("scadn")
+    image = images(2)
+    kept = masks.striped(2, 64, torch.Generator().manual_seed(0))
+    terms = network.losses(image, torch.Generator().manual_seed(0))
+    judge, restorer = list(network.discriminator.parameters()), list(network.generator.parameters())
+    gradients = torch.autograd.grad(terms["total"], judge + restorer, retain_graph=True)
+    alone = torch.autograd.grad(terms["discriminator"], judge, retain_graph=True)
+    torch.testing.assert_close(gradients[: len(judge)], alone)
+    assert torch.autograd.grad(terms["discriminator"], restorer, retain_graph=True, allow_unused=True) == (
+        (None,) * len(restorer)
+    )
+    assert torch.autograd.grad(terms["adversarial"], restorer, retain_graph=True)[0].abs().sum() > 0
+    with torch.no_grad():
+        squared = ((network.restore(masks.apply(image, kept, 1.0)) - image) / 2) ** 2
+    wanted = ((squared * kept).mean() + 4 * (squared * (1 - kept)).mean()) / 0.5
+    torch.testing.assert_close(terms["mse"].detach(), wanted)
+    groups = network.optimizer(1e-4, 0.0).param_groups
+    assert [group["lr"] for group in groups] == [1e-4, 1e-5]
+    assert [len(group["params"]) for group in groups] == [len(restorer), len(judge)]

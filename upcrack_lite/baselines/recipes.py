@@ -1,0 +1,344 @@
+"""The values of every compared method and training-free family, method x scale, each with its why.
+
+The paper gives one paragraph to all methods (section IV-B). What it leaves open, the kit chooses here, as
+`upcrack_lite.recipes` does for UP-CrackNet. The reason of a value begins with where it comes from: a section of the
+paper, "source" for the program or article that the method's module names, "silent" where none of them says anything,
+"as UP-CrackNet" for what the two kinds of unsupervised methods share, "lite" for a laptop's sake. PyTorch is not
+imported.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from upcrack_lite.errors import UserError
+from upcrack_lite.recipes import PAPER, RULES, Table, Values, value
+
+GENERAL = ("deeplabv3plus", "enet", "pspnet", "upernet", "segresnet", "unet", "bisenetv2", "ddrnet", "lawin")
+CRACK = ("deepcrack19", "deepcrack18")
+SUPERVISED = (*GENERAL, *CRACK)
+"""Networks that learn from crack masks: made for any task, and made for cracks."""
+
+UNSUPERVISED = ("scadn", "riad")
+"""Networks that learn from undamaged road."""
+
+SIDE = 32  # what divides the side of an image: the networks halve it up to five times
+SCALES = ("full", "lite")
+
+
+def _check_scale(scale: str) -> None:
+    if scale not in SCALES:
+        raise UserError(f"unknown scale {scale!r}; choose one of {', '.join(SCALES)}")
+
+
+# --- Networks ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MethodPreset(Values):
+    """All values of one way to train and test a compared network; made by `method_preset`, then never changed.
+
+    The values here are those of the networks that learn from crack masks, which are all trained alike, at full scale.
+    """
+
+    method: str
+    scale: str
+    # network
+    size: int = value(256, "section IV-B: images are resized to 256 x 256")  # side of the square input, px
+    width: float = value(1.0, "source: the full width", "(0, 1]")  # share of the network's channels
+    # "imagenet" is the library's download; runs of earlier versions may say "file"
+    encoder_weights: str = value(
+        "none",
+        "silent: all methods start from nothing, so that architecture alone differs",
+        ("none", "imagenet", "file"),
+    )
+    # augmentation: the least and the largest enlargement before the random crop to `size`
+    scale_low: float = value(
+        1.0,
+        "section IV-B: scaling; silent on the range: never smaller, so that no border is invented",
+        "[1, inf)",
+    )
+    scale_high: float = value(
+        1.5,
+        "section IV-B: scaling and cropping; silent on the range: down to two thirds of a photo",
+        "[1, inf)",
+    )
+    flip: bool = value(True, "section IV-B: flipping; silent on the direction, so horizontal")
+    # training
+    batch_size: int = value(8, "silent: as UP-CrackNet", "[1, inf)")
+    epochs: int = value(200, "section IV-B", "(0, inf)")
+    optimizer: str = value("sgd", "section IV-B: stochastic gradient descent", ("sgd", "adam"))
+    lr: float = value(0.01, "section IV-B", "(0, inf)")
+    momentum: float = value(0.9, "section IV-B", "[0, 1)")  # of SGD
+    weight_decay: float = value(1e-4, "section IV-B", "[0, inf)")
+    schedule: str = value(
+        "poly",
+        "section IV-B: the poly strategy; after every step, down to 0 at the end",
+        ("poly", "step", "constant"),
+    )
+    poly_power: float = value(
+        0.9,
+        "section IV-B: poly; silent on the power, so that of DeepLab, where the name comes from",
+        "(0, inf)",
+    )
+    # of the schedule "step": a tenth of the rate from this share of the epochs on
+    step_at: float = value(1.0, "not used by poly", "[0, 1]")
+    validation_share: float = value(
+        0.0,
+        "section IV-B speaks of a validation set and does not say which; the training sets have none, and a tenth "
+        "fewer masks would weaken the methods that UP-CrackNet is compared with",
+        "[0, 1)",
+    )
+    # epochs
+    validate_every: int = value(
+        10, "silent: a picture and a checkpoint every tenth epoch, and at the end", "(0, inf)"
+    )
+    # epochs without improvement before stopping; 0 never stops early
+    patience: int = value(
+        0,
+        "section IV-B stops early; poly is made to end at 0 in the last epoch, so that one is kept",
+        "[0, inf)",
+    )
+    # detection: from here on, all can be changed after training
+    map_filter: str = value(
+        "none",
+        "silent: the methods' own articles cut the probability as it is",
+        ("bilateral", "gaussian", "none"),
+    )
+    bilateral_d: int = value(25, "as UP-CrackNet, where the filter is used", "[1, inf)")  # px
+    # gray levels of one channel, 0-255
+    bilateral_sigma_color: float = value(150.0, "as UP-CrackNet, where the filter is used", "(0, inf)")
+    bilateral_sigma_space: float = value(15.0, "as UP-CrackNet, where the filter is used", "(0, inf)")  # px
+    threshold_rule: str = value("fixed", "silent: the more probable class", RULES)
+    threshold_value: float = value(0.5, "silent: the more probable class")  # what the rule needs
+    threshold_floor: float = value(0.0, "silent: no guard for crack-free photos; 0 switches it off", "[0, 1]")
+
+    @property
+    def supervised(self) -> bool:
+        """True if the method learns from crack masks."""
+        return self.method in SUPERVISED
+
+    @classmethod
+    def table(cls, *names: str) -> Table:
+        """Every field but method and scale. Raises UserError for an unknown method or scale."""
+        method, scale = names
+        if method not in METHODS:
+            raise UserError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
+        _check_scale(scale)
+        if scale == "full":
+            return dict(METHODS[method])
+        return {**METHODS[method], **LITE, "epochs": LITE_EPOCHS.get(method, LITE_EPOCHS["supervised"])}
+
+    def check(self) -> None:
+        """Raise UserError for the first value that is not allowed, or values that do not fit together."""
+        super().check()
+        if self.size < 2 * SIDE or self.size % SIDE:
+            raise UserError(f"size must be a multiple of {SIDE} from {2 * SIDE} on, got {self.size}")
+        if self.scale_high < self.scale_low:
+            raise UserError(f"scale_high {self.scale_high} is below scale_low {self.scale_low}")
+        if self.encoder_weights != "none" and self.width != 1:
+            raise UserError(
+                f"encoder_weights {self.encoder_weights!r} fit the full width alone: set width=1.0"
+            )
+        if self.supervised and self.batch_size < 2:  # several networks normalize a map of one pixel over it
+            raise UserError(f"batch_size must be at least 2, got {self.batch_size}")
+        if not self.supervised and (self.optimizer, self.encoder_weights) != ("adam", "none"):
+            raise UserError(
+                f"{self.method} is trained by Adam, from no weights: leave optimizer and encoder_weights"
+            )
+
+
+LEARNS_MASKS: Table = {
+    field.name: (field.default, field.metadata["why"])
+    for field in dataclasses.fields(MethodPreset)
+    if field.metadata
+}
+
+# Both networks that restore undamaged road have an optimizer and a number of epochs of their own.
+LEARNS_ROAD: Table = LEARNS_MASKS | {
+    "scale_low": (286 / 256, "as UP-CrackNet: enlarged to 286 px, cropped to 256"),
+    "scale_high": (286 / 256, "as UP-CrackNet: enlarged to 286 px, cropped to 256"),
+    "optimizer": ("adam", "source; the paper's SGD is for networks that learn masks"),
+    "momentum": (0.0, "not used by Adam; its betas are those of the method's module"),
+    "poly_power": (0.9, "not used without poly"),
+    "validation_share": PAPER["validation_share"],
+    "validate_every": PAPER["validate_every"],
+    "patience": PAPER["patience"],
+    "map_filter": ("bilateral", "silent: as UP-CrackNet, so that the maps alone differ"),
+    "threshold_rule": ("otsu", "silent: as UP-CrackNet; the methods' own articles give no rule"),
+    "threshold_value": (1.0, "not used by Otsu's rule"),
+}
+
+OWN: dict[str, Table] = {
+    "scadn": {
+        "batch_size": (4, "source"),
+        "epochs": (200, "source, and section IV-B"),
+        "lr": (1e-4, "source: of the network that restores; the one that judges has a tenth"),
+        "weight_decay": (0.0, "source"),
+        "schedule": ("constant", "source: the rate stays"),
+        "step_at": (1.0, "not used by a constant rate"),
+    },
+    "riad": {
+        "batch_size": (4, "source"),
+        "epochs": (300, "source; section IV-B has 200 for all, which would end before the rate falls"),
+        "lr": (1e-4, "source"),
+        "weight_decay": (1e-5, "source"),
+        "schedule": ("step", "source: ten times less from epoch 250 of 300 on"),
+        "step_at": (250 / 300, "source: epoch 250 of 300"),
+    },
+}
+
+# What a laptop needs otherwise.
+LITE: Table = {
+    "size": (128, "lite: a quarter of the pixels"),
+    "width": (0.25, "lite: about a sixteenth of the arithmetic"),
+}
+LITE_EPOCHS: Table = {
+    "supervised": (
+        60,
+        "lite: as UP-CrackNet; five to ten minutes on two cores for 300 photos, half an hour for deepcrack18",
+    ),
+    "scadn": (40, "lite: about ten minutes on two cores for 300 crops"),
+    "riad": (25, "lite: about ten minutes on two cores for 300 crops; each step is three passes"),
+}
+
+METHODS: Mapping[str, Table] = MappingProxyType(
+    dict.fromkeys(SUPERVISED, LEARNS_MASKS) | {name: LEARNS_ROAD | OWN[name] for name in UNSUPERVISED}
+)
+"""Every compared network with its values at full scale, in the order of the paper's Table III."""
+
+DETECTION = tuple(LEARNS_MASKS)[tuple(LEARNS_MASKS).index("map_filter") :]
+"""What can be changed after training."""
+
+
+def method_preset(name: str, scale: str = "lite", **overrides: Any) -> MethodPreset:
+    """Make a compared network's preset, with any field set otherwise by keyword; raises as `recipes.preset`."""
+    return MethodPreset.make(name, scale, **overrides)
+
+
+# --- Families without training ---------------------------------------------------------------------------------
+
+MAPS = ("global_darkness", "local_darkness", "black_tophat", "frangi", "sato", "gabor")
+"""Names of the maps in `training_free`."""
+
+DARKNESS = MAPS[:2]  # maps in interquartile ranges, which a level z can cut
+FAMILY_RULES = ("otsu", "bilateral_otsu", "z")
+FAMILY_SIZE = 256  # px: the side at which the tables' photos are looked at; a filter's scale belongs to it
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One detector without training.
+
+    map: a name in `MAPS`. sigma: smoothing before the map, px. rule: "otsu" (of the map), "bilateral_otsu"
+    (the paper's filter, then Otsu) or "z" (above z interquartile ranges; darkness maps only). least_area: smallest
+    connected component that is kept, as a share of the photo.
+    """
+
+    map: str
+    sigma: float = 0.0
+    rule: str = "otsu"
+    z: float = 0.0
+    least_area: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.map not in MAPS:
+            raise UserError(f"unknown map {self.map!r}; choose one of {', '.join(MAPS)}")
+        if self.rule not in FAMILY_RULES:
+            raise UserError(f"unknown rule {self.rule!r}; choose one of {', '.join(FAMILY_RULES)}")
+
+    @property
+    def name(self) -> str:
+        """Its choices in a few words."""
+        words = [self.map, f"sigma {self.sigma:g}", f"z {self.z:g}" if self.rule == "z" else self.rule]
+        return ", ".join([*words, *([f"area {self.least_area:.4f}"] if self.least_area else [])])
+
+
+@dataclass(frozen=True)
+class FamilyPreset(Values):
+    """All values of one family; made by `family_preset`, then never changed. The scale changes nothing."""
+
+    method: str
+    scale: str
+    size: int  # side of the photo, px
+    map: str
+    threshold_rule: str  # a name in `FAMILY_RULES`
+    sigmas: tuple[float, ...]  # px, of the smoothing before the map
+    zs: tuple[float, ...]  # interquartile ranges; for the rule "z" alone
+    least_areas: tuple[float, ...]  # smallest component that is kept, as a share of the photo
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """Every combination, in the order in which the first of equals is selected."""
+        levels = self.zs if self.threshold_rule == "z" else (0.0,)
+        return tuple(
+            Variant(self.map, sigma, self.threshold_rule, z, area)
+            for sigma, z, area in itertools.product(self.sigmas, levels, self.least_areas)
+        )
+
+    @classmethod
+    def table(cls, *names: str) -> Table:
+        """Every field but method and scale. Raises UserError for an unknown family or scale."""
+        method, scale = names
+        if method not in _FAMILIES:
+            raise UserError(f"unknown family {method!r}; choose one of {', '.join(_FAMILIES)}")
+        _check_scale(scale)
+        used, rule = _FAMILIES[method]
+        return {
+            "size": (FAMILY_SIZE, "the side at which the tables' photos are looked at"),
+            "map": (used, "the name of the family"),
+            "threshold_rule": (rule, "the name of the family"),
+            "sigmas": ((0.0, 1.0, 2.0), "no smoothing, and two Gaussians, px"),
+            "zs": ((1.5, 2.0, 2.5, 3.0) if rule == "z" else (), "four levels, in interquartile ranges"),
+            "least_areas": ((0.0, 1 / 650), "all components, and those of at least 100 pixels of 256 x 256"),
+        }
+
+    def check(self) -> None:
+        """Raise UserError for lists that make no variant, or where something else is set otherwise."""
+        for name, (own, _) in self.table(self.method, self.scale).items():
+            given = getattr(self, name)
+            if name not in ("sigmas", "zs", "least_areas"):
+                if given != own:
+                    raise UserError(
+                        f"{name} cannot be set otherwise in the family {self.method}: it has {own!r}"
+                    )
+            elif name == "zs" and self.threshold_rule != "z":
+                if given:
+                    raise UserError(
+                        f"zs: {self.method} is cut by {self.threshold_rule}, which has no level z"
+                    )
+            else:
+                top = 1.0 if name == "least_areas" else math.inf
+                if not given or not all(0 <= one < top for one in given) or len(set(given)) < len(given):
+                    below = " and below 1" * (top == 1)
+                    raise UserError(f"{name} must be a list of different numbers, each at least 0{below}")
+
+
+_FAMILIES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {f"tf_{name}": (name, "z") for name in DARKNESS}
+    | {
+        f"tf_{name}_{short}": (name, rule)
+        for name in MAPS
+        for short, rule in (("otsu", "otsu"), ("paper", "bilateral_otsu"))
+    }
+)  # to map and rule: darkness with a level z; every map with Otsu, and with the paper's filter too
+
+
+def family_preset(name: str, scale: str = "lite", **overrides: Any) -> FamilyPreset:
+    """Make a family's preset, with `sigmas`, `zs` or `least_areas` set otherwise by keyword.
+
+    Raises UserError for an unknown family, scale or field (it lists the known ones), or values that make no variant.
+    """
+    return FamilyPreset.make(name, scale, **overrides)
+
+
+FAMILIES: Mapping[str, tuple[Variant, ...]] = MappingProxyType(
+    {name: family_preset(name).variants for name in _FAMILIES}
+)
+"""Family to its variants."""
