@@ -151,23 +151,23 @@ def cut_crops(name: str, root: Path, out: Path | None, rule: CropRule) -> tuple[
     refuse_test_set(folder)
     if known == "crack500_authors":
         raise UserError(f"{known} holds undamaged crops already: train with `{train_command(folder)}`")
-    found = pairs(folder, "auto", "train")
+    chosen = pairs(folder, "auto", "train")
     if rule.size > LARGEST:
         raise UserError(f"size must be at most {LARGEST} pixels, not {rule.size}")
     check_space(root, rule.count * rule.size**2 * 3, f"{rule.count} crops of {rule.size} pixels")
-    cut = undamaged_crops(found, rule)
-    cut = replace(cut, groups=places_of(folder, [str(row["name"]) for row in cut.rows]))
+    crops = undamaged_crops(chosen, rule)
+    crops = replace(crops, groups=places_of(folder, [str(row["name"]) for row in crops.rows]))
     facts = {"set": known, "split": "train"} | asdict(rule)
     facts.pop("count")  # stands beside the facts
     if listed := manifests.digest_in(folder):
         facts["fetched_manifest_sha256"] = listed
-    write_crops(cut, target, facts)
-    by_window = {side: sum(row["window"] == side for row in cut.rows) for side in rule.windows}
+    write_crops(crops, target, facts)
+    by_window = {side: sum(row["window"] == side for row in crops.rows) for side in rule.windows}
     counts = ", ".join(f"{number} of {side} px" for side, number in by_window.items() if number)
     lines = [
-        f"{len(cut)} undamaged crops from {len({row['name'] for row in cut.rows})} of {len(found)} files, "
-        f"which show {len(set(cut.groups))} places: {counts}",
-        f"{cut.enlarged(rule.size)} of them are smaller than {rule.size} px and were enlarged",
+        f"{len(crops)} undamaged crops from {len({row['name'] for row in crops.rows})} of {len(chosen)} files, "
+        f"which show {len(set(crops.groups))} places: {counts}",
+        f"{crops.enlarged(rule.size)} of them are smaller than {rule.size} px and were enlarged",
     ]
     if known == "crack500_crops360":
         lines.append(

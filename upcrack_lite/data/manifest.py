@@ -22,7 +22,7 @@ _PACKAGED = Path(__file__).resolve().parents[1] / "assets" / "manifests"
 # Bits of 64. Of the 2446 photos of the three packaged sets none moves by more than 8 when saved again as JPEG of
 # quality 60 (10 at quality 30); of 1.7 million pairs of different photos 6 lie within 10, all near-duplicates.
 _SAME_PICTURE = 10
-_DIGITS = 4  # of a crack share in percent: one pixel of a 544×384 mask is 0.0005 %
+_DIGITS = 4  # of a crack fraction in percent: one pixel of a 544×384 mask is 0.0005 %
 _REMEDY = "write the manifest again from the complete set, or delete it and use the packaged one"
 
 
@@ -42,7 +42,7 @@ class Difference:
         kind: `missing` (in the manifest only), `extra` (on disk only) or `changed`.
         detail: what differs, in words.
         note: the note of the expected entry; it says why other bytes are expected. It excuses no other size,
-            crack share or picture: `compare` says in `detail` what differs.
+            crack fraction or picture: `compare` says in `detail` what differs.
     """
 
     path: str
@@ -56,7 +56,7 @@ _NEEDED = [name for name in _COLUMNS if name != "phash"]  # earlier versions wro
 
 
 def entries_of(survey: Survey) -> list[Entry]:
-    """Return the manifest of a surveyed set, sorted by path, with shares rounded to 4 decimals of a percent."""
+    """Return the manifest of a surveyed set, sorted by path; crack fractions have 4 decimals of a percent."""
     entries = []
     for file in survey.files:
         share = None if file.crack_share is None else round(file.crack_share, _DIGITS)
@@ -144,7 +144,7 @@ def compare(entries: list[Entry], expected: list[Entry]) -> list[Difference]:
     """Compare the files that are there with the expected ones; an empty list means that all bytes agree.
 
     Paths that differ only in how accents are encoded (macOS takes them apart) count as the same. The bytes
-    decide whether a file has changed; size, crack share and perceptual hash say what is different in it.
+    decide whether a file has changed; size, crack fraction and perceptual hash say what is different in it.
 
     Args:
         entries: what is there, from `entries_of`.

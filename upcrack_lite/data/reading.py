@@ -39,11 +39,11 @@ class Loss:
     """What is left of crack masks after resizing to `size` by `rule`, pooled over the masks.
 
     Attributes:
-        share_before, share_after: crack pixels in percent of all pixels. Before is the mean over masks,
+        share_before, share_after: prevalence of crack pixels in percent. Before is the mean over masks,
             so that it compares with after, where every mask has the same number of pixels.
         centerline_kept: percent of the centerline pixels that still lie in the crack.
         thin_kept: the same for centerline pixels of thin cracks; None where there is none.
-        pieces_before, pieces_after: connected pieces of crack (8-connected), summed over the masks.
+        pieces_before, pieces_after: connected components of crack (8-connected), summed over the masks.
     """
 
     size: int

@@ -36,7 +36,7 @@ class Source:
         disk_mb: size of the set on disk in megabytes.
         counts: number of pairs, or of undamaged photos, for each part as `survey.Photo` names them. A part
             that is not listed is not checked.
-        shares: for each part the range, in percent, that its share of crack pixels is known to lie in.
+        shares: for each part the range, in percent, that its prevalence (crack pixels) is known to lie in.
         sizes: (width, height) of the photos that have a mask or are undamaged; empty where not checked.
         made_from: name of the source that this one is made from.
     """
@@ -121,7 +121,7 @@ _ALL = (
         archive="CrackForest-dataset.zip",
         disk_mb=6,
         counts={"all": 118},
-        # Label 3 is intact road enclosed by cracks. Taken for crack, it makes the share about 2.29 %.
+        # Label 3 is intact road enclosed by cracks. Taken for crack, it makes the prevalence about 2.29 %.
         shares={"all": (1.6, 1.75)},
         sizes=frozenset({(480, 320)}),  # of the labeled photos; 328 and 329, never labeled, are 320×480
     ),

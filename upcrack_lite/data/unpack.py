@@ -107,11 +107,11 @@ def _is_special(info: zipfile.ZipInfo) -> bool:
     return bool(kind) and not stat.S_ISREG(kind)
 
 
-def _plan(archive: Path, found: list[_Member], members: str) -> dict[PurePosixPath, _Member]:
+def _plan(archive: Path, listed: list[_Member], members: str) -> dict[PurePosixPath, _Member]:
     """Return the wanted files by where they go. Raises `UserError` that lists the members that are refused."""
     plan: dict[PurePosixPath, _Member] = {}
     problems, names = [], set()
-    for member in found:
+    for member in listed:
         path = PurePosixPath(member.name)
         problem = _problem(member, path)
         if not problem and str(path).casefold() in names:
