@@ -16,6 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
+from skimage.util import montage
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import COLORS
@@ -165,17 +166,12 @@ def contact_sheet(images: Sequence[np.ndarray] | np.ndarray, ncols: int = 4) -> 
     """
     photos = [np.asarray(image) for image in images]
     if not photos or len({photo.shape for photo in photos}) != 1 or photos[0].ndim != 3:
-        raise UserError(
-            f"need photos (H, W, 3) of one size, got {sorted({p.shape for p in photos}) or 'none'}"
-        )
+        shapes = sorted({photo.shape for photo in photos}) or "none"
+        raise UserError(f"need photos (H, W, 3) of one size, got {shapes}")
     ncols = min(ncols, len(photos))
-    nrows = -(-len(photos) // ncols)
-    h, w = photos[0].shape[:2]
-    gap = max(2, w // 32)
-    sheet = np.full((nrows * (h + gap) - gap, ncols * (w + gap) - gap, 3), 255, np.uint8)
-    for i, photo in enumerate(photos):
-        y, x = i // ncols * (h + gap), i % ncols * (w + gap)
-        sheet[y : y + h, x : x + w] = photo
+    gap, grid = max(2, photos[0].shape[1] // 32), (-(-len(photos) // ncols), ncols)
+    sheet = montage(photos, fill=[255] * 3, grid_shape=grid, padding_width=gap, channel_axis=-1)
+    sheet = sheet[gap:-gap, gap:-gap]
     fig, axis = plt.subplots(figsize=(WIDTH, WIDTH * sheet.shape[0] / sheet.shape[1]))
     axis.imshow(sheet)
     axis.axis("off")
