@@ -32,14 +32,13 @@ def checkerboard(size, cell):
     return masks.all_multi_scale_square(size, (cell,))
 
 
+def board_with_kron(size, cell):
+    board = np.kron(np.indices((size // cell, size // cell)).sum(0) % 2, np.ones((cell, cell)))
+    return np.stack([board, 1 - board])[:, None]
+
+
 def sharp_batch(batch, mask, fill):
     return replace(batch, masked=masks.apply(batch.image, mask, fill), mask=mask)
-
-
-def board_with_kron(size, cell):
-    small = np.indices((size // cell, size // cell)).sum(0) % 2
-    board = np.kron(small, np.ones((cell, cell)))
-    return np.stack([board, 1 - board])[:, None]
 
 
 def field_backward(layers):
@@ -56,14 +55,19 @@ def field_forward(layers):
     return seen
 
 
+def by_torch(n, k, s, p):
+    steps = len(range(0, n + 2 * p - k + 1, s))
+    return nn.MaxPool1d(k, s, p)(torch.zeros(1, 1, n)).shape[-1] if p <= k // 2 else steps
+
+
 def harmonic(p, r):
     return 2 * p * r / (p + r)
 
 
-def rebuilt(p, r, share):
-    tp = share * r / 100
+def rebuilt(p, r, prevalence):
+    tp = prevalence * r / 100
     fp = 100 * tp / p - tp
-    return tp, fp, share - tp, 100 - share - fp
+    return tp, fp, prevalence - tp, 100 - prevalence - fp
 
 
 def global_ssim(a, b, c1=4e-4, c2=36e-4):
@@ -77,8 +81,7 @@ def global_ssim(a, b, c1=4e-4, c2=36e-4):
 def sobel(gray):
     k = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 4
     x = functional.pad(gray, (1, 1, 1, 1), mode="replicate")
-    gx, gy = (functional.conv2d(x, kernel[None, None]) for kernel in (k, k.T))
-    return torch.hypot(gx, gy)
+    return torch.hypot(*(functional.conv2d(x, kernel[None, None]) for kernel in (k, k.T)))
 
 
 def one_kernel(gray):
@@ -90,13 +93,8 @@ def sobel_gms(a, b, c=0.003):
     return (2 * ga * gb + c) / (ga**2 + gb**2 + c)
 
 
-def gram_loop(f):
-    n, c, h, w = f.shape
-    out = torch.zeros(n, c, c)
-    for i in range(c):
-        for j in range(c):
-            out[:, i, j] = (f[:, i] * f[:, j]).sum((1, 2)) / (c * h * w)
-    return out
+def products(f):
+    return torch.einsum("nchw,ndhw->ncd", f, f)
 
 
 def d_softplus(real, fake):
@@ -108,10 +106,7 @@ def d_naive(real, fake):
 
 
 def total_loop(terms, weights):
-    out = 0.0
-    for name, value in terms.items():
-        out += weights[name] * value * (1 if name == "adv" else weights["res"])
-    return out
+    return sum(weights[n] * value * (1 if n == "adv" else weights["res"]) for n, value in terms.items())
 
 
 def total_dot(t, w):
@@ -159,8 +154,7 @@ def f1_dice(p, t):
 
 
 def f1_mean(p, t):
-    values = [f1_counts(a, b) for a, b in zip(p, t, strict=True) if a.any() or b.any()]
-    return np.mean(values)
+    return np.mean([f1_counts(a, b) for a, b in zip(p, t, strict=True) if a.any() or b.any()])
 
 
 def accuracy(p, t):
@@ -171,309 +165,248 @@ def per_image(values):
     return values.mean((1, 2, 3))
 
 
-def numpy_mean_abs(a, b):
-    return np.mean(np.abs(a.numpy() - b.numpy()))
+def spread(gray):
+    return np.subtract(*np.percentile(gray, (75, 25)))
 
 
-# check: (right answers, wrong answers)
-CASES = {
-    "image_score": (
-        [lambda a, b: per_image((a - b).abs()), lambda a, b: ((a - b) ** 2).flatten(1).amax(1).numpy()],
-        [
-            lambda a, b: (a - b).abs().mean().expand(3),
-            lambda a, b: per_image(a - b),
-            lambda a, b: per_image(b),
-        ],
-    ),
-    "crop_rule": (
-        [crop_ok, crop_by_points],
-        [
-            lambda m, x, y, w, g: not m[y : y + w, x : x + w].any(),
-            lambda m, x, y, w, g: not m[y - g : y + w + g, x - g : x + w + g].any(),
-            lambda m, x, y, w, g: crop_ok(m.T, x, y, w, g),
-            lambda m, x, y, w, g: crop_ok(m, x, y, w - 1, g),
-            lambda m, x, y, w, g: not m.any(),
-        ],
-    ),
-    "crack_fraction": (
-        [lambda m: 100 * m.mean(), lambda m: 100.0 * np.count_nonzero(m) / m.size],
-        [lambda m: m.mean(), lambda m: m.sum(), lambda m: 100 * m[0].mean()],
-    ),
-    "mask_family": (
-        [checkerboard, board_with_kron, lambda s, c: masks.all_multi_scale_square(s, (c, c))],
-        [
-            lambda s, c: checkerboard(s, c)[:1],
-            lambda s, c: (torch.arange(s * s).reshape(1, 1, s, s) % 2).float(),
-            lambda s, c: checkerboard(s, c)[:, 0],
-            lambda s, c: torch.rand(4, 1, s, s).round(),
-        ],
-    ),
-    "sharp_batch": (
-        [
-            lambda b, fill: sharp_batch(b, (b.mask > 0.5).float(), fill),
-            lambda b, fill: sharp_batch(b, b.mask.round(), fill),
-        ],
-        [
-            lambda b, fill: b,
-            lambda b, fill: sharp_batch(b, (b.mask > 0).float(), fill),
-            lambda b, fill: sharp_batch(b, b.mask.round(), -1.0),
-            lambda b, fill: replace(b, mask=b.mask.round()),
-            lambda b, fill: replace(sharp_batch(b, b.mask.round(), fill), image=b.masked),
-            lambda b, fill: (b.image, b.mask.round()),
-        ],
-    ),
-    "parameter_count": (
-        [
-            lambda m: sum(p.numel() for p in m.parameters() if p.requires_grad),
-            lambda m: int(sum(math.prod(p.shape) for p in m.parameters() if p.requires_grad)),
-        ],
-        [
-            lambda m: sum(p.numel() for p in m.parameters()),
-            lambda m: sum(v.numel() for v in m.state_dict().values()),
-            lambda m: len(list(m.parameters())),
-        ],
-    ),
-    "receptive_field": (
-        [field_backward, field_forward],
-        [
-            lambda layers: 1 + sum(k - 1 for k, _ in layers),
-            lambda layers: field_forward(layers[::-1]),
-            lambda layers: math.prod(k for k, _ in layers),
-        ],
-    ),
-    "output_size": (
-        [
-            lambda n, k, s, p: (n + 2 * p - k) // s + 1,
-            lambda n, k, s, p: (
-                nn.MaxPool1d(k, s, p)(torch.zeros(1, 1, n)).shape[-1]
-                if p <= k // 2
-                else len(range(0, n + 2 * p - k + 1, s))
-            ),
-        ],
-        [
-            lambda n, k, s, p: n // s,
-            lambda n, k, s, p: (n + p - k) // s + 1,
-            lambda n, k, s, p: (n + 2 * p - k) / s + 1,
-        ],
-    ),
-    "mae": (
-        [losses.mae, functional.l1_loss, numpy_mean_abs],
-        [
-            functional.mse_loss,
-            lambda a, b: (a - b).mean().abs(),
-            lambda a, b: (a - b).abs().sum(),
-            lambda a, b: (a - b).abs(),
-            lambda a, b: None,
-        ],
-    ),
-    "ssim": (
-        [lambda a, b: losses.ssim_map(a, b).mean(), global_ssim],
-        [
-            losses.ssim_loss,
-            lambda a, b: global_ssim(a, b, 0, 0),
-            lambda a, b: 1 - (a - b).abs().mean(),
-            lambda a, b: global_ssim(a, b).abs(),
-        ],
-    ),
-    "gradient": (
-        [losses.gradient_magnitude, sobel],
-        [
-            one_kernel,
-            lambda g: one_kernel(g) + one_kernel(g.transpose(2, 3)).transpose(2, 3),
-            lambda g: sobel(g) ** 2,
-            lambda g: g,
-        ],
-    ),
-    "gms": (
-        [losses.gms_map, sobel_gms],
-        [
-            lambda a, b: 1 - losses.gms_map(a, b),
-            lambda a, b: sobel_gms(a, b, 0),
-            lambda a, b: losses.ssim_map(a, b).mean(1, keepdim=True).clamp(0, 1),
-            lambda a, b: torch.ones_like(a[:, :1]),
-        ],
-    ),
-    "gram": (
-        [losses.gram, gram_loop, lambda f: torch.einsum("nchw,ndhw->ncd", f, f) / f[0].numel()],
-        [
-            lambda f: torch.einsum("nchw,ndhw->ncd", f, f),
-            lambda f: torch.einsum("nchw,ndhw->ncd", f, f) / f[0, 0].numel(),
-            lambda f: torch.einsum("nchw,ndhw->cd", f, f).expand(len(f), -1, -1) / f.numel(),
-            lambda f: f.flatten(2).mean(2)[:, :, None] * f.flatten(2).amax(2)[:, None],
-        ],
-    ),
-    "adversarial": (
-        [losses.adversarial_d, d_softplus],
-        [
-            d_naive,
-            lambda r, f: losses.adversarial_d(r, f, 0.5),
-            lambda r, f: losses.adversarial_d(f, r),
-            lambda r, f: losses.adversarial_g(r) * 2,
-        ],
-    ),
-    "generator_adversarial": (
-        [losses.adversarial_g, lambda f: functional.softplus(-f).mean()],
-        [
-            lambda f: torch.log(1 - torch.sigmoid(f)).mean(),
-            lambda f: functional.softplus(f).mean(),
-            lambda f: -torch.log(torch.sigmoid(f)).mean(),
-            lambda f: losses.adversarial_g(f).item(),
-        ],
-    ),
-    "total": (
-        [total_loop, total_dot],
-        [
-            lambda t, w: sum(w[n] * t[n] for n in t),
-            lambda t, w: w["res"] * sum(w[n] * t[n] for n in t),
-            lambda t, w: sum(t.values()),
-            lambda t, w: total_loop(t, w | {"style": w["gms"]}),
-        ],
-    ),
-    "learning_rate": (
-        [lambda e, lr, g: lr * g**e, lambda e, lr, g: lr * math.exp(e * math.log(g))],
-        [
-            lambda e, lr, g: lr * g ** (e + 1),
-            lambda e, lr, g: lr * (1 - (1 - g) * e),
-            lambda e, lr, g: lr * g * e,
-        ],
-    ),
-    "early_stop": (
-        [stop_count, stop_argmin],
-        [
-            lambda v, p: len(v) > p,
-            lambda v, p: len(v) > 1 and v[-1] >= v[-2],
-            lambda v, p: stop_argmin(v, p + 1),
-            lambda v, p: len(v) - 1 - int(len(v) - 1 - np.argmin(v[::-1])) >= p,
-            lambda v, p: False,
-        ],
-    ),
-    "error_map": (
-        [detection.error_map, lambda a, b: np.abs(a.numpy() - b.numpy()).mean(1, keepdims=True) / 2],
-        [
-            lambda a, b: (a - b).abs().mean(1, keepdim=True),
-            lambda a, b: (a - b).mean(1, keepdim=True).abs() / 2,
-            lambda a, b: detection.error_map(a, b, "signed"),
-            lambda a, b: detection.error_map(a, b, "released"),
-            lambda a, b: (a - b).abs() / 2,
-        ],
-    ),
-    "otsu": (
-        [detection.otsu, otsu_cv, otsu_within],
-        [
-            lambda h: int(h.argmax()),
-            lambda h: 128,
-            lambda h: int(np.average(np.arange(256), weights=h)),
-            lambda h: int(np.searchsorted(h.cumsum(), h.sum() / 2)),
-            lambda h: detection.otsu(h) / 255,
-        ],
-    ),
-    "pooled": (
-        [f1_counts, lambda p, t: f1_dice(p.ravel(), t.ravel())],
-        [f1_mean, accuracy, lambda p, t: f1_counts(p[0], t[0])],
-    ),
-    "iou_from_f1": (
-        [lambda f: 100 * f / (200 - f), lambda f: 100 * (f / 100) / (2 - f / 100)],
-        [lambda f: f / 2, lambda f: f / (2 - f), lambda f: f * f / 100],
-    ),
-    "f1_range": (
-        [
-            lambda p, r, h: (harmonic(p - h, r - h), harmonic(p + h, r + h)),
-            lambda p, r, h: sorted(harmonic(p + s * h, r + s * h) for s in (1, -1)),
-        ],
-        [
-            lambda p, r, h: (harmonic(p, r) - h, harmonic(p, r) + h),
-            lambda p, r, h: (harmonic(p - h, r + h), harmonic(p + h, r - h)),
-            lambda p, r, h: (harmonic(p + h, r + h), harmonic(p - h, r - h)),
-            lambda p, r, h: (harmonic(p, r), harmonic(p, r)),
-        ],
-    ),
-    "rebuilt": (
-        [rebuilt, lambda p, r, s: np.array(rebuilt(p, r, s))],
-        [
-            lambda p, r, s: rebuilt(r, p, s),
-            lambda p, r, s: [part / 100 for part in rebuilt(p, r, s)],
-            lambda p, r, s: (s * r / 100, 100 - p, s - s * r / 100, p - s),
-        ],
-    ),
-    "multiply_adds": (
-        [
-            lambda i, o, k, s, g: s * s * o * k * k * i // g,
-            lambda i, o, k, s, g: torch.Size((o, i // g, k, k)).numel() * s**2,
-        ],
-        [
-            lambda i, o, k, s, g: 2 * s * s * o * k * k * i // g,
-            lambda i, o, k, s, g: s * s * o * k * k * i,
-            lambda i, o, k, s, g: o * k * k * i // g,
-            lambda i, o, k, s, g: s * s * o * k * i // g,
-        ],
-    ),
-    "weighted_optimum": (
-        [lambda p, w: p / (p + w * (1 - p)), lambda p, w: 1 / (1 + w * (1 - p) / p)],
-        [lambda p, w: p, lambda p, w: w * p / (w * p + 1 - p), lambda p, w: min(p / w, 0.99)],
-    ),
-    "poly_rate": (
-        [lambda i, n, r, q: r * (1 - i / n) ** q, lambda i, n, r, q: r * math.pow((n - i) / n, q)],
-        [
-            lambda i, n, r, q: r * (1 - i / n),
-            lambda i, n, r, q: r * (1 - (i / n) ** q),
-            lambda i, n, r, q: r * q**i,
-            lambda i, n, r, q: (r * (1 - i / n)) ** q,
-        ],
-    ),
-    "robust_darkness": (
-        [
-            lambda g: (np.median(g) - g) / np.subtract(*np.percentile(g, (75, 25))),
-            lambda g: training_free.global_darkness(g.astype(np.float32)),
-        ],
-        [
-            lambda g: (g - np.median(g)) / np.subtract(*np.percentile(g, (75, 25))),
-            lambda g: (g.mean() - g) / g.std(),
-            lambda g: (np.median(g) - g) / (g.max() - g.min()),
-            lambda g: np.median(g) - g,
-        ],
-    ),
-    "frozen_choice": (
-        [
-            lambda a, b: (b[a.index(max(a))], float(np.median(b))),
-            lambda a, b: (
-                max(zip(a, b, strict=True))[1],
-                sorted(b)[len(b) // 2] if len(b) % 2 else np.median(b),
-            ),
-        ],
-        [
-            lambda a, b: (max(b), np.median(b)),
-            lambda a, b: (max(a), np.median(b)),
-            lambda a, b: (b[int(np.argmax(a))], np.mean(b[:1])),
-            lambda a, b: (b[int(np.argmax(a))], np.median(a) + 1),
-        ],
-    ),
+RIGHT = {
+    "image_score": [
+        lambda a, b: per_image((a - b).abs()),
+        lambda a, b: ((a - b) ** 2).flatten(1).amax(1).numpy(),
+    ],
+    "crop_rule": [crop_ok, crop_by_points],
+    "crack_fraction": [lambda m: 100 * m.mean(), lambda m: 100.0 * np.count_nonzero(m) / m.size],
+    "mask_family": [checkerboard, board_with_kron, lambda s, c: masks.all_multi_scale_square(s, (c, c))],
+    "sharp_batch": [
+        lambda b, fill: sharp_batch(b, (b.mask > 0.5).float(), fill),
+        lambda b, fill: sharp_batch(b, b.mask.round(), fill),
+    ],
+    "parameter_count": [
+        lambda m: sum(p.numel() for p in m.parameters() if p.requires_grad),
+        lambda m: int(sum(math.prod(p.shape) for p in m.parameters() if p.requires_grad)),
+    ],
+    "receptive_field": [field_backward, field_forward],
+    "output_size": [lambda n, k, s, p: (n + 2 * p - k) // s + 1, by_torch],
+    "mae": [losses.mae, functional.l1_loss, lambda a, b: np.mean(np.abs(a.numpy() - b.numpy()))],
+    "ssim": [lambda a, b: losses.ssim_map(a, b).mean(), global_ssim],
+    "gradient": [losses.gradient_magnitude, sobel],
+    "gms": [losses.gms_map, sobel_gms],
+    "gram": [losses.gram, lambda f: products(f) / f[0].numel()],
+    "adversarial": [losses.adversarial_d, d_softplus],
+    "generator_adversarial": [losses.adversarial_g, lambda f: functional.softplus(-f).mean()],
+    "total": [total_loop, total_dot],
+    "learning_rate": [lambda e, lr, g: lr * g**e, lambda e, lr, g: lr * math.exp(e * math.log(g))],
+    "early_stop": [stop_count, stop_argmin],
+    "error_map": [
+        detection.error_map,
+        lambda a, b: np.abs(a.numpy() - b.numpy()).mean(1, keepdims=True) / 2,
+    ],
+    "otsu": [detection.otsu, otsu_cv, otsu_within],
+    "pooled": [f1_counts, lambda p, t: f1_dice(p.ravel(), t.ravel())],
+    "iou_from_f1": [lambda f: 100 * f / (200 - f), lambda f: 100 * (f / 100) / (2 - f / 100)],
+    "f1_range": [
+        lambda p, r, h: (harmonic(p - h, r - h), harmonic(p + h, r + h)),
+        lambda p, r, h: sorted(harmonic(p + s * h, r + s * h) for s in (1, -1)),
+    ],
+    "rebuilt": [rebuilt, lambda p, r, s: np.array(rebuilt(p, r, s))],
+    "multiply_adds": [
+        lambda i, o, k, s, g: s * s * o * k * k * i // g,
+        lambda i, o, k, s, g: torch.Size((o, i // g, k, k)).numel() * s**2,
+    ],
+    "weighted_optimum": [lambda p, w: p / (p + w * (1 - p)), lambda p, w: 1 / (1 + w * (1 - p) / p)],
+    "poly_rate": [
+        lambda i, n, r, q: r * (1 - i / n) ** q,
+        lambda i, n, r, q: r * math.pow((n - i) / n, q),
+    ],
+    "robust_darkness": [
+        lambda g: (np.median(g) - g) / spread(g),
+        lambda g: training_free.global_darkness(g.astype(np.float32)),
+    ],
+    "frozen_choice": [
+        lambda a, b: (b[a.index(max(a))], float(np.median(b))),
+        lambda a, b: (max(zip(a, b, strict=True))[1], np.median(b)),
+    ],
 }
-
-
+WRONG = {
+    "image_score": [
+        lambda a, b: (a - b).abs().mean().expand(3),
+        lambda a, b: per_image(a - b),
+        lambda a, b: per_image(b),
+    ],
+    "crop_rule": [
+        lambda m, x, y, w, g: not m[y : y + w, x : x + w].any(),
+        lambda m, x, y, w, g: not m[y - g : y + w + g, x - g : x + w + g].any(),
+        lambda m, x, y, w, g: crop_ok(m.T, x, y, w, g),
+        lambda m, x, y, w, g: crop_ok(m, x, y, w - 1, g),
+        lambda m, x, y, w, g: not m.any(),
+    ],
+    "crack_fraction": [lambda m: m.mean(), lambda m: m.sum(), lambda m: 100 * m[0].mean()],
+    "mask_family": [
+        lambda s, c: checkerboard(s, c)[:1],
+        lambda s, c: (torch.arange(s * s).reshape(1, 1, s, s) % 2).float(),
+        lambda s, c: checkerboard(s, c)[:, 0],
+        lambda s, c: torch.rand(4, 1, s, s).round(),
+    ],
+    "sharp_batch": [
+        lambda b, fill: b,
+        lambda b, fill: sharp_batch(b, (b.mask > 0).float(), fill),
+        lambda b, fill: sharp_batch(b, b.mask.round(), -1.0),
+        lambda b, fill: replace(b, mask=b.mask.round()),
+        lambda b, fill: replace(sharp_batch(b, b.mask.round(), fill), image=b.masked),
+        lambda b, fill: (b.image, b.mask.round()),
+    ],
+    "parameter_count": [
+        lambda m: sum(p.numel() for p in m.parameters()),
+        lambda m: sum(v.numel() for v in m.state_dict().values()),
+        lambda m: len(list(m.parameters())),
+    ],
+    "receptive_field": [
+        lambda layers: 1 + sum(k - 1 for k, _ in layers),
+        lambda layers: field_forward(layers[::-1]),
+        lambda layers: math.prod(k for k, _ in layers),
+    ],
+    "output_size": [
+        lambda n, k, s, p: n // s,
+        lambda n, k, s, p: (n + p - k) // s + 1,
+        lambda n, k, s, p: (n + 2 * p - k) / s + 1,
+    ],
+    "mae": [
+        functional.mse_loss,
+        lambda a, b: (a - b).mean().abs(),
+        lambda a, b: (a - b).abs().sum(),
+        lambda a, b: (a - b).abs(),
+        lambda a, b: None,
+    ],
+    "ssim": [
+        losses.ssim_loss,
+        lambda a, b: global_ssim(a, b, 0, 0),
+        lambda a, b: 1 - (a - b).abs().mean(),
+        lambda a, b: global_ssim(a, b).abs(),
+    ],
+    "gradient": [
+        one_kernel,
+        lambda g: one_kernel(g) + one_kernel(g.transpose(2, 3)).transpose(2, 3),
+        lambda g: sobel(g) ** 2,
+        lambda g: g,
+    ],
+    "gms": [
+        lambda a, b: 1 - losses.gms_map(a, b),
+        lambda a, b: sobel_gms(a, b, 0),
+        lambda a, b: losses.ssim_map(a, b).mean(1, keepdim=True).clamp(0, 1),
+        lambda a, b: torch.ones_like(a[:, :1]),
+    ],
+    "gram": [
+        products,
+        lambda f: products(f) / f[0, 0].numel(),
+        lambda f: products(f).sum(0).expand(len(f), -1, -1) / f.numel(),
+        lambda f: f.flatten(2).mean(2)[:, :, None] * f.flatten(2).amax(2)[:, None],
+    ],
+    "adversarial": [
+        d_naive,
+        lambda r, f: losses.adversarial_d(r, f, 0.5),
+        lambda r, f: losses.adversarial_d(f, r),
+        lambda r, f: losses.adversarial_g(r) * 2,
+    ],
+    "generator_adversarial": [
+        lambda f: torch.log(1 - torch.sigmoid(f)).mean(),
+        lambda f: functional.softplus(f).mean(),
+        lambda f: -torch.log(torch.sigmoid(f)).mean(),
+        lambda f: losses.adversarial_g(f).item(),
+    ],
+    "total": [
+        lambda t, w: sum(w[n] * t[n] for n in t),
+        lambda t, w: w["res"] * sum(w[n] * t[n] for n in t),
+        lambda t, w: sum(t.values()),
+        lambda t, w: total_loop(t, w | {"style": w["gms"]}),
+    ],
+    "learning_rate": [
+        lambda e, lr, g: lr * g ** (e + 1),
+        lambda e, lr, g: lr * (1 - (1 - g) * e),
+        lambda e, lr, g: lr * g * e,
+    ],
+    "early_stop": [
+        lambda v, p: len(v) > p,
+        lambda v, p: len(v) > 1 and v[-1] >= v[-2],
+        lambda v, p: stop_argmin(v, p + 1),
+        lambda v, p: len(v) - 1 - int(len(v) - 1 - np.argmin(v[::-1])) >= p,
+        lambda v, p: False,
+    ],
+    "error_map": [
+        lambda a, b: (a - b).abs().mean(1, keepdim=True),
+        lambda a, b: (a - b).mean(1, keepdim=True).abs() / 2,
+        lambda a, b: detection.error_map(a, b, "signed"),
+        lambda a, b: detection.error_map(a, b, "released"),
+        lambda a, b: (a - b).abs() / 2,
+    ],
+    "otsu": [
+        lambda h: int(h.argmax()),
+        lambda h: 128,
+        lambda h: int(np.average(np.arange(256), weights=h)),
+        lambda h: int(np.searchsorted(h.cumsum(), h.sum() / 2)),
+        lambda h: detection.otsu(h) / 255,
+    ],
+    "pooled": [f1_mean, accuracy, lambda p, t: f1_counts(p[0], t[0])],
+    "iou_from_f1": [lambda f: f / 2, lambda f: f / (2 - f), lambda f: f * f / 100],
+    "f1_range": [
+        lambda p, r, h: (harmonic(p, r) - h, harmonic(p, r) + h),
+        lambda p, r, h: (harmonic(p - h, r + h), harmonic(p + h, r - h)),
+        lambda p, r, h: (harmonic(p + h, r + h), harmonic(p - h, r - h)),
+        lambda p, r, h: (harmonic(p, r), harmonic(p, r)),
+    ],
+    "rebuilt": [
+        lambda p, r, s: rebuilt(r, p, s),
+        lambda p, r, s: [part / 100 for part in rebuilt(p, r, s)],
+        lambda p, r, s: (s * r / 100, 100 - p, s - s * r / 100, p - s),
+    ],
+    "multiply_adds": [
+        lambda i, o, k, s, g: 2 * s * s * o * k * k * i // g,
+        lambda i, o, k, s, g: s * s * o * k * k * i,
+        lambda i, o, k, s, g: o * k * k * i // g,
+        lambda i, o, k, s, g: s * s * o * k * i // g,
+    ],
+    "weighted_optimum": [lambda p, w: p, lambda p, w: w * p / (w * p + 1 - p), lambda p, w: min(p / w, 0.99)],
+    "poly_rate": [
+        lambda i, n, r, q: r * (1 - i / n),
+        lambda i, n, r, q: r * (1 - (i / n) ** q),
+        lambda i, n, r, q: r * q**i,
+        lambda i, n, r, q: (r * (1 - i / n)) ** q,
+    ],
+    "robust_darkness": [
+        lambda g: (g - np.median(g)) / spread(g),
+        lambda g: (g.mean() - g) / g.std(),
+        lambda g: (np.median(g) - g) / (g.max() - g.min()),
+        lambda g: np.median(g) - g,
+    ],
+    "frozen_choice": [
+        lambda a, b: (max(b), np.median(b)),
+        lambda a, b: (max(a), np.median(b)),
+        lambda a, b: (b[int(np.argmax(a))], np.mean(b[:1])),
+        lambda a, b: (b[int(np.argmax(a))], np.median(a) + 1),
+    ],
+}
 CHECKS = {
-    name.removeprefix("check_"): found
+    name.removeprefix("check_"): function
     for module in (checks, checks_losses)
-    for name, found in vars(module).items()
+    for name, function in vars(module).items()
     if name.startswith("check_")
 }
 
 
-def answers(kind: int) -> list:
-    """The right answers (0) or the wrong ones (1), each with its check's name."""
+def each(answers):
     return [
         pytest.param(name, answer, id=f"{name}-{i}")
-        for name, both in CASES.items()
-        for i, answer in enumerate(both[kind])
+        for name, some in answers.items()
+        for i, answer in enumerate(some)
     ]
 
 
-def test_every_check_has_two_right_and_two_wrong_answers_and_says_what_it_takes():
-    assert set(CASES) == set(CHECKS)
-    assert all(len(right) >= 2 and len(wrong) >= 2 for right, wrong in CASES.values())
-    assert all(found.__doc__.startswith("fn(") for found in CHECKS.values())
+def test_every_check_has_right_and_wrong_answers_and_says_what_it_takes():
+    assert set(RIGHT) == set(WRONG) == set(CHECKS)
+    assert all(len(some) >= 2 for some in (*RIGHT.values(), *WRONG.values()))
+    assert all(function.__doc__.startswith("fn(") for function in CHECKS.values())
 
 
-@pytest.mark.parametrize(("name", "answer"), answers(0))
+@pytest.mark.parametrize(("name", "answer"), each(RIGHT))
 def test_right_answers_pass(name, answer, capsys):
     CHECKS[name](answer)
     out = capsys.readouterr().out
@@ -481,7 +414,7 @@ def test_right_answers_pass(name, answer, capsys):
     assert out.count("\n") == 1
 
 
-@pytest.mark.parametrize(("name", "answer"), answers(1))
+@pytest.mark.parametrize(("name", "answer"), each(WRONG))
 def test_wrong_answers_are_refused_with_a_hint(name, answer, capsys):
     with pytest.raises(CheckFailed) as failed:
         CHECKS[name](answer)

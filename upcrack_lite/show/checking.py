@@ -69,19 +69,19 @@ def examples(fn: Answer, *rows: tuple[tuple, float, str]) -> None:
 
 def number(value: Any) -> float:
     """Read a scalar (Python, NumPy or torch) as a float; CheckFailed when it is none, or not finite."""
-    found = _array(value)
-    need(found.size == 1, f"the result should be one number, but has shape {found.shape}: take a mean?")
-    result = float(found.reshape(()))
+    values = _array(value)
+    need(values.size == 1, f"the result should be one number, but has shape {values.shape}: take a mean?")
+    result = float(values.reshape(()))
     need(math.isfinite(result), f"the result is {result}: every input here allows a finite answer")
     return result
 
 
 def array(value: Any, shape: tuple[int, ...]) -> np.ndarray:
     """Read an array or tensor as float64 of the given shape; CheckFailed for another one or values not finite."""
-    found = _array(value)
-    need(found.shape == shape, f"the result should have shape {shape}, but has {found.shape}")
-    need(np.isfinite(found).all(), "the result holds nan or infinity")
-    return found
+    values = _array(value)
+    need(values.shape == shape, f"the result should have shape {shape}, but has {values.shape}")
+    need(np.isfinite(values).all(), "the result holds nan or infinity")
+    return values
 
 
 def shaped(*shape: int) -> Callable[[Any], np.ndarray]:

@@ -202,9 +202,9 @@ def check_error_map(fn: Answer) -> None:
     hint = "one changed pixel should show in that pixel and nowhere else"
     need(changed[0, 0, 5, 7] and changed.sum() == 1, hint)
     tinted = torch.tensor([0.6, -0.6, 0.0]).view(1, 3, 1, 1).expand_as(a)
-    found = fn(torch.zeros_like(a), tinted)
-    need(found.max() > 1e-3, "red too bright, green too dark must not cancel: absolute value, then mean")
-    equal(found, 0.2, "take the mean over the three channels")
+    errors = fn(torch.zeros_like(a), tinted)
+    need(errors.max() > 1e-3, "red too bright, green too dark must not cancel: absolute value, then mean")
+    equal(errors, 0.2, "take the mean over the three channels")
 
 
 @check("no other threshold puts more variance between the two classes.", number)
