@@ -24,7 +24,7 @@ PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("adversarial", (("d", "D"), ("adv", "G"))),
     # of the compared methods
     ("loss", (("loss", "training"),)),
-    ("held-out images", (("valid", "validation"),)),
+    ("validation images", (("valid", "validation"),)),
     ("weighted squared error", (("mse", "training"),)),
     ("squared error", (("l2", "training"),)),
     ("D and G", (("discriminator", "D"), ("adversarial", "G"))),
@@ -87,9 +87,9 @@ def bars(values: Mapping[str, float], ylabel: str) -> Figure:
     names, numbers = list(values), np.array([float(v) for v in values.values()])
     drawn = np.nan_to_num(numbers)
     fig, axis = plt.subplots(figsize=(WIDTH, 0.34 * len(names) + 0.9))
-    found = axis.barh(names, drawn, color=LINES[0], height=0.68)
+    shapes = axis.barh(names, drawn, color=LINES[0], height=0.68)
     words = [f"{number:#.3g}".rstrip(".") if math.isfinite(number) else "undefined" for number in numbers]
-    axis.bar_label(found, words, padding=4)
+    axis.bar_label(shapes, words, padding=4)
     axis.invert_yaxis()  # the first label on top, as in the mapping
     axis.set_xlabel(ylabel)
     axis.grid(axis="y", visible=False)
@@ -146,13 +146,13 @@ def training_curves(log_rows: Sequence[Mapping[str, float]]) -> Figure:
     """Draw the log of a run as small multiples, one panel for each kind of loss that the log has.
 
     log_rows: what `RunFolder.log()` returns, one dict an epoch. The adversarial panel marks ln 2 (G) and 2·ln 2
-    (D): what both pay while D has no idea. Raises UserError when there is no row or no known term.
+    (D): what both pay while D is undecided. Raises UserError when there is no row or no known term.
     """
     present = {key for row in log_rows for key in row}
-    found = ((title, [key for key in keys if key[0] in present]) for title, keys in PANELS)
-    # UP-CrackNet's held-out crops are drawn beside the loss that they are judged by.
+    panels = [(title, [key for key in keys if key[0] in present]) for title, keys in PANELS]
+    # UP-CrackNet's validation loss is drawn beside the restoration loss, and needs no panel of its own.
     panels = [
-        (title, keys) for title, keys in found if keys and (keys[0][0] != "valid" or "res" not in present)
+        (title, keys) for title, keys in panels if keys and ("res" not in present or keys[0][0] != "valid")
     ]
     if not panels:
         raise UserError("the log holds no loss: train for an epoch first")
