@@ -15,7 +15,7 @@ from upcrack_lite.reproduction.ablation import SEEDS, Step
 from upcrack_lite.reproduction.records import Record
 from upcrack_lite.reproduction.tables import NAMES
 from upcrack_lite.show.figures import LINES, WIDTH, styled
-from upcrack_lite.show.markup import great, items
+from upcrack_lite.show.markup import items, table
 
 BARS = {"one released choice": LINES[6], "all released choices": LINES[1], "another choice": LINES[7]}
 LEVELS = {"background": (LINES[0], "s"), "crack": (LINES[1], "o")}
@@ -44,7 +44,7 @@ def changes(steps: Sequence[Step]) -> Any:
         "interval of their mean change (Student's t) leaves out 0. Of steps that change nothing, one in twenty looks "
         "clear by chance."
     )
-    return great("One choice at a time", lines)(labels, {}, note, "ablation", text=("verdict",))
+    return table("One choice at a time", lines, labels, note, "ablation", text=("verdict",))
 
 
 def reasons(
@@ -65,7 +65,7 @@ def reasons(
     note += f" Left out here: {unseen}." if unseen else ""
     labels = {"how": "how it could matter", "command": "measure it"}
     wide = tuple(labels)
-    return great("The steps", lines)(labels, {}, note, "steps", text=wide, prose=wide, commands=("command",))
+    return table("The steps", lines, labels, note, "steps", text=wide, prose=wide, commands=("command",))
 
 
 def report() -> Any:
@@ -76,7 +76,7 @@ def report() -> Any:
         for title, one in (("as printed", printed), ("corrected", published.corrected(printed)))
     ]
     lines.append({"": "the report"} | {metric: f"{claims.REPORTED[metric]:.1f}" for metric in _REPORTED})
-    return great("UP-CrackNet on Crack500", lines)(_HEADINGS, {}, "In percent.", "report")
+    return table("UP-CrackNet on Crack500", lines, _HEADINGS, "In percent.", "report")
 
 
 def recipes(given: Iterable[Record], scale: str = "lite", train_set: str = "deepcrack") -> Any:
@@ -92,7 +92,7 @@ def recipes(given: Iterable[Record], scale: str = "lite", train_set: str = "deep
         return items([f"No set has records of both recipes, trained on {train_set}."])
     labels = {"recipe": "recipe", "seeds": "seeds", "marked": "marked", **_HEADINGS}
     note = f"Percent; trained on {train_set}, {scale} scale; means over the seeds that both recipes have."
-    return great("The two recipes", lines)(labels, {}, note, "recipes", text=("recipe",))
+    return table("The two recipes", lines, labels, note, "recipes", text=("recipe",))
 
 
 @styled

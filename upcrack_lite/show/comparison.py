@@ -25,7 +25,7 @@ from upcrack_lite.reproduction.comparison import (
 from upcrack_lite.reproduction.conditions import SETS
 from upcrack_lite.reproduction.tables import recorded
 from upcrack_lite.show.figures import LINES, MARKERS, WIDTH, styled
-from upcrack_lite.show.markup import great, items
+from upcrack_lite.show.markup import items, table
 from upcrack_lite.show.pages import TITLES
 
 KINDS = {"masks": "supervised", "undamaged": "unsupervised", "nothing": "training-free"}
@@ -62,7 +62,8 @@ class Comparison:
                 row[f"ap_{name}"] = f"{worth.average_precision:.1f}" if worth else "–"
             rows.append(row)
         spanners = {name: [f"f1_{name}", f"ap_{name}"] for name in self.tests}
-        labels = {column: column[:2].upper() for columns in spanners.values() for column in columns}
+        labels = {"kind": "kind"}
+        labels |= {column: column[:2].upper() for columns in spanners.values() for column in columns}
         seeds = {len(ours.seeds) for one in self.lines for ours in one.ours.values()}
         own = {len(o.seeds) for one in self.lines if one.key == CRACKNET for o in one.ours.values()}
         said = f"UP-CrackNet's lines are means over {max(own)} seeds." if own and own != {1} else ""
@@ -72,8 +73,14 @@ class Comparison:
             f"Every line was trained, or its variant chosen, on {self.train_set}: "
             f"{html.escape(SETS[self.train_set])}."
         )
-        return great("All methods side by side", rows)(
-            {"kind": "kind", **labels}, spanners, note, "side-by-side", text=("kind",)
+        return table(
+            "All methods side by side",
+            rows,
+            {"kind": "kind", **labels},
+            note,
+            "side-by-side",
+            spanners,
+            text=("kind",),
         )
 
     def says(self) -> Any:

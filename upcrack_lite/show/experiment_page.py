@@ -26,7 +26,7 @@ from upcrack_lite.reproduction.tables import NAMES
 from upcrack_lite.runs import RunFolder
 from upcrack_lite.show.charts import training_curves
 from upcrack_lite.show.figures import LINES, show, styled
-from upcrack_lite.show.markup import great, items, shell
+from upcrack_lite.show.markup import items, shell, table
 
 
 class ExperimentPage:
@@ -122,7 +122,7 @@ class ExperimentPage:
             f"average precision {_number(scores['smoothed']['average_precision'])}."
         )
         labels = {"value": "value", "interval": "95 % interval"}
-        return great("The experiment's record", lines)(labels, {}, note, "one-cell")
+        return table("The experiment's record", lines, labels, note, "one-cell")
 
     def photo_f1(self) -> dict[str, float]:
         """F1 of each photo in percent; nan where the photo has no crack and nothing is marked."""

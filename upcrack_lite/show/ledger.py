@@ -7,7 +7,7 @@ from typing import Any
 
 from upcrack_lite.reproduction.claims import claims
 from upcrack_lite.reproduction.ledger import ledger
-from upcrack_lite.show.markup import great
+from upcrack_lite.show.markup import table
 from upcrack_lite.show.pages import TITLES
 
 _PARTS = {
@@ -39,7 +39,7 @@ def listed(kind: str) -> Any:
         shown = {name.replace(" ", "_"): row[name] for name in columns}
         lines.append({"": f"{row['value']}\n{row['name']}"} | shown)
     note = f"{len(lines)} values. Below each stands its name in the recipes: <code>--set NAME=VALUE</code> sets it."
-    return great(heading, lines)(labels, {}, note, f"ledger-{kind}", text=tuple(labels), prose=("why",))
+    return table(heading, lines, labels, note, f"ledger-{kind}", text=tuple(labels), prose=("why",))
 
 
 def sentences() -> Any:
@@ -56,6 +56,12 @@ def sentences() -> Any:
     ]
     note = "Differences are in points of percent, computed from the printed tables."
     labels = {"holds": "", "says": "what the tables say"}
-    return great("Sentences of the paper, checked by its own tables", lines)(
-        labels, {}, note, "sentences", text=tuple(labels), prose=("says",)
+    return table(
+        "Sentences of the paper, checked by its own tables",
+        lines,
+        labels,
+        note,
+        "sentences",
+        text=tuple(labels),
+        prose=("says",),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -20,42 +20,38 @@ _CSS = """
 """
 
 
-def great(heading: str, lines: Sequence[Mapping[str, str]]) -> Callable[..., Any]:
-    """Begin a table of these lines; call the result to get its HTML. The key "" names a line."""
+def table(
+    heading: str,
+    lines: Sequence[Mapping[str, str]],
+    labels: Mapping[str, str],
+    note: str,
+    name: str,
+    spanners: Mapping[str, Sequence[str]] | None = None,
+    text: Sequence[str] = (),
+    prose: Sequence[str] = (),
+    commands: Sequence[str] = (),
+) -> Any:
+    """A table as HTML.
 
-    def finish(
-        labels: Mapping[str, str],
-        spanners: Mapping[str, Sequence[str]],
-        note: str,
-        name: str,
-        text: Sequence[str] = (),
-        prose: Sequence[str] = (),
-        commands: Sequence[str] = (),
-    ) -> Any:
-        """labels: column to heading; spanners: heading over columns; text: columns of words, set left.
+    lines: column to text, the key "" names a line; labels: column to heading; name: of the HTML element; spanners:
+    heading over columns; text: columns of words, set left; prose: those of them that hold sentences, and so need
+    some width on a phone; commands: those that hold commands.
+    """
+    import pandas as pd
+    from great_tables import GT, html
 
-        prose: those of them that hold sentences, and so need some width on a phone; commands: that hold commands.
-        """
-        import pandas as pd
-        from great_tables import GT, html
-
-        frame = pd.DataFrame(lines).rename(columns={"": "row"})
-        numbers = [column for column in frame.columns if column not in ("row", *text)]
-        table = GT(frame, id=name).tab_header(html(f"<div>{heading}</div>"))
-        table = table.cols_label(row="", **labels).cols_align("right", numbers)
-        table = table.cols_align("left", ["row", *text])
-        if commands:
-            table = table.fmt(shell, columns=list(commands))
-        for over, columns in spanners.items():
-            table = table.tab_spanner(over, list(columns))
-        table = table.tab_source_note(html(f"<div>{note}</div>")).opt_css(_CSS.format(id=name))
-        wide = [frame.columns.get_loc(column) + 1 for column in prose]
-        table = table.opt_css(
-            "".join(f"#{name} tbody td:nth-child({place}) {{ min-width: 15rem; }}" for place in wide)
-        )
-        return _display(table.as_raw_html())
-
-    return finish
+    frame = pd.DataFrame(lines).rename(columns={"": "row"})
+    numbers = [column for column in frame.columns if column not in ("row", *text)]
+    shown = GT(frame, id=name).tab_header(html(f"<div>{heading}</div>"))
+    shown = shown.cols_label(row="", **labels).cols_align("right", numbers).cols_align("left", ["row", *text])
+    if commands:
+        shown = shown.fmt(shell, columns=list(commands))
+    for over, columns in (spanners or {}).items():
+        shown = shown.tab_spanner(over, list(columns))
+    wide = [frame.columns.get_loc(column) + 1 for column in prose]
+    css = [f"#{name} tbody td:nth-child({place}) {{ min-width: 15rem; }}" for place in wide]
+    shown = shown.tab_source_note(html(f"<div>{note}</div>")).opt_css("".join([_CSS.format(id=name), *css]))
+    return part(shown.as_raw_html())
 
 
 def shell(command: str) -> str:
@@ -69,15 +65,11 @@ def shell(command: str) -> str:
 
 def items(lines: Sequence[str]) -> Any:
     """A list of lines that are HTML already."""
-    return _display("<ul>" + "".join(f"<li>{line}</li>" for line in lines) + "</ul>")
+    return part("<ul>" + "".join(f"<li>{line}</li>" for line in lines) + "</ul>")
 
 
 def part(text: str) -> Any:
-    """HTML as it is."""
-    return _display(f"<div>{text}</div>")
-
-
-def _display(text: str) -> Any:
+    """HTML as a notebook shows it."""
     from IPython.display import HTML  # only notebooks have it
 
     return HTML(text)

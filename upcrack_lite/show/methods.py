@@ -19,7 +19,7 @@ from upcrack_lite.baselines.recipes import method_preset
 from upcrack_lite.baselines.registry import COMPARED, network
 from upcrack_lite.generator import Generator
 from upcrack_lite.reproduction import published
-from upcrack_lite.show.markup import great, items
+from upcrack_lite.show.markup import items, table
 
 OWN = "upcracknet"
 PASSES = {"scadn": 12, "riad": 12}  # masks through which a photo is restored; all others need one pass
@@ -134,7 +134,7 @@ def cost_table() -> Any:
         "training uses, and SCADN's discriminator; multiply-adds do not. A dash: the source has no such number. "
         "Where a count is more than 1 % from its source's, the networks differ. " + " ".join(differences)
     )
-    return great("The compared methods", rows)(labels, spanners, note, "methods", text=("learns",))
+    return table("The compared methods", rows, labels, note, "methods", spanners, text=("learns",))
 
 
 def facts(name: str) -> Any:
@@ -197,7 +197,7 @@ def whys(name: str, scale: str = "full", beside: str = "") -> Any:
         "“Silent”: the paper does not say. “Source”: the program or article that the method's module names."
     )
     labels = {"value": "value", "why": "why"}
-    return great(heading, rows)(labels, {}, note, f"whys-{name}", text=("value", "why"), prose=("why",))
+    return table(heading, rows, labels, note, f"whys-{name}", text=("value", "why"), prose=("why",))
 
 
 GROUPS = {
@@ -224,7 +224,7 @@ def labels_buy() -> Any:
         "IoU in percent as printed; “trained on → tested on”. The last column counts the methods that learned from "
         "masks and have a higher IoU than UP-CrackNet."
     )
-    return great("Printed IoU by what a method learned from", rows)(labels, {}, note, "labels-buy")
+    return table("Printed IoU by what a method learned from", rows, labels, note, "labels-buy")
 
 
 def masks_ahead(number: int) -> tuple[float, int, int]:

@@ -22,7 +22,7 @@ from upcrack_lite.reproduction.comparison import map_worth
 from upcrack_lite.reproduction.conditions import SETS, count
 from upcrack_lite.reproduction.ours import ELSEWHERE, Ours, Score
 from upcrack_lite.reproduction.tables import COMPARED, NAMES, TableRow, Verdict
-from upcrack_lite.show.markup import great, items, part, shell
+from upcrack_lite.show.markup import items, part, shell, table
 
 TITLES = {
     "deeplabv3plus": "DeepLabv3+",
@@ -155,7 +155,7 @@ class TablePage:
         ]
         heading = f"Table {self.facts.roman} of the paper: {self.facts.title}, {self.facts.sets}"
         labels = {column: label for column, (label, _, _) in columns.items()}
-        return great(heading, lines)(labels, spanners, note, f"printed-{self.number}")
+        return table(heading, lines, labels, note, f"printed-{self.number}", spanners)
 
     def ours(self) -> Any:
         """F1 and IoU: printed, and ours beside them; a line for each group of records."""
@@ -187,7 +187,7 @@ class TablePage:
                 "“median” is what the family's variants give on the test photos."
             )
         heading = f"Table {self.facts.roman}: ours beside the printed numbers"
-        return great(heading, lines)(labels, spanners, note, f"ours-{self.number}", text=("verdict",))
+        return table(heading, lines, labels, note, f"ours-{self.number}", spanners, text=("verdict",))
 
     def verdicts(self) -> Any:
         """Each verdict with its reason; rows that share both stand in one line. Then the orders of the rows."""
