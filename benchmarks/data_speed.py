@@ -24,13 +24,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from upcrack_lite.data.check import verify
 from upcrack_lite.data.crops import CropRule, undamaged_crops
 from upcrack_lite.data.datasets import load
 from upcrack_lite.data.folders import check_space
 from upcrack_lite.data.layouts import pairs, read_pair
 from upcrack_lite.data.survey import survey
 from upcrack_lite.data.synthetic import synthetic_set
-from upcrack_lite.data.verify import verify
 from upcrack_lite.errors import UserError
 
 _DRAWN = 100  # synthetic roads; 60 do not have room for 50 undamaged crops

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-import threading
-import time
-import unicodedata
 from pathlib import Path
 
 import cv2
-import imagehash
 import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from upcrack_lite.data import survey as module
-from upcrack_lite.data.facts import ORIENTATIONS, contrasts, perceptual_hashes, turned
-from upcrack_lite.data.reading import read_image
 from upcrack_lite.data.survey import Photo, survey
-from upcrack_lite.data.synthetic import synthetic_road
 from upcrack_lite.errors import UserError
 
 
@@ -71,7 +63,7 @@ def test_the_facts_of_a_pair(tmp_path):
         assert (file.bytes, file.sha256) == (len(data), hashlib.sha256(data).hexdigest())
         assert (file.width, file.height) == (60, 40)
     assert [file.crack_share for file in found.files] == [None, photo.crack_share]
-    assert (found.unpaired, found.others, found.missing_parts) == ({}, [], [])
+    assert (found.unpaired, found.missing_parts) == ({}, [])
 
 
 LAYOUTS = {
@@ -100,7 +92,7 @@ def test_crack500_archives_that_unpack_to_a_folder_in_a_folder(tmp_path):
     found = survey(tmp_path)
     assert [photo.image for photo in found.photos] == ["traincrop/traincrop/a.jpg", "valcrop/valcrop/a.jpg"]
     assert found.missing_parts == ["test"]
-    assert (found.others, found.unpaired) == ([], {})
+    assert found.unpaired == {}
 
 
 def test_the_authors_files_have_undamaged_photos_without_masks(tmp_path):
@@ -118,7 +110,6 @@ def test_the_authors_files_have_undamaged_photos_without_masks(tmp_path):
         assert len(photo.hashes) == 8
     assert found.photos[2].crack_share > 0
     assert len(found.files) == 4
-    assert found.others == []  # b is known to repeat a
 
 
 def test_cfd_labels_3_and_4_and_photos_that_were_never_labeled(tmp_path):
@@ -140,7 +131,7 @@ def test_cfd_labels_3_and_4_and_photos_that_were_never_labeled(tmp_path):
         ("image/001.jpg", 10, None),
         ("image/201.jpg", 8, None),
     ]
-    assert (found.unpaired, found.others) == ({}, [])
+    assert found.unpaired == {}
 
 
 def test_bad_files_become_facts_and_the_good_ones_stay(tmp_path):
@@ -179,15 +170,6 @@ def test_bad_files_become_facts_and_the_good_ones_stay(tmp_path):
     assert found["turned"].mask_size == (40, 60)
 
 
-def test_bad_files_keep_their_checksum_in_the_list_of_files(tmp_path):
-    add(tmp_path, "a")
-    cut(tmp_path / "image" / "a.jpg")
-    photo, mask = survey(tmp_path).files
-    assert photo.sha256 == hashlib.sha256((tmp_path / "image" / "a.jpg").read_bytes()).hexdigest()
-    assert (photo.width, photo.height) == (None, None)
-    assert mask.width == 60
-
-
 def test_messages_name_paths_below_the_set_and_nothing_else(tmp_path, monkeypatch):
     for split in ("train", "test"):
         for name in ("a", "lonely"):
@@ -220,40 +202,6 @@ def test_files_without_partner_are_listed_and_read(tmp_path):
     assert shares["image/lonely.jpg"] is None
 
 
-def test_an_orphaned_mask_beside_photos_in_one_folder_is_a_mask(tmp_path):
-    for split in ("train", "val", "test"):
-        add(tmp_path, "a", f"{split}crop", f"{split}crop")
-    (tmp_path / "testcrop" / "a.jpg").unlink()
-    found = survey(tmp_path)
-    assert list(found.unpaired) == ["testcrop/a.png"]
-    assert {file.path: file.crack_share for file in found.files}["testcrop/a.png"] > 0
-
-
-def test_stray_files_are_named_hidden_and_own_ones_are_not(tmp_path):
-    add(tmp_path, "a")
-    for stray in ("README.md", "image/notes.txt", "more/deep/x.png", "image/manifest.csv"):
-        (tmp_path / stray).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / stray).write_text("x")
-    for quiet in (".DS_Store", "image/._a.jpg", ".cache/x.png", "manifest.csv"):
-        (tmp_path / quiet).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / quiet).write_text("x")
-    (tmp_path / "recovered_names.csv").write_text("file,group\n")
-    found = survey(tmp_path)
-    assert found.others == ["README.md", "image/manifest.csv", "image/notes.txt", "more/deep/x.png"]
-    companion = next(file for file in found.files if file.path == "recovered_names.csv")
-    assert (companion.bytes, companion.width, companion.crack_share) == (11, None, None)
-    assert len(found.files) == 3
-
-
-def test_names_with_spaces_and_in_other_scripts(tmp_path):
-    names = ["Straße 7, links", "дорога", "道路", unicodedata.normalize("NFD", "fissuré"), "a;b'c"]
-    for name in names:
-        add(tmp_path / "mein Satz", name)
-    found = survey(tmp_path / "mein Satz")
-    assert sorted(photo.name for photo in found.photos) == sorted(names)
-    assert all(photo.problem is None and photo.crack_share > 0 for photo in found.photos)
-
-
 def test_gray_photos_16_bit_photos_and_soft_masks(tmp_path):
     pixels, mask = road()
     write(tmp_path / "image" / "gray.png", pixels[..., 0])
@@ -271,14 +219,6 @@ def test_gray_photos_16_bit_photos_and_soft_masks(tmp_path):
     assert found["bits"].gray_share == 0
 
 
-@pytest.mark.parametrize("folders", [["image", "mask"], ["train_img", "train_lab", "test_img", "test_lab"]])
-def test_an_empty_set_is_surveyed_and_holds_nothing(tmp_path, folders):
-    for name in folders:
-        (tmp_path / name).mkdir()
-    found = survey(tmp_path)
-    assert (found.photos, found.files, found.missing_parts) == ([], [], [])
-
-
 def test_what_is_no_set_is_refused(tmp_path):
     with pytest.raises(UserError, match="no data set in a known layout"):
         survey(tmp_path)
@@ -286,10 +226,6 @@ def test_what_is_no_set_is_refused(tmp_path):
         survey(tmp_path / "nowhere")
     with pytest.raises(UserError, match="'train' of the layout deepcrack is not there"):
         survey(tmp_path, "deepcrack")
-    with pytest.raises(UserError, match="unknown layout 'coco'"):
-        survey(tmp_path, "coco")
-    with pytest.raises(UserError, match="workers"):
-        survey(tmp_path, workers=0)
 
 
 def test_a_file_that_the_system_refuses_is_a_fact_too(tmp_path, monkeypatch):
@@ -314,87 +250,6 @@ def test_the_number_of_workers_changes_nothing(tmp_path):
     assert survey(tmp_path, workers=1) == survey(tmp_path, workers=4)
 
 
-def test_only_a_few_pairs_are_in_hand_at_a_time(tmp_path, monkeypatch):
-    for index in range(30):
-        add(tmp_path, str(index))
-    begun, ended, lock, most = [0], [0], threading.Lock(), [0]
-    look = module.look_at_pair
-
-    def counting(*arguments):
-        with lock:
-            begun[0] += 1
-        return look(*arguments)
-
-    class Slow:  # stands for whatever takes the results: it sees how far ahead the work has run
-        def __init__(self, results, **_):
-            self.results = results
-
-        def __iter__(self):
-            for result in self.results:
-                time.sleep(0.01)
-                ended[0] += 1
-                most[0] = max(most[0], begun[0] - ended[0])
-                yield result
-
-    monkeypatch.setattr(module, "look_at_pair", counting)
-    monkeypatch.setattr(module, "tqdm", Slow)
-    assert len(survey(tmp_path, workers=2).photos) == 30
-    assert most[0] <= 5
-
-
-def test_the_eight_orientations_are_the_dihedral_group():
-    pixels = np.arange(6).reshape(2, 3)
-    all_ways = [turned(pixels, index) for index in range(8)]
-    assert len(ORIENTATIONS) == len({(way.shape, way.tobytes()) for way in all_ways}) == 8
-    assert (all_ways[0] == pixels).all()
-    assert (all_ways[1] == np.rot90(pixels)).all()
-    assert (all_ways[4] == pixels[:, ::-1]).all()
-
-
-def test_hashes_are_those_of_imagehash_and_follow_a_turned_photo():
-    image, _ = synthetic_road(128, seed=5)
-    hashes = perceptual_hashes(image)
-    assert len(set(hashes)) == 8
-    assert all(0 <= value < 2**64 for value in hashes)
-    assert hashes[0] == int(str(imagehash.phash(Image.fromarray(image))), 16)
-    for index in range(8):
-        upright = perceptual_hashes(np.ascontiguousarray(turned(image, index)))[0]
-        assert (upright ^ hashes[index]).bit_count() <= 4
-
-
-def test_contrast_is_largest_for_the_mask_as_it_lies():
-    image, mask = road(size=(80, 80))
-    found = contrasts(image, mask > 0)
-    assert len(found) == 8
-    assert np.argmax(found) == 0
-    assert found[0] > 2
-    assert max(found[1:]) < found[0] / 2
-    for index in range(8):
-        laid_wrong = contrasts(image, turned(mask, index) > 0)
-        best = int(np.argmax(laid_wrong))
-        assert (turned(turned(mask, index), best) == mask).all()
-
-
-def test_contrast_is_nan_where_a_turned_mask_does_not_fit():
-    image, mask = road(size=(60, 40))
-    upright, sideways = contrasts(image, mask > 0), contrasts(image, mask.T > 0)
-    assert [math.isnan(value) for value in upright] == [False, True] * 4
-    assert [math.isnan(value) for value in sideways] == [True, False] * 4
-    assert max(sideways[1::2]) == pytest.approx(upright[0])  # one quarter turn, mirrored, puts it right
-    for nothing in (np.zeros_like(mask), np.full_like(mask, 255)):
-        assert np.isnan(contrasts(image, nothing > 0)).all()
-    flat = contrasts(np.full_like(image, 90), mask > 0)
-    assert flat[0] == 0
-
-
-def test_contrast_of_a_large_photo_keeps_thin_cracks():
-    image = np.full((900, 1200, 3), 150, np.uint8)
-    mask = np.zeros((900, 1200), bool)
-    mask[300, 100:700] = True  # one pixel wide, a fifth of one at the size where contrast is measured
-    image[mask] = 30
-    assert contrasts(image, mask)[0] > 1
-
-
 @pytest.mark.mirror
 @pytest.mark.parametrize(
     ("name", "counts", "shares"),
@@ -408,7 +263,7 @@ def test_real_sets(mirror, name, counts, shares):
     found = survey(mirror / name)
     assert {part: sum(p.part == part for p in found.photos) for part in counts} == counts
     assert sum(counts.values()) == len(found.photos)
-    assert (found.unpaired, found.others, found.missing_parts) == ({}, [], [])
+    assert (found.unpaired, found.missing_parts) == ({}, [])
     assert all(photo.problem is None and photo.gray_share == 0 for photo in found.photos)
     for part, share in shares.items():
         pixels = np.array([math.prod(p.mask_size) for p in found.photos if p.part == part])
@@ -421,14 +276,3 @@ def test_real_sets(mirror, name, counts, shares):
         assert np.mean([photo.above_one_share for photo in found.photos]) == pytest.approx(2.287, abs=0.001)
         unlabeled = [file for file in found.files if file.path in ("image/328.jpg", "image/329.jpg")]
         assert [(file.width, file.height) for file in unlabeled] == [(320, 480)] * 2
-
-
-@pytest.mark.mirror
-def test_hashes_of_real_photos_follow_every_turn(mirror):
-    for path in sorted((mirror / "deepcrack" / "test_img").iterdir())[::40]:
-        image = read_image(path)
-        hashes = perceptual_hashes(image)
-        assert hashes[0] == int(str(imagehash.phash(Image.fromarray(image))), 16)
-        for index in range(8):
-            upright = perceptual_hashes(np.ascontiguousarray(turned(image, index)))[0]
-            assert (upright ^ hashes[index]).bit_count() <= 4

@@ -80,8 +80,8 @@ def verify(
     """Check a set: every file, pair, mask and number. Status 1 if there are errors."""
     from upcrack_lite.data import report
     from upcrack_lite.data.catalog import folder_of
+    from upcrack_lite.data.check import passed
     from upcrack_lite.data.crop_folder import is_crop_folder, read_crops
-    from upcrack_lite.data.verify import passed
 
     folder = folder_of(name, root)
     if is_crop_folder(folder):
@@ -212,9 +212,9 @@ def _verified(name: str, root: Path, manifest: Path | None):
     """Survey and check a set of the root by its name, or any other folder."""
     from upcrack_lite.data import manifest as manifests
     from upcrack_lite.data.catalog import folder_of
+    from upcrack_lite.data.check import verify as check
     from upcrack_lite.data.sources import SOURCES
     from upcrack_lite.data.survey import survey
-    from upcrack_lite.data.verify import verify as check
 
     folder = folder_of(name, root)
     folder = folder if folder.name else folder.resolve()  # "." has no name to show

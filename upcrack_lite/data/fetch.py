@@ -20,13 +20,13 @@ import requests
 from upcrack_lite import __version__
 from upcrack_lite.data import manifest as manifests
 from upcrack_lite.data import partition
+from upcrack_lite.data.check import Finding, passed, verify
 from upcrack_lite.data.folders import check_space, taken, whole_folder
 from upcrack_lite.data.layouts import find_set
 from upcrack_lite.data.report import text
 from upcrack_lite.data.sources import SOURCES, Source, accept, source
 from upcrack_lite.data.survey import MANIFEST, PROVENANCE, Survey, survey
 from upcrack_lite.data.unpack import Damaged, unpack
-from upcrack_lite.data.verify import Finding, passed, verify
 from upcrack_lite.errors import UserError, raise_for
 from upcrack_lite.io import check_writable, write_json
 

@@ -1,74 +1,64 @@
-"""What a survey and its checks found: as text for the terminal, as JSON, and as one HTML page. Chapter: the data."""
+"""What a survey and its checks say: as text for the terminal, as JSON, and as one HTML page. Chapter: the data."""
 
 from __future__ import annotations
 
+import base64
 import shlex
 import textwrap
-import unicodedata
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from upcrack_lite.data.findings import LEVELS, Finding, count, labeled, pairs_of, pooled_share, wh
+from upcrack_lite.data.check import LEVELS, Finding, by_part, count, labeled, passed, pooled_share, wh
+from upcrack_lite.data.reading import read_image, read_mask
 from upcrack_lite.data.sources import Source
 from upcrack_lite.data.survey import Photo, Survey
-from upcrack_lite.data.thumbnails import cards
-from upcrack_lite.data.verify import passed
+from upcrack_lite.errors import UserError
 from upcrack_lite.io import write_text
 
 FORMAT = 1
 """Version of the JSON that `to_json` gives."""
 
-# Control characters, marks that turn the direction of writing, other line ends, bytes in another encoding.
-_UNPRINTABLE = ("Cc", "Cf", "Zl", "Zp", "Cs")
-_LINES = 40  # of the text: a screen
-_WIDTH = 100
+OUTLINE = (255, 149, 0)
+"""Color of a mask's outline, RGB: the book's orange, #ff9500."""
+
 _OF_A_KIND = 3  # findings of one check that the text shows
-_ON_PAGE = 40  # findings of one check that the page shows; flagged pairs with pictures
-_FILES_ON_PAGE = 200
+_ON_PAGE = 40  # findings of one check that the page lists, and pairs with errors or warnings that it shows
+_LONG_SIDE = 220  # of a picture on the page, in pixels
+_ENDS = {"break_long_words": False, "break_on_hyphens": False}
 
 
-def text(
-    survey: Survey, findings: list[Finding], source: Source | None = None, page: Path | None = None
-) -> str:
-    """Return the report as at most 40 lines: the verdict, the parts, then the findings, the worst first.
+def text(survey: Survey, findings: list[Finding], source: Source | None = None) -> str:
+    """Return the report as text: the verdict, the parts, then the findings, the worst first.
 
     Of each check the first three findings are shown, and how many more there are. The last line names the
-    page that shows all, or without one the command that writes it.
+    command that shows all.
     """
-    lines = [f"{_for_terminal(_title(survey, source), keep='')}: {verdict(findings)}"]
-    for row in _parts(survey, source)[:6]:
+    lines = [f"{source.title if source else survey.folder.name}: {_verdict(findings)}"]
+    for row in _parts(survey, source):
         share = "" if row["crack_share"] is None else f", {row['crack_share']:.2f} % crack"
-        known = f" (known: {_range(row)})" if share and row["known_range"] else ""
+        low, high = row["known_range"] or (None, None)
+        known = f" (known: {low:g} to {high:g} %)" if share and row["known_range"] else ""
         lines.append(f"  {row['part']}: {_how_many(row)}{share}{known}, {_sizes(row)}")
     if source is None:
         lines.append("  Counts, sizes and crack shares were not compared: no known set was named.")
-    command = f"upcrack data report {shlex.quote(str(survey.folder))} --out report.html"
-    end = f"To see every finding and file: {page or command}"
-    hidden = 0
     for level in LEVELS:
         of_level = [finding for finding in findings if finding.level == level]
-        if of_level and len(lines) < _LINES - 3:
-            lines.append(f"{level.capitalize()}s ({len(of_level)})")
+        lines += [f"{level.capitalize()}s ({len(of_level)})"] if of_level else []
         for check in dict.fromkeys(finding.check for finding in of_level):
-            of_check = [finding for finding in of_level if finding.check == check]
-            for shown, finding in enumerate(of_check):
-                wrapped = _wrap(f"{check}: {_for_terminal(finding.message, keep='')}")
-                room = len(lines) + len(wrapped) <= _LINES - 3
-                if shown == _OF_A_KIND or not room:
-                    if room:
-                        lines.append(f"    and {len(of_check) - shown} more of this kind")
-                    hidden += len(of_check) - shown
-                    break
-                lines += wrapped
-    if hidden:
-        are = "is" if hidden == 1 else "are"
-        lines.append(f"{count(hidden, 'finding')} {are} not shown here. {end}")
-    elif any(len(finding.paths) > _OF_A_KIND for finding in findings):
-        lines.append(end)
-    return _for_terminal("\n".join(lines))
+            messages = [finding.message for finding in of_level if finding.check == check]
+            for message in messages[:_OF_A_KIND]:
+                lines += textwrap.wrap(f"  - {check}: {message}", 100, subsequent_indent="    ", **_ENDS)
+            if more := len(messages) - _OF_A_KIND:
+                lines += [f"    and {more} more of this kind"] if more > 0 else []
+    if findings:
+        command = f"upcrack data report {shlex.quote(str(survey.folder))} --out report.html"
+        lines.append(f"To see every finding and file: {command}")
+    return _printable("\n".join(lines))
 
 
 def to_json(
@@ -95,10 +85,7 @@ def to_json(
         "passed": passed(findings),
         "levels": {level: sum(finding.level == level for finding in findings) for level in LEVELS},
         "parts": _parts(survey, source),
-        "findings": [
-            {"check": each.check, "level": each.level, "message": each.message, "paths": list(each.paths)}
-            for each in findings
-        ],
+        "findings": [vars(finding) | {"paths": list(finding.paths)} for finding in findings],
     }
 
 
@@ -117,54 +104,97 @@ def write_page(
     Args:
         path: file to write.
         survey, findings, source: as given to `verify` and by it. The photos must still be in the folder.
-        thumbnails: how many pairs to show beside the flagged ones; 0 for none. The page stays below 3 MB:
-            with many, pictures get coarser, then smaller, and then fewer are shown; the page says so.
+        thumbnails: how many pairs to show beside the flagged ones; 0 for none.
 
     Raises:
         UserError: the folder cannot be written to.
     """
-    page = Environment(
+    problems: dict[str, list[Finding]] = {}
+    for finding in findings:
+        for name in finding.paths if finding.level != "note" else ():
+            problems.setdefault(name, []).append(finding)
+    flagged = [photo for photo in survey.photos if photo.image in problems or photo.mask in problems]
+    others = [photo for photo in survey.photos if photo not in flagged]
+    chosen = np.unique(np.linspace(0, len(others) - 1, min(thumbnails, len(others))).round().astype(int))
+    cards = []
+    for photo in [*flagged[:_ON_PAGE], *(others[index] for index in chosen)]:
+        own = [*problems.get(photo.image, []), *problems.get(photo.mask, [])]
+        cards.append(
+            {"photo": photo, "pictures": _pictures(survey, photo), "problems": list(dict.fromkeys(own))}
+        )
+    environment = Environment(
         loader=PackageLoader("upcrack_lite", "assets"),
         autoescape=True,  # file names may hold any character
         undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    ).get_template("report.html.j2")
-    flagged, sample, left_out = cards(survey, findings, flagged=_ON_PAGE, sample=thumbnails)
-    rows = _parts(survey, source)
-    values = {
-        "title": _title(survey, source),
-        "folder": survey.folder.name,
-        "layout": survey.layout,
-        "source": source,
-        "verdict": verdict(findings),
-        "worst": next(
-            (level for level in LEVELS[:2] if any(each.level == level for each in findings)), "none"
-        ),
-        "levels": [_of_level(level, findings) for level in LEVELS],
-        "rows": [
-            {
-                "part": row["part"],
-                "count": _how_many(row),
-                "known_count": row["known_count"],
-                "share": "–" if row["crack_share"] is None else f"{row['crack_share']:.2f} %",
-                "range": _range(row) if row["known_range"] else "–",
-                "sizes": _sizes(row),
-                "count_off": row["known_count"] not in (None, row["count"]),
-                "share_off": _outside(row),
-            }
-            for row in rows
-        ],
-        "flagged": flagged,
-        "sample": sample,
-        "left_out": left_out,
-        "total": len(survey.photos),
-        "most_files": _FILES_ON_PAGE,
-    }
-    write_text(Path(path), _printable(page.render(values)))
+    )
+    page = environment.get_template("report.html.j2").render(
+        title=source.title if source else survey.folder.name,
+        survey=survey,
+        source=source,
+        verdict=_verdict(findings),
+        parts=[row | {"number": _how_many(row), "dimensions": _sizes(row)} for row in _parts(survey, source)],
+        levels=LEVELS,
+        findings=findings,
+        most=_ON_PAGE,
+        cards=cards,
+    )
+    write_text(Path(path), _printable(page))
 
 
-def verdict(findings: list[Finding]) -> str:
+def outlined(image: np.ndarray, crack_mask: np.ndarray) -> np.ndarray:
+    """Return a thumbnail of the photo with the mask's outline in orange.
+
+    Args:
+        image: uint8 `(H, W, 3)` RGB.
+        crack_mask: bool `(H, W)`.
+
+    Returns:
+        uint8 `(h, w, 3)`, the longer side at most 220 pixels.
+    """
+    small = _shrunk(image)
+    factor = small.shape[1] / image.shape[1], small.shape[0] / image.shape[0]
+    contours, _ = cv2.findContours(crack_mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    # Outlines are scaled as lines, to an eighth of a pixel: thin cracks would vanish from a shrunken mask.
+    lines = [((line + 0.5) * factor * 8 - 4).round().astype(np.int32) for line in contours]
+    cv2.polylines(small, lines, True, OUTLINE, 1, cv2.LINE_AA, shift=3)
+    return small
+
+
+def _pictures(survey: Survey, photo: Photo) -> list[dict[str, str]]:
+    """The photo, and the photo with its mask's outline, or the mask alone where it does not fit."""
+    pictures = []
+    try:
+        image = read_image(survey.folder / photo.image)
+        pictures.append(_picture(_shrunk(image), f"Photo {photo.name}, {wh(image.shape[1::-1])} pixels"))
+        if photo.mask is not None:
+            mask = read_mask(survey.folder / photo.mask)
+            share = f"{100 * mask.mean():.2f} % crack"
+            if mask.shape == image.shape[:2]:
+                alt = f"Photo {photo.name} with the outline of its mask in orange, {share}"
+                pictures.append(_picture(outlined(image, mask), alt))
+            else:
+                white = np.repeat(np.uint8(255) * mask[..., None], 3, axis=2)
+                alt = f"Mask of {photo.name} alone, {wh(mask.shape[::-1])} pixels, {share}"
+                pictures.append(_picture(_shrunk(white), alt))
+    except UserError:  # the findings say why
+        pass
+    return pictures
+
+
+def _picture(pixels: np.ndarray, alt: str) -> dict[str, str]:
+    """A picture's alternative text, and its bytes as an address."""
+    data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 70])[1]
+    return {"alt": alt, "address": f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}"}
+
+
+def _shrunk(image: np.ndarray) -> np.ndarray:
+    """Average a picture down to the thumbnail's size; smaller ones keep theirs."""
+    scale = min(1.0, _LONG_SIDE / max(image.shape[:2]))
+    size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def _verdict(findings: list[Finding]) -> str:
     """Say in one or two sentences whether the set can be used."""
     errors, warnings = (sum(each.level == level for each in findings) for level in ("error", "warning"))
     if errors:
@@ -175,35 +205,19 @@ def verdict(findings: list[Finding]) -> str:
     return "no error and no warning."
 
 
-def _of_level(level: str, findings: list[Finding]) -> dict[str, Any]:
-    """Group the findings of one level by check, for the page."""
-    groups: dict[str, list[Finding]] = {}
-    for finding in findings:
-        if finding.level == level:
-            groups.setdefault(finding.check, []).append(finding)
-    checks = [
-        {"check": check, "shown": found[:_ON_PAGE], "more": len(found[_ON_PAGE:])}
-        for check, found in groups.items()
-    ]
-    return {"level": level, "count": sum(map(len, groups.values())), "checks": checks}
-
-
 def _parts(survey: Survey, source: Source | None) -> list[dict[str, Any]]:
     """The table of parts, as `to_json` describes it."""
-    parts: dict[str, list[Photo]] = {}
-    for photo in survey.photos:
-        parts.setdefault(photo.part, []).append(photo)
     rows = []
-    for part, photos in parts.items():
+    for part, photos in by_part(survey).items():
         sizes = Counter(photo.image_size for photo in photos if photo.image_size)
-        share = pooled_share(pairs_of(photos))
+        share = pooled_share(photos)
         known_range = source.shares.get(part) if source else None
         rows.append(
             {
                 "part": part,
                 "count": len(photos),
                 "known_count": source.counts.get(part) if source else None,
-                "labeled": labeled(survey.layout, part),
+                "labeled": labeled(survey, part),
                 "crack_share": None if share is None else round(share, 4),
                 "known_range": list(known_range) if known_range else None,
                 "sizes": [
@@ -214,23 +228,8 @@ def _parts(survey: Survey, source: Source | None) -> list[dict[str, Any]]:
     return rows
 
 
-def _title(survey: Survey, source: Source | None) -> str:
-    return source.title if source else survey.folder.name
-
-
 def _how_many(row: dict[str, Any]) -> str:
     return count(row["count"], "pair" if row["labeled"] else "photo")
-
-
-def _range(row: dict[str, Any]) -> str:
-    low, high = row["known_range"]
-    return f"{low:g} to {high:g} %"
-
-
-def _outside(row: dict[str, Any]) -> bool:
-    """Tell whether a part's crack share lies outside its known range."""
-    share, known = row["crack_share"], row["known_range"]
-    return share is not None and known is not None and not known[0] <= share <= known[1]
 
 
 def _sizes(row: dict[str, Any]) -> str:
@@ -239,31 +238,9 @@ def _sizes(row: dict[str, Any]) -> str:
     if len(sizes) == 1:
         return f"{wh(sizes[0])} pixels"
     shown = ", ".join(f"{wh(size)} ({size[2]})" for size in sizes[:3])
-    return (
-        shown + (f" and {count(len(sizes) - 3, 'other size')}" if len(sizes) > 3 else "")
-    ) or "no readable photo"
+    return shown + (f" and {count(len(sizes) - 3, 'other size')}" if len(sizes) > 3 else "")
 
 
-def _wrap(message: str) -> list[str]:
-    """Break a message into lines of 100 characters, never inside a file name."""
-    return textwrap.wrap(
-        message,
-        _WIDTH,
-        initial_indent="  - ",
-        subsequent_indent="    ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _for_terminal(text: str, keep: str = "\n") -> str:
-    """Write the control characters of file names, which could play tricks on the terminal, as their escapes."""
-    return "".join(
-        ascii(sign)[1:-1] if unicodedata.category(sign) in _UNPRINTABLE and sign not in keep else sign
-        for sign in text
-    )
-
-
-def _printable(text: str) -> str:
+def _printable(words: str) -> str:
     """Replace what UTF-8 cannot hold: bytes of a file name in another encoding."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return words.encode("utf-8", "replace").decode("utf-8")

@@ -1,41 +1,85 @@
 """Read every file of a set once and write down the facts: sizes, shares, checksums, hashes. Chapter: the data.
 
-Nothing is judged here. `verify` judges the facts, `manifest` stores them, `report` shows them.
+Nothing is judged here. `check` judges the facts, `manifest` stores them, `report` shows them.
 """
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+import hashlib
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
+import numpy as np
+from scipy.io import loadmat
 from tqdm import tqdm
 
-from upcrack_lite.data.facts import File, Photo, look_at_file, look_at_pair, relative
+from upcrack_lite.data.duplicates import contrasts, perceptual_hashes
 from upcrack_lite.data.layouts import LAYOUTS, layout_of, pair_up, split_folders
-from upcrack_lite.data.reading import is_image
+from upcrack_lite.data.reading import is_image, read_image, read_mask
 from upcrack_lite.errors import UserError
-
-__all__ = ["COMPANIONS", "MANIFEST", "OWN_FILES", "PROVENANCE", "File", "Photo", "Survey", "survey"]
 
 MANIFEST, PROVENANCE = "manifest.csv", "provenance.json"
 """Written into the folder of a fetched set: a line for each file, and where the set came from."""
 
-OWN_FILES = frozenset({MANIFEST, PROVENANCE, "report.html", "report.json", "index.csv", "patches.json"})
-"""Files at the top of a set's folder that the kit itself wrote there; a survey passes over them."""
+_COMPANIONS = ("recovered_names.csv",)  # belong to a set without being a photo or a mask
 
-COMPANIONS = frozenset({"recovered_names.csv"})
-"""Files at the top of a set's folder that belong to the set without being a photo or a mask."""
 
-# In the authors' folders `b` holds the pictures of `a` again; no reader needs it, and it is no stray file.
-_REPEATED = {"crack500_authors": frozenset({"b"})}
+@dataclass(frozen=True)
+class Photo:
+    """Facts about one pair, or about one photo of undamaged road.
 
-_AHEAD = 2  # pairs in hand for each worker: enough to keep it busy, few enough to bound the memory
-_Looked = tuple[Photo | None, list[File]]
+    Attributes:
+        part: `train`, `val` or `test`, or `all` where the layout has no split (`cfd`, `plain`).
+        name: file name without its ending.
+        image, mask: POSIX paths relative to the set's folder; `mask` is None without a label.
+        image_size, mask_size: (width, height) in pixels, as a viewer shows them; None when unreadable.
+        crack_share: share of crack pixels in percent.
+        gray_share: share, 0 to 1, of mask pixels that are neither black nor white; 0 for `.mat`.
+        above_one_share: `.mat` only: percent of label values above 1, which counts label 3 as crack too.
+        mask_pixels: a hash of the mask's pixels, whatever its file format.
+        hashes: 64-bit perceptual hashes of the photo in the 8 orientations of `duplicates.ORIENTATIONS`, upright
+            first; empty when the photo is unreadable.
+        contrast: how much darker the mask's pixels are than their surroundings, for the mask in the same
+            8 orientations; nan where the turned mask does not fit; empty without a mask or when unreadable.
+        problem: the reader's message when the image or the mask could not be read, with paths as above.
+    """
+
+    part: str
+    name: str
+    image: str
+    mask: str | None = None
+    image_size: tuple[int, int] | None = None
+    mask_size: tuple[int, int] | None = None
+    crack_share: float | None = None
+    gray_share: float | None = None
+    above_one_share: float | None = None
+    mask_pixels: str | None = None
+    hashes: tuple[int, ...] = ()
+    contrast: tuple[float, ...] = ()
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a set: POSIX path relative to the set's folder, size in bytes, SHA-256, and what it shows.
+
+    `width` and `height` are None where it is no image or cannot be read; `crack_share`, in percent, is
+    there for masks only. `phash`, 16 hexadecimal digits, is the perceptual hash of a photo as it stands
+    (`Photo.hashes[0]`); None for masks and what cannot be read. `sha256` is empty where the system refuses to
+    give the bytes.
+    """
+
+    path: str
+    bytes: int
+    sha256: str
+    width: int | None
+    height: int | None
+    crack_share: float | None
+    phash: str | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -46,31 +90,26 @@ class Survey:
         folder, layout: what was surveyed; `layout` is a key of `LAYOUTS`, never `auto`.
         photos: by part in the layout's order, then by name.
         files: sorted by path: every photo and mask in the layout's folders, also the ones without a partner,
-            CFD's known unlabeled photos, and the files in `COMPANIONS`.
+            and CFD's known unlabeled photos.
         unpaired: relative path to message, as `layouts.pair_up` says it, with paths relative to `folder`.
-        others: files that no reader uses, sorted; hidden files and `OWN_FILES` are left out.
         missing_parts: splits of the layout whose folder is not there.
     """
 
     folder: Path
     layout: str
     photos: list[Photo]
-    files: list[File]
-    unpaired: dict[str, str]
-    others: list[str]
-    missing_parts: list[str]
+    files: list[File] = field(default_factory=list)
+    unpaired: dict[str, str] = field(default_factory=dict)
+    missing_parts: list[str] = field(default_factory=list)
 
 
 def survey(folder: str | Path, layout: str = "auto", workers: int = 2, progress: bool = False) -> Survey:
     """Read every file of a set and return the facts.
 
-    Each file's bytes are read for its checksum and, right after, by the reader of `reading` (the second time
-    they come from the system's cache). Only a few pairs are in memory at a time, whatever the set's size.
-
     Args:
         folder: folder of one set.
         layout: `auto` or a name in `LAYOUTS`.
-        workers: number of threads, at least 1. The result does not depend on it.
+        workers: number of threads. The result does not depend on it.
         progress: show a bar.
 
     Raises:
@@ -78,75 +117,111 @@ def survey(folder: str | Path, layout: str = "auto", workers: int = 2, progress:
             cannot be read is a fact in the result and raises nothing.
     """
     folder = Path(folder)
-    if workers < 1:
-        raise UserError(f"workers must be at least 1, not {workers}")
     layout = layout_of(folder) if layout == "auto" else layout
-    parts = _parts(layout)
-    jobs: list[Callable[[], _Looked]] = [
-        partial(look_at_file, folder, folder / name) for name in COMPANIONS if (folder / name).is_file()
-    ]
+    splits = LAYOUTS[layout]
+    parts = {split: split for split in splits}
+    if len(set(splits.values())) == 1:  # every split gives the same photos
+        parts = {"all": next(iter(splits))}
+    # Part, photo, mask; without a part the file stands alone.
+    jobs: list[tuple[str | None, Path | None, Path | None]] = []
     unpaired: dict[str, str] = {}
-    missing: dict[str, str] = {}
+    missing: dict[str, UserError] = {}
     for part, split in parts.items():
         try:
             image_dir, mask_dir = split_folders(folder, layout, split)
         except UserError as error:
-            missing[part] = str(error)
+            missing[part] = error
             continue
         pairs, problems = pair_up(folder, layout, split)
-        jobs += [partial(look_at_pair, folder, part, pair) for pair in pairs]
-        for path, text in problems.items():
-            unpaired[path.relative_to(folder).as_posix()] = relative(folder, text)
+        jobs += [(part, pair.image, pair.mask) for pair in pairs]
+        for path, message in problems.items():
+            unpaired[path.relative_to(folder).as_posix()] = _relative(folder, message)
             is_mask = path.parent == mask_dir and (mask_dir != image_dir or path.suffix.lower() == ".png")
-            jobs.append(partial(look_at_file, folder, path, is_mask))
+            jobs.append((None, None, path) if is_mask else (None, path, None))
         if layout == "cfd":  # a photo that is neither paired nor a problem is one that was never labeled
             known = problems.keys() | {pair.image for pair in pairs}
             images = (path for path in image_dir.iterdir() if is_image(path) and path.is_file())
-            jobs += [partial(look_at_file, folder, path) for path in images if path not in known]
+            jobs += [(None, path, None) for path in images if path not in known]
     if len(missing) == len(parts):
-        raise UserError(next(iter(missing.values())))
-    photos: list[Photo] = []
-    files: list[File] = []
-    looked = _in_order(jobs, workers)
-    for photo, its_files in tqdm(looked, total=len(jobs), unit=" pairs", disable=not progress):
-        photos += [] if photo is None else [photo]
-        files += its_files
-    files.sort(key=lambda file: file.path)
-    others = _others(folder, layout, {file.path for file in files})
-    return Survey(folder, layout, photos, files, unpaired, others, list(missing))
-
-
-def _parts(layout: str) -> dict[str, str]:
-    """Map the parts of a layout to a split that gives them; `all` stands for splits that are all the same."""
-    if layout not in LAYOUTS:
-        raise UserError(f"unknown layout {layout!r}; choose auto, {', '.join(LAYOUTS)}")
-    splits = LAYOUTS[layout]
-    one_for_all = len(set(splits.values())) == 1
-    return {"all": next(iter(splits))} if one_for_all else {split: split for split in splits}
-
-
-def _in_order(jobs: list[Callable[[], _Looked]], workers: int) -> Iterator[_Looked]:
-    """Run the jobs in threads and give their results in order, with few of them begun ahead."""
+        raise next(iter(missing.values()))
     with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Future[_Looked]] = deque()
-        try:
-            for job in jobs:
-                waiting.append(pool.submit(job))
-                if len(waiting) > _AHEAD * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:  # after an interruption nothing that has not begun is begun
-            for future in waiting:
-                future.cancel()
+        results = pool.map(lambda job: _look(folder, *job), jobs)
+        seen = list(tqdm(results, total=len(jobs), unit=" pairs", disable=not progress))
+    photos = [photo for (part, _, _), (photo, _) in zip(jobs, seen, strict=True) if part]
+    files = [file for _, its_files in seen for file in its_files]
+    files += [_file(folder, folder / name) for name in _COMPANIONS if (folder / name).is_file()]
+    files.sort(key=lambda file: file.path)
+    return Survey(folder, layout, photos, files, unpaired, list(missing))
 
 
-def _others(folder: Path, layout: str, used: set[str]) -> list[str]:
-    """List the files below the folder that are neither used, hidden, the kit's own, nor known repetitions."""
-    found: list[str] = []
-    for parent, folders, names in os.walk(folder):
-        repeated = _REPEATED.get(layout, ())
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in repeated]
-        paths = [(Path(parent) / name).relative_to(folder).as_posix() for name in names if name[0] != "."]
-        found += [path for path in paths if path not in used and path not in OWN_FILES]
-    return sorted(found)
+def _look(
+    folder: Path, part: str | None, image_path: Path | None, mask_path: Path | None
+) -> tuple[Photo | None, list[File]]:
+    """Gather the facts of a pair, or of a file that stands alone. What cannot be read raises nothing."""
+    facts, files, problems = {}, [], []
+    image = crack_mask = None
+    if image_path:
+        image = _tried(read_image, image_path, problems)
+        hashes = () if image is None else perceptual_hashes(image)
+        files.append(_file(folder, image_path, image, phash=f"{hashes[0]:016x}" if hashes else None))
+        facts |= {"image": files[-1].path, "image_size": _size(image), "hashes": hashes}
+    if mask_path:
+        crack_mask = _tried(read_mask, mask_path, problems)
+        share = None if crack_mask is None else 100 * float(crack_mask.mean())
+        files.append(_file(folder, mask_path, crack_mask, share))
+        facts |= {"mask": files[-1].path, "mask_size": _size(crack_mask), "crack_share": share}
+        if crack_mask is not None:
+            facts["mask_pixels"] = hashlib.sha256(crack_mask.tobytes()).hexdigest()
+            facts["gray_share"], facts["above_one_share"] = _label_facts(mask_path)
+    if part is None:
+        return None, files
+    if image is not None and crack_mask is not None:
+        facts["contrast"] = contrasts(image, crack_mask)
+    problem = _relative(folder, "; ".join(problems)) or None
+    return Photo(part=part, name=image_path.stem, problem=problem, **facts), files
+
+
+def _tried(read: Callable[[Path], np.ndarray], path: Path, problems: list[str]) -> np.ndarray | None:
+    """Read a file, or note the reader's message and return None."""
+    try:
+        return read(path)
+    except UserError as error:
+        problems.append(str(error))
+        return None
+
+
+def _label_facts(path: Path) -> tuple[float, float | None]:
+    """Return the share, 0 to 1, of gray in a mask, and for a CFD label the percent of values above 1."""
+    if path.suffix.lower() == ".mat":
+        labels = np.asarray(loadmat(path)["groundTruth"]["Segmentation"][0, 0])
+        return 0.0, 100 * float(np.mean(labels > 1))
+    data = np.fromfile(path, np.uint8)
+    values = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH).max(axis=2)
+    white = 1 if values.max() <= 1 else np.iinfo(values.dtype).max
+    return float(np.mean((values > 0) & (values < white))), None
+
+
+def _relative(folder: Path, message: str) -> str:
+    """Write a reader's message with its paths relative to the set's folder, so that it is the same anywhere."""
+    start = re.escape(str(folder).rstrip("/\\"))
+    return re.sub(rf"(?<!\S){start}[/\\]", "", message)
+
+
+def _file(
+    folder: Path,
+    path: Path,
+    pixels: np.ndarray | None = None,
+    crack_share: float | None = None,
+    phash: str | None = None,
+) -> File:
+    name, (width, height) = path.relative_to(folder).as_posix(), _size(pixels) or (None, None)
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return File(name, 0, "", width, height, crack_share, phash=phash)
+    return File(name, len(data), hashlib.sha256(data).hexdigest(), width, height, crack_share, phash=phash)
+
+
+def _size(pixels: np.ndarray | None) -> tuple[int, int] | None:
+    """Return (width, height), the order in which sizes are written for people."""
+    return None if pixels is None else (pixels.shape[1], pixels.shape[0])

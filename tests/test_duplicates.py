@@ -1,0 +1,184 @@
+"""Near-duplicates and masks that lie wrong: what the rules find, how they scale, and what they leave alone."""
+
+from __future__ import annotations
+
+import math
+import time
+from math import nan
+
+import cv2
+import imagehash
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from upcrack_lite.data.duplicates import (
+    FITS_BETTER,
+    ORIENTATIONS,
+    better_orientation,
+    contrasts,
+    near_duplicates,
+    perceptual_hashes,
+    turned,
+)
+from upcrack_lite.data.reading import read_image
+from upcrack_lite.data.survey import survey
+from upcrack_lite.data.synthetic import synthetic_road
+
+TILE = np.arange(4).reshape(2, 2)
+VIEWS = [turned(TILE, k).tobytes() for k in range(8)]
+
+
+def scene(seed: int, size: tuple[int, int] = (180, 120)) -> np.ndarray:
+    """A picture with patches of its own, uint8 `(H, W, 3)`."""
+    rng = np.random.default_rng(seed)
+    patches = cv2.resize(rng.uniform(40, 220, (6, 8)), size, interpolation=cv2.INTER_CUBIC)
+    return np.repeat(
+        (patches + rng.normal(0, 8, patches.shape)).clip(0, 255).astype(np.uint8)[..., None], 3, 2
+    )
+
+
+def saved_again(image: np.ndarray) -> np.ndarray:
+    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 60])[1], cv2.IMREAD_COLOR)
+
+
+CHANGES = {
+    "JPEG 60": saved_again,
+    "half": lambda image: cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA),
+    "brighter": lambda image: (image.astype(int) + 10).clip(0, 255).astype(np.uint8),
+    "cropped": lambda image: np.ascontiguousarray(image[1:-1, 2:-2]),  # 1 % off every side
+}
+
+
+def test_a_mask_that_fits_far_better_otherwise_is_named():
+    level = FITS_BETTER
+    assert better_orientation(()) == 0
+    assert better_orientation((nan,) * 8) == 0
+    assert better_orientation((2.0, 0.1, nan, 0.0, 0.0, nan, 0.3, 0.0)) == 0
+    assert better_orientation((0.1, 0.1, nan, 2.0, 0.0, nan, 0.3, 0.0)) == 3
+    assert better_orientation((1.9, 0.0, 0.0, 1.9 + level - 0.01, 0.0, 0.0, 0.0, 0.0)) == 0
+    assert better_orientation((-2.0, 0.0, 0.0, level - 0.01, 0.0, 0.0, 0.0, 0.0)) == 0  # nothing fits
+
+
+@pytest.mark.parametrize("orientation", range(1, 8))
+def test_the_named_orientation_puts_the_mask_right(orientation):
+    image, mask = scene(3, (120, 120)), np.zeros((120, 120), np.uint8)
+    cv2.polylines(mask, [np.array([[0, 20], [50, 30], [119, 90]], np.int32)], False, 1, 3)
+    image[mask > 0] = 15
+    laid = np.ascontiguousarray(turned(mask > 0, orientation))
+    better = better_orientation(contrasts(image, laid))
+    assert (turned(laid, better) == (mask > 0)).all()
+    assert better_orientation(contrasts(image, mask > 0)) == 0
+
+
+def test_the_eight_orientations_are_the_dihedral_group():
+    pixels = np.arange(6).reshape(2, 3)
+    all_ways = [turned(pixels, index) for index in range(8)]
+    assert len(ORIENTATIONS) == len({(way.shape, way.tobytes()) for way in all_ways}) == 8
+    assert (all_ways[1] == np.rot90(pixels)).all()
+    assert (all_ways[4] == pixels[:, ::-1]).all()
+
+
+def test_hashes_are_those_of_imagehash_and_follow_a_turned_photo():
+    image, _ = synthetic_road(128, seed=5)
+    hashes = perceptual_hashes(image)
+    assert hashes[0] == int(str(imagehash.phash(Image.fromarray(image))), 16)
+    for index in range(8):
+        upright = perceptual_hashes(np.ascontiguousarray(turned(image, index)))[0]
+        assert (upright ^ hashes[index]).bit_count() <= 4
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changed_copies_are_found_in_every_orientation(change):
+    scenes = [scene(seed) for seed in range(16)]
+    copies = [CHANGES[change](np.ascontiguousarray(turned(each, k % 8))) for k, each in enumerate(scenes)]
+    pairs = near_duplicates([perceptual_hashes(each) for each in scenes + copies])
+    assert {(a, b) for a, b, _, _ in pairs} == {(k, 16 + k) for k in range(16)}
+    for k, _, _, laid in pairs:  # laid as it says, the copy looks like the original
+        assert (turned(turned(scenes[k], k % 8), laid) == scenes[k]).all(), ORIENTATIONS[laid]
+
+
+def by_loop(photos: list[tuple[int, ...]], max_distance: float) -> set[tuple[int, int, float]]:
+    """All pairs by a loop, orientation by orientation: turn b, compare every view of a with the same of b."""
+    pairs = set()
+    for i, a in enumerate(photos):
+        for j in range(i + 1, len(photos)):
+            distances = []
+            for k in range(8):
+                again = [VIEWS.index(turned(turned(TILE, k), then).tobytes()) for then in range(8)]
+                bits = [(a[n] ^ photos[j][again[n]]).bit_count() for n in range(8)]
+                distances += [sum(bits) / 8] if bits[0] <= 12 else []
+            if distances and min(distances) <= max_distance:
+                pairs.add((i, j, min(distances)))
+    return pairs
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32), st.integers(0, 45), st.sampled_from([0.0, 4.0, 8.5, 12.0]))
+def test_near_duplicates_are_those_of_a_plain_loop(seed, number, max_distance):
+    rng = np.random.default_rng(seed)
+    base = [int(value) for value in rng.integers(0, 2**63, 8)]
+    photos = []
+    for _ in range(number):  # few bits from one of the 8 views of one picture, so that many pairs are near
+        flips = [sum(1 << int(bit) for bit in set(rng.integers(0, 64, rng.integers(0, 6)))) for _ in range(8)]
+        photos.append(tuple(h ^ flip for h, flip in zip(base, flips, strict=True)))
+    pairs = near_duplicates(photos, max_distance)
+    assert {pair[:3] for pair in pairs} == by_loop(photos, max_distance)
+    assert [pair[2] for pair in pairs] == sorted(pair[2] for pair in pairs)
+
+
+@pytest.mark.slow
+def test_5370_photos_take_seconds():
+    hashes = np.random.default_rng(0).integers(0, 2**63, (5370, 8))
+    hashes[4000] = hashes[17]
+    start = time.perf_counter()
+    pairs = near_duplicates(hashes.tolist())
+    assert [pair[:2] for pair in pairs] == [(17, 4000)]
+    assert time.perf_counter() - start < 20
+
+
+def test_contrast_is_nan_where_a_turned_mask_does_not_fit():
+    image, mask = scene(3, (60, 40)), np.zeros((40, 60), bool)
+    mask[5:8, 3:30] = True
+    image[mask] = 20
+    upright, sideways = contrasts(image, mask), contrasts(image, mask.T)
+    assert [math.isnan(value) for value in upright] == [False, True] * 4
+    assert [math.isnan(value) for value in sideways] == [True, False] * 4
+    assert max(sideways[1::2]) == pytest.approx(upright[0])  # one quarter turn, mirrored, puts it right
+    for nothing in (np.zeros_like(mask), np.ones_like(mask)):
+        assert np.isnan(contrasts(image, nothing)).all()
+    assert contrasts(np.full_like(image, 90), mask)[0] == 0
+
+
+def test_contrast_of_a_large_photo_keeps_thin_cracks():
+    image = np.full((900, 1200, 3), 150, np.uint8)
+    mask = np.zeros((900, 1200), bool)
+    mask[300, 100:700] = True  # one pixel wide, a fifth of one at the size where contrast is measured
+    image[mask] = 30
+    assert contrasts(image, mask)[0] > 1
+
+
+@pytest.mark.mirror
+def test_hashes_of_real_photos_follow_every_turn(mirror):
+    for path in sorted((mirror / "deepcrack" / "test_img").iterdir())[::40]:
+        image = read_image(path)
+        hashes = perceptual_hashes(image)
+        for index in range(8):
+            upright = perceptual_hashes(np.ascontiguousarray(turned(image, index)))[0]
+            assert (upright ^ hashes[index]).bit_count() <= 4
+
+
+@pytest.mark.mirror
+@pytest.mark.parametrize(("name", "most"), [("deepcrack", 0), ("cfd", 0)])
+def test_real_masks_lie_right_and_turned_ones_are_named(mirror, name, most):
+    facts = survey(mirror / name)
+    alarms = named = shown = 0
+    for each in facts.photos:
+        alarms += better_orientation(each.contrast) > 0
+        for k in (2, 4, 6):  # a mask laid so has these contrasts
+            laid = [each.contrast[VIEWS.index(turned(turned(TILE, k), then).tobytes())] for then in range(8)]
+            named, shown = named + (better_orientation(laid) > 0), shown + 1
+    assert alarms <= most
+    assert named / shown > 0.95

@@ -1,0 +1,359 @@
+"""Is this set the one it should be, and fit to score on? All checks over a survey. Chapter: the data.
+
+A check is a generator of findings about a survey, its source and its manifest. It judges facts and reads no file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import comb
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from upcrack_lite.data import manifest
+from upcrack_lite.data.crops import photo_of
+from upcrack_lite.data.duplicates import ORIENTATIONS, better_orientation, near_duplicates
+from upcrack_lite.data.layouts import LAYOUTS
+from upcrack_lite.data.manifest import Difference, Entry
+from upcrack_lite.data.sources import Source
+from upcrack_lite.data.survey import Photo, Survey
+
+LEVELS = ("error", "warning", "note")
+"""How bad a finding is: an error spoils scores, a warning asks you to look, a note is good to know."""
+
+_PHOTO_LIKE = 0.15  # share of gray from which a mask is no mask; JPEG leaves up to 0.07 on real masks
+_MOSTLY_CRACK = 60.0  # percent; the largest real mask of DeepCrack, CFD and Crack500's crops has 53 %
+_SAME_SHARE = 0.02  # percent of crack by which saving a mask again may change it: 42 pixels of 544×384
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a check found.
+
+    Attributes:
+        check: short name of the check, such as `unpaired`.
+        level: one of `LEVELS`.
+        message: what is wrong and what to do, on one line.
+        paths: the files in question, POSIX paths relative to the set's folder.
+    """
+
+    check: str
+    level: str
+    message: str
+    paths: tuple[str, ...] = ()
+
+
+def verify(
+    survey: Survey, source: Source | None = None, expected: list[Entry] | None = None
+) -> list[Finding]:
+    """Run every check over a survey.
+
+    Args:
+        survey: the facts about the set's files.
+        source: what is known about the set. Without it counts, sizes and crack shares are not checked.
+        expected: a manifest. Without it files are not compared one by one.
+
+    Returns:
+        The findings: errors, then warnings, then notes. The same facts give the same list.
+    """
+    findings = [*_files(survey), *_masks(survey), *_label_3(survey), *_copies(survey, source)]
+    findings += [*_repeated_masks(survey), *_crops_of_one_photo(survey, source)]
+    if source:
+        findings += _known_numbers(survey, source)
+    if expected is not None:
+        findings += _manifest(survey, expected)
+    return sorted(findings, key=lambda finding: LEVELS.index(finding.level))
+
+
+def passed(findings: Iterable[Finding]) -> bool:
+    """Tell whether there is no error among the findings."""
+    return all(finding.level != "error" for finding in findings)
+
+
+def by_part(survey: Survey) -> dict[str, list[Photo]]:
+    """The photos of each part, in the survey's order."""
+    parts: dict[str, list[Photo]] = {}
+    for photo in survey.photos:
+        parts.setdefault(photo.part, []).append(photo)
+    return parts
+
+
+def labeled(survey: Survey, part: str) -> bool:
+    """Tell whether the photos of a part come with masks in this layout."""
+    splits = LAYOUTS[survey.layout]
+    return splits.get(part, next(iter(splits.values())))[1] is not None
+
+
+def pooled_share(photos: Iterable[Photo], of: str = "crack_share") -> float | None:
+    """Return the percent of crack pixels among all pixels of the masks; None without a mask.
+
+    `of` may be `above_one_share`, for what a CFD label gives if label 3 is taken for crack.
+    """
+    masks = [(getattr(photo, of), photo.mask_size) for photo in photos if photo.crack_share is not None]
+    pixels = [width * height for _, (width, height) in masks]
+    return float(np.average([share for share, _ in masks], weights=pixels)) if masks else None
+
+
+def count(number: int, what: str) -> str:
+    """Write `1 photo`, `2 photos`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def wh(size: Sequence[int]) -> str:
+    """Write a (width, height) as width×height."""
+    return f"{size[0]}×{size[1]}"
+
+
+def _few(names: Iterable[str]) -> str:
+    """Write the first three names and how many more there are."""
+    names = list(names)
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _files(survey: Survey) -> Iterator[Finding]:
+    """Files that cannot be read, files without a partner, parts without a folder."""
+    for photo in survey.photos:
+        paths = tuple(path for path in (photo.image, photo.mask) if path)
+        if photo.problem:
+            bad = tuple(path for path in paths if f"{path}: " in photo.problem)
+            yield Finding("unreadable", "error", photo.problem, bad or paths)
+        if photo.mask is None and labeled(survey, photo.part):
+            message = f"{photo.image}: has no mask, but this part's photos have one; copy the mask again"
+            yield Finding("unpaired", "error", message, paths)
+    for path, message in survey.unpaired.items():
+        yield Finding("unpaired", "error", message, (path,))
+    for part in survey.missing_parts:
+        message = f"{part}: this part's folder is not there; copy or unpack the set again if it has one"
+        yield Finding("missing part", "warning", message)
+
+
+def _known_numbers(survey: Survey, source: Source) -> Iterator[Finding]:
+    """Counts, crack shares and photo sizes that are not those that the set is known to have."""
+    parts = by_part(survey)
+    for part, known in source.counts.items():
+        if (here := len(parts.get(part, []))) != known:
+            remedy = "copy or unpack the set again" if here < known else "move what is not its own out"
+            what = count(here, "pair" if labeled(survey, part) else "photo")
+            yield Finding("count", "error", f"{part}: {what}, but {source.title} has {known}; {remedy}")
+    for part, (low, high) in source.shares.items():
+        share = pooled_share(parts.get(part, []))
+        if share is not None and not low <= share <= high:
+            message = (
+                f"{part}: {share:.2f} % of the mask pixels are crack, but {source.title} has {low:g} to "
+                f"{high:g} %; masks are changed, missing or read wrongly, so scores on them do not compare"
+            )
+            yield Finding("crack share", "error", message)
+    odd = [photo for photo in survey.photos if photo.image_size and photo.image_size not in source.sizes]
+    if odd and source.sizes:
+        paths = tuple(photo.image for photo in odd)
+        message = (
+            f"{count(len(odd), 'photo')} of {wh(odd[0].image_size)} or another unknown size ({_few(paths)}); "
+            "resized or cropped photos give other scores, so take the authors' own archive"
+        )
+        yield Finding("photo size", "error", message, paths)
+
+
+def _masks(survey: Survey) -> Iterator[Finding]:
+    """Masks of another size than the photo, laid wrong, not black and white, or with too much or no crack."""
+    for part, photos in by_part(survey).items():
+        read = [photo for photo in photos if photo.crack_share is not None]
+        for photo in read:
+            paths = (photo.image, photo.mask)
+            if photo.image_size and photo.image_size != photo.mask_size:
+                sizes = f"{photo.mask}: is {wh(photo.mask_size)}, its photo {wh(photo.image_size)}"
+                is_turned = photo.mask_size == photo.image_size[::-1]
+                message = f"{sizes}{', so one of the two is turned' if is_turned else ''}; take both from one archive"
+                yield Finding("turned" if is_turned else "mask size", "error", message, paths)
+            if photo.crack_share > _MOSTLY_CRACK:
+                message = (
+                    f"{photo.mask}: {photo.crack_share:.0f} % of it is crack; if black and white are swapped, "
+                    "swap them back: white is crack"
+                )
+                yield Finding("inverted mask", "warning", message, (photo.mask,))
+            if photo.gray_share >= _PHOTO_LIKE:
+                message = (
+                    f"{photo.mask}: {100 * photo.gray_share:.0f} % of it is gray, so it may be a photo or a "
+                    "detector's output in place of a mask; copy the mask again"
+                )
+                yield Finding("gray mask", "error", message, (photo.mask,))
+        yield from _lying_wrong(part, read)
+        if soft := [photo for photo in read if 0 < photo.gray_share < _PHOTO_LIKE]:
+            largest = 100 * max(photo.gray_share for photo in soft)
+            names = tuple(photo.mask for photo in soft)
+            message = (
+                f"{part}: {count(len(soft), 'mask')} of {len(photos)} with gray, up to {largest:.2g} % of the "
+                f"pixels ({_few(names)}); JPEG or resizing blurred the edges, so crack widths may differ from the "
+                "original masks: take those"
+            )
+            yield Finding("gray mask", "warning", message, names)
+        if empty := tuple(photo.mask for photo in read if photo.crack_share == 0):
+            message = (
+                f"{part}: {count(len(empty), 'mask')} of {len(photos)} without a crack pixel ({_few(empty)}); "
+                "right for undamaged road, a lost label otherwise"
+            )
+            yield Finding("empty mask", "note", message, empty)
+
+
+def _lying_wrong(part: str, photos: list[Photo]) -> Iterator[Finding]:
+    """Masks of the right size that would fit their photo far better turned or mirrored."""
+    pairs = [(p, better_orientation(p.contrast)) for p in photos if p.image_size == p.mask_size]
+    if wrong := [(photo, better) for photo, better in pairs if better]:
+        better, often = Counter(better for _, better in wrong).most_common(1)[0]
+        laid = ORIENTATIONS[better] if often > 0.9 * len(wrong) else "turned or mirrored"
+        message = (
+            f"{part}: {count(len(wrong), 'mask')} of {len(pairs)} would fit the photo far better {laid} "
+            f"({_few(photo.mask for photo, _ in wrong)}); look at them: a few may be false alarms, many call for "
+            "the authors' own archive"
+        )
+        paths = tuple(path for photo, _ in wrong for path in (photo.image, photo.mask))
+        yield Finding("turned", "warning", message, paths)
+
+
+def _label_3(survey: Survey) -> Iterator[Finding]:
+    """CFD's label 3, intact road enclosed by cracks: how much it is, and whether images of masks hold it."""
+    labels = [photo for photo in survey.photos if photo.above_one_share is not None]
+    with_three = tuple(photo.mask for photo in labels if photo.above_one_share > photo.crack_share)
+    if with_three:
+        message = (
+            f"{len(with_three)} of {count(len(labels), 'label')} hold label 3, intact road enclosed by cracks, "
+            f"which is not counted as crack: {pooled_share(labels):.2f} % of the pixels are crack; counting it "
+            f"would give {pooled_share(labels, 'above_one_share'):.2f} %, a known mistake"
+        )
+        yield Finding("label 3", "note", message, with_three)
+    known = {
+        PurePosixPath(entry.path).stem: ((entry.width, entry.height), entry.crack_share)
+        for entry in manifest.expected("cfd") or []
+        if entry.crack_share is not None
+    }
+    images = [
+        photo for photo in survey.photos if photo.crack_share is not None and photo.above_one_share is None
+    ]
+    common = [photo for photo in images if known.get(photo.name, (None,))[0] == photo.mask_size]
+    excess = {photo.mask: photo.crack_share - known[photo.name][1] for photo in common}
+    larger = tuple(mask for mask, more in excess.items() if more > _SAME_SHARE)
+    # Numbers as names and 480×320 are no proof that it is CFD. But where label 3 is absent the shares agree, and it
+    # never makes one smaller; among other photos about half would be.
+    same = sum(abs(more) <= _SAME_SHARE for more in excess.values())
+    if len(larger) >= 3 and same and same + len(larger) > 0.9 * len(images):
+        message = (
+            f"{len(larger)} of {count(len(common), 'mask')} hold more crack than CFD's labels ({_few(larger)}): "
+            "label 3, intact road enclosed by cracks, was taken for crack; read the .mat files, or make the masks "
+            "again from labels 2 and 4"
+        )
+        yield Finding("label 3", "error", message, larger)
+
+
+def _copies(survey: Survey, source: Source | None) -> Iterator[Finding]:
+    """The same photo twice, also saved again, turned or mirrored."""
+    sha256 = {file.path: file.sha256 for file in survey.files}
+    inside: dict[str, list[tuple[str, str]]] = {}
+    for a, b, distance, orientation in _alike(survey.photos):
+        exact = a.image in sha256 and sha256[a.image] == sha256.get(b.image)
+        if not exact and photo_of(a.name) == photo_of(b.name) != a.name:
+            continue  # crops of one photo, which another check names
+        if a.part == b.part and not exact:
+            inside.setdefault(a.part, []).append((a.image, b.image))
+            continue
+        parts = f" in {a.part} and {b.part}" if a.part != b.part else ""
+        if exact:
+            # A photo in two parts of a public set is its authors' doing, and can only be named.
+            level = "error" if parts and source is None else "warning"
+            message = f"{a.image}, {b.image}: the same photo{parts}; keep one, or both in one part"
+            yield Finding("duplicate", level, message, (a.image, b.image))
+        else:
+            laid = f", the second one {ORIENTATIONS[orientation]}" if orientation else ""
+            message = (
+                f"{a.image} and {b.image}: look like one photo{parts}{laid} (distance {distance:.1f} of 64); "
+                "look at them, and keep the spot in one part"
+            )
+            yield Finding("near-duplicate", "warning", message, (a.image, b.image))
+    for part, pairs in inside.items():
+        names = _few(f"{a} and {b}" for a, b in pairs)
+        message = (
+            f"{part}: {count(len(pairs), 'pair')} of photos that look alike, some perhaps turned or mirrored "
+            f"({names}); keep both in one part when you split it"
+        )
+        yield Finding(
+            "near-duplicate", "note", message, tuple(sorted({path for pair in pairs for path in pair}))
+        )
+
+
+def _alike(photos: list[Photo]) -> list[tuple[Photo, Photo, float, int]]:
+    """The pairs of `near_duplicates` with the photos themselves."""
+    readable = [photo for photo in photos if photo.hashes]
+    pairs = near_duplicates([photo.hashes for photo in readable])
+    return [(readable[a], readable[b], distance, orientation) for a, b, distance, orientation in pairs]
+
+
+def _repeated_masks(survey: Survey) -> Iterator[Finding]:
+    """One mask for photos that do not look alike."""
+    groups: dict[tuple[object, ...], list[Photo]] = {}
+    for photo in survey.photos:
+        if photo.crack_share:
+            groups.setdefault((photo.mask_size, photo.mask_pixels), []).append(photo)
+    for photos in groups.values():
+        upright = sum(orientation == 0 for _, _, _, orientation in _alike(photos))
+        if upright == comb(len(photos), 2):
+            continue  # one mask is right for copies of one photo, and for a single one
+        paths = tuple(photo.mask for photo in photos)
+        fits = {photo.mask: photo.contrast[0] for photo in photos if photo.contrast}
+        worst = f"; {min(fits, key=fits.get)} fits its photo worst" if fits else ""
+        message = f"{_few(paths)}: one mask for different photos{worst}; look at it, and say so beside scores"
+        yield Finding("duplicate mask", "warning", message, paths)
+
+
+def _crops_of_one_photo(survey: Survey, source: Source | None) -> Iterator[Finding]:
+    """Crops of one Crack500 photo: they show the same road, and some overlap."""
+    groups: dict[str, list[Photo]] = {}
+    for photo in survey.photos:
+        if photo_of(photo.name) != photo.name:
+            groups.setdefault(photo_of(photo.name), []).append(photo)
+    for group, photos in sorted(groups.items()):
+        parts = list(dict.fromkeys(photo.part for photo in photos))
+        if len(parts) > 1:
+            paths = tuple(photo.image for photo in photos)
+            message = (
+                f"{group}: crops of this one photo are in {' and '.join(parts)} ({_few(paths)}), so a test would "
+                "ask for what was trained on; split by photo"
+            )
+            yield Finding("shared photo", "warning" if source else "error", message, paths)
+    if several := [photos for photos in groups.values() if len(photos) > 1]:
+        message = (
+            f"{sum(map(len, several))} photos are crops of {count(len(several), 'larger photo')}; neighbors may "
+            "overlap, so split them by photo, never at random"
+        )
+        yield Finding("shared photo", "note", message)
+
+
+def _manifest(survey: Survey, expected: list[Entry]) -> Iterator[Finding]:
+    """Every file that is not as the manifest says."""
+    here = manifest.entries_of(survey)
+    old, new = ({entry.path: entry for entry in entries} for entries in (expected, here))
+    for difference in manifest.compare(here, expected):
+        level, remedy = _judge(difference, old.get(difference.path), new.get(difference.path))
+        message = f"{difference.path}: {difference.detail}; {remedy}"
+        yield Finding("manifest", level, message, (difference.path,))
+
+
+def _judge(difference: Difference, old: Entry | None, new: Entry | None) -> tuple[str, str]:
+    """Return the level of a difference and the remedy.
+
+    A note excuses other bytes: never another size, another crack share of a mask, or another picture.
+    """
+    if difference.kind == "extra":
+        return "warning", "it does not belong to the set: move it out of the set's folder"
+    if difference.kind == "missing" or not new or not old or not new.sha256:
+        return "error", "copy or download it again"
+    shares = (old.crack_share, new.crack_share)
+    other_size = (old.width, old.height) != (new.width, new.height)
+    other_mask = None not in shares and abs(shares[0] - shares[1]) > _SAME_SHARE
+    if other_size or other_mask or manifest.another_picture(old, new):
+        return "error", "it was turned, resized, cropped or replaced: take the authors' own archive"
+    if difference.note:
+        return "note", f"expected ({difference.note})"
+    if None in shares and not (old.phash and new.phash):
+        return "warning", "the manifest does not say what it holds; compare it with the original"
+    return "warning", "size and content agree, so it may have been saved again; compare it with the original"
