@@ -22,10 +22,11 @@ import cv2
 import numpy as np
 import skimage
 import torch
+import torchvision
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from upcrack_lite import masks, vgg
+from upcrack_lite import masks
 from upcrack_lite.baselines import training_free
 from upcrack_lite.baselines.recipes import family_preset
 from upcrack_lite.baselines.registry import COMPARED, CRACKNET, FAMILIES, learns_from_masks, preset_of
@@ -159,7 +160,7 @@ def _lines(count: int, height: int = SIDE, width: int = SIDE) -> np.ndarray:
 def _pseudo_weights() -> Path:
     """A file of VGG-16 with small fixed weights, which keep the size of their input from layer to layer."""
     folder = Path(tempfile.mkdtemp(prefix="golden-"))
-    network = vgg.torchvision.models.vgg16(weights=None).features
+    network = torchvision.models.vgg16(weights=None).features
     rng, state = np.random.default_rng(11), {}
     for name, tensor in network.state_dict().items():
         fan = tensor[0].numel() if tensor.ndim == 4 else 1

@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightning
 import numpy as np
 import torch
 from torch.nn import functional
@@ -40,6 +39,9 @@ from upcrack_lite.runs import (
     weights_hash,
 )
 from upcrack_lite.vgg import VGGFeatures
+
+if TYPE_CHECKING:
+    from lightning import Fabric
 
 SLOW, SHARE = 0.5, 10
 """Seconds from which on writing a state is slow; then so many times its duration pass before the next."""
@@ -138,7 +140,7 @@ class Trainer:
     def __init__(
         self,
         preset: Preset,
-        fabric: lightning.Fabric,
+        fabric: Fabric,
         seed: int,
         vgg_weights: str | None = None,
         images: np.ndarray | None = None,
@@ -431,7 +433,9 @@ def train(
     run = RunFolder.matching(out, what, preset.older())
     if run is not None and run.finished:
         return run
-    fabric = lightning.Fabric(accelerator=device, devices=1, precision=precision)
+    from lightning import Fabric  # here, because it takes seconds, and many import this file without training
+
+    fabric = Fabric(accelerator=device, devices=1, precision=precision)
     trainer = Trainer(preset, fabric, seed, vgg_weights, images, split)
     if start is not None:
         try:

@@ -7,7 +7,6 @@ from pathlib import Path
 from urllib.error import URLError
 
 import torch
-import torchvision
 from torch import nn
 
 from upcrack_lite.errors import UserError
@@ -47,8 +46,10 @@ class VGGFeatures(nn.Module):
         if channels not in ("rgb", "bgr"):
             raise UserError(f"unknown channel order {channels!r}; choose rgb or bgr")
         weights = weights or os.environ.get(VARIABLE) or None
+        from torchvision.models import get_model  # here, because it takes seconds
+
         pretrained = _download(network) if weights is None else None
-        model = pretrained or getattr(torchvision.models, network)(weights=None)
+        model = pretrained or get_model(network, weights=None)
         names = _relu_names(model.features)
         self.layers = layers or LAYERS[network]
         unknown = [name for name in self.layers if name not in names]
@@ -105,8 +106,10 @@ def _relu_names(features: nn.Sequential) -> dict[str, int]:
 
 def _download(network: str) -> nn.Module:
     """torchvision's own weights, from its cache or its own address."""
+    from torchvision.models import get_model
+
     try:
-        return torchvision.models.get_model(network, weights="IMAGENET1K_V1")
+        return get_model(network, weights="IMAGENET1K_V1")
     except (URLError, OSError, RuntimeError) as error:
         raise UserError(
             f"the {network} weights for the style loss are neither in torchvision's cache nor within reach "

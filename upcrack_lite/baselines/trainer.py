@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightning
 import numpy as np
 import torch
 from torch.nn import functional
@@ -33,6 +32,9 @@ from upcrack_lite.runs import (
     weights_hash,
 )
 from upcrack_lite.training import Loop, split_by_photo
+
+if TYPE_CHECKING:
+    from lightning import Fabric
 
 SHOWN = 4  # images in a picture
 Batch = tuple[torch.Tensor, torch.Tensor | None]
@@ -73,7 +75,7 @@ class Task:
         self,
         network: Supervised | Restorer,
         preset: MethodPreset,
-        fabric: lightning.Fabric,
+        fabric: Fabric,
         images: np.ndarray,
         crack_masks: np.ndarray | None,
         split: tuple[np.ndarray, np.ndarray],
@@ -268,7 +270,9 @@ def train_method(
     run = RunFolder.matching(out, what, preset.older())
     if run is not None and run.finished:
         return run
-    fabric = lightning.Fabric(accelerator=device, devices=1, precision=precision)
+    from lightning import Fabric  # here, because it takes seconds
+
+    fabric = Fabric(accelerator=device, devices=1, precision=precision)
     fabric.seed_everything(seed, workers=False, verbose=False)
     network = chosen.build(preset.width)
     if start is not None:
