@@ -16,8 +16,8 @@ from upcrack_lite import cli_audit
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import METRICS, Confusion
 from upcrack_lite.reproduction import intervals
-from upcrack_lite.reproduction.audit import audit_file, audit_paper, audit_rows
-from upcrack_lite.reproduction.audit_report import text, to_json
+from upcrack_lite.reproduction.audit import audit_paper, audit_rows
+from upcrack_lite.reproduction.audit_report import to_json
 from upcrack_lite.reproduction.audit_table import PrintedRow, read_table
 
 PIXELS = 10**8
@@ -304,7 +304,13 @@ def test_table_ii_gets_precision_and_recall_from_the_prevalence_of_the_others():
     assert known.recall == pytest.approx(65.377, abs=0.01)
 
 
-# Files
+# Files and the command
+
+
+def command(*words):
+    app = typer.Typer()
+    app.command()(cli_audit.audit)
+    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 def write(folder, content):
@@ -361,34 +367,34 @@ def test_named_columns_groups_and_labels(tmp_path):
 )
 def test_bad_files_are_refused(tmp_path, content, message):
     with pytest.raises(UserError, match=message):
-        audit_file(write(tmp_path, content))
+        audit_rows(read_table(write(tmp_path, content))[0])
 
 
 def test_other_refusals(tmp_path):
     path = write(tmp_path, "method,f1,iou\na,61.8,44.7\n")
     with pytest.raises(UserError, match="no column 'set'; its columns are: method, f1, iou"):
-        audit_file(path, group="set")
+        read_table(path, group="set")
     with pytest.raises(UserError, match="no column 'Q'"):
-        audit_file(path, {"f1": "Q"})
+        read_table(path, {"f1": "Q"})
     with pytest.raises(UserError, match="unknown unit 'permille'"):
-        audit_file(path, unit="permille")
+        audit_rows(read_table(path)[0], unit="permille")
     with pytest.raises(UserError, match="cannot be read"):
-        audit_file(tmp_path / "absent.csv")
+        read_table(tmp_path / "absent.csv")
     path.write_bytes(b"method,f1\n\xff\xfe,3\n")
     with pytest.raises(UserError, match="UTF-8"):
-        audit_file(path)
+        read_table(path)
 
 
 def test_what_cannot_be_checked_is_said(tmp_path):
-    result = audit_file(write(tmp_path, "method,f1,iou,fps\na,61.8,44.7,30\nb,61.8,48.7,31\n"))
-    assert [(f.kind, f.row) for f in result.findings] == [("contradiction", 2)]
-    assert any("fps" in note for note in result.notes)
-    assert any("swapped columns cannot be seen" in note for note in result.notes)
-    assert result.groups[0].verdict == "unknown"
-    assert "nothing could be checked" not in text(result)
-    alone = audit_file(write(tmp_path, "method,f1\na,61.8\nb,60.8\n"))
-    assert not alone.findings
-    assert "nothing could be checked" in text(alone), "no finding is no praise here"
+    path = write(tmp_path, "method,f1,iou,fps\na,61.8,44.7,30\nb,61.8,48.7,31\n")
+    told = command(path).output
+    assert "contradiction (shown): b: IoU 48.7 does not belong to F1 (44.7)" in told
+    assert "columns not used: fps" in told
+    assert "swapped columns cannot be seen" in told
+    assert "unknown: no row tells the prevalence" in told
+    alone = command(write(tmp_path, "method,f1\na,61.8\nb,60.8\n"))
+    assert alone.exit_code == 0
+    assert "nothing could be checked" in alone.output, "no finding is no praise here"
 
 
 @settings(deadline=None)
@@ -411,15 +417,6 @@ def test_the_identities_at_points():
     assert intervals.true_positives_of((2 / 3, 2 / 3), (0.97, 0.97)) == pytest.approx((0.03, 0.03))
 
 
-# The command
-
-
-def command(*words):
-    app = typer.Typer()
-    app.command()(cli_audit.audit)
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
 def test_the_command_reports_in_text_and_json(tmp_path):
     rows = [swapped(row) for row in clean(np.random.default_rng(1), 6, 3)]
     lines = ["method,precision,recall,acc,F1,IoU"]
@@ -430,7 +427,7 @@ def test_the_command_reports_in_text_and_json(tmp_path):
     assert "swapped (shown)" in told.output
     assert "method 6" in told.output
     data = json.loads(command(path, "--json").output)
-    assert data == json.loads(json.dumps(to_json(audit_file(path))))
+    assert data == json.loads(json.dumps(to_json(audit_rows(read_table(path)[0], title=path.name))))
     assert data["groups"][0]["verdict"] == "swapped"
     assert len(data["groups"][0]["rows"]) == 6
     corrected = command(path, "--precision", "recall", "--recall", "precision")

@@ -173,7 +173,7 @@ def test_missing_folder_list_and_another_format(folder, tmp_path):
     with pytest.raises(UserError, match="no such folder"):
         verify.verify(tmp_path / "none")
     edit_shown(folder, lambda values: values.update(format=1))
-    with pytest.raises(UserError, match="has format 1, this version reads 2"):
+    with pytest.raises(UserError, match="it has format 1, this version reads 2"):
         verify.verify(folder)
     (folder / verify.FILE).unlink()
     with pytest.raises(UserError, match="upcrack verify --update"):

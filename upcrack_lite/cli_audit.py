@@ -40,17 +40,20 @@ def audit(
 
     Finds swapped columns, averages, contradictions and mixed test sets. Status 1 if it finds any.
     """
-    from upcrack_lite.reproduction import audit as audits
+    from upcrack_lite.reproduction.audit import audit_paper, audit_rows
     from upcrack_lite.reproduction.audit_report import text, to_json
+    from upcrack_lite.reproduction.audit_table import read_table
 
     columns = {"precision": precision, "recall": recall, "accuracy": accuracy, "f1": f1, "iou": iou}
     named = {metric: name for metric, name in columns.items() if name is not None}
     if str(table) == "paper":
         if named or group or label or unit != "auto":
             raise UserError("'paper' knows its columns and test sets: give it without column names")
-        result = audits.audit_paper(slack=slack, drift=drift / 100)
+        result = audit_paper(slack=slack, drift=drift / 100)
     else:
-        result = audits.audit_file(table, named, group, label, unit, slack, drift / 100)
+        rows, unused = read_table(table, named, group, label)
+        notes = [f"columns not used: {', '.join(unused)}"] if unused else []
+        result = audit_rows(rows, unit, slack, drift / 100, table.name, notes)
     typer.echo(json.dumps(to_json(result), indent=1, ensure_ascii=False) if as_json else text(result))
     if result.findings:
         raise typer.Exit(1)

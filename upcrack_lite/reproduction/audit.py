@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from upcrack_lite.metrics import METRICS
 from upcrack_lite.reproduction import intervals, published
-from upcrack_lite.reproduction.audit_table import PrintedRow, read_table, with_unit
+from upcrack_lite.reproduction.audit_table import PrintedRow, with_unit
 from upcrack_lite.reproduction.intervals import Cluster, Interval
 
 DRIFT = 0.0005  # default of `drift`: 0.05 % of the prevalence
@@ -107,21 +106,6 @@ class Audit:
         return tuple(row for group in self.groups for row in group.rows)
 
 
-def audit_file(
-    path: Path | str,
-    columns: Mapping[str, str] | None = None,
-    group: str | None = None,
-    label: str | None = None,
-    unit: str = "auto",
-    slack: float = 0.5,
-    drift: float = DRIFT,
-) -> Audit:
-    """Audit a CSV file; arguments and errors as in `audit_table.read_table` and `audit_rows`."""
-    rows, unused = read_table(path, columns, group, label)
-    notes = [f"columns not used: {', '.join(unused)}"] if unused else []
-    return audit_rows(rows, unit, slack, drift, Path(path).name, notes)
-
-
 def audit_paper(table: int | str | None = None, slack: float = 0.5, drift: float = DRIFT) -> Audit:
     """Audit the printed tables of the paper: all rows of a test set together, or of one table alone."""
     rows = []
@@ -153,13 +137,13 @@ def audit_rows(
         notes: remarks to pass on.
     """
     rows, unit = with_unit(rows, unit)
-    have = {metric for row in rows for metric in row.cells}
-    notes = [
-        *notes,
-        f"numbers are read as {'percent' if unit == 'percent' else 'fractions of 1'}",
-        *_gaps(have),
-    ]
-    if drift and "accuracy" in have:
+    missing = [metric for metric in METRICS if not any(metric in row.cells for row in rows)]
+    notes = [*notes, f"numbers are read as {'percent' if unit == 'percent' else 'fractions of 1'}"]
+    if missing:
+        notes.append(f"no column of {', '.join(missing)}")
+    if "accuracy" in missing:
+        notes.append("without accuracy there is no prevalence: swapped columns cannot be seen")
+    elif drift:
         notes.append(f"prevalences of one test set may differ by {100 * drift:g} % of their value (drift)")
     groups, findings = [], []
     for name in dict.fromkeys(row.group for row in rows):
@@ -167,20 +151,6 @@ def audit_rows(
         groups.append(group)
         findings += its_findings
     return Audit(title, unit, tuple(groups), tuple(findings), tuple(notes))
-
-
-def _gaps(have: set[str]) -> list[str]:
-    """Say what cannot be checked when only these metrics are printed."""
-    notes, both = [], {"precision", "recall"} <= have
-    if missing := [metric for metric in METRICS if metric not in have]:
-        notes.append(f"no column of {', '.join(missing)}")
-    if not (both and "f1" in have):
-        notes.append("F1 cannot be checked against precision and recall")
-    if not ("iou" in have and (both or "f1" in have)):
-        notes.append("IoU cannot be checked")
-    if "accuracy" not in have:
-        notes.append("without accuracy there is no prevalence: swapped columns cannot be seen")
-    return notes
 
 
 def _audit_group(
@@ -392,14 +362,9 @@ def _verdict(
     if len(sets) > 1:
         return "mixed", _mixed(checks, sets)
     prevalence = percent(sets[0].prevalence)
-    if rows == 1:
-        other = percent(checks[exchanged[0].rows[0]].as_swapped)
-        return (
-            "unknown",
-            f"one row alone: prevalence {prevalence} as printed, {other} with the columns swapped",
-        )
-    if not any(check.tight for check in checks):
-        return "unknown", f"without both precision and recall, {prevalence} would do in all rows"
+    if rows == 1 or not any(check.tight for check in checks):
+        why = "one row alone" if rows == 1 else "no row has both precision and recall"
+        return "unknown", f"{why}: a prevalence of {prevalence} would do, columns as printed"
     text = f"{agree} a prevalence of {prevalence}, columns as printed"
     if len(exchanged) == 1:
         return "either", f"{text}; swapped, they would agree too: too few digits or rows to tell"

@@ -91,7 +91,7 @@ def read_table(
         path: the file, UTF-8.
         columns: metric to the name of its column, where the usual names do not find it.
         group: column that names the test set of a row.
-        label: column that names a row; None takes the first one whose texts all differ.
+        label: column that names a row; None takes the first one that is not used otherwise.
 
     Returns:
         rows, and the columns that were not used.
@@ -106,7 +106,7 @@ def read_table(
             raise UserError(f"{path} has no column {name!r}; its columns are: {', '.join(header)}")
     chosen = _columns(path, header, columns or {})
     others = [name for name in header if name not in {*chosen.values(), group}]
-    label = label or _label(others, [cells for _, cells in lines])
+    label = label or (others[0] if others else None)
     rows = []
     for number, (line, cells) in enumerate(lines, 1):
         texts = {
@@ -172,15 +172,6 @@ def _columns(path: Path, header: list[str], named: Mapping[str, str]) -> dict[st
             f"{', '.join(header)}. Name one with --precision NAME, --f1 NAME and so on"
         )
     return {metric: chosen[metric] for metric in METRICS if metric in chosen}
-
-
-def _label(others: list[str], lines: list[dict[str, str]]) -> str | None:
-    """The first column of words that all differ, else the first one."""
-    for name in others:
-        texts = [cells[name] for cells in lines]
-        if len(set(texts)) == len(texts) and not all(NUMBER.fullmatch(text) for text in texts):
-            return name
-    return others[0] if others else None
 
 
 def _number(text: str, where: str) -> str:

@@ -196,12 +196,11 @@ def _json(value: Any) -> str:
 def _read(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: is not there; write it with `upcrack verify --update`") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); get it anew from the repository") from None
-    if not isinstance(values, dict) or not {"records", "verdicts", "numbers"} <= values.keys():
-        raise UserError(f"{path}: holds no list of what the book shows; get it anew from the repository")
-    if values.get("format") != FORMAT:
-        raise UserError(f"{path}: has format {values.get('format')}, this version reads {FORMAT}")
-    return values
+        if values["format"] != FORMAT:
+            raise ValueError(f"it has format {values['format']}, this version reads {FORMAT}")
+        return {part: values[part] for part in ("records", "verdicts", "numbers")}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{path}: cannot be read ({error}); get it anew from the repository, or write it with "
+            "`upcrack verify --update`"
+        ) from error
