@@ -5,7 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from upcrack_lite.reproduction.audit import Audit, GroupAudit, RowAudit
+from upcrack_lite.reproduction.audit import Audit, GroupAudit
+from upcrack_lite.reproduction.audit_row import RowAudit
 from upcrack_lite.reproduction.intervals import Interval
 
 WIDTH = 100
