@@ -46,7 +46,7 @@ def line(table: int, recipe: str) -> str:
 
 
 LINES = {key: TITLES[key] for key in COMPARED} | {
-    "tf_global_darkness": "darkness, cut at a level",
+    "tf_global_darkness": "darkness, a fixed level",
     "tf_global_darkness_paper": "darkness, the paper's filter and Otsu's threshold",
 }
 
