@@ -14,6 +14,7 @@ import time
 import torch
 
 from upcrack_lite.data.synthetic import synthetic_set
+from upcrack_lite.detection import VARIANTS, error_map
 from upcrack_lite.images import to_tensor
 from upcrack_lite.show.widgets import MaskExplorer, PostProcessingTuner
 
@@ -40,7 +41,8 @@ def main() -> None:
         roads = synthetic_set(3, size, seed=0)
         image = to_tensor(roads.images)
         restored = torch.nn.functional.avg_pool2d(image, 9, 1, 4, count_include_pad=False)
-        tuner = PostProcessingTuner(roads.images, restored, roads.crack_masks)
+        errors = {variant: error_map(image, restored, variant) for variant in VARIANTS}
+        tuner = PostProcessingTuner(roads.images, errors, roads.crack_masks)
         explorer = MaskExplorer(roads.images[0])
         moves = {
             "photo": (tuner.image, [1, 2, 0]),

@@ -21,15 +21,11 @@ def image() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_nothing_happens_at_strength_zero(name, image):
-    damaged = DAMAGES[name](image, 0)
-    assert torch.equal(damaged, image)
-    assert damaged.data_ptr() != image.data_ptr()
-
-
-@pytest.mark.parametrize("name", DAMAGES)
 def test_same_seed_same_damage_and_the_input_is_left_alone(name, image):
     before = image.clone()
+    unharmed = DAMAGES[name](image, 0)
+    assert torch.equal(unharmed, image)
+    assert unharmed.data_ptr() != image.data_ptr()
     torch.manual_seed(1)
     first = DAMAGES[name](image, 0.7, seed=5)
     torch.manual_seed(2)
@@ -37,18 +33,16 @@ def test_same_seed_same_damage_and_the_input_is_left_alone(name, image):
     assert torch.equal(image, before)
     assert first.shape == image.shape
     assert first.abs().max() <= 1
-    assert torch.isfinite(first).all()
+    if name in ("thin crack", "texture", "stain"):
+        assert not torch.allclose(first, DAMAGES[name](image, 0.7, seed=6))
 
 
-@pytest.mark.parametrize("name", ["thin crack", "texture", "stain"])
-def test_another_seed_gives_another_damage(name, image):
-    assert not torch.allclose(DAMAGES[name](image, 1, seed=0), DAMAGES[name](image, 1, seed=1))
-
-
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_more_strength_is_a_larger_error(seed):
     road = to_tensor(synthetic_road(128, seed)[0])
-    for name, values in strength_curves(mae, road, np.linspace(0, 1, 21)).items():
+    curves = strength_curves(mae, road, np.linspace(0, 1, 11))
+    assert list(curves) == list(DAMAGES)
+    for name, values in curves.items():
         assert values[0] == 0, name
         assert all(a < b for a, b in pairwise(values)), name
 
@@ -67,7 +61,6 @@ def test_blur_removes_grain_and_keeps_the_mean(image):
 
 
 def test_texture_keeps_its_statistics_but_not_its_place(image):
-    """Same mean, spread and sharpness, and yet the pixels are others."""
     other = DAMAGES["texture"](image, 1)
     assert other.mean() == pytest.approx(image.mean().item(), abs=0.01)
     assert other.std() == pytest.approx(image.std().item(), rel=0.05)
@@ -76,13 +69,10 @@ def test_texture_keeps_its_statistics_but_not_its_place(image):
     assert mae(other, image) > 0.02
 
 
-def test_contrast_keeps_the_mean_and_shrinks_the_spread(image):
+def test_contrast_keeps_the_mean_and_brightness_the_gradients(image):
     flat = DAMAGES["contrast"](image, 1)
     assert torch.allclose(flat.mean((2, 3)), image.mean((2, 3)), atol=1e-4)
     assert torch.allclose(flat.std((2, 3)), 0.2 * image.std((2, 3)), rtol=1e-3)
-
-
-def test_brightness_is_what_gradients_do_not_see(image):
     road = image * 0.5  # so that nothing reaches white
     assert msgms_loss(DAMAGES["brightness"](road, 1), road) < 1e-5
     assert mae(DAMAGES["brightness"](road, 1), road) == pytest.approx(0.2, abs=1e-5)
@@ -93,35 +83,22 @@ def test_local_damage_only_darkens_and_leaves_the_rest(name, image):
     change = DAMAGES[name](image, 1) - image
     assert change.max() <= 1e-6
     assert (change[:, :, :, :8].abs() < 1e-2).all()
-    touched = (change.abs() > 0.02).float().mean().item()
-    assert 0.01 < touched < 0.5
+    assert 0.01 < (change.abs() > 0.02).float().mean() < 0.5
 
 
 def test_thin_crack_runs_from_edge_to_edge_and_gets_wider(image):
-    areas = [
-        ((DAMAGES["thin crack"](image, s, seed=4) - image).mean(1) < -0.05).float().mean(0)
-        for s in (0.3, 0.6, 1.0)
-    ]
+    dark = [(DAMAGES["thin crack"](image, s, seed=4) - image).mean(1) < -0.05 for s in (0.3, 0.6, 1.0)]
+    areas = [one.float().mean(0) for one in dark]
     assert all(area.amax(1).min() > 0 for area in areas)  # each row holds crack
     assert areas[0].sum() < areas[1].sum() < areas[2].sum()
 
 
-@pytest.mark.parametrize("strength", [-0.1, 1.1, float("nan")])
-def test_strength_out_of_range_is_refused(strength, image):
-    with pytest.raises(UserError, match="between 0 and 1"):
-        DAMAGES["blur"](image, strength)
-
-
-def test_wrong_image_is_refused():
+def test_what_cannot_be_damaged_is_refused(image):
+    for strength in (-0.1, 1.1, float("nan")):
+        with pytest.raises(UserError, match="between 0 and 1"):
+            DAMAGES["blur"](image, strength)
     with pytest.raises(UserError, match="N, 3, H, W"):
         DAMAGES["shift"](torch.zeros(3, 8, 8), 0.5)
-
-
-def test_strength_curves_have_one_value_a_strength(image):
-    curves = strength_curves(mae, image, [0, 0.5, 1], {"blur": DAMAGES["blur"]})
-    assert list(curves) == ["blur"]
-    assert len(curves["blur"]) == 3
-    assert curves["blur"][0] == 0
 
 
 def test_equally_wrong_images_share_one_error(image):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
+
 import cv2
 import numpy as np
 import pytest
@@ -21,9 +23,8 @@ from upcrack_lite.show.widgets import DarknessExplorer, MaskExplorer, PostProces
 
 ROADS = synthetic_set(3, 64, seed=2, crack_share=0.05)
 IMAGE = to_tensor(ROADS.images)
-RESTORED = torch.nn.functional.avg_pool2d(
-    IMAGE, 9, 1, 4, count_include_pad=False
-)  # a fair stand-in for a network
+RESTORED = torch.nn.functional.avg_pool2d(IMAGE, 9, 1, 4, count_include_pad=False)  # in place of a network's
+ERRORS = {variant: error_map(IMAGE, RESTORED, variant) for variant in VARIANTS}
 
 
 def decoded(panel) -> np.ndarray:
@@ -32,16 +33,7 @@ def decoded(panel) -> np.ndarray:
 
 @pytest.fixture
 def tuner() -> PostProcessingTuner:
-    return PostProcessingTuner(ROADS.images, RESTORED, ROADS.crack_masks)
-
-
-def chain(tuner: PostProcessingTuner) -> tuple[torch.Tensor, float]:
-    """What detection says for the parameters that the tuner exports."""
-    p, i = tuner.parameters(), tuner.image.value
-    errors = error_map(IMAGE[i : i + 1], RESTORED[i : i + 1], p["error_variant"])
-    smoothed = smooth(errors, p["bilateral_d"], p["bilateral_sigma_color"], p["bilateral_sigma_space"])
-    cut = p["threshold_rule"], p["threshold_value"], p["threshold_floor"]
-    return binarize(smoothed, *cut), float(threshold_of(smoothed, *cut)[0])
+    return PostProcessingTuner(ROADS.images, ERRORS, ROADS.crack_masks)
 
 
 def set_all(tuner: PostProcessingTuner, settings: dict) -> None:
@@ -50,71 +42,56 @@ def set_all(tuner: PostProcessingTuner, settings: dict) -> None:
         control.value = value
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {},
-        {"image": 2},
-        {"variant": "released"},
-        {"variant": "signed", "image": 1},
-        {"d": 9, "sigma_color": 40.0, "sigma_space": 3.5},
-        {"rule": "otsu_factor", "value_otsu_factor": 1.5},
-        {"rule": "fixed", "value_fixed": 0.12},
-        {"rule": "percentile", "value_percentile": 95.5, "image": 1},
-        {"floor": 0.2},
-    ],
-)
-def test_what_is_shown_is_what_detection_computes(tuner, settings):
-    set_all(tuner, settings)
-    mask, cut = chain(tuner)
-    assert torch.equal(tuner.crack_mask, mask)
-    assert tuner.threshold == cut
-    assert tuner.confusion == Confusion.of(mask[0, 0], ROADS.crack_masks[tuner.image.value])
-    assert (decoded(tuner._panels["mask"])[::4, ::4, 0] > 0).tolist() == mask[0, 0].tolist()
-    for name in METRICS:
-        assert f"{getattr(tuner.confusion, name):.1f} %" in tuner._scores.value or np.isnan(
-            getattr(tuner.confusion, name)
-        )
-    assert f"threshold {cut:.3f}" in bytes(tuner._panels["histogram"].image.value).decode()
+AFTER_THRESHOLD = {"histogram", "mask", "overlay"}
+AFTER_FILTER = AFTER_THRESHOLD | {"smoothed"}
+AFTER_ERRORS = AFTER_FILTER | {"error map"}
 
 
 @pytest.mark.parametrize(
-    ("setting", "changed"),
+    ("settings", "changed"),
     [
-        ({"image": 1}, {"photo", "error map", "smoothed", "histogram", "mask", "overlay"}),
-        ({"variant": "released"}, {"error map", "smoothed", "histogram", "mask", "overlay"}),
-        ({"d": 5}, {"smoothed", "histogram", "mask", "overlay"}),
-        ({"sigma_color": 10.0}, {"smoothed", "histogram", "mask", "overlay"}),
-        ({"sigma_space": 1.0}, {"smoothed", "histogram", "mask", "overlay"}),
-        ({"rule": "percentile"}, {"histogram", "mask", "overlay"}),
-        ({"rule": "otsu_factor", "value_otsu_factor": 1.6}, {"histogram", "mask", "overlay"}),
-        ({"floor": 0.4}, {"histogram", "mask", "overlay"}),
+        ({}, set()),
+        ({"image": 2}, AFTER_ERRORS | {"photo"}),
+        ({"variant": "released"}, AFTER_ERRORS),
+        ({"variant": "signed", "image": 1}, AFTER_ERRORS | {"photo"}),
+        ({"d": 9, "sigma_color": 40.0, "sigma_space": 3.5}, AFTER_FILTER),
+        ({"rule": "otsu_factor", "value_otsu_factor": 1.5}, AFTER_THRESHOLD),
+        ({"rule": "fixed", "value_fixed": 0.12}, AFTER_THRESHOLD),
+        ({"rule": "percentile", "value_percentile": 95.5}, AFTER_THRESHOLD),
+        ({"floor": 0.4}, AFTER_THRESHOLD),
     ],
 )
-def test_each_control_changes_the_pictures_after_its_stage_and_no_other(tuner, setting, changed):
+def test_what_is_shown_is_what_detection_computes_and_nothing_else_changes(tuner, settings, changed):
     before = {name: panel.image.value for name, panel in tuner._panels.items()}
-    set_all(tuner, setting)
+    set_all(tuner, settings)
     assert {name for name, panel in tuner._panels.items() if panel.image.value != before[name]} == changed
+    p, i = tuner.parameters(), tuner.image.value
+    errors = ERRORS[p["error_variant"]][i : i + 1]
+    smoothed = smooth(errors, p["bilateral_d"], p["bilateral_sigma_color"], p["bilateral_sigma_space"])
+    rule = p["threshold_rule"], p["threshold_value"], p["threshold_floor"]
+    mask, threshold = binarize(smoothed, *rule), float(threshold_of(smoothed, *rule)[0])
+    assert torch.equal(tuner.crack_mask, mask)
+    assert tuner.threshold == threshold
+    assert tuner.confusion == Confusion.of(mask[0, 0], ROADS.crack_masks[i])
+    assert (decoded(tuner._panels["mask"])[::4, ::4, 0] > 0).tolist() == mask[0, 0].tolist()
+    scores = [getattr(tuner.confusion, name) for name in METRICS]
+    assert all(f"{score:.1f} %" in tuner._scores.value for score in scores if not np.isnan(score))
+    assert f"threshold {threshold:.3f}" in bytes(tuner._panels["histogram"].image.value).decode()
 
 
-def test_a_threshold_does_not_filter_again(tuner, monkeypatch):
+def test_a_threshold_does_not_filter_again_and_only_its_own_slider_is_shown(tuner, monkeypatch):
     def fail(*_):
         raise AssertionError("filtered again")
 
     monkeypatch.setattr("upcrack_lite.show.widgets.smooth", fail)
-    tuner.rule.value = "fixed"
+    for rule in ("otsu_factor", "percentile", "fixed", "otsu"):
+        tuner.rule.value = rule
+        shown = [name for name, slider in tuner.values.items() if slider.layout.display != "none"]
+        assert shown == ([] if rule == "otsu" else [rule])
     tuner.values["fixed"].value = 0.3
     tuner.floor.value = 0.1
     with pytest.raises(AssertionError, match="filtered again"):
         tuner.d.value = 7
-
-
-def test_only_the_slider_of_the_chosen_rule_is_shown(tuner):
-    for rule in ("otsu", "otsu_factor", "fixed", "percentile"):
-        tuner.rule.value = rule
-        assert [r for r, slider in tuner.values.items() if slider.layout.display != "none"] == (
-            [] if rule == "otsu" else [rule]
-        )
 
 
 def test_it_starts_from_a_preset_even_beyond_the_usual_ranges():
@@ -125,7 +102,7 @@ def test_it_starts_from_a_preset_even_beyond_the_usual_ranges():
         threshold_value=0.07,
         error_variant="gray",
     )
-    parameters = PostProcessingTuner(ROADS.images, RESTORED, start=start).parameters()
+    parameters = PostProcessingTuner(ROADS.images, ERRORS, start=start).parameters()
     assert parameters == {name: getattr(start, name) for name in parameters}
 
 
@@ -151,19 +128,13 @@ def test_export_refuses_to_destroy_another_file(tuner, tmp_path):
         assert notes.read_text() == text
 
 
-@pytest.mark.parametrize(
-    ("path", "message"),
-    [("", "name a file"), ("nowhere/p.yaml", "no folder"), (".", "is a folder")],
-)
-def test_a_path_that_cannot_be_gives_a_message_and_no_traceback(tuner, tmp_path, monkeypatch, path, message):
+def test_the_button_exports_and_says_so_until_something_changes(tuner, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    tuner.path.value = path
-    tuner.export_button.click()
-    assert message in tuner.message.value
+    for path, said in (("", "name a file"), ("nowhere/p.yaml", "no folder"), (".", "is a folder")):
+        tuner.path.value = path
+        tuner.export_button.click()
+        assert said in tuner.message.value
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_button_exports_and_says_so_until_something_changes(tuner, tmp_path):
     tuner.path.value = str(tmp_path / "a<b.yaml")
     tuner.export_button.click()
     assert "wrote" in tuner.message.value
@@ -177,25 +148,20 @@ def test_score_all_pools_every_photo(tuner):
     tuner.d.value = 9
     tuner.score_button.click()
     p = tuner.parameters()
-    smoothed = smooth(error_map(IMAGE, RESTORED), 9, p["bilateral_sigma_color"], p["bilateral_sigma_space"])
+    smoothed = smooth(ERRORS["absolute"], 9, p["bilateral_sigma_color"], p["bilateral_sigma_space"])
     pooled = Confusion.of(binarize(smoothed), ROADS.crack_masks[:, None])
     assert f"{pooled.f1:.1f} %" in tuner.message.value
     assert "3 photos" in tuner.message.value
 
 
-def test_without_labels_nothing_is_scored():
-    tuner = PostProcessingTuner(ROADS.images, {"gray": error_map(IMAGE, RESTORED, "gray")})
+def test_without_labels_nothing_is_scored_and_undefined_metrics_are_a_dash():
+    tuner = PostProcessingTuner(ROADS.images, {"gray": ERRORS["gray"]})
     assert tuner.confusion is None
     assert "no labels" in tuner._scores.value
-    assert tuner.variant.options == ("gray",)
-    assert tuner.variant.value == "gray"
-
-
-def test_crack_free_photo_shows_undefined_metrics_as_a_dash():
-    none = np.zeros_like(ROADS.crack_masks)
-    tuner = PostProcessingTuner(ROADS.images, RESTORED, none)
+    assert (tuner.variant.options, tuner.variant.value) == (("gray",), "gray")
+    tuner = PostProcessingTuner(ROADS.images, ERRORS, np.zeros_like(ROADS.crack_masks))
     set_all(tuner, {"rule": "fixed", "value_fixed": 1.0})
-    assert tuner._scores.value.count("–") == 4  # all but the accuracy
+    assert tuner._scores.value.count("–") == 4  # all except the accuracy
     assert "100.0 %" in tuner._scores.value
 
 
@@ -205,7 +171,7 @@ def test_crack_free_photo_shows_undefined_metrics_as_a_dash():
         ({"other": torch.zeros(3, 1, 64, 64)}, None, "unknown error maps other"),
         ({}, None, "unknown error maps"),
         ({"gray": torch.zeros(3, 64, 64)}, None, "images need"),
-        (RESTORED, ROADS.crack_masks[:2], "do not fit"),
+        (ERRORS, ROADS.crack_masks[:2], "do not fit"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(errors, truth, message):
@@ -213,33 +179,22 @@ def test_what_does_not_fit_together_is_refused(errors, truth, message):
         PostProcessingTuner(ROADS.images, errors, truth)
 
 
-def test_all_variants_come_from_the_restored_images(tuner):
-    assert tuner.variant.options == VARIANTS
+# --- masks
 
 
-# --- mask explorer
-
-
-def test_explorer_removes_what_the_mask_says():
+def test_explorer_removes_what_the_mask_says_and_fills_the_holes():
     explorer = MaskExplorer(ROADS.images[0], seed=4)
     for family, percent in (("multi_scale_square", 50), ("striped", 50), ("jumbled", 33.3)):
         explorer.family.value = family
         assert explorer.removed == pytest.approx(percent, abs=3)
-        assert explorer.removed == pytest.approx(100 * (explorer.mask == 0).float().mean().item())
         assert f"{explorer.removed:.1f} %" in explorer._text.value
         kept = decoded(explorer._panels["mask (white = kept)"])[::4, ::4, 0] > 0
         assert (kept == (explorer.mask[0, 0].numpy() > 0)).all()
-        masked = decoded(explorer._panels["masked photo"])[::4, ::4]
-        assert (masked[~kept] == 0).all()
-        assert (masked[kept] == ROADS.images[0][kept]).all()
-
-
-@pytest.mark.parametrize(("fill", "level"), [(-1.0, 0), (0.0, 128), (1.0, 255)])
-def test_explorer_fills_the_holes(fill, level):
-    explorer = MaskExplorer(ROADS.images[0])
-    explorer.fill.value = fill
-    removed = explorer.mask[0, 0].numpy() == 0
-    assert (decoded(explorer._panels["masked photo"])[::4, ::4][removed] == level).all()
+        for fill, level in ((-1.0, 0), (0.0, 128), (1.0, 255)):
+            explorer.fill.value = fill
+            masked = decoded(explorer._panels["masked photo"])[::4, ::4]
+            assert (masked[~kept] == level).all()
+            assert (masked[kept] == ROADS.images[0][kept]).all()
 
 
 def test_explorer_draws_every_cell_size_it_offers_and_every_phase():
@@ -249,11 +204,11 @@ def test_explorer_draws_every_cell_size_it_offers_and_every_phase():
         assert explorer.cell.disabled == (family == "striped")
         for _, cells in explorer.cell.options:
             explorer.cell.value = cells
-            found = set()
+            drawn = set()
             for seed in range(12):
                 explorer.seed.value = seed
-                found.add(explorer.mask.numpy().tobytes())
-            assert len(found) > 1
+                drawn.add(explorer.mask.numpy().tobytes())
+            assert len(drawn) > 1
 
 
 def test_explorer_refuses_a_photo_that_no_grid_fits():
@@ -281,9 +236,11 @@ def darkness() -> DarknessExplorer:
         ({"image": 1, "map": "gabor"}, Variant("gabor", 0, "otsu")),
     ],
 )
-def test_the_widget_shows_what_the_variant_finds(darkness, settings, variant):
+def test_the_widget_shows_what_the_variant_marks(darkness, settings, variant):
     for name, value in settings.items():
+        before = darkness._panels["overlay"].image.value
         getattr(darkness, name).value = value
+        assert darkness._panels["overlay"].image.value != before, name
     photo = darkness.image.value
     assert darkness.variant == variant
     np.testing.assert_array_equal(darkness.crack_mask, training_free.segment(ROADS.images[photo], variant))
@@ -291,26 +248,10 @@ def test_the_widget_shows_what_the_variant_finds(darkness, settings, variant):
 
 
 def test_a_level_is_offered_where_the_map_has_a_unit(darkness):
-    def offered() -> list[str]:
-        return [rule for _, rule in darkness.rule.options]
-
-    assert "z" in offered()
-    darkness.map.value = "frangi"
-    assert "z" not in offered()
-    assert darkness.z.disabled
-    darkness.map.value = "local_darkness"
-    assert "z" in offered()
-
-
-def test_each_control_changes_the_overlay(darkness):
-    panel = darkness._panels["overlay"].image
-    for name, value in (("z", 1.0), ("sigma", 2.0), ("area", 1.0), ("rule", "otsu"), ("image", 1)):
-        before = panel.value
-        getattr(darkness, name).value = value
-        assert panel.value != before, name
-
-
-def test_the_widget_refuses_masks_of_another_shape():
+    for name, offered in (("global_darkness", True), ("frangi", False), ("local_darkness", True)):
+        darkness.map.value = name
+        assert ("z" in dict(darkness.rule.options).values()) == offered
+        assert darkness.z.disabled == (darkness.rule.value != "z")
     with pytest.raises(UserError, match="do not fit"):
         DarknessExplorer(ROADS.images, ROADS.crack_masks[:, :32])
 
@@ -319,10 +260,9 @@ def test_the_widget_refuses_masks_of_another_shape():
 
 
 def test_png_keeps_every_pixel_and_enlarges_small_pictures_by_whole_factors():
-    image = ROADS.images[0]
-    back = cv2.imdecode(np.frombuffer(png(image), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    back = cv2.imdecode(np.frombuffer(png(ROADS.images[0]), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     assert back.shape == (256, 256, 3)
-    assert (back[::4, ::4] == image).all()
+    assert (back[::4, ::4] == ROADS.images[0]).all()
     with pytest.raises(UserError, match="uint8 or bool"):
         png(np.zeros((4, 4)))
 
@@ -337,10 +277,7 @@ def test_heat_runs_from_black_to_light():
 @pytest.mark.parametrize("truth", [None, np.zeros((8, 8), bool), np.ones((8, 8), bool)])
 @pytest.mark.parametrize("level", [0, 255])
 def test_histogram_is_well_formed_for_maps_of_one_level(truth, level):
-    import xml.etree.ElementTree as ET
-
     svg = histogram_svg(np.full((8, 8), level, np.uint8), 1.0, truth, level / 255)
-    root = ET.fromstring(svg)
-    areas = [e for e in root if e.tag.endswith("polygon")]
+    areas = [e for e in ET.fromstring(svg) if e.tag.endswith("polygon")]
     assert len(areas) == (1 if truth is None else 2)
     assert "nan" not in svg.decode()

@@ -20,7 +20,7 @@ from upcrack_lite import masks
 from upcrack_lite.baselines import training_free
 from upcrack_lite.baselines.recipes import DARKNESS
 from upcrack_lite.baselines.training_free import MAPS, Variant, to_gray
-from upcrack_lite.detection import VARIANTS, binarize, error_map, smooth, threshold_of
+from upcrack_lite.detection import VARIANTS, binarize, smooth, threshold_of
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import overlay, to_tensor, to_uint8
 from upcrack_lite.metrics import Confusion, to_masks
@@ -117,9 +117,9 @@ class MaskExplorer(Plate):
 class PostProcessingTuner(Plate):
     """Turn every choice between restoration and crack mask into a slider, and export what was chosen.
 
-    images: uint8 ``(N, H, W, 3)``. errors: error map variant -> float ``(N, 1, H, W)`` in [0, 1]; or the restored
-    images ``(N, 3, H, W)`` in [-1, 1], and all variants are computed from them. crack_masks: bool ``(N, H, W)`` or
-    ``(N, 1, H, W)``; None where there are no labels: then nothing is scored. start: a preset to start from.
+    images: uint8 ``(N, H, W, 3)``. errors: error map variant -> float ``(N, 1, H, W)`` in [0, 1]. crack_masks: bool
+    ``(N, H, W)`` or ``(N, 1, H, W)``; None where there are no labels: then nothing is scored. start: a preset to
+    start from.
 
     Controls: `image`, `variant`, `d`, `sigma_color`, `sigma_space`, `rule`, `values` (a slider for each rule that
     takes a value), `floor`, `path`, `export_button`, `score_button`. Results of the image shown: `smoothed` float
@@ -130,13 +130,13 @@ class PostProcessingTuner(Plate):
     def __init__(
         self,
         images: np.ndarray,
-        errors: Mapping[str, torch.Tensor] | torch.Tensor,
+        errors: Mapping[str, torch.Tensor],
         crack_masks: Any = None,
         start: Preset | None = None,
     ) -> None:
         self._images = images
         self.image = choose_photo(images)
-        self._errors = _all_errors(images, errors)
+        self._errors = _checked(errors, images)
         self._truth = None if crack_masks is None else to_masks(crack_masks, "crack_masks")
         if self._truth is not None and self._truth.shape != images.shape[:3]:
             raise UserError(f"crack_masks {self._truth.shape} do not fit images {images.shape}")
@@ -265,13 +265,7 @@ class PostProcessingTuner(Plate):
         self.message.value = f"all {len(maps)} photos pooled:" + score_table(pooled)
 
 
-def _all_errors(
-    images: np.ndarray, errors: Mapping[str, torch.Tensor] | torch.Tensor
-) -> dict[str, torch.Tensor]:
-    """Check the error maps, or make those of all variants from restored images."""
-    if isinstance(errors, torch.Tensor):
-        image = to_tensor(images)
-        errors = {variant: error_map(image, errors.detach().cpu(), variant) for variant in VARIANTS}
+def _checked(errors: Mapping[str, torch.Tensor], images: np.ndarray) -> dict[str, torch.Tensor]:
     wrong = [name for name in errors if name not in VARIANTS]
     if wrong or not errors:
         wrong = ", ".join(wrong) or "(none given)"
