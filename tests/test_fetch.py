@@ -305,6 +305,7 @@ def test_an_archive_is_downloaded_once_and_only_its_data_unpacked(server, serve,
     packed = zip_of(repository, server.folder / "pack.zip", "UP-CrackNet-4639e8e/")
     serve("crack500_authors", "gone.zip", "pack.zip", archive_sha256=pooch.file_hash(str(packed)))
     got = fetch("crack500_authors", root, ACCEPT)
+    assert [path.name for path in got.folder.iterdir() if path.is_dir()] == ["dataset"]
     assert not (got.folder / "train.py").exists()
     assert [photo.part for photo in got.survey.photos] == ["train"] * 3 + ["val"] * 2 + ["test"] * 2
     origin = json.loads((got.folder / PROVENANCE).read_text())["origin"]

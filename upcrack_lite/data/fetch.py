@@ -32,6 +32,7 @@ from upcrack_lite.io import check_writable, write_json
 
 _FORMAT = 1  # of `provenance.json`
 _TIMEOUT = 30  # seconds without an answer or a byte
+_SCRATCH = ".unpacked"  # a folder in the stage
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ def fetch(name: str, root: str | Path, options: Options = Options()) -> Fetched:
     check_space(root, src.disk_mb * 10**6, f"the set {name}")
     with whole_folder(target) as stage:
         origin = _collect(src, root, stage, options)
+        shutil.rmtree(stage / _SCRATCH, ignore_errors=True)
         options.say(f"{name}: reading and checking every file")
         seen = survey(stage, src.layout, progress=options.progress)
         findings = verify(seen, src, expected)
@@ -146,30 +148,30 @@ def _collect(src: Source, root: Path, stage: Path, options: Options) -> dict[str
         _copy(find_set(files[0], src.layout), stage)
         return facts or {"kind": "folder"}
     if not files:
-        files = [_download(src, root, stage / ".unpacked", options)]
+        files = [_download(src, root, stage / _SCRATCH, options)]
         digest = pooch.file_hash(str(files[0]))
         facts = {"kind": "download", "addresses": list(src.addresses), "archive_sha256": digest}
     for file in files:
         options.say(f"{src.name}: unpacking {file.name}")
         try:
-            unpack(file, stage / ".unpacked" / file.stem, src.members)
+            unpack(file, stage / _SCRATCH / file.stem, src.members)
         except Damaged:
             if file.parent == root / ".downloads":  # it must not stand in the way of the next try
                 file.unlink()
             raise
-    _merge(stage / ".unpacked")
-    _move(find_set(stage / ".unpacked", src.layout), stage)
+    _merge(stage / _SCRATCH)
+    _move(find_set(stage / _SCRATCH, src.layout), stage)
     return facts or {"kind": "archives", "names": [file.name for file in files]}
 
 
 def _make(src: Source, origin: Path, stage: Path, options: Options) -> dict[str, Any]:
     """Make one of the sets that are parts of another."""
     options.say(f"{src.name}: making it from {origin}")
+    made = stage / _SCRATCH / src.name
     if src.name == "cfd_patches":
-        made = partition.make_cfd_patches(origin, stage / ".unpacked" / src.name)
+        partition.make_cfd_patches(origin, made)
     else:
-        part = src.name.removeprefix("crack500_")
-        made = partition.make_partition(origin, part, stage / ".unpacked" / src.name)
+        partition.make_partition(origin, src.name.removeprefix("crack500_"), made)
     _move(made, stage)
     listed = manifests.digest_in(origin)
     return {"kind": "made", "from": origin.name} | ({"manifest_sha256": listed} if listed else {})
@@ -245,9 +247,9 @@ def _merge(unpacked: Path) -> None:
 
 def _move(folder: Path, target: Path) -> None:
     """Move everything in a folder into another one."""
-    for child in sorted(folder.iterdir()):
+    for child in folder.iterdir():
         child.rename(target / child.name)
-    shutil.rmtree(folder)
+    folder.rmdir()
 
 
 def _copy(folder: Path, target: Path) -> None:

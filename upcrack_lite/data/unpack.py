@@ -75,10 +75,8 @@ def unpack(archive: Path, target: Path, members: str = "", most_bytes: int = MOS
     except _BROKEN as error:
         raise _damaged(archive, error) from error
     except OSError as error:
-        if error.errno in (
-            None,
-            errno.EINVAL,
-        ):  # what gzip and bz2 say of their data; a place before the start
+        # Without a number from gzip and bz2, for their data; EINVAL for a place before the start of the file.
+        if error.errno in (None, errno.EINVAL):
             raise _damaged(archive, error) from error
         raise
 
