@@ -1,4 +1,4 @@
-"""What the chapter on training-free baselines shows: maps, a family judged on two sets, and its widget."""
+"""What the chapter on training-free baselines shows: maps, a family scored on two sets, and its widget."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 from upcrack_lite.baselines import training_free
 from upcrack_lite.baselines.training_free import FAMILIES, Variant
 from upcrack_lite.data.synthetic import synthetic_set
-from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.show import untrained
 
@@ -29,31 +28,25 @@ def counted(*f1: float) -> dict[Variant, Confusion]:
 
 
 def test_the_frozen_variant_is_chosen_without_the_test_set():
-    judged = untrained.Judged(counted(80, 60, 50, 70), counted(30, 75, 40, 20))
-    assert judged.numbers == pytest.approx(
+    scored = untrained.FamilyScores(counted(80, 60, 50, 70), counted(30, 75, 40, 20))
+    assert scored.numbers == pytest.approx(
         {"best on the test set": 75, "chosen on the training set": 30, "median": 35}
     )
-    assert judged.chosen == FAMILIES["tf_global_darkness"][0]
-    assert judged.luckiest == FAMILIES["tf_global_darkness"][1]
+    assert scored.selected == FAMILIES["tf_global_darkness"][0]
+    assert scored.luckiest == FAMILIES["tf_global_darkness"][1]
 
 
-def test_sets_must_hold_the_same_variants():
-    for training, test in ((counted(80, 60), counted(80)), ({}, {})):
-        with pytest.raises(UserError, match="same variants"):
-            untrained.Judged(training, test)
-
-
-def test_judging_counts_both_sets():
+def test_scoring_counts_both_sets():
     family = FAMILIES["tf_global_darkness"][:3]
     pairs = list(zip(ROADS.images, ROADS.crack_masks, strict=True))
-    judged = untrained.judge(family, pairs[:1], iter(pairs[1:]))
-    assert judged.test == training_free.counts(pairs[1:], family)
-    assert judged.training == training_free.counts(pairs[:1], family)
+    scored = untrained.score_family(family, pairs[:1], iter(pairs[1:]))
+    assert scored.test == training_free.counts(pairs[1:], family)
+    assert scored.training == training_free.counts(pairs[:1], family)
 
 
 def test_the_picture_of_a_family_marks_its_three_numbers():
-    judged = untrained.Judged(counted(80, 60, 50, 70), counted(30, 75, 40, 20))
-    (axes,) = untrained.family_figure(judged).axes
+    scored = untrained.FamilyScores(counted(80, 60, 50, 70), counted(30, 75, 40, 20))
+    (axes,) = untrained.family_figure(scored).axes
     lines = [line.get_xydata() for line in axes.lines]
     dots = [line for line in lines if len(line) == 4]
     assert sorted(dots[0][:, 0]) == pytest.approx([50, 60, 70, 80])
@@ -61,7 +54,7 @@ def test_the_picture_of_a_family_marks_its_three_numbers():
     marks = {line.get_label(): line.get_xdata() for line in axes.lines if line.get_label()[0] != "_"}
     assert list(marks["chosen on the training set"]) == pytest.approx([80, 30])
     assert list(marks["best on the test set"]) == pytest.approx([75])
-    said = untrained.family_alt(judged)
+    said = untrained.family_alt(scored)
     assert "best on the test set 75.0, chosen on the training set 30.0, median 35.0" in said
 
 

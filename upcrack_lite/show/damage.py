@@ -40,9 +40,8 @@ def blur(image: torch.Tensor, strength: float, seed: int = 0) -> torch.Tensor:
     sigma = 0.3 + 2.7 * strength  # below 0.3 px a sampled Gaussian is a single pixel
     half = max(1, min(math.ceil(3 * sigma), *(side - 1 for side in image.shape[-2:])))
     steps = torch.arange(-half, half + 1, dtype=image.dtype, device=image.device)
-    bell = torch.exp(-(steps**2) / (2 * sigma**2))
-    bell = bell / bell.sum()
-    kernel = bell.expand(3, 1, 1, -1)
+    weights = torch.exp(-(steps**2) / (2 * sigma**2))
+    kernel = (weights / weights.sum()).expand(3, 1, 1, -1)
     x = functional.pad(image, (half, half, half, half), mode="reflect")
     return functional.conv2d(functional.conv2d(x, kernel, groups=3), kernel.transpose(2, 3), groups=3)
 
@@ -106,17 +105,17 @@ def thin_crack(image: torch.Tensor, strength: float, seed: int = 0) -> torch.Ten
 
 @_damage
 def texture_noise(image: torch.Tensor, strength: float, seed: int = 0) -> torch.Tensor:
-    """Move every stone of the texture without changing what kind of texture it is.
+    """Move the texture without changing what kind of texture it is.
 
     Each frequency keeps its amplitude, and its phase turns by strength times a random angle, up to 180 degrees:
-    the grain keeps its contrast and size, but lies elsewhere. What is coarser than about 16 px stays in place.
+    the grain keeps its contrast and size, but lies in another place. What is coarser than about 16 px stays in place.
     """
     h, w = image.shape[-2:]
     # Mirrored, the image has no jump between its opposite edges, which would be scattered as if it were texture.
     tall = torch.cat((image, image.flip(2)), 2)
     spectrum = torch.fft.rfft2(torch.cat((tall, tall.flip(3)), 3))  # (N, 3, 2H, W + 1)
     draws = torch.Generator().manual_seed(seed)
-    # The phases of white noise are those of a real image; one set for the three channels keeps stones gray.
+    # The phases of white noise are those of a real image; one set for the three channels keeps gray gray.
     angles = torch.fft.rfft2(torch.randn((2 * h, 2 * w), generator=draws)).angle().to(image)
     fy, fx = torch.fft.fftfreq(2 * h).to(image)[:, None], torch.fft.rfftfreq(2 * w).to(image)[None, :]
     fine = 1 - torch.exp(-(fy**2 + fx**2) * 16**2 / 2)  # 0 for the mean, near 1 for what is finer than 8 px

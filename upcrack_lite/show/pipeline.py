@@ -51,8 +51,8 @@ def pipeline(pictures: Mapping[str, np.ndarray], preset: Preset) -> Figure:
     _text(axis, 1.55, middle, "×", size=16)
     _text(axis, 3.2, middle, "=", size=16)
     _step(axis, (4.65, middle), (5.15, middle), "G", G_COLOR)
-    judge = "discriminator D, a PatchGAN:\nis the road beside the masked\nroad real or restored?"
-    _text(axis, 1.4, LEARNING, judge, bbox=_box(D_COLOR))
+    question = "discriminator D, a PatchGAN:\nis the road beside the masked\nroad real or restored?"
+    _text(axis, 1.4, LEARNING, question, bbox=_box(D_COLOR))
     loss = f"loss of the generator G, a U-Net:\n{_loss(preset)}"
     _text(axis, 4.9, LEARNING, loss, bbox=_box(G_COLOR))
     _arrow(axis, (2.52, LEARNING), (3.57, LEARNING))

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 
 from upcrack_lite.baselines import training_free
 from upcrack_lite.baselines.training_free import MAPS, Variant, to_gray
-from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.show.figures import LINES, MARKERS, WIDTH, styled
 
@@ -33,21 +32,14 @@ def all_maps(photo: np.ndarray, sigma: float = 0.0) -> list[tuple[str, np.ndarra
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A family of variants, counted on a training set and on a test set.
-
-    training, test: variant to its pooled counts; both hold the same variants.
-    """
+class FamilyScores:
+    """A family: each variant's pooled counts on a training set and on a test set."""
 
     training: Mapping[Variant, Confusion]
     test: Mapping[Variant, Confusion]
 
-    def __post_init__(self) -> None:
-        if not self.training or set(self.training) != set(self.test):
-            raise UserError("give the same variants, at least one, counted on both sets")
-
     @property
-    def chosen(self) -> Variant:
+    def selected(self) -> Variant:
         """The best on the training set, frozen before the test."""
         return training_free.best_of(self.training)
 
@@ -60,8 +52,8 @@ class Judged:
     def numbers(self) -> dict[str, float]:
         """F1 in percent on the test set: "best on the test set", "chosen on the training set", "median"."""
         return {
-            "best on the test set": score(self.test[self.luckiest]),
-            "chosen on the training set": score(self.test[self.chosen]),
+            "best on the test set": _f1(self.test[self.luckiest]),
+            "chosen on the training set": _f1(self.test[self.selected]),
             "median": training_free.median_f1(self.test),
         }
 
@@ -69,39 +61,39 @@ class Judged:
 Pairs = Iterable[tuple[np.ndarray, np.ndarray]]
 
 
-def judge(family: Iterable[Variant], training: Pairs, test: Pairs) -> Judged:
+def score_family(family: Iterable[Variant], training: Pairs, test: Pairs) -> FamilyScores:
     """Try every variant on pairs of a photo, uint8 `(H, W, 3)`, and its crack mask, bool `(H, W)`, of two sets.
 
     Raises UserError for a set without photos.
     """
     family = tuple(family)
-    return Judged(training_free.counts(training, family), training_free.counts(test, family))
+    return FamilyScores(training_free.counts(training, family), training_free.counts(test, family))
 
 
-def score(one: Confusion) -> float:
-    """F1 in percent; undefined counts as 0."""
+def _f1(one: Confusion) -> float:
+    """In percent; undefined counts as 0."""
     return 0.0 if np.isnan(one.f1) else one.f1
 
 
 @styled
-def family_figure(judged: Judged) -> Figure:
+def family_figure(scored: FamilyScores) -> Figure:
     """Two rows of dots, one for each variant: F1 on the training set above, on the test set below.
 
     The frozen variant is joined across both rows; the best on the test set and the median are marked.
     """
     figure, axes = plt.subplots(figsize=(WIDTH, 3.3))
-    rows = ((1.0, judged.training), (0.0, judged.test))
+    rows = ((1.0, scored.training), (0.0, scored.test))
     for height, counted in rows:
-        values = np.array([score(one) for one in counted.values()])
+        values = np.array([_f1(one) for one in counted.values()])
         place = height + _spread(values)
         axes.plot(values, place, "o", markersize=4.5, color=LINES[7], alpha=0.7, zorder=2)
         median = training_free.median_f1(counted)
         axes.plot([median] * 2, [height - 0.24, height + 0.24], color=LINES[4], linewidth=2)
-    frozen = [score(counted[judged.chosen]) for _, counted in rows]
+    frozen = [_f1(counted[scored.selected]) for _, counted in rows]
     axes.plot(frozen, (1, 0), color=LINES[0], linewidth=1.2, linestyle="--", zorder=3)
     look = {"linestyle": "", "markersize": 9, "zorder": 4, "markeredgecolor": "white"}
     axes.plot(frozen, (1, 0), marker=MARKERS[1], color=LINES[0], label="chosen on the training set", **look)
-    best = judged.numbers["best on the test set"]
+    best = scored.numbers["best on the test set"]
     # Below the row, so that it also shows where both are one variant.
     axes.plot(best, -0.3, marker=MARKERS[2], color=LINES[1], label="best on the test set", **look)
     axes.plot([], [], color=LINES[4], linewidth=2, label="median")
@@ -112,12 +104,12 @@ def family_figure(judged: Judged) -> Figure:
     return figure
 
 
-def family_alt(judged: Judged) -> str:
+def family_alt(scored: FamilyScores) -> str:
     """The picture of a family in words, with its numbers."""
-    said = ", ".join(f"{name} {value:.1f}" for name, value in judged.numbers.items())
-    trained = score(judged.training[judged.chosen])
+    said = ", ".join(f"{name} {value:.1f}" for name, value in scored.numbers.items())
+    trained = _f1(scored.training[scored.selected])
     return (
-        f"F1 of {len(judged.test)} variants on two sets, one dot for each. On the test set: {said}. The one chosen "
+        f"F1 of {len(scored.test)} variants on two sets, one dot for each. On the test set: {said}. The one chosen "
         f"has {trained:.1f} on the training set."
     )
 
