@@ -92,21 +92,19 @@ def _of_run(run: RunFolder, photos: str, seed: int) -> Column:
     if learns_from_masks(run.method):
         learned_from = f"the photos of {_set(run)} with their crack masks"
     if run.method in FAMILIES:
-        from upcrack_lite.baselines.training_free import selected_variant
-
-        variant, tried = selected_variant(run)
+        variant, tried = training_free.selected_variant(run)
         note = f"{variant.name}, the best of {len(tried)} variants on {learned_from} ({place})."
         return Column(f"{TITLES[run.method]}, chosen", note, _marks(variant))
     marks = method_of(run, seed)
     note = f"trained on {learned_from}, {run.manifest['preset'].get('scale', 'unknown')} scale ({place})"
-    cut_short = run.manifest.get("max_steps") is not None
-    note += "; its training was cut short, so its masks mean nothing." if cut_short else "."
+    stopped = run.manifest.get("max_steps") is not None
+    note += "; its training was stopped early, so its masks mean nothing." if stopped else "."
     return Column(TITLES[run.method], note, marks)
 
 
 def _of_family(name: str) -> Column:
     if name not in FAMILIES:
-        raise UserError(f"detectors: unknown detector {name!r}; choose from {', '.join(FAMILIES)}")
+        raise UserError(f"detectors: unknown family {name!r}; choose from {', '.join(FAMILIES)}")
     first, *more = training_free.FAMILIES[name]
     note = f"{first.name}, the first of its family's {1 + len(more)} variants; nothing was chosen on photos."
     return Column(TITLES[name], note, _marks(first))
