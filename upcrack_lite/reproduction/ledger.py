@@ -7,8 +7,6 @@ A value is listed when paper and program differ, when the paper is silent about 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from upcrack_lite.recipes import LITE, PAPER, RELEASED, Preset
@@ -65,51 +63,24 @@ PLAIN = {
 """Each value of a recipe in plain words."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One value of the recipes in three readings.
+def kinds(name: str) -> list[str]:
+    """Why a value of the recipes is listed; empty: it is simply what the paper says.
 
-    Attributes:
-        name: its name in the recipes; plain: in words.
-        paper: what the paper says, None where it is silent.
-        released: what the released program does, None where the recipes name nothing of its own.
-        kit: what the kit takes for its recipe `paper` at full scale; lite: at lite scale, None where it is the
-            same.
-        kinds: "differs" (paper and program), "silent" (the paper, wholly or in part), "lite".
-        reasons: of the values "kit", "released" and "lite", as far as there are any.
+    "differs": paper and program; "silent": the paper, wholly or in part; "lite": the scale changes it.
     """
-
-    name: str
-    plain: str
-    paper: Any
-    released: Any
-    kit: Any
-    lite: Any
-    kinds: tuple[str, ...]
-    reasons: Mapping[str, str]
-
-    def row(self, sides: Sequence[str] = ("kit", "released", "lite")) -> dict[str, str]:
-        """The entry as text for a page; sides: whose reasons are given."""
-        # A reason that says "released" alone repeats the column.
-        why = [self.reasons[side].replace("`", "") for side in sides if side in self.reasons]
-        silent = "as the paper" if self.paper is not None else NOT_KNOWN
-        return {
-            "value": self.plain,
-            "name": self.name,
-            "paper": NOT_SAID if self.paper is None else shown(self.paper),
-            "released program": silent if self.released is None else shown(self.released),
-            "kit, recipe paper": shown(self.kit),
-            "kit, lite scale": "the same" if self.lite is None else shown(self.lite),
-            "why": "; ".join(one for one in why if one != "released"),
-        }
+    value, why = PAPER[name]
+    holds = {
+        "differs": RELEASED.get(name, (value,))[0] != value,
+        "silent": "silent" in why,
+        "lite": name in LITE,
+    }
+    return [kind for kind, listed in holds.items() if listed]
 
 
-def ledger() -> list[Entry]:
-    """List all values that are not simply what the paper says, in the recipes' order."""
-    entries = [
-        _entry(field.name) for field in dataclasses.fields(Preset) if field.name not in ("recipe", "scale")
-    ]
-    return [entry for entry in entries if entry.kinds]
+def rows(kind: str) -> list[dict[str, str]]:
+    """The values of one kind as text for a page, in the recipes' order, with the reasons that the recipes carry."""
+    names = [field.name for field in dataclasses.fields(Preset) if field.name in PAPER]
+    return [_row(name, kind) for name in names if kind in kinds(name)]
 
 
 def shown(value: Any) -> str:
@@ -121,20 +92,19 @@ def shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _entry(name: str) -> Entry:
-    (value, why), released, lite = PAPER[name], RELEASED.get(name), LITE.get(name)
-    kinds = {
-        "differs": released and released[0] != value,
-        "silent": "silent" in why,
-        "lite": lite,
+def _row(name: str, kind: str) -> dict[str, str]:
+    value, why = PAPER[name]
+    silent = why.startswith("silent")
+    unknown = NOT_KNOWN if silent else "as the paper"
+    sources = [LITE] if kind == "lite" else [PAPER, RELEASED]
+    reasons = [source[name][1].replace("`", "") for source in sources if name in source]
+    return {
+        "value": PLAIN[name],
+        "name": name,
+        "paper": NOT_SAID if silent else shown(value),
+        "released_program": shown(RELEASED[name][0]) if name in RELEASED else unknown,
+        "kit": shown(value),
+        "kit_lite": shown(LITE.get(name, (value,))[0]),
+        # A reason that says "released" alone repeats the column.
+        "why": "; ".join(reason for reason in reasons if reason != "released"),
     }
-    return Entry(
-        name,
-        PLAIN[name],
-        None if why.startswith("silent") else value,
-        released[0] if released else None,
-        value,
-        lite[0] if lite and lite[0] != value else None,
-        tuple(kind for kind, holds in kinds.items() if holds),
-        {side: one[1] for side, one in (("kit", PAPER[name]), ("released", released), ("lite", lite)) if one},
-    )

@@ -5,39 +5,32 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from upcrack_lite.reproduction import ledger
 from upcrack_lite.reproduction.claims import claims
-from upcrack_lite.reproduction.ledger import ledger
 from upcrack_lite.show.markup import table
 from upcrack_lite.show.pages import TITLES
 
 _PARTS = {
     "differs": (
         "Where the paper and its released program differ",
-        ("kit", "released"),
-        {"paper": "paper", "released program": "released program", "why": "source"},
+        {"paper": "paper", "released_program": "released program", "why": "source"},
     ),
     "silent": (
         "Where the paper says nothing, or not all",
-        ("kit", "released"),
-        {"kit, recipe paper": "kit", "released program": "released program", "why": "source"},
+        {"kit": "kit", "released_program": "released program", "why": "source"},
     ),
-    "lite": (
-        "What the lite scale changes",
-        ("lite",),
-        {"kit, recipe paper": "full", "kit, lite scale": "lite", "why": "source"},
-    ),
+    "lite": ("What the lite scale changes", {"kit": "full", "kit_lite": "lite", "why": "source"}),
 }
-"""Each part's heading, whose reasons are given, and its columns."""
+"""Each part's heading and columns."""
 
 
 def listed(kind: str) -> Any:
     """One part of the ledger: "differs", "silent" or "lite"."""
-    heading, sides, columns = _PARTS[kind]
-    labels = {name.replace(" ", "_"): label for name, label in columns.items()}
-    lines = []
-    for row in (entry.row(sides) for entry in ledger() if kind in entry.kinds):
-        shown = {name.replace(" ", "_"): row[name] for name in columns}
-        lines.append({"": f"{row['value']}\n{row['name']}"} | shown)
+    heading, labels = _PARTS[kind]
+    lines = [
+        {"": f"{row['value']}\n{row['name']}"} | {column: row[column] for column in labels}
+        for row in ledger.rows(kind)
+    ]
     note = f"{len(lines)} values. Below each stands its name in the recipes: <code>--set NAME=VALUE</code> sets it."
     return table(heading, lines, labels, note, f"ledger-{kind}", text=tuple(labels), prose=("why",))
 
@@ -56,12 +49,5 @@ def sentences() -> Any:
     ]
     note = "Differences are in points of percent, computed from the printed tables."
     labels = {"holds": "", "says": "what the tables say"}
-    return table(
-        "Sentences of the paper, checked by its own tables",
-        lines,
-        labels,
-        note,
-        "sentences",
-        text=tuple(labels),
-        prose=("says",),
-    )
+    heading = "Sentences of the paper, checked by its own tables"
+    return table(heading, lines, labels, note, "sentences", text=tuple(labels), prose=("says",))
