@@ -86,11 +86,6 @@ def cut_photo(folder):
     return ("unreadable", "error", ("train_img/01.jpg",))
 
 
-def photo_as_mask(folder):
-    Image.fromarray(road(1)[0]).save(folder / "train_lab" / "01.png")
-    return ("unreadable", "error", ("train_lab/01.png",))
-
-
 def detector_output(folder):
     mask = road(1)[1]
     mask[:20] = 60
@@ -137,11 +132,6 @@ def inverted(folder):
     return ("inverted mask", "warning", ("test_lab/22.png",))
 
 
-def same_mask(folder):
-    shutil.copy(folder / "train_lab" / "05.png", folder / "train_lab" / "06.png")
-    return ("duplicate mask", "warning", ("train_lab/05.png", "train_lab/06.png"))
-
-
 def same_mask_in_other_bytes(folder):
     with Image.open(folder / "train_lab" / "05.png") as mask:
         mask.save(folder / "train_lab" / "06.png", compress_level=1)
@@ -152,7 +142,6 @@ def same_mask_in_other_bytes(folder):
     "fault",
     [
         cut_photo,
-        photo_as_mask,
         detector_output,
         blurred_mask,
         turned_mask,
@@ -161,7 +150,6 @@ def same_mask_in_other_bytes(folder):
         small_photo,
         lost_label,
         inverted,
-        same_mask,
         same_mask_in_other_bytes,
     ],
 )
@@ -230,11 +218,9 @@ def test_crops_of_one_photo_across_parts_are_a_leak(tmp_path):
         Image.fromarray(image).save(path / f"20160222_081011_{number}_1.jpg")
         Image.fromarray(mask).save(path / f"20160222_081011_{number}_1.png")
     findings = verify(survey(tmp_path))
-    leak, missing, note = findings
+    leak, missing = findings
     assert (leak.check, leak.level, len(leak.paths)) == ("shared photo", "error", 3)
     assert (missing.check, missing.level) == ("missing part", "warning")
-    assert (note.check, note.level) == ("shared photo", "note")
-    assert "3 photos are crops of 1 larger photo" in note.message
 
 
 def test_a_manifest_is_compared_file_by_file(folder):
@@ -340,12 +326,6 @@ def test_masks_turned_as_a_whole_are_one_finding_that_names_the_turn(tmp_path):
     assert (finding.check, finding.level) == ("turned", "warning")
     assert "far better turned a quarter right" in finding.message
     assert len(finding.paths) >= 2 * 8
-
-
-def test_undamaged_photos_need_no_mask_and_labeled_ones_do():
-    photos = [Photo("train", "a", "train/a.jpg"), Photo("test", "b", "test/b.jpg")]
-    (finding,) = verify(Survey(Path("x"), "crack500_authors", photos))
-    assert (finding.check, finding.level, finding.paths) == ("unpaired", "error", ("test/b.jpg",))
 
 
 @pytest.mark.mirror

@@ -79,56 +79,32 @@ def test_the_parts_share_no_photo_and_miss_no_crop(crops360, tmp_path):
     assert names["kept"] | names["heldout"] == set(range(1, CROPS360 + 2)) - {7}
 
 
-def test_files_are_copied_byte_for_byte_and_listed(crops360, tmp_path):
-    made = make_partition(crops360, "heldout", tmp_path / "made")
-    rows = list(csv.DictReader((made / "index.csv").read_text(encoding="utf-8").splitlines()))
-    assert len(rows) == len(list((made / "image").iterdir())) == len(list((made / "mask").iterdir()))
-    for row in rows:
-        number = int(Path(row["source"]).stem)
-        assert row["name"] == f"{row['group']}_{number:04d}"
-        for folder, ending in (("image", "jpg"), ("mask", "png")):
-            data = (made / folder / f"{row['name']}.{ending}").read_bytes()
-            assert data == (crops360 / folder / f"{number}.{ending}").read_bytes()
-            assert hashlib.sha256(data).hexdigest() == row[f"{folder}_sha256"]
-
-
-def test_missing_files_are_listed_all_at_once(crops360, tmp_path):
-    (crops360 / "image" / "12.jpg").unlink()
-    (crops360 / "mask" / "900.png").unlink()
-    with pytest.raises(UserError, match=r"the set is not complete; copy it again \(2\)") as caught:
-        make_partition(crops360, "kept", tmp_path / "made")
-    assert "12.jpg: there is" in str(caught.value)
-    assert "900.png: there is" in str(caught.value)
-    assert not (tmp_path / "made").exists()
-
-
 def test_a_second_time_is_a_no_op_and_other_content_is_refused(crops360, tmp_path):
     target = make_partition(crops360, "heldout", tmp_path / "made")
     state = {path: path.stat().st_mtime_ns for path in target.rglob("*")}
     make_partition(crops360, "heldout", target)
     assert {path: path.stat().st_mtime_ns for path in target.rglob("*")} == state
-    before = content(target)
+    rows = list(csv.DictReader((target / "index.csv").read_text(encoding="utf-8").splitlines()))
+    assert len(rows) == len(list((target / "image").iterdir())) == len(list((target / "mask").iterdir()))
+    for row in rows:
+        number = int(Path(row["source"]).stem)
+        assert row["name"] == f"{row['group']}_{number:04d}"
+        for folder, ending in (("image", "jpg"), ("mask", "png")):
+            data = (target / folder / f"{row['name']}.{ending}").read_bytes()
+            assert data == (crops360 / folder / f"{number}.{ending}").read_bytes()
+            assert hashlib.sha256(data).hexdigest() == row[f"{folder}_sha256"]
     with pytest.raises(UserError, match="other content"):
         make_partition(crops360, "kept", target)
-    assert content(target) == before
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [
-        ("\r\n5.jpg,1,20", "\r\n5.jpg,1,19"),
-        ("\r\n5.jpg,", "\r\n../five.jpg,"),
-        ("file,recovered,group", "file,recovered,photo"),
-        ("run_13\r\n", "run_36\r\n"),
-    ],
-)
-def test_a_wrong_list_of_groups_is_refused(crops360, old, new):
+def test_another_set_in_its_place_is_refused(crops360, tmp_path):
     path = crops360 / "recovered_names.csv"
-    text = path.read_bytes().decode()
-    assert old in text
-    path.write_bytes(text.replace(old, new).encode())
+    path.write_text(path.read_text(encoding="utf-8").replace(",run_13", ",run_36"), encoding="utf-8")
     with pytest.raises(UserError, match="copy it again"):
         crack500_groups(crops360)
+    (crops360 / "recovered_names.csv").unlink()
+    with pytest.raises(OSError, match="recovered_names"):
+        make_partition(crops360, "kept", tmp_path / "made")
 
 
 SHAPES = [(32, 48)] * 6 + [(48, 32)] * 2
@@ -212,9 +188,6 @@ def test_too_few_patches_name_the_remedy(cfd, tmp_path):
         make_cfd_patches(cfd, tmp_path / "a", 17, 24, max_overlap=0.99)
     with pytest.raises(UserError, match=r"give only 8 patches"):
         make_cfd_patches(cfd, tmp_path / "a", 9, 24, max_overlap=0.0)
-    with pytest.raises(UserError, match=r"smaller than a patch of 40×40") as caught:
-        make_cfd_patches(cfd, tmp_path / "a", 9, 40)
-    assert "(8):" in str(caught.value)
     assert not (tmp_path / "a").exists()
 
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from upcrack_lite.data.check import Finding
-from upcrack_lite.data.report import OUTLINE, outlined, text, to_json, write_page
+from upcrack_lite.data.report import text, to_json, write_page
 from upcrack_lite.data.sources import Source
 from upcrack_lite.data.survey import Survey, survey
 from upcrack_lite.errors import UserError
@@ -139,21 +139,6 @@ def test_pairs_that_do_not_fit_or_cannot_be_read_are_shown_as_far_as_they_go(fac
     assert sum("p0" in alt for alt in alternatives) == 0
     assert sum("p1" in alt for alt in alternatives) == 1
     assert any("Mask of p2 alone, 200×300 pixels" in alt for alt in alternatives)
-
-
-def test_the_outline_is_orange_and_lies_around_the_crack():
-    mask = np.zeros((400, 600), bool)
-    mask[196:204] = True
-    drawn = outlined(np.full((400, 600, 3), 128, np.uint8), mask)
-    changed = np.flatnonzero((drawn != 128).any(axis=(1, 2)))
-    row = 200 * drawn.shape[0] / 400
-    assert abs(changed.mean() + 0.5 - row) < 0.6
-    assert len(changed) <= 6
-    strongest = drawn[:, 100][np.argmax(np.abs(drawn[:, 100].astype(int) - 128).sum(axis=1))]
-    assert np.abs(strongest.astype(int) - OUTLINE).max() < 60
-    thin = np.zeros((2000, 3000), bool)
-    thin[1000] = True  # one pixel wide, and shrunken to a fourteenth
-    assert (outlined(np.full((2000, 3000, 3), 128, np.uint8), thin) != 128).any()
 
 
 def test_long_lists_are_capped_on_the_page(facts, tmp_path):

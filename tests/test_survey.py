@@ -12,8 +12,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
-from upcrack_lite.data.survey import Photo, survey
-from upcrack_lite.errors import UserError
+from upcrack_lite.data.survey import survey
 
 
 def write(path: Path, pixels: np.ndarray, **save) -> Path:
@@ -37,10 +36,6 @@ def add(folder: Path, name: str, image_dir: str = "image", mask_dir: str = "mask
     pixels, mask = road(sum(name.encode()), kinds.get("size", (60, 40)))
     write(folder / image_dir / f"{name}.jpg", pixels, quality=95)
     write(folder / mask_dir / f"{name}.png", mask)
-
-
-def by_name(photos: list[Photo]) -> dict[str, Photo]:
-    return {photo.name: photo for photo in photos}
 
 
 def cut(path: Path, share: float = 0.6) -> None:
@@ -84,15 +79,6 @@ def test_parts_of_each_layout(tmp_path, layout):
     expected = [(part, name) for part in parts for name in ("1", "2")]
     assert [(photo.part, photo.name) for photo in found.photos] == expected  # each once, not for each split
     assert len(found.files) == 2 * len(expected)
-
-
-def test_crack500_archives_that_unpack_to_a_folder_in_a_folder(tmp_path):
-    for split in ("train", "val"):
-        add(tmp_path, "a", f"{split}crop/{split}crop", f"{split}crop/{split}crop")
-    found = survey(tmp_path)
-    assert [photo.image for photo in found.photos] == ["traincrop/traincrop/a.jpg", "valcrop/valcrop/a.jpg"]
-    assert found.missing_parts == ["test"]
-    assert found.unpaired == {}
 
 
 def test_the_authors_files_have_undamaged_photos_without_masks(tmp_path):
@@ -146,7 +132,7 @@ def test_bad_files_become_facts_and_the_good_ones_stay(tmp_path):
     write(tmp_path / "mask" / "turned.png", road(size=(60, 40))[1].T)
     cut(tmp_path / "image" / "both.jpg")
     cut(tmp_path / "mask" / "both.png")
-    found = by_name(survey(tmp_path).photos)
+    found = {photo.name: photo for photo in survey(tmp_path).photos}
     assert len(found) == 8
     assert found["good"].problem is None
     assert "image/cut.jpg: is cut off" in found["cut"].problem
@@ -200,32 +186,6 @@ def test_files_without_partner_are_listed_and_read(tmp_path):
     shares = {file.path: file.crack_share for file in found.files}
     assert shares["mask/orphan.png"] > 0
     assert shares["image/lonely.jpg"] is None
-
-
-def test_gray_photos_16_bit_photos_and_soft_masks(tmp_path):
-    pixels, mask = road()
-    write(tmp_path / "image" / "gray.png", pixels[..., 0])
-    cv2.imwrite(str(tmp_path / "image" / "deep.png"), pixels.astype(np.uint16) * 257)
-    write(tmp_path / "image" / "bits.png", pixels)
-    soft = mask.copy()
-    soft[20, :24] = 90  # 1 % of the pixels, below the cut
-    write(tmp_path / "mask" / "gray.png", soft)
-    cv2.imwrite(str(tmp_path / "mask" / "deep.png"), soft.astype(np.uint16) * 257)
-    write(tmp_path / "mask" / "bits.png", (mask > 0).astype(np.uint8))
-    found = by_name(survey(tmp_path).photos)
-    assert all(photo.problem is None for photo in found.values())
-    assert len({photo.crack_share for photo in found.values()}) == 1
-    assert found["gray"].gray_share == found["deep"].gray_share == pytest.approx(24 / 2400)
-    assert found["bits"].gray_share == 0
-
-
-def test_what_is_no_set_is_refused(tmp_path):
-    with pytest.raises(UserError, match="no data set in a known layout"):
-        survey(tmp_path)
-    with pytest.raises(UserError, match="no such folder"):
-        survey(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="'train' of the layout deepcrack is not there"):
-        survey(tmp_path, "deepcrack")
 
 
 def test_a_file_that_the_system_refuses_is_a_fact_too(tmp_path, monkeypatch):

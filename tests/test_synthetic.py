@@ -34,16 +34,6 @@ def test_shapes_and_types_at_any_size(size):
     assert 0 < crack_mask.mean() < 0.15
 
 
-def test_same_seed_same_bytes_and_other_seed_other_road():
-    first = synthetic_road(128, seed=5)
-    again = synthetic_road(128, seed=5)
-    other = synthetic_road(128, seed=6)
-    assert first[0].tobytes() == again[0].tobytes()
-    assert first[1].tobytes() == again[1].tobytes()
-    assert not np.array_equal(first[0], other[0])
-    assert not np.array_equal(first[1], other[1])
-
-
 def test_the_number_of_opencv_threads_does_not_matter():
     threads = cv2.getNumThreads()
     try:
@@ -85,18 +75,6 @@ def test_crack_is_all_that_differs_from_the_whole_road():
         # A hairline too thin to be labeled may leave a trace: hence not all of them, but nearly.
         assert (cracked == whole).all(axis=2)[far].mean() > 0.99
         assert whole[crack_mask].mean() > cracked[crack_mask].mean() + 8
-
-
-@pytest.mark.parametrize("surface", ["asphalt", "concrete"])
-def test_cracks_are_darker_than_what_surrounds_them(surface):
-    differences = []
-    for seed in range(16):
-        image, crack_mask = synthetic_road(192, seed, surface)
-        gray = image.mean(axis=2)
-        differences.append(gray[_ring(crack_mask, 4, 12)].mean() - gray[crack_mask].mean())
-    assert min(differences) > 0
-    assert np.mean(differences) > 25
-    assert np.std(differences) > 5  # some cracks are faint, some are black
 
 
 def test_label_lies_on_the_crack_and_not_beside_it():
@@ -143,17 +121,6 @@ def test_coverage_of_a_straight_bar_is_its_exact_area():
     assert label(covered, 64).sum() == 7 * 64
 
 
-def test_both_surfaces_are_drawn_and_differ():
-    asphalt, concrete = (
-        np.array([synthetic_road(64, seed, kind, crack=False)[0].mean() for seed in range(20)])
-        for kind in ("asphalt", "concrete")
-    )
-    assert concrete.mean() > asphalt.mean() + 15
-    free = np.array([synthetic_road(64, seed, crack=False)[0].mean() for seed in range(20)])
-    assert 0 < (free == concrete).sum() < 20  # None picks one of the two, by the seed
-    assert ((free == concrete) | (free == asphalt)).all()
-
-
 def test_confounders_make_crack_free_roads_darker_in_places():
     def dark(confounders: float) -> float:
         clean = synthetic_set(30, size=64, seed=1, crack_free=1, confounders=confounders).images.mean(axis=3)
@@ -181,18 +148,12 @@ def test_darkness_alone_does_not_find_the_cracks(roads):
         {"size": 63},
         {"size": 1025},
         {"size": 128.0},
-        {"size": True},
         {"seed": -1},
-        {"seed": "5"},
-        {"seed": 1.5},
         {"seed": []},
         {"surface": "gravel"},
-        {"crack_share": -0.01},
         {"crack_share": 0.16},
         {"crack_share": float("nan")},
-        {"crack_share": "much"},
         {"crack": False, "crack_share": 0.02},
-        {"confounders": -1},
         {"confounders": 4},
     ],
     ids=str,

@@ -320,12 +320,6 @@ def _crops_of_one_photo(survey: Survey, source: Source | None) -> Iterator[Findi
                 "ask for what was trained on; split by photo"
             )
             yield Finding("shared photo", "warning" if source else "error", message, paths)
-    if several := [photos for photos in groups.values() if len(photos) > 1]:
-        message = (
-            f"{sum(map(len, several))} photos are crops of {count(len(several), 'larger photo')}; neighbors may "
-            "overlap, so split them by photo, never at random"
-        )
-        yield Finding("shared photo", "note", message)
 
 
 def _manifest(survey: Survey, expected: list[Entry]) -> Iterator[Finding]:

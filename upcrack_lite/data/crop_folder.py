@@ -156,24 +156,13 @@ def _refuse_test_photos(facts: Mapping[str, Any]) -> None:
 
 def _refuse_other(folder: Path, described: dict[str, Any]) -> None:
     """Raise `UserError` that names what differs, if the folder holds other crops than these, or damaged ones."""
-    there, asked = _flat(read_description(folder)), _flat(described)
-    there.pop("index_sha256", None)
-    differing = [key for key in dict.fromkeys([*asked, *there]) if there.get(key) != asked.get(key)]
-    # How they were made explains the rest; hashes are shown only where nothing else differs.
-    telling = [key for key in differing if key.startswith("facts.")] or differing
-    lines = [
-        f"{key}: {there.get(key, '(none)')} there, {asked.get(key, '(none)')} asked for" for key in telling
-    ]
+    there = read_description(folder)
+    there, asked = there | there["facts"], described | described["facts"]
+    differing = [key for key in asked if key != "facts" and there.get(key) != asked[key]]
+    telling = [key for key in differing if key != "pixels_sha256"] or differing
+    lines = [f"{key}: {there.get(key, '(none)')} there, {asked[key]} asked for" for key in telling]
     raise_for(lines, f"{folder}: holds other crops; give another folder, or {_AGAIN}")
     read_crops(folder, size=1)  # checks every file, keeps next to nothing in memory
-
-
-def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Flatten nested values to one level, with dots between the keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
-    return flat
 
 
 def _read_index(path: Path, described: dict[str, Any]) -> list[dict[str, str]]:

@@ -21,8 +21,8 @@ import numpy as np
 
 from upcrack_lite.data.crops import Place, overlap
 from upcrack_lite.data.folders import whole_folder
-from upcrack_lite.data.layouts import Pair, pairs, read_pair
-from upcrack_lite.errors import UserError, raise_for
+from upcrack_lite.data.layouts import pairs, read_pair
+from upcrack_lite.errors import UserError
 from upcrack_lite.io import write_csv, write_image, write_json
 
 PARTS = ("kept", "heldout")
@@ -52,19 +52,14 @@ def crack500_groups(crops360: str | Path) -> dict[str, str]:
     All crops of one group show the same stretch of road.
 
     Raises:
-        UserError: `recovered_names.csv` is missing or malformed, or its groups are not those of the
-            list that comes with the kit.
+        UserError: the groups are not those of the list that comes with the kit.
     """
     path = Path(crops360) / "recovered_names.csv"
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            groups = {row["file"]: row["group"] for row in csv.DictReader(file)}
-        files = sorted(groups, key=lambda name: int(Path(name).stem))
-    except (OSError, ValueError, KeyError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read ({error!r}); copy it again") from None
+    with path.open(newline="", encoding="utf-8") as file:
+        groups = {row["file"]: row["group"] for row in csv.DictReader(file)}
     if set(groups.values()) != _committed().keys():
         raise UserError(f"{path}: its groups are not those of crack500_crops360; copy it again")
-    return {name: groups[name] for name in files}
+    return dict(sorted(groups.items(), key=lambda item: int(Path(item[0]).stem)))
 
 
 def make_partition(crops360: str | Path, part: str, target: str | Path) -> Path:
@@ -83,15 +78,10 @@ def make_partition(crops360: str | Path, part: str, target: str | Path) -> Path:
         `target`.
 
     Raises:
-        UserError: missing files (all are listed), a `target` with other content, or as in `crack500_groups`.
+        UserError: a missing file, a `target` with other content, or as in `crack500_groups`.
     """
     source, target = Path(crops360), Path(target)
     groups, parts = crack500_groups(source), _committed()
-    files = {name: (source / "image" / name, source / "mask" / f"{Path(name).stem}.png") for name in groups}
-    missing = [
-        f"{path}: there is no such file" for pair in files.values() for path in pair if not path.is_file()
-    ]
-    raise_for(missing, f"{source}: the set is not complete; copy it again")
     with whole_folder(target) as aside:
         rows = []
         for folder in ("image", "mask"):
@@ -100,10 +90,10 @@ def make_partition(crops360: str | Path, part: str, target: str | Path) -> Path:
             if parts[group] != part:
                 continue
             new = f"{group}_{int(Path(name).stem):04d}"
-            image, mask = files[name]
+            mask = f"{Path(name).stem}.png"
             hashes = {
-                "image_sha256": _copy(image, aside / "image" / f"{new}.jpg"),
-                "mask_sha256": _copy(mask, aside / "mask" / f"{new}.png"),
+                "image_sha256": _copy(source / "image" / name, aside / "image" / f"{new}.jpg"),
+                "mask_sha256": _copy(source / "mask" / mask, aside / "mask" / f"{new}.png"),
             }
             rows.append({"name": new, "source": name, "group": group} | hashes)
         write_csv(aside / "index.csv", sorted(rows, key=lambda row: row["name"]))
@@ -141,11 +131,10 @@ def make_cfd_patches(
         `target`.
 
     Raises:
-        UserError: too few photos, photos smaller than a patch or files that cannot be read (all are listed),
-            or a `target` with other content.
+        UserError: too few photos, one that cannot be read, or a `target` with other content.
     """
     target = Path(target)
-    photos = _read(pairs(cfd, "cfd", "test"), size)
+    photos = {pair.name: read_pair(pair) for pair in pairs(cfd, "cfd", "test")}
     masks = [mask for _, mask in photos.values()]
     places = patch_places([mask.shape for mask in masks], count, size, seed, max_overlap)
     with whole_folder(target) as aside:
@@ -226,21 +215,6 @@ def _farthest(first: Place, height: int, width: int) -> tuple[tuple[int, int], i
     common = [int(overlap(*corner, size, first)) for corner in corners]
     least = int(np.argmin(common))
     return corners[least], common[least]
-
-
-def _read(listed: list[Pair], size: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Read all photos with masks by name; list every one that cannot be used."""
-    photos, problems = {}, []
-    for pair in listed:
-        try:
-            image, mask = read_pair(pair)
-            if min(mask.shape) < size:
-                raise UserError(f"{pair.image}: is smaller than a patch of {size}×{size} pixels")
-            photos[pair.name] = image, mask
-        except UserError as error:
-            problems.append(str(error))
-    raise_for(problems, "no patches can be cut, these files cannot be used")
-    return photos
 
 
 def _committed() -> dict[str, str]:

@@ -18,13 +18,11 @@ from upcrack_lite.data.reading import read_image, read_mask
 from upcrack_lite.data.sources import Source
 from upcrack_lite.data.survey import Photo, Survey
 from upcrack_lite.errors import UserError
+from upcrack_lite.images import overlay
 from upcrack_lite.io import write_text
 
 FORMAT = 1
 """Version of the JSON that `to_json` gives."""
-
-OUTLINE = (255, 149, 0)
-"""Color of a mask's outline, RGB: the book's orange, #ff9500."""
 
 _OF_A_KIND = 3  # findings of one check that the text shows
 _ON_PAGE = 40  # findings of one check that the page lists, and pairs with errors or warnings that it shows
@@ -141,57 +139,32 @@ def write_page(
     write_text(Path(path), _printable(page))
 
 
-def outlined(image: np.ndarray, crack_mask: np.ndarray) -> np.ndarray:
-    """Return a thumbnail of the photo with the mask's outline in orange.
-
-    Args:
-        image: uint8 `(H, W, 3)` RGB.
-        crack_mask: bool `(H, W)`.
-
-    Returns:
-        uint8 `(h, w, 3)`, the longer side at most 220 pixels.
-    """
-    small = _shrunk(image)
-    factor = small.shape[1] / image.shape[1], small.shape[0] / image.shape[0]
-    contours, _ = cv2.findContours(crack_mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    # Outlines are scaled as lines, to an eighth of a pixel: thin cracks would vanish from a shrunken mask.
-    lines = [((line + 0.5) * factor * 8 - 4).round().astype(np.int32) for line in contours]
-    cv2.polylines(small, lines, True, OUTLINE, 1, cv2.LINE_AA, shift=3)
-    return small
-
-
 def _pictures(survey: Survey, photo: Photo) -> list[dict[str, str]]:
-    """The photo, and the photo with its mask's outline, or the mask alone where it does not fit."""
+    """The photo, and its mask painted over it, or alone where it does not fit."""
     pictures = []
     try:
         image = read_image(survey.folder / photo.image)
-        pictures.append(_picture(_shrunk(image), f"Photo {photo.name}, {wh(image.shape[1::-1])} pixels"))
+        pictures.append(_picture(image, f"Photo {photo.name}, {wh(image.shape[1::-1])} pixels"))
         if photo.mask is not None:
             mask = read_mask(survey.folder / photo.mask)
-            share = f"{100 * mask.mean():.2f} % crack"
-            if mask.shape == image.shape[:2]:
-                alt = f"Photo {photo.name} with the outline of its mask in orange, {share}"
-                pictures.append(_picture(outlined(image, mask), alt))
-            else:
-                white = np.repeat(np.uint8(255) * mask[..., None], 3, axis=2)
-                alt = f"Mask of {photo.name} alone, {wh(mask.shape[::-1])} pixels, {share}"
-                pictures.append(_picture(_shrunk(white), alt))
+            fits = mask.shape == image.shape[:2]
+            painted = overlay(image, mask) if fits else np.repeat(np.uint8(255) * mask[..., None], 3, axis=2)
+            where = (
+                f"on photo {photo.name}" if fits else f"of {photo.name} alone, {wh(mask.shape[::-1])} pixels"
+            )
+            pictures.append(_picture(painted, f"Mask {where}, {100 * mask.mean():.2f} % crack"))
     except UserError:  # the findings say why
         pass
     return pictures
 
 
 def _picture(pixels: np.ndarray, alt: str) -> dict[str, str]:
-    """A picture's alternative text, and its bytes as an address."""
-    data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 70])[1]
+    """A picture's alternative text, and the address that holds its bytes, at most 220 pixels wide or high."""
+    scale = min(1.0, _LONG_SIDE / max(pixels.shape[:2]))
+    size = [max(1, round(side * scale)) for side in pixels.shape[1::-1]]
+    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 70])[1]
     return {"alt": alt, "address": f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}"}
-
-
-def _shrunk(image: np.ndarray) -> np.ndarray:
-    """Average a picture down to the thumbnail's size; smaller ones keep theirs."""
-    scale = min(1.0, _LONG_SIDE / max(image.shape[:2]))
-    size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def _verdict(findings: list[Finding]) -> str:
