@@ -138,7 +138,7 @@ def images(
         axis.set_title(title, pad=3)
         if array.dtype == np.bool_:
             axis.imshow(array, cmap="gray", vmin=0, vmax=1)
-            _frame(axis)  # a white mask would melt into the page
+            frame(axis)  # a white mask would melt into the page
         elif array.dtype == np.uint8:
             axis.imshow(array, cmap="gray", vmin=0, vmax=255)
         else:
@@ -161,15 +161,11 @@ def images(
 def contact_sheet(images: Sequence[np.ndarray] | np.ndarray, ncols: int = 4) -> Figure:
     """Show many photos of one size without titles, as a photographer's contact sheet.
 
-    images: uint8 ``(N, H, W, 3)`` or a list of uint8 ``(H, W, 3)``. Raises UserError for none, or sizes that
-    differ.
+    images: uint8 ``(N, H, W, 3)`` or a list of uint8 ``(H, W, 3)``. Raises ValueError where sizes differ.
     """
-    photos = [np.asarray(image) for image in images]
-    if not photos or len({photo.shape for photo in photos}) != 1 or photos[0].ndim != 3:
-        shapes = sorted({photo.shape for photo in photos}) or "none"
-        raise UserError(f"need photos (H, W, 3) of one size, got {shapes}")
+    photos = np.stack(images)
     ncols = min(ncols, len(photos))
-    gap, grid = max(2, photos[0].shape[1] // 32), (-(-len(photos) // ncols), ncols)
+    gap, grid = max(2, photos.shape[2] // 32), (-(-len(photos) // ncols), ncols)
     sheet = montage(photos, fill=[255] * 3, grid_shape=grid, padding_width=gap, channel_axis=-1)
     sheet = sheet[gap:-gap, gap:-gap]
     fig, axis = plt.subplots(figsize=(WIDTH, WIDTH * sheet.shape[0] / sheet.shape[1]))
@@ -189,11 +185,12 @@ def _picture(title: str, array: Any) -> np.ndarray:
         return array
     raise UserError(
         f"panel {title!r} is {array.dtype} {array.shape}: give a photo uint8 (H, W, 3), a mask bool (H, W) or "
-        "a map float (H, W); `tensors.to_uint8(image)[0]` turns a tensor into a photo"
+        "a map float (H, W); `images.to_uint8(image)[0]` turns a tensor into a photo"
     )
 
 
-def _frame(axis: plt.Axes) -> None:
+def frame(axis: plt.Axes) -> None:
+    """Draw a thin frame around a picture."""
     axis.axis("on")
     axis.grid(False)
     axis.set(xticks=[], yticks=[])

@@ -25,7 +25,7 @@ from upcrack_lite.metrics import Confusion
 from upcrack_lite.reproduction.cells import TEST_SETS, TRAIN_SETS, Cell
 from upcrack_lite.reproduction.examples import Method, method_of, shown, trained_on
 from upcrack_lite.runs import RunFolder
-from upcrack_lite.show.figures import NAMES, PALETTE, WIDTH, styled
+from upcrack_lite.show.figures import NAMES, PALETTE, WIDTH, frame, styled
 from upcrack_lite.show.pages import TITLES, names
 
 # --- the methods of a figure
@@ -194,12 +194,9 @@ def grid(rows: Sequence[Row]) -> Figure:
         for axis in axes:
             axis.axis("off")
         for axis, (words, pixels) in zip(axes, row, strict=False):
-            axis.axis("on")
             axis.imshow(pixels, cmap="gray", vmin=0, vmax=1)
-            axis.grid(False)
-            axis.set(xticks=[], yticks=[])
+            frame(axis)
             axis.set_xlabel(words, fontsize=10)
-            axis.spines[:].set(visible=True, color="#666666", linewidth=0.8)
     key = [Patch(facecolor=PALETTE[case], edgecolor="#666666", label=name) for case, name in NAMES.items()]
     figure.legend(handles=key, loc="outside lower center", ncols=3, handlelength=1.6, columnspacing=1.2)
     return figure
