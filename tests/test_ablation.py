@@ -12,7 +12,6 @@ from conftest import ROOT
 from small_records import small_record, small_values
 from test_table_pages import lines
 
-from upcrack_lite.metrics import histograms
 from upcrack_lite.recipes import PAPER, RELEASED, preset
 from upcrack_lite.reproduction import ablation, records
 from upcrack_lite.reproduction.cells import Cell
@@ -48,12 +47,6 @@ def test_what_the_lite_scale_cannot_show_is_left_to_full():
     left = {name for choice in full if choice not in lite for name in choice.names}
     assert left == {"style_normalize", "style_channels", "epochs"}
     assert preset("paper", "lite").lambda_style == 0
-
-
-def test_the_other_choices_leave_the_released_ones_alone():
-    for choice in ablation.OTHERS:
-        assert preset("paper", **choice.values).overrides() == choice.values
-        assert not {name for name in choice.names if RELEASED.get(name, (None,))[0] == choice.values[name]}
 
 
 def test_without_records_nothing_is_claimed():
@@ -135,11 +128,6 @@ def test_records_that_differ_in_anything_else_are_left_out(part, name, value, sa
     assert (one.seeds, one.verdict) == (0, f"not measured: {said} differ")
 
 
-def test_all_released_choices_together_are_the_other_recipe():
-    one = step(made(Cell(), Cell(recipe="released")), "released")
-    assert (one.seeds, one.choice) == (1, None)
-
-
 def test_a_command_makes_the_records_of_its_step():
     choice = ablation.CHOICES[0]
     assert ablation.command(choice).endswith("--seed 0 --seed 1 --seed 2 --set error_variant=released")
@@ -183,14 +171,6 @@ def test_levels_are_means_over_pixels_and_a_seed_is_a_vote():
     assert both["background"] == pytest.approx((one["background"] + other["background"]) / 2)
     few[:, 1] = 0
     assert math.isnan(ablation.map_levels([with_raw(few)])["crack"]), "a set without cracks"
-
-
-def test_a_level_is_the_mean_of_the_map_itself():
-    rng = np.random.default_rng(0)
-    error_map, crack_mask = rng.random((3, 8, 8), np.float32), rng.random((3, 8, 8)) < 0.3
-    levels = ablation.map_levels([with_raw(histograms(error_map, crack_mask))])
-    assert levels["crack"] == pytest.approx(error_map[crack_mask].mean(), abs=1 / 512)
-    assert levels["background"] == pytest.approx(error_map[~crack_mask].mean(), abs=1 / 512)
 
 
 # The page

@@ -46,14 +46,6 @@ def test_sums_of_the_columns(table):
 
 
 @pytest.mark.parametrize("table", published.TABLES)
-def test_each_row_is_numbered_and_named_once(table):
-    rows = published.rows(table)
-    assert [row.row for row in rows] == list(range(1, len(rows) + 1))
-    assert len({row.key for row in rows}) == len(rows)
-    assert len({row.name for row in published.rows()}) == 96
-
-
-@pytest.mark.parametrize("table", published.TABLES)
 def test_every_number_has_three_decimals(table):
     file = resources.files("upcrack_lite") / "assets" / "tables" / f"table_{table}.csv"
     with file.open(encoding="utf-8") as lines:
@@ -66,28 +58,6 @@ def test_tables_of_methods_hold_the_same_fourteen():
     keys = [tuple((row.key, row.strategy) for row in published.rows(n)) for n in range(3, 9)]
     assert len(set(keys)) == 1
     assert keys[0][-1] == ("upcracknet", "proposed")
-
-
-def test_the_full_method_on_crack500_stands_in_three_tables_alike():
-    full = published.row("I", "mae+ssim+msgms+style+adv")
-    method, mask = published.row("III", "upcracknet"), published.row("II", "multi_scale_square")
-    assert [getattr(full, m) for m in METRICS] == [getattr(method, m) for m in METRICS]
-    assert [getattr(full, m) for m in METRICS[2:]] == [getattr(mask, m) for m in METRICS[2:]]
-
-
-def test_sets():
-    assert {n: facts.sets for n, facts in published.TABLES.items()} == {
-        1: "Crack500 → Crack500",
-        2: "Crack500 → Crack500",
-        3: "Crack500 → Crack500",
-        4: "DeepCrack → DeepCrack",
-        5: "Crack500 → CFD",
-        6: "Crack500 → DeepCrack",
-        7: "DeepCrack → CFD",
-        8: "DeepCrack → Crack500",
-    }
-    assert published.row(8, "riad").train_set == "DeepCrack"
-    assert published.row(8, "riad").test_set == "Crack500"
 
 
 @pytest.mark.parametrize("table", [4, "4", "IV", " iv "])

@@ -54,14 +54,46 @@ def edit_json(path: Path, change) -> None:
     path.write_text(json.dumps(values), encoding="utf-8")
 
 
-def edit_shown(folder: Path, change) -> None:
-    edit_json(folder / verify.FILE, change)
-
-
 def test_a_stored_number_that_was_edited(folder):
     edit_json(folder / f"{LITE.slug()}.json", lambda values: values["train"].update(steps=2039))
     with pytest.raises(UserError, match=f"{LITE.slug()}.json.*was changed after it was written"):
         verify.verify(folder)
+
+
+def numbers(values, what):
+    """The last entry of Table IV of this kind."""
+    return [one for one in values["numbers"] if one["table"] == 4 and one["what"].endswith(what)][-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda shown: numbers(shown, "printed")["values"].update(iou=59.738),
+            "Table 4 upcracknet, printed, iou: was 59.738 and is 58.738",
+        ),
+        (
+            lambda shown: numbers(shown, "family median")["values"].update(f1=1),
+            "family median, f1: was 1 and is",
+        ),
+        (
+            lambda shown: numbers(shown, "printed")["records"].append("other.json"),
+            "printed, precision, records: was ['other.json'] and is []",
+        ),
+        (
+            lambda shown: shown["verdicts"]["Table IV upcracknet"].update(verdict="matches"),
+            "Table IV upcracknet, verdict: was matches and is not run here",
+        ),
+        (
+            lambda shown: shown["numbers"].pop(0),
+            "Table 1 mae, printed, precision: is 60.026 and is not listed",
+        ),
+        (lambda shown: shown["numbers"].append(shown["numbers"][0]), "shown.json: lists a number twice"),
+    ],
+)
+def test_what_is_shown_was_edited(folder, change, said):
+    edit_json(folder / verify.FILE, change)
+    assert any(said in line for line in verify.verify(folder))
 
 
 def test_a_histogram_count_moved_in_a_record_that_is_whole_again(folder):
@@ -81,38 +113,11 @@ def test_a_histogram_count_moved_in_a_record_that_is_whole_again(folder):
     assert "Table" not in lines, "the counts at the threshold are as before"
 
 
-def test_a_histogram_count_changed_in_the_file_alone(folder):
-    path = folder / f"{LITE.slug()}.npz"
-    with np.load(path) as arrays:
-        changed = {name: arrays[name].copy() for name in arrays.files}
-    changed["raw_pooled"][0, 0] += 1
-    np.savez(path, **changed)
-    with pytest.raises(UserError, match="was changed after it was written"):
-        verify.verify(folder)
-
-
 def test_an_image_count_changed_in_a_record_that_is_whole_again(folder):
     write(folder, LITE, contrast=0.4)
     lines = differences(folder)
     assert f"{LITE.slug()}.json, SHA-256 of its contents: was" in lines
     assert "Table 4 upcracknet, paper recipe, lite, deepcrack → deepcrack, 1 seed: mean, iou: was" in lines
-
-
-@pytest.mark.parametrize(
-    ("what", "metric", "said"),
-    [
-        ("printed", "iou", "Table 4 upcracknet, printed, iou: was 59.738 and is 58.738"),
-        ("family median", "f1", "family median, f1: was"),
-    ],
-)
-def test_a_listed_number_that_was_edited(folder, what, metric, said):
-    def change(values):
-        some = [n for n in values["numbers"] if n["table"] == 4 and n["what"].endswith(what)]
-        some[-1]["values"][metric] += 1
-
-    edit_shown(folder, change)
-    (line,) = verify.verify(folder)
-    assert said in line
 
 
 def test_a_printed_number_that_was_edited(folder, monkeypatch):
@@ -144,24 +149,6 @@ def test_arrays_without_a_record(folder):
     assert "left-s0.npz: belongs to no record" in differences(folder)
 
 
-def test_other_records_behind_a_number(folder):
-    edit_shown(folder, lambda values: values["numbers"][0]["records"].append("other.json"))
-    assert "precision, records: was ['other.json'] and is []" in differences(folder)
-
-
-def test_a_verdict_that_was_edited(folder):
-    edit_shown(folder, lambda values: values["verdicts"]["Table IV upcracknet"].update(verdict="matches"))
-    assert verify.verify(folder) == ["Table IV upcracknet, verdict: was matches and is not run here"]
-
-
-def test_a_number_left_out_and_one_listed_twice(folder):
-    edit_shown(folder, lambda values: values["numbers"].pop(0))
-    assert "is not listed" in differences(folder)
-    verify.update(folder)
-    edit_shown(folder, lambda values: values["numbers"].append(values["numbers"][0]))
-    assert "lists a number twice" in differences(folder)
-
-
 @pytest.mark.parametrize("text", ["", "[]", '{"format": 2}', "{"])
 def test_a_list_that_cannot_be_read(folder, text):
     (folder / verify.FILE).write_text(text, encoding="utf-8")
@@ -172,7 +159,7 @@ def test_a_list_that_cannot_be_read(folder, text):
 def test_missing_folder_list_and_another_format(folder, tmp_path):
     with pytest.raises(UserError, match="no such folder"):
         verify.verify(tmp_path / "none")
-    edit_shown(folder, lambda values: values.update(format=1))
+    edit_json(folder / verify.FILE, lambda values: values.update(format=1))
     with pytest.raises(UserError, match="it has format 1, this version reads 2"):
         verify.verify(folder)
     (folder / verify.FILE).unlink()
