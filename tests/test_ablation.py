@@ -28,8 +28,8 @@ def made(*cells: Cell, contrast: float = 0.3) -> list:
 
 
 def step(given, key: str) -> ablation.Step:
-    (found,) = [one for one in ablation.ablation(given) if one.key == key]
-    return found
+    (one,) = [one for one in ablation.ablation(given) if one.key == key]
+    return one
 
 
 def test_each_released_choice_is_in_one_step():

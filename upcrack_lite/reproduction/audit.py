@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from upcrack_lite.metrics import METRICS
-from upcrack_lite.reproduction import intervals, published
+from upcrack_lite.reproduction import published
 from upcrack_lite.reproduction.audit_row import (
     Finding,
     RowAudit,
@@ -23,10 +23,18 @@ from upcrack_lite.reproduction.audit_row import (
     rebuilt,
 )
 from upcrack_lite.reproduction.audit_table import PrintedRow, with_unit
-from upcrack_lite.reproduction.intervals import Cluster, Interval
+from upcrack_lite.reproduction.intervals import Interval
 
 DRIFT = 0.0005  # default of `drift`: 0.05 % of the prevalence
 MOST = 0.6  # part of the rows that a statement on all of them must cover
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Rows whose prevalences have an interval in common; `rows` are their places."""
+
+    prevalence: Interval
+    rows: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -113,13 +121,13 @@ def _audit_group(
     name: str, rows: list[PrintedRow], slack: float, drift: float
 ) -> tuple[GroupAudit, list[Finding]]:
     checks = [check_row(row, slack) for row in rows]
-    printed, exchanged = (_clusters(checks, way, drift) for way in (False, True))
-    swapped = _is_swapped(printed, exchanged)
-    sets = _common_sets(exchanged if swapped else printed)
+    by_printed, by_swapped = (_clusters(checks, way, drift) for way in (False, True))
+    swapped = _is_swapped(by_printed, by_swapped)
+    sets = _common_sets(by_swapped if swapped else by_printed)
     averaged = _is_averaged(checks, sets)
     if averaged:
         sets, swapped = [], False
-    verdict, message = _verdict(checks, printed, exchanged, sets, swapped, averaged)
+    verdict, message = _verdict(checks, by_printed, by_swapped, sets, swapped, averaged)
     sure = {"swapped": "shown" if len(rows) > 2 else "guess", "averaged": "likely", "mixed": "likely"}
     findings = [Finding(verdict, message, sure[verdict], name)] if verdict in sure else []
     if verdict == "none":
@@ -127,7 +135,7 @@ def _audit_group(
     if swapped and len(sets) > 1:
         findings.append(Finding("mixed", _mixed(checks, sets), "likely", name))
 
-    prevalences = [intervals.widen(one.prevalence, drift) for one in sets]
+    prevalences = [_widen(one.prevalence, drift) for one in sets]
     own = {i: (one, wide) for one, wide in zip(sets, prevalences, strict=True) for i in one.rows}
     audits, spread = [], 0.0
     for i, check in enumerate(checks):
@@ -150,10 +158,29 @@ def _audit_group(
 
 
 def _clusters(checks: list[RowAudit], swapped: bool, drift: float) -> list[Cluster]:
-    """Cluster the prevalences; rows without precision and recall count only if there are no others."""
+    """Group rows by a prevalence in common: the one that most rows share, then again with the rest; largest first.
+
+    Rows without precision and recall count only if there are no others. drift: each interval is widened by it.
+    """
     only = any(check.tight for check in checks)
-    implied = [check.prevalence(swapped) if check.tight or not only else None for check in checks]
-    return intervals.clusters(implied, drift)
+    implied = {i: one.prevalence(swapped) for i, one in enumerate(checks) if one.tight or not only}
+    left = {i: _widen(interval, drift) for i, interval in implied.items() if interval is not None}
+    groups = []
+    while left:
+        # Most overlaps begin where one interval begins.
+        start = max(
+            (low for low, _ in left.values()),
+            key=lambda point: (sum(low <= point <= high for low, high in left.values()), -point),
+        )
+        inside = [i for i, (low, high) in left.items() if low <= start <= high]
+        groups.append(Cluster((start, min(left[i][1] for i in inside)), tuple(inside)))
+        left = {i: interval for i, interval in left.items() if i not in inside}
+    return sorted(groups, key=lambda one: -len(one.rows))
+
+
+def _widen(interval: Interval, drift: float) -> Interval:
+    """Allow a relative deviation of so much to either side."""
+    return interval[0] * (1 - drift), min(1.0, interval[1] * (1 + drift))
 
 
 def _common_sets(groups: Sequence[Cluster]) -> list[Cluster]:
@@ -168,12 +195,12 @@ def _covered(groups: Sequence[Cluster]) -> int:
     return sum(len(one.rows) for one in groups)
 
 
-def _is_swapped(printed: Sequence[Cluster], exchanged: Sequence[Cluster]) -> bool:
+def _is_swapped(by_printed: Sequence[Cluster], by_swapped: Sequence[Cluster]) -> bool:
     """True when precision and recall swapped need clearly fewer prevalences than the columns as printed."""
-    if _covered(printed) == 2:
-        return len(exchanged) < len(printed)
-    sets = _common_sets(exchanged)
-    return len(exchanged) <= len(printed) - 2 and _covered(sets) > _covered(_common_sets(printed))
+    if _covered(by_printed) == 2:
+        return len(by_swapped) < len(by_printed)
+    sets = _common_sets(by_swapped)
+    return len(by_swapped) <= len(by_printed) - 2 and _covered(sets) > _covered(_common_sets(by_printed))
 
 
 def _is_averaged(checks: Sequence[RowAudit], sets: Sequence[Cluster]) -> bool:
@@ -190,14 +217,14 @@ def _is_averaged(checks: Sequence[RowAudit], sets: Sequence[Cluster]) -> bool:
 
 def _verdict(
     checks: Sequence[RowAudit],
-    printed: Sequence[Cluster],
-    exchanged: Sequence[Cluster],
+    by_printed: Sequence[Cluster],
+    by_swapped: Sequence[Cluster],
     sets: Sequence[Cluster],
     swapped: bool,
     averaged: bool,
 ) -> tuple[str, str]:
     """Sum the group up: one of the words of `GroupAudit.verdict`, and a sentence."""
-    rows = _covered(printed)
+    rows = _covered(by_printed)
     agree = f"{_covered(sets)} of {rows} rows agree on"
     if averaged:
         return "averaged", _averaged(checks)
@@ -221,7 +248,7 @@ def _verdict(
         why = "one row alone" if rows == 1 else "no row has both precision and recall"
         return "unknown", f"{why}: a prevalence of {prevalence} would do, columns as printed"
     text = f"{agree} a prevalence of {prevalence}, columns as printed"
-    if len(exchanged) == 1:
+    if len(by_swapped) == 1:
         return "either", f"{text}; swapped, they would agree too: too few digits or rows to tell"
     return "constant", text
 

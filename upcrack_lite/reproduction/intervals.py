@@ -11,8 +11,7 @@ is a contradiction. All values are fractions of 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
 Interval = tuple[float, float]
 Box = dict[str, Interval]
@@ -108,35 +107,3 @@ def _errors_per_crack(precision: Interval, recall: Interval) -> Interval:
 
 def _over(above: float, below: float) -> float:
     return above / below if below > 0 else float("inf")
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """Rows whose prevalences have an interval in common; `rows` are their places."""
-
-    prevalence: Interval
-    rows: tuple[int, ...]
-
-
-def widen(interval: Interval, drift: float) -> Interval:
-    """Allow a relative deviation of so much to either side."""
-    return interval[0] * (1 - drift), min(1.0, interval[1] * (1 + drift))
-
-
-def clusters(intervals: Sequence[Interval | None], drift: float = 0.0) -> list[Cluster]:
-    """Group intervals by common points: the point that most share, then again with the rest; largest first.
-
-    The numbers in `rows` are places in `intervals`; None takes no part. drift: each interval is widened by it.
-    """
-    left = {i: widen(interval, drift) for i, interval in enumerate(intervals) if interval is not None}
-    groups = []
-    while left:
-        # Most overlaps begin where one interval begins.
-        start = max(
-            (low for low, _ in left.values()),
-            key=lambda point: (sum(low <= point <= high for low, high in left.values()), -point),
-        )
-        inside = [i for i, (low, high) in left.items() if low <= start <= high]
-        groups.append(Cluster((start, min(left[i][1] for i in inside)), tuple(inside)))
-        left = {i: interval for i, interval in left.items() if i not in inside}
-    return sorted(groups, key=lambda one: -len(one.rows))
