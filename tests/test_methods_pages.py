@@ -41,20 +41,20 @@ def test_an_unknown_method_is_refused():
 
 
 def test_a_preset_shows_its_whys_and_not_what_is_unused():
-    text = methods.whys("unet", "full").data
+    text = methods.whys("unet").data
     assert "section IV-B: stochastic gradient descent" in text
     assert "step_at" not in text, "poly does not use it"
     assert "bilateral_d" not in text, "the map is cut as it is"
-    restorer = methods.whys("riad", "full").data
+    restorer = methods.whys("riad").data
     assert "bilateral_d" in restorer
     assert "0.833333<" in restorer, "numbers are short"
 
 
 def test_beside_another_method_only_differences_are_shown():
-    text = methods.whys("riad", "full", beside="unet").data
+    text = methods.whys("riad", beside="unet").data
     assert "from epoch 250 of 300" in text
     assert "encoder_weights" not in text, "the same in both"
-    alike = methods.whys("enet", "full", beside="unet").data
+    alike = methods.whys("enet", beside="unet").data
     assert "ENet has the same values as U-Net" in alike, "all that learn from masks are trained alike"
 
 

@@ -7,6 +7,7 @@ larger mean absolute error. Strength 1 is about the worst of its kind that a res
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -21,6 +22,7 @@ Damage = Callable[..., torch.Tensor]
 def _damage(change: Damage) -> Damage:
     """Check the arguments, and return the very image at strength 0, where rounding could creep in."""
 
+    @functools.wraps(change)
     def checked(image: torch.Tensor, strength: float, seed: int = 0) -> torch.Tensor:
         if image.ndim != 4 or image.shape[1] != 3 or not image.is_floating_point():
             raise UserError(f"image must be float (N, 3, H, W), got {image.dtype} {tuple(image.shape)}")
@@ -30,7 +32,6 @@ def _damage(change: Damage) -> Damage:
             return image.clone()
         return change(image, float(strength), seed).clamp(-1, 1)
 
-    checked.__name__, checked.__doc__, checked.__wrapped__ = change.__name__, change.__doc__, change
     return checked
 
 

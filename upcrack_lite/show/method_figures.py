@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from upcrack_lite import masks
+from upcrack_lite.baselines.registry import CRACKNET
 from upcrack_lite.baselines.registry import network as method
 from upcrack_lite.baselines.riad import CELLS, SETS
 from upcrack_lite.errors import UserError
 from upcrack_lite.show.figures import LINES, MARKERS, WIDTH, styled
-from upcrack_lite.show.methods import OWN, billions, lines, millions
+from upcrack_lite.show.methods import billions, lines, millions
 
 _LOOKS = {  # of a strategy: legend, color, marker
     "general_supervised": ("learns from crack masks", LINES[0], MARKERS[0]),
@@ -35,7 +36,7 @@ _PLACES = {
     "deepcrack18": (-9, 0, "right"),
     "scadn": (9, 2, "left"),
     "riad": (-9, 0, "right"),
-    OWN: (8, -4, "left"),
+    CRACKNET: (8, -4, "left"),
 }
 
 
@@ -50,7 +51,7 @@ def cost_figure() -> Figure:
         _, color, marker = _LOOKS[one.strategy]
         right, up, side = _PLACES.get(name, (8, 0, "left"))
         x, once, y = one.parameters / 1e6, one.one_pass / 1e9, one.one_photo / 1e9
-        own = name == OWN
+        own = name == CRACKNET
         look = {"marker": "*" if own else marker, "color": color, "linestyle": "", "zorder": 3}
         axes.plot(x, y, markersize=13 if own else 8, **look)
         near = {"textcoords": "offset points", "va": "center"}

@@ -9,19 +9,17 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from types import MappingProxyType
 from typing import Any
 
 import torch
 
 from upcrack_lite.baselines.cost import TABLE_SIZE, cost, count
 from upcrack_lite.baselines.recipes import method_preset
-from upcrack_lite.baselines.registry import COMPARED, network
+from upcrack_lite.baselines.registry import COMPARED, CRACKNET, network
 from upcrack_lite.generator import Generator
 from upcrack_lite.reproduction import published
 from upcrack_lite.show.markup import items, table
 
-OWN = "upcracknet"
 PASSES = {"scadn": 12, "riad": 12}  # masks through which a photo is restored; all others need one pass
 
 LEARNS = {
@@ -31,41 +29,37 @@ LEARNS = {
 }
 """A training strategy of the paper's tables in words: what a method of it learns from."""
 
-SOURCE_PASS: Mapping[str, float] = MappingProxyType(
-    {
-        "deeplabv3plus": 20.75,
-        "enet": 0.48,
-        "pspnet": 46.2,
-        "upernet": 1029 / 16,  # its article: 1029 at 512 × 2048, sixteen times the pixels
-        "segresnet": 11.8,
-        "bisenetv2": 4.34,
-        "ddrnet": 36.3 / 32,  # its article: 36.3 at 1024 × 2048, thirty-two times the pixels
-        "lawin": 9.9,
-        "deepcrack19": 20.1,
-        "deepcrack18": 136.8,
-        "scadn": 60.9,
-        "riad": 54.6,
-    }
-)
+SOURCE_PASS = {
+    "deeplabv3plus": 20.75,
+    "enet": 0.48,
+    "pspnet": 46.2,
+    "upernet": 1029 / 16,  # its article: 1029 at 512 × 2048, sixteen times the pixels
+    "segresnet": 11.8,
+    "bisenetv2": 4.34,
+    "ddrnet": 36.3 / 32,  # its article: 36.3 at 1024 × 2048, thirty-two times the pixels
+    "lawin": 9.9,
+    "deepcrack19": 20.1,
+    "deepcrack18": 136.8,
+    "scadn": 60.9,
+    "riad": 54.6,
+}
 """Billions of multiply-adds of one pass over 256 × 256 px, printed in a method's source or counted in its program.
 
 U-Net's article prints none.
 """
 
-DIFFERENCES: Mapping[str, str] = MappingProxyType(
-    {
-        "deeplabv3plus": "the source's decoder has two full convolutions, where the library's are separable",
-        "enet": "with 19 classes this network too has 0.37 million parameters, and with the two classes of the "
-        "program that was counted 0.475 billion multiply-adds, rounded there",
-        "pspnet": "the source's second output has 512 inner channels, here 256, and its encoder begins with three "
-        "convolutions of 3 × 3, here one of 7 × 7",
-        "upernet": "the source counts a second output that only training uses, and 150 classes",
-        "unet": "the published network enlarges a map by a transposed convolution; the library repeats its pixels, "
-        "so the next convolution has more channels to read",
-        "bisenetv2": "the source's multiply-adds are those of 19 classes, whose logits its head computes 64 to a "
-        "pixel of its map",
-    }
-)
+DIFFERENCES = {
+    "deeplabv3plus": "the source's decoder has two full convolutions, where the library's are separable",
+    "enet": "with 19 classes this network too has 0.37 million parameters, and with the two classes of the "
+    "program that was counted 0.475 billion multiply-adds, rounded there",
+    "pspnet": "the source's second output has 512 inner channels, here 256, and its encoder begins with three "
+    "convolutions of 3 × 3, here one of 7 × 7",
+    "upernet": "the source counts a second output that only training uses, and 150 classes",
+    "unet": "the published network enlarges a map by a transposed convolution; the library repeats its pixels, "
+    "so the next convolution has more channels to read",
+    "bisenetv2": "the source's multiply-adds are those of 19 classes, whose logits its head computes 64 to a "
+    "pixel of its map",
+}
 """Why a count here is more than 1 % from its source's."""
 
 
@@ -94,17 +88,17 @@ class Line:
 @functools.cache
 def lines() -> Mapping[str, Line]:
     """All compared methods and UP-CrackNet's generator, in the order of Table III, counted at full width."""
-    table = {}
+    counted = {}
     for name in COMPARED:
         one = network(name)
         ours = cost(name)
         source = one.parameters, SOURCE_PASS.get(name)
         passes = PASSES.get(name, 1)
-        table[name] = Line(one.title, one.strategy, ours.parameters, ours.multiply_adds, passes, *source)
+        counted[name] = Line(one.title, one.strategy, ours.parameters, ours.multiply_adds, passes, *source)
     with torch.device("meta"):
         own = count(Generator())
-    table[OWN] = Line("UP-CrackNet", "unsupervised", own.parameters, own.multiply_adds)
-    return MappingProxyType(table)
+    counted[CRACKNET] = Line("UP-CrackNet", "unsupervised", own.parameters, own.multiply_adds)
+    return counted
 
 
 def cost_table() -> Any:
@@ -169,14 +163,14 @@ def _first_weights(name: str) -> str:
     return f"random in the presets; at full width the encoder can start from ImageNet weights ({encoder})"
 
 
-def whys(name: str, scale: str = "full", beside: str = "") -> Any:
+def whys(name: str, beside: str = "") -> Any:
     """A method's preset: each value with where it comes from; values that the method does not use are left out.
 
     beside: another method; only what differs from its preset is shown.
-    Raises UserError for an unknown method or scale.
+    Raises UserError for an unknown method.
     """
-    preset = method_preset(name, scale)
-    other = method_preset(beside, scale).to_dict() if beside else {}
+    preset = method_preset(name, "full")
+    other = method_preset(beside, "full").to_dict() if beside else {}
     rows = [
         {
             "": field,
@@ -192,7 +186,7 @@ def whys(name: str, scale: str = "full", beside: str = "") -> Any:
     title = network(name).title
     if not rows:
         return items([f"{title} has the same values as {network(beside).title}."])
-    heading = f"{title}, {scale} scale" + (f": what differs from {network(beside).title}" if beside else "")
+    heading = f"{title}, full scale" + (f": what differs from {network(beside).title}" if beside else "")
     note = (
         "“Silent”: the paper does not say. “Source”: the program or article that the method's module names."
     )
@@ -229,7 +223,7 @@ def labels_buy() -> Any:
 
 def masks_ahead(number: int) -> tuple[float, int, int]:
     """UP-CrackNet's printed IoU in a table; methods with masks above it, and of how many."""
-    (own,) = [row.iou for row in published.rows(number) if row.key == OWN]
+    (own,) = [row.iou for row in published.rows(number) if row.key == CRACKNET]
     labeled = [row.iou for row in published.rows(number) if row.strategy in tuple(GROUPS)[:2]]
     return own, sum(iou > own for iou in labeled), len(labeled)
 
