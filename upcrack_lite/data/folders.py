@@ -29,21 +29,21 @@ def whole_folder(target: Path, wait: float = 0) -> Iterator[Path]:
         UserError: another process is writing `target`, it exists with other content, or it cannot be written.
     """
     target = target.absolute()
-    aside, held = target.with_name(f".{target.name}.part"), target.with_name(f".{target.name}.lock")
+    stage, held = target.with_name(f".{target.name}.part"), target.with_name(f".{target.name}.lock")
     check_writable(target.parent)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(held, timeout=wait):
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir()
+            shutil.rmtree(stage, ignore_errors=True)
+            stage.mkdir()
             try:
-                yield aside
+                yield stage
                 if taken(target):
-                    _refuse_other(target, aside)
+                    _refuse_other(target, stage)
                 else:
-                    aside.rename(target)
+                    stage.rename(target)
             finally:
-                shutil.rmtree(aside, ignore_errors=True)
+                shutil.rmtree(stage, ignore_errors=True)
                 with contextlib.suppress(OSError):  # on Windows an open file stays
                     held.unlink()
     except Timeout:
