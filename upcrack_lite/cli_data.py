@@ -103,7 +103,7 @@ def write_report(
     out: Annotated[Path, typer.Option(help="The page to write; its JSON lies beside it.")],
     root: Root = DEFAULT_ROOT,
     manifest: Manifest = None,
-    thumbnails: Annotated[int, typer.Option(min=0, help="How many sound pairs to show.")] = 24,
+    thumbnails: Annotated[int, typer.Option(min=0, help="How many pairs without a finding to show.")] = 24,
 ) -> None:
     """Write what `verify` finds as a page with pictures, and as JSON."""
     from upcrack_lite.data import report

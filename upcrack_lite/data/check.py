@@ -53,7 +53,7 @@ def verify(
 
     Args:
         survey: the facts about the set's files.
-        source: what is known about the set. Without it counts, sizes and crack shares are not checked.
+        source: what is known about the set. Without it counts, sizes and crack fractions are not checked.
         expected: a manifest. Without it files are not compared one by one.
 
     Returns:
@@ -120,9 +120,6 @@ def _files(survey: Survey) -> Iterator[Finding]:
         if photo.problem:
             bad = tuple(path for path in paths if f"{path}: " in photo.problem)
             yield Finding("unreadable", "error", photo.problem, bad or paths)
-        if photo.mask is None and labeled(survey, photo.part):
-            message = f"{photo.image}: has no mask, but this part's photos have one; copy the mask again"
-            yield Finding("unpaired", "error", message, paths)
     for path, message in survey.unpaired.items():
         yield Finding("unpaired", "error", message, (path,))
     for part in survey.missing_parts:
@@ -131,7 +128,7 @@ def _files(survey: Survey) -> Iterator[Finding]:
 
 
 def _known_numbers(survey: Survey, source: Source) -> Iterator[Finding]:
-    """Counts, crack shares and photo sizes that are not those that the set is known to have."""
+    """Counts, crack fractions and photo sizes that are not those that the set is known to have."""
     parts = by_part(survey)
     for part, known in source.counts.items():
         if (here := len(parts.get(part, []))) != known:
@@ -141,18 +138,18 @@ def _known_numbers(survey: Survey, source: Source) -> Iterator[Finding]:
     for part, (low, high) in source.shares.items():
         share = pooled_share(parts.get(part, []))
         if share is not None and not low <= share <= high:
-            message = (
-                f"{part}: {share:.2f} % of the mask pixels are crack, but {source.title} has {low:g} to "
-                f"{high:g} %; masks are changed, missing or read wrongly, so scores on them do not compare"
+            known = (
+                f"but {source.title} has {low:g} to {high:g} %; masks are changed, missing or read wrongly"
             )
-            yield Finding("crack share", "error", message)
+            message = f"{part}: {share:.2f} % of the mask pixels are crack, {known}"
+            yield Finding("crack fraction", "error", message)
     odd = [photo for photo in survey.photos if photo.image_size and photo.image_size not in source.sizes]
     if odd and source.sizes:
         paths = tuple(photo.image for photo in odd)
-        message = (
-            f"{count(len(odd), 'photo')} of {wh(odd[0].image_size)} or another unknown size ({_few(paths)}); "
-            "resized or cropped photos give other scores, so take the authors' own archive"
+        what = (
+            f"{count(len(odd), 'photo')} of {wh(odd[0].image_size)} or another unknown size ({_few(paths)})"
         )
+        message = f"{what}; resized or cropped photos give other scores: take the authors' own archive"
         yield Finding("photo size", "error", message, paths)
 
 
@@ -165,35 +162,32 @@ def _masks(survey: Survey) -> Iterator[Finding]:
             if photo.image_size and photo.image_size != photo.mask_size:
                 sizes = f"{photo.mask}: is {wh(photo.mask_size)}, its photo {wh(photo.image_size)}"
                 is_turned = photo.mask_size == photo.image_size[::-1]
-                message = f"{sizes}{', so one of the two is turned' if is_turned else ''}; take both from one archive"
+                why = ", so one of the two is turned" if is_turned else ""
+                message = f"{sizes}{why}; take both from one archive"
                 yield Finding("turned" if is_turned else "mask size", "error", message, paths)
             if photo.crack_share > _MOSTLY_CRACK:
                 message = (
-                    f"{photo.mask}: {photo.crack_share:.0f} % of it is crack; if black and white are swapped, "
-                    "swap them back: white is crack"
+                    f"{photo.mask}: {photo.crack_share:.0f} % of it is crack; look whether white is crack"
                 )
                 yield Finding("inverted mask", "warning", message, (photo.mask,))
             if photo.gray_share >= _PHOTO_LIKE:
-                message = (
-                    f"{photo.mask}: {100 * photo.gray_share:.0f} % of it is gray, so it may be a photo or a "
-                    "detector's output in place of a mask; copy the mask again"
-                )
+                gray = f"{photo.mask}: {100 * photo.gray_share:.0f} % of it is gray"
+                message = f"{gray}, so it may be a detector's output in place of a mask; copy the mask again"
                 yield Finding("gray mask", "error", message, (photo.mask,))
         yield from _lying_wrong(part, read)
         if soft := [photo for photo in read if 0 < photo.gray_share < _PHOTO_LIKE]:
             largest = 100 * max(photo.gray_share for photo in soft)
             names = tuple(photo.mask for photo in soft)
-            message = (
-                f"{part}: {count(len(soft), 'mask')} of {len(photos)} with gray, up to {largest:.2g} % of the "
-                f"pixels ({_few(names)}); JPEG or resizing blurred the edges, so crack widths may differ from the "
-                "original masks: take those"
+            what = (
+                f"{part}: {count(len(soft), 'mask')} of {len(photos)} with gray, up to {largest:.2g} % of it"
             )
+            message = f"{what} ({_few(names)}); JPEG or resizing changed the edges: take the original masks"
             yield Finding("gray mask", "warning", message, names)
         if empty := tuple(photo.mask for photo in read if photo.crack_share == 0):
-            message = (
-                f"{part}: {count(len(empty), 'mask')} of {len(photos)} without a crack pixel ({_few(empty)}); "
-                "right for undamaged road, a lost label otherwise"
+            what = (
+                f"{part}: {count(len(empty), 'mask')} of {len(photos)} without a crack pixel ({_few(empty)})"
             )
+            message = f"{what}; right for undamaged road, a lost label otherwise"
             yield Finding("empty mask", "note", message, empty)
 
 
@@ -203,10 +197,9 @@ def _lying_wrong(part: str, photos: list[Photo]) -> Iterator[Finding]:
     if wrong := [(photo, better) for photo, better in pairs if better]:
         better, often = Counter(better for _, better in wrong).most_common(1)[0]
         laid = ORIENTATIONS[better] if often > 0.9 * len(wrong) else "turned or mirrored"
+        what = f"{part}: {count(len(wrong), 'mask')} of {len(pairs)} would fit the photo far better {laid}"
         message = (
-            f"{part}: {count(len(wrong), 'mask')} of {len(pairs)} would fit the photo far better {laid} "
-            f"({_few(photo.mask for photo, _ in wrong)}); look at them: a few may be false alarms, many call for "
-            "the authors' own archive"
+            f"{what} ({_few(photo.mask for photo, _ in wrong)}); look at them: a few may be false alarms"
         )
         paths = tuple(path for photo, _ in wrong for path in (photo.image, photo.mask))
         yield Finding("turned", "warning", message, paths)
@@ -238,11 +231,8 @@ def _label_3(survey: Survey) -> Iterator[Finding]:
     # never makes one smaller; among other photos about half would be.
     same = sum(abs(more) <= _SAME_SHARE for more in excess.values())
     if len(larger) >= 3 and same and same + len(larger) > 0.9 * len(images):
-        message = (
-            f"{len(larger)} of {count(len(common), 'mask')} hold more crack than CFD's labels ({_few(larger)}): "
-            "label 3, intact road enclosed by cracks, was taken for crack; read the .mat files, or make the masks "
-            "again from labels 2 and 4"
-        )
+        what = f"{len(larger)} of {count(len(common), 'mask')} hold more crack than CFD's labels ({_few(larger)})"
+        message = f"{what}: label 3, intact road enclosed by cracks, was taken for crack; read the .mat files"
         yield Finding("label 3", "error", message, larger)
 
 
@@ -265,17 +255,17 @@ def _copies(survey: Survey, source: Source | None) -> Iterator[Finding]:
             yield Finding("duplicate", level, message, (a.image, b.image))
         else:
             laid = f", the second one {ORIENTATIONS[orientation]}" if orientation else ""
-            message = (
-                f"{a.image} and {b.image}: look like one photo{parts}{laid} (distance {distance:.1f} of 64); "
-                "look at them, and keep the spot in one part"
+            what = (
+                f"{a.image} and {b.image}: look like one photo{parts}{laid} (distance {distance:.1f} of 64)"
             )
+            message = f"{what}; look at them, and keep the spot in one part"
             yield Finding("near-duplicate", "warning", message, (a.image, b.image))
     for part, pairs in inside.items():
         names = _few(f"{a} and {b}" for a, b in pairs)
-        message = (
-            f"{part}: {count(len(pairs), 'pair')} of photos that look alike, some perhaps turned or mirrored "
-            f"({names}); keep both in one part when you split it"
+        what = (
+            f"{part}: {count(len(pairs), 'pair')} of photos that look alike, some perhaps turned or mirrored"
         )
+        message = f"{what} ({names}); keep both in one part when you split it"
         yield Finding(
             "near-duplicate", "note", message, tuple(sorted({path for pair in pairs for path in pair}))
         )
@@ -315,10 +305,8 @@ def _crops_of_one_photo(survey: Survey, source: Source | None) -> Iterator[Findi
         parts = list(dict.fromkeys(photo.part for photo in photos))
         if len(parts) > 1:
             paths = tuple(photo.image for photo in photos)
-            message = (
-                f"{group}: crops of this one photo are in {' and '.join(parts)} ({_few(paths)}), so a test would "
-                "ask for what was trained on; split by photo"
-            )
+            what = f"{group}: crops of this one photo are in {' and '.join(parts)} ({_few(paths)})"
+            message = f"{what}, so a test would ask for what was trained on; split by photo"
             yield Finding("shared photo", "warning" if source else "error", message, paths)
 
 
@@ -335,19 +323,17 @@ def _manifest(survey: Survey, expected: list[Entry]) -> Iterator[Finding]:
 def _judge(difference: Difference, old: Entry | None, new: Entry | None) -> tuple[str, str]:
     """Return the level of a difference and the remedy.
 
-    A note excuses other bytes: never another size, another crack share of a mask, or another picture.
+    A note excuses other bytes: never another size, another crack fraction of a mask, or another picture.
     """
     if difference.kind == "extra":
         return "warning", "it does not belong to the set: move it out of the set's folder"
     if difference.kind == "missing" or not new or not old or not new.sha256:
         return "error", "copy or download it again"
-    shares = (old.crack_share, new.crack_share)
+    shares = [entry.crack_share for entry in (old, new) if entry.crack_share is not None]
+    other_mask = len(shares) == 2 and abs(shares[0] - shares[1]) > _SAME_SHARE
     other_size = (old.width, old.height) != (new.width, new.height)
-    other_mask = None not in shares and abs(shares[0] - shares[1]) > _SAME_SHARE
     if other_size or other_mask or manifest.another_picture(old, new):
         return "error", "it was turned, resized, cropped or replaced: take the authors' own archive"
     if difference.note:
         return "note", f"expected ({difference.note})"
-    if None in shares and not (old.phash and new.phash):
-        return "warning", "the manifest does not say what it holds; compare it with the original"
-    return "warning", "size and content agree, so it may have been saved again; compare it with the original"
+    return "warning", "it may have been saved again: compare it with the original"

@@ -225,7 +225,7 @@ def label(covered: np.ndarray, size: int) -> np.ndarray:
 
 
 def share_tolerance(crack_share: float, size: int) -> float:
-    """How far the crack share of an image may lie from the one asked for: 5 % of it, 0.0005 or three pixels."""
+    """How far the crack fraction of an image may lie from the one asked for: 5 % of it, 0.0005 or three pixels."""
     return max(0.05 * crack_share, 0.0005, 3 / size**2)
 
 

@@ -116,7 +116,7 @@ def make_cfd_patches(
     area if both lie in opposite corners, by 49.2 % if the first lies in the middle.
 
     The folder holds `image/NAME_x_y.png` and `mask/NAME_x_y.png` (0 and 255), `index.csv`, and `patches.json`
-    with the parameters, the largest overlap, and the crack share beside the paper's. The same call gives the
+    with the parameters, the largest overlap, and the crack fraction beside the paper's. The same call gives the
     same bytes; a folder `target` that holds them is left alone. The folder appears when it is complete.
 
     Args:

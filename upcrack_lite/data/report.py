@@ -39,11 +39,10 @@ def text(survey: Survey, findings: list[Finding], source: Source | None = None) 
     lines = [f"{source.title if source else survey.folder.name}: {_verdict(findings)}"]
     for row in _parts(survey, source):
         share = "" if row["crack_share"] is None else f", {row['crack_share']:.2f} % crack"
-        low, high = row["known_range"] or (None, None)
-        known = f" (known: {low:g} to {high:g} %)" if share and row["known_range"] else ""
+        known = " (known: {:g} to {:g} %)".format(*row["known_range"]) if share and row["known_range"] else ""
         lines.append(f"  {row['part']}: {_how_many(row)}{share}{known}, {_sizes(row)}")
     if source is None:
-        lines.append("  Counts, sizes and crack shares were not compared: no known set was named.")
+        lines.append("  Counts, sizes and crack fractions were not compared: no known set was named.")
     for level in LEVELS:
         of_level = [finding for finding in findings if finding.level == level]
         lines += [f"{level.capitalize()}s ({len(of_level)})"] if of_level else []
@@ -51,8 +50,8 @@ def text(survey: Survey, findings: list[Finding], source: Source | None = None) 
             messages = [finding.message for finding in of_level if finding.check == check]
             for message in messages[:_OF_A_KIND]:
                 lines += textwrap.wrap(f"  - {check}: {message}", 100, subsequent_indent="    ", **_ENDS)
-            if more := len(messages) - _OF_A_KIND:
-                lines += [f"    and {more} more of this kind"] if more > 0 else []
+            if (more := len(messages) - _OF_A_KIND) > 0:
+                lines.append(f"    and {more} more of this kind")
     if findings:
         command = f"upcrack data report {shlex.quote(str(survey.folder))} --out report.html"
         lines.append(f"To see every finding and file: {command}")
@@ -111,15 +110,14 @@ def write_page(
     for finding in findings:
         for name in finding.paths if finding.level != "note" else ():
             problems.setdefault(name, []).append(finding)
-    flagged = [photo for photo in survey.photos if photo.image in problems or photo.mask in problems]
-    others = [photo for photo in survey.photos if photo not in flagged]
+    flagged, others = [], []
+    for photo in survey.photos:
+        (flagged if photo.image in problems or photo.mask in problems else others).append(photo)
     chosen = np.unique(np.linspace(0, len(others) - 1, min(thumbnails, len(others))).round().astype(int))
     cards = []
     for photo in [*flagged[:_ON_PAGE], *(others[index] for index in chosen)]:
         own = [*problems.get(photo.image, []), *problems.get(photo.mask, [])]
-        cards.append(
-            {"photo": photo, "pictures": _pictures(survey, photo), "problems": list(dict.fromkeys(own))}
-        )
+        cards.append({"photo": photo, "pictures": _pictures(survey, photo), "problems": dict.fromkeys(own)})
     environment = Environment(
         loader=PackageLoader("upcrack_lite", "assets"),
         autoescape=True,  # file names may hold any character
