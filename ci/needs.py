@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 KIT = "upcrack_lite"
 
-TRAINING, SCORING = f"{KIT}.training", f"{KIT}.repro.make_cell"
+TRAINING, SCORING = f"{KIT}.training", f"{KIT}.reproduction.run"
 LATER = {SCORING: {"skimage"}}  # thin lines of clDice
 
 # A package's name where it is not the module's.

@@ -2,8 +2,8 @@
 
 Budget small: the lite size, recipe paper, seed 0. Budget full: full scale, recipe paper with seeds 0 to 2, then
 recipe released with seed 0; the style loss takes the network and the file of weights that are named. Each trained
-model is tested on every test set that is here, and each record is written at once: to OUT/records, or to its
-subfolder `dirty` when it must not be committed; the report says why. OUT/records.tar.gz holds them all.
+model is tested on every test set that is here, and each record is written at once to OUT/records: as a draft when it
+must not be committed; the report says why. OUT/records.tar.gz holds them all.
 
 With --seconds the work stops by itself in time; the same command with the same --runs goes on from there.
 """
@@ -32,7 +32,7 @@ class OutOfTime(BaseException):
 
 
 def main() -> int:
-    """Command line; the exit code is 1 if a cell failed."""
+    """Command line; the exit code is 1 if an experiment failed."""
     made = parser(__doc__)
     made.add_argument("--data", type=Path, help="the folder of all prepared data sets")
     made.add_argument("--runs", type=Path, help="the folder of runs; an interrupted one goes on")
@@ -94,35 +94,37 @@ def _one(part: Part, args: Namespace, job: tuple[str, str, str, int], runs: Path
     from upcrack_lite.metrics import METRICS, Confusion, pooled
     from upcrack_lite.recipes import preset
     from upcrack_lite.reproduction import record_files
-    from upcrack_lite.reproduction.cells import Cell
-    from upcrack_lite.reproduction.make_cell import run_cell
+    from upcrack_lite.reproduction.experiments import Experiment, RunOptions
+    from upcrack_lite.reproduction.run import run_experiment
 
     recipe, scale, test_set, seed = job
     values = dict(TINY) if args.tiny else {}
     if preset(recipe, scale).lambda_style:
         values["style_network"] = args.style_network
-    cell = Cell("upcracknet", recipe, scale, tuple(values.items()), "deepcrack", test_set, seed)
+    experiment = Experiment("upcracknet", recipe, scale, tuple(values.items()), "deepcrack", test_set, seed)
     try:
-        path = run_cell(
-            cell,
+        path = run_experiment(
+            experiment,
             args.data,
             runs,
             args.out / "records",
-            device=args.device,
-            precision=args.precision,
-            vgg_weights=args.vgg_weights if "style_network" in values else None,
-            max_steps=args.max_steps,
-            allow_dirty=True,
+            RunOptions(
+                args.device,
+                args.precision,
+                args.vgg_weights if "style_network" in values else None,
+                max_steps=args.max_steps,
+                allow_dirty=True,
+            ),
             progress=False,
             say=lambda line: print(line, flush=True),
         )
         said, _ = record_files.read(path)
         total = pooled([Confusion(*(one[n] for n in ("tp", "fp", "fn", "tn"))) for one in said["images"]])
         five = ", ".join(f"{name} {getattr(total, name):.3f}" for name in METRICS)
-        dirty = "; not to be committed" if path.parent.name == "dirty" else ""
-        part.add(cell.slug(), PASSED, f"{five}; trained in {said['train']['seconds']:.0f} s{dirty}")
+        draft = "; not to be committed" if path.stem.endswith(record_files.DRAFT) else ""
+        part.add(experiment.slug(), PASSED, f"{five}; trained in {said['train']['seconds']:.0f} s{draft}")
     except Exception as error:
-        part.add(cell.slug(), FAILED, f"{type(error).__name__}: {error}")
+        part.add(experiment.slug(), FAILED, f"{type(error).__name__}: {error}")
 
 
 def _archive(out: Path) -> None:

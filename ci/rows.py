@@ -1,7 +1,7 @@
 """One row of each table on synthetic roads: what `upcrack cell --table N --row R` does, a few steps long.
 
-The same cells are made on the CPU, and the two are compared as far as that is possible: dropout is 0, because its
-noise differs by device, and TF32 is off. A rehearsal on a CPU takes a tiny network and compares with oneDNN switched
+The same is made on the CPU, and the two are compared as far as that is possible: dropout is 0, because its noise
+differs by device, and TF32 is off. A rehearsal on a CPU takes a tiny network and compares with oneDNN switched
 off. Fewer roads than usual are drawn. Nothing of this is a result.
 """
 
@@ -33,12 +33,12 @@ LIMITS = {
 }
 
 
-def cell_of(number: int, tiny: bool) -> Any:
-    """The cell of a table's row: the full method's, its seed the table's number so that no two are one.
+def experiment_of(number: int, tiny: bool) -> Any:
+    """The experiment of a table's row: the full method's, its seed the table's number so that no two are one.
 
     Tables V and VII take the released recipe.
     """
-    from upcrack_lite.reproduction.cells import cells
+    from upcrack_lite.reproduction.experiments import Selection, experiments
 
     row = {1: "mae+ssim+msgms+style+adv", 2: "multi_scale_square"}.get(number, "upcracknet")
     settings: dict[str, Any] = {
@@ -51,38 +51,37 @@ def cell_of(number: int, tiny: bool) -> Any:
         settings |= TINY
     recipe = "released" if number in (5, 7) else "paper"
     scale = "lite" if tiny else "full"
-    return cells(number, recipe, scale, (number,), "synthetic", "synthetic", [row], settings)[0]
+    selection = Selection(number, recipe, scale, "synthetic", "synthetic", (row,), (number,))
+    return experiments([selection], settings)[0]
 
 
 def make(
     numbers: list[int], folder: Path, device: str, tiny: bool, onednn: bool, roads: tuple[int, int]
 ) -> None:
-    """Train, test and record the cells in `folder`; a failure is noted in its file and does not stop the rest."""
+    """Train, test and record in `folder`; a failure is noted in its file and does not stop the rest."""
     import torch
 
-    from upcrack_lite.reproduction import cell_data
-    from upcrack_lite.reproduction.make_cell import run_cell
+    from upcrack_lite.reproduction import photo_sets
+    from upcrack_lite.reproduction.experiments import RunOptions
+    from upcrack_lite.reproduction.run import run_experiment
 
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    cell_data.SYNTHETIC_CROPS, cell_data.SYNTHETIC_PHOTOS = roads  # a try, and the record says how many
+    photo_sets.SYNTHETIC_CROPS, photo_sets.SYNTHETIC_PHOTOS = roads  # a try, and the record says how many
     for number in numbers:
         file = folder / f"table_{number}.json"
         try:
-            cell = cell_of(number, tiny)
+            experiment = experiment_of(number, tiny)
             with contextlib.nullcontext() if onednn else torch.backends.mkldnn.flags(enabled=False):
-                path = run_cell(
-                    cell,
+                path = run_experiment(
+                    experiment,
                     folder,
                     folder / "runs",
                     folder / "records",
-                    device=device,
-                    max_steps=STEPS,
-                    vgg_weights="random",
-                    allow_dirty=True,
+                    RunOptions(device, vgg_weights="random", max_steps=STEPS, allow_dirty=True),
                     progress=False,
                 )
             run = next((folder / "runs").glob(f"*-s{number}-*steps"))
-            got = summary(path) | {"log": log_of(run / "log.csv"), "command": cell.command()}
+            got = summary(path) | {"log": log_of(run / "log.csv"), "command": experiment.command()}
             shutil.rmtree(run)  # the record and the numbers are kept
         except Exception as error:
             traceback.print_exc()
@@ -190,7 +189,7 @@ def main() -> int:
 def _child(
     args: argparse.Namespace, folder: Path, device: str, tiny: bool, plain: bool, roads: tuple[int, ...]
 ) -> subprocess.Popen:
-    """Start a process that makes all cells on one device, in a folder that it finds empty."""
+    """Start a process that makes all experiments on one device, in a folder that it finds empty."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     words = [sys.executable, str(ROOT / "ci/rows.py"), "--out", str(args.out), "--device", device]

@@ -56,9 +56,9 @@ from upcrack_lite.predict.photos import windowed_map
 from upcrack_lite.predict.scoring import per_image_table
 from upcrack_lite.pretrained import stored_run
 from upcrack_lite.recipes import RECIPES, SCALES, preset
-from upcrack_lite.reproduction.cell_data import SYNTHETIC_VERSION
-from upcrack_lite.reproduction.detectors import NetworkDetector
+from upcrack_lite.reproduction.photo_sets import SYNTHETIC_VERSION
 from upcrack_lite.reproduction.record_files import MapCounts
+from upcrack_lite.reproduction.run import NetworkDetector
 from upcrack_lite.runs import RunFolder
 from upcrack_lite.thin_shapes import cldice, tolerance_counts, tolerance_f1
 from upcrack_lite.training import make_batch, train

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ import numpy as np
 from upcrack_lite.baselines.registry import FAMILIES, learns_from_masks
 from upcrack_lite.data import manifest as manifests
 from upcrack_lite.metrics import histograms, per_image
-from upcrack_lite.reproduction import records
-from upcrack_lite.reproduction.cells import Cell
-from upcrack_lite.reproduction.record_files import FORMAT, MAPS, MapCounts, pack
+from upcrack_lite.reproduction import record_files, records
+from upcrack_lite.reproduction.experiments import Experiment, Selection, experiments
+from upcrack_lite.reproduction.record_files import FORMAT, MAPS, MapCounts
 from upcrack_lite.thin_shapes import cldice, tolerance_counts
 from upcrack_lite.versions import testing_version, training_version
 
@@ -20,19 +21,33 @@ SIZE = 16
 _CLEAN = {"kit": "0.1.0", "commit": {"id": "0" * 40, "dirty": False}, "threads": 1}
 
 
+def chosen(
+    table: int | str, settings: Mapping[str, Any] | None = None, **conditions: Any
+) -> list[Experiment]:
+    """The experiments of one table; conditions: of `Selection`."""
+    return experiments([Selection(table, **conditions)], settings)
+
+
+def save(values: Mapping[str, Any], maps: Mapping[str, MapCounts], folder: Path) -> Path:
+    """Write a record as `run_experiment` does."""
+    path = folder / f"{Experiment.from_key(values['key']).slug()}.json"
+    record_files.write(values, maps, path)
+    return path
+
+
 def small_record(
-    cell: Cell | None = None, n: int = 3, seed: int = 0, contrast: float = 0.5
+    experiment: Experiment | None = None, n: int = 3, seed: int = 0, contrast: float = 0.5
 ) -> tuple[records.Record, dict[str, MapCounts]]:
     """A record that fits together, of n made-up 16 × 16 photos. The last photo has no crack.
 
     contrast: how much higher the map is on a crack, 0 to 0.5: the higher, the better the scores.
     """
-    values, maps = small_values(cell or Cell(), n, seed, contrast)
+    values, maps = small_values(experiment or Experiment(), n, seed, contrast)
     return records.make(values, maps), maps
 
 
 def small_values(
-    cell: Cell, n: int = 3, seed: int = 0, contrast: float = 0.5
+    experiment: Experiment, n: int = 3, seed: int = 0, contrast: float = 0.5
 ) -> tuple[dict[str, Any], dict[str, MapCounts]]:
     """The plain values of `small_record`, for tests that plant a fault."""
     rng = np.random.default_rng(seed)
@@ -65,14 +80,14 @@ def small_values(
     maps = {name: MapCounts.of(np.stack(some)) for name, some in hists.items()}
     values = {
         "format": FORMAT,
-        "key": cell.key(),
-        "preset": cell.preset().to_dict(),
-        "command": cell.command(),
+        "key": experiment.key(),
+        "preset": experiment.preset().to_dict(),
+        "command": experiment.command(),
         "protocol": {
             "size": SIZE,
             "resize_rule": "area",
-            "dropout_seed": cell.seed,
-            "threshold_rule": cell.preset().threshold_rule,
+            "dropout_seed": experiment.seed,
+            "threshold_rule": experiment.preset().threshold_rule,
             "tolerance_px": 2.0,
         },
         "train": {
@@ -80,7 +95,7 @@ def small_values(
             "crops_trained": 270,
             "crops_validated": 30,
             "crops_sha256": "1" * 64,
-            "crops_json": {"count": 300, "facts": {"set": cell.train_set, "split": "train"}},
+            "crops_json": {"count": 300, "facts": {"set": experiment.train_set, "split": "train"}},
             "set_manifest_sha256": "2" * 64,
             "max_steps": None,
             "steps": 2040,
@@ -92,6 +107,9 @@ def small_values(
             "peak_gpu_memory_mib": None,
             "style_weights": None,
             "start_sha256": None,
+            "encoder": None,
+            "crack_masks_sha256": None,
+            "chosen": None,
             "checkpoint_sha256": "3" * 64,
         },
         "test": {
@@ -103,34 +121,31 @@ def small_values(
         },
         "environment": {"training": _CLEAN, "evaluation": _CLEAN},
         "versions": {
-            "training": training_version(cell.method),
-            "testing": testing_version(cell.method),
+            "training": training_version(experiment.method),
+            "testing": testing_version(experiment.method),
         },
         "code_sha256": "6" * 64,
         "images": rows,
-        "arrays": {
-            "file": f"{cell.slug()}.npz",
-            "sha256": hashlib.sha256(pack(rows, maps)).hexdigest(),
-        },
+        "family": None,
         "started": "2026-01-02T03:04:05+00:00",
         "finished": "2026-01-02T03:05:05+00:00",
     }
-    if learns_from_masks(cell.method):
+    if learns_from_masks(experiment.method):
         values["train"] |= {"crops_json": None, "crack_masks_sha256": "7" * 64}
-    if cell.method in FAMILIES:
-        variants = [variant.name for variant in cell.preset().variants]
+    if experiment.method in FAMILIES:
+        variants = [variant.name for variant in experiment.preset().variants]
         values["train"]["chosen"] = {"name": variants[0], "variants": len(variants), "training_f1": 50.5}
         values["family"] = _family(variants, rows)
     return values, maps
 
 
-def official_values(cell: Cell, seed: int = 0) -> dict[str, Any]:
+def official_values(experiment: Experiment, seed: int = 0) -> dict[str, Any]:
     """The plain values of a record as if from DeepCrack's 237 test photos at 256 × 256: their names and crack shares.
 
     What was found in them is made up, by the seed.
     """
     rng, size = np.random.default_rng(seed), 256
-    values, _ = small_values(cell)
+    values, _ = small_values(experiment)
     entries = manifests.read(manifests.packaged("deepcrack"))
     rows = []
     for entry in entries:
@@ -150,7 +165,7 @@ def official_values(cell: Cell, seed: int = 0) -> dict[str, Any]:
         "images": len(rows),
         "crack_share": 100 * crack / (len(rows) * size**2),
     }
-    if cell.method in FAMILIES:
+    if experiment.method in FAMILIES:
         values["family"] = _family([one["name"] for one in values["family"]], rows)
     return values
 

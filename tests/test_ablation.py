@@ -14,17 +14,19 @@ from test_table_pages import lines
 
 from upcrack_lite.recipes import PAPER, RELEASED, preset
 from upcrack_lite.reproduction import ablation, records
-from upcrack_lite.reproduction.cells import Cell
+from upcrack_lite.reproduction.experiments import Experiment
 from upcrack_lite.reproduction.record_files import MapCounts
 from upcrack_lite.reproduction.records import scores
 from upcrack_lite.show import ablation as page
 
-STRETCH = Cell(overrides=(("input_stretch", True),))
+STRETCH = Experiment(overrides=(("input_stretch", True),))
 
 
-def made(*cells: Cell, contrast: float = 0.3) -> list:
+def made(*experiments: Experiment, contrast: float = 0.3) -> list:
     """Records whose scores rise from one to the next."""
-    return [small_record(cell, contrast=contrast + 0.03 * i)[0] for i, cell in enumerate(cells)]
+    return [
+        small_record(experiment, contrast=contrast + 0.03 * i)[0] for i, experiment in enumerate(experiments)
+    ]
 
 
 def step(given, key: str) -> ablation.Step:
@@ -57,7 +59,7 @@ def test_without_records_nothing_is_claimed():
 
 
 def test_the_change_is_that_of_the_same_seed():
-    given = made(*(Cell(seed=s) for s in (0, 1, 2)), *(replace(STRETCH, seed=s) for s in (1, 2, 7)))
+    given = made(*(Experiment(seed=s) for s in (0, 1, 2)), *(replace(STRETCH, seed=s) for s in (1, 2, 7)))
     one = step(given, "input_stretch")
     assert [pair[0].key.seed for pair in one.pairs] == [1, 2]
     wanted = [scores(given[3 + i])["iou"] - scores(given[1 + i])["iou"] for i in (0, 1)]
@@ -71,14 +73,14 @@ def test_the_change_is_that_of_the_same_seed():
 @pytest.mark.parametrize(
     "other",
     [
-        Cell(overrides=(("input_stretch", True), ("test_dropout", False))),
+        Experiment(overrides=(("input_stretch", True), ("test_dropout", False))),
         replace(STRETCH, test_set="crack500_heldout"),
         replace(STRETCH, scale="full"),
-        Cell(recipe="released"),
+        Experiment(recipe="released"),
     ],
 )
 def test_a_record_that_differs_in_more_measures_nothing(other):
-    assert step(made(Cell(), other), "input_stretch").verdict == "not measured"
+    assert step(made(Experiment(), other), "input_stretch").verdict == "not measured"
 
 
 def changed(iou, marked=()) -> ablation.Step:
@@ -121,7 +123,7 @@ def test_the_interval_is_students():
     ],
 )
 def test_records_that_differ_in_anything_else_are_left_out(part, name, value, said):
-    (plain,) = made(Cell())
+    (plain,) = made(Experiment())
     values, _ = small_values(STRETCH, contrast=0.1)
     values[part][name] = value
     one = step([plain, records.make(values)], "input_stretch")
@@ -139,7 +141,7 @@ def test_a_command_makes_the_records_of_its_step():
 
 
 def test_every_number_is_listed_with_its_records():
-    given = made(Cell(), STRETCH)
+    given = made(Experiment(), STRETCH)
     listed = ablation.numbers(given)
     assert {one["row"] for one in listed} == {"input_stretch, deepcrack"}
     assert all(one["records"] == [f"{r.slug}.json" for r in given] for one in listed)
@@ -185,7 +187,7 @@ def test_the_page_without_records_says_so():
 
 
 def test_the_page_shows_the_change():
-    steps = ablation.ablation(made(Cell(), STRETCH, contrast=0.2))
+    steps = ablation.ablation(made(Experiment(), STRETCH, contrast=0.2))
     (one,) = [one for one in steps if one.seeds]
     (shown,) = [line for line in lines(page.changes(steps)) if line[-1] != "not measured"]
     assert shown[-1] == "too few seeds: 1"
@@ -201,7 +203,7 @@ def test_the_page_shows_the_change():
 
 
 def test_the_two_recipes_side_by_side():
-    both = made(Cell(recipe="released"), Cell())
+    both = made(Experiment(recipe="released"), Experiment())
     shown = lines(page.recipes(both))
     assert [line[:3] for line in shown] == [["deepcrack", "paper", "1"], ["deepcrack", "released", "1"]]
     assert shown[0][6] == f"{scores(both[1])['iou']:.2f}"
@@ -258,15 +260,15 @@ def test_what_the_page_says_of_masking_first(committed):
 def test_the_exercise_shows_the_recorded_scores(name, overrides):
     said = [name]
     for test_set in ("deepcrack", "crack500_heldout"):
-        slugs = [Cell(overrides=overrides, test_set=test_set, seed=seed).slug() for seed in (0, 1, 2)]
+        slugs = [Experiment(overrides=overrides, test_set=test_set, seed=seed).slug() for seed in (0, 1, 2)]
         values = [scores(records.load(ROOT / "results" / f"{slug}.json"))["f1"] for slug in slugs]
         said.append(", ".join(f"{f1:.1f}" for f1 in values))
     assert f"| {' | '.join(said)} |" in PAGE
 
 
 def test_jumbled_masks_lie_above_the_squares():
-    jumbled = Cell(overrides=(("mask_family", "jumbled"),)).slug()
-    squares = [Cell(seed=seed).slug() for seed in (0, 1, 2)]
+    jumbled = Experiment(overrides=(("mask_family", "jumbled"),)).slug()
+    squares = [Experiment(seed=seed).slug() for seed in (0, 1, 2)]
     first, *others = (scores(records.load(ROOT / "results" / f"{s}.json"))["f1"] for s in (jumbled, *squares))
     assert first > max(others)
 

@@ -19,12 +19,11 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.io import write_image
 from upcrack_lite.metrics import Confusion, per_image, pooled
 from upcrack_lite.pretrained import stored_run
-from upcrack_lite.reproduction import cell_data, records, training_data
-from upcrack_lite.reproduction.cells import Cell
+from upcrack_lite.reproduction import photo_sets, records
 from upcrack_lite.reproduction.conditions import family_median
-from upcrack_lite.reproduction.detectors import detector
-from upcrack_lite.reproduction.live import tiny_values
-from upcrack_lite.reproduction.make_cell import Options, run_cell, train_cell
+from upcrack_lite.reproduction.experiments import Experiment, RunOptions
+from upcrack_lite.reproduction.photo_sets import training_data
+from upcrack_lite.reproduction.run import detector, run_experiment, tiny_values, train_experiment
 from upcrack_lite.reproduction.sweep import plan
 from upcrack_lite.runs import RunFolder
 from upcrack_lite.show.experiment_page import ExperimentPage
@@ -35,8 +34,8 @@ SYNTHETIC = {"train_set": "synthetic", "test_set": "synthetic"}
 @pytest.fixture(autouse=True)
 def few(monkeypatch) -> None:
     """Few roads, and code as if it were committed."""
-    monkeypatch.setattr(cell_data, "SYNTHETIC_PHOTOS", 6)
-    monkeypatch.setattr(training_data, "SYNTHETIC_CROPS", 6)
+    monkeypatch.setattr(photo_sets, "SYNTHETIC_PHOTOS", 6)
+    monkeypatch.setattr(photo_sets, "SYNTHETIC_CROPS", 6)
     monkeypatch.setattr(runs, "_commit", lambda: {"id": "0" * 40, "dirty": False})
 
 
@@ -59,36 +58,40 @@ def listed(folder: Path) -> None:
     manifests.write(folder / "manifest.csv", manifests.entries_of(survey(folder)))
 
 
-def cell_of(method: str, **changes) -> Cell:
-    return Cell(method, overrides=tuple(tiny_values(method).items()), **(SYNTHETIC | changes))
+def cell_of(method: str, **changes) -> Experiment:
+    return Experiment(method, overrides=tuple(tiny_values(method).items()), **(SYNTHETIC | changes))
 
 
-def make(cell: Cell, root: Path, data: Path | str = "nowhere", **options) -> records.Record:
-    options = {"progress": False, "device": "cpu", "allow_dirty": True} | options
-    return records.load(run_cell(cell, data, root / "runs", root / "results", **options))
+def make(
+    experiment: Experiment, root: Path, data: Path | str = "nowhere", say=print, **options
+) -> records.Record:
+    chosen = RunOptions(**({"device": "cpu", "allow_dirty": True} | options))
+    return records.load(
+        run_experiment(experiment, data, root / "runs", root / "results", chosen, progress=False, say=say)
+    )
 
 
 @pytest.mark.parametrize("method", ["ddrnet", "scadn"])
 def test_a_compared_method_is_trained_tested_and_recorded(tmp_path, method):
-    cell = cell_of(method)
-    record = make(cell, tmp_path, max_steps=2)
+    experiment = cell_of(method)
+    record = make(experiment, tmp_path, max_steps=2)
     assert (record.key.method, record.train.steps, record.test.images) == (method, 2, 6)
     assert (record.train.crack_masks_sha256 is None) == (method == "scadn")
     assert record.train.encoder is None
     assert record.family is record.train.chosen is None
     assert record.protocol.threshold_rule == ("otsu" if method == "scadn" else "fixed")
-    run = RunFolder.open(tmp_path / "runs" / f"{cell.run_slug()}-2steps")
-    found = detector(run, cell, "cpu").find(synthetic_road(256, [1, 0])[0], np.zeros((256, 256), bool))
+    run = RunFolder.open(tmp_path / "runs" / f"{experiment.run_slug()}-2steps")
+    found = detector(run, experiment, "cpu").find(synthetic_road(256, [1, 0])[0], np.zeros((256, 256), bool))
     assert found.score_map.shape == found.crack_mask.shape == (256, 256)
     assert ((found.smoothed > found.threshold) == found.crack_mask).all()
     before = record.finished
     said = []
-    assert make(cell, tmp_path, max_steps=2, say=said.append).finished == before
+    assert make(experiment, tmp_path, max_steps=2, say=said.append).finished == before
     assert "is there already" in said[0]
 
 
 def test_a_method_that_learns_from_masks_gets_photos_of_the_training_split(deepcrack):
-    data = training_data.training_data(cell_of("ddrnet", train_set="deepcrack"), deepcrack)
+    data = training_data(cell_of("ddrnet", train_set="deepcrack"), deepcrack)
     assert data.images.shape == (4, 64, 64, 3)
     assert data.crack_masks.shape == (4, 64, 64)
     assert data.groups == ["0", "1", "2", "3"]
@@ -99,60 +102,58 @@ def test_a_method_that_learns_from_masks_gets_photos_of_the_training_split(deepc
 
 
 def test_photos_that_are_not_those_of_the_manifest_are_refused(deepcrack):
-    cell = cell_of("ddrnet", train_set="deepcrack")
+    experiment = cell_of("ddrnet", train_set="deepcrack")
     path = deepcrack / "deepcrack/train_lab/2.png"
     write_image(path, np.zeros((80, 96), np.uint8))
     with pytest.raises(UserError, match=r"2\.png: is not the file that the set's manifest names"):
-        training_data.training_photos(cell, deepcrack)
+        training_data(experiment, deepcrack)
     path.unlink()
     with pytest.raises(UserError, match="pair up"):
-        training_data.training_photos(cell, deepcrack)
+        training_data(experiment, deepcrack)
     with pytest.raises(UserError, match="upcrack data fetch crack500_kept"):
         make(cell_of("ddrnet", train_set="crack500_kept"), deepcrack.parent, deepcrack)
-    assert "upcrack data fetch crack500" in training_data.missing_data(
-        cell_of("unet", train_set="crack500"), deepcrack
-    )
 
 
 def test_a_sweep_knows_when_the_training_photos_are_others(deepcrack):
-    cell = Cell("tf_global_darkness", overrides=(("sigmas", (1.0,)), ("zs", (2.0,))))
+    experiment = Experiment("tf_global_darkness", overrides=(("sigmas", (1.0,)), ("zs", (2.0,))))
     root = deepcrack.parent
-    make(cell, root, deepcrack, allow_dirty=False)
+    make(experiment, root, deepcrack, allow_dirty=False)
     places = {"data_root": deepcrack, "runs": root / "runs", "results": root / "results"}
-    assert plan(places).why(cell) == ""
+    assert plan(places).why(experiment) == ""
     shutil.rmtree(root / "runs")
     for part in ("img", "lab"):
         (deepcrack / f"deepcrack/train_{part}/3.png").unlink()
     listed(deepcrack / "deepcrack")
-    assert plan(places).why(cell) == "its record is of another test set"  # one manifest lists both splits
-    assert plan(places).missing(cell) == ""
+    why = plan(places).why(experiment)
+    assert why == "its record is of another test set", "one manifest lists both splits"
+    assert plan(places).missing(experiment) == ""
     shutil.rmtree(deepcrack / "deepcrack/train_img")
-    assert "train_img: there is no such folder" in plan(places).missing(cell)
+    assert "train_img: there is no such folder" in plan(places).missing(experiment)
 
 
 def test_photos_without_a_manifest_are_not_learned_from_for_a_record(deepcrack, monkeypatch):
-    cell, root = cell_of("ddrnet", train_set="deepcrack"), deepcrack.parent
-    known = training_data.training_photos(cell, deepcrack).facts
+    experiment, root = cell_of("ddrnet", train_set="deepcrack"), deepcrack.parent
+    known = training_data(experiment, deepcrack).facts
     entries = manifests.read(deepcrack / "deepcrack/manifest.csv")
     assert known["manifest_sha256"] == manifests.digest(entries)
     monkeypatch.setattr(manifests, "packaged", lambda name: None)
     (deepcrack / "deepcrack/manifest.csv").unlink()
-    facts = training_data.training_photos(cell, deepcrack).facts
+    facts = training_data(experiment, deepcrack).facts
     assert facts == known | {"manifest_sha256": None}
     monkeypatch.setattr("upcrack_lite.baselines.trainer.train_method", lambda *a, **k: pytest.fail("trained"))
     for work in (
-        lambda: make(cell, root, deepcrack, allow_dirty=False),
-        lambda: train_cell(cell, deepcrack, root / "runs", device="cpu", progress=False),
+        lambda: make(experiment, root, deepcrack, allow_dirty=False),
+        lambda: train_experiment(experiment, deepcrack, root / "runs", progress=False),
     ):
         with pytest.raises(UserError, match="its training set deepcrack has no manifest"):
             work()
 
 
 def test_a_detector_without_training_freezes_the_best_on_the_training_photos(tmp_path):
-    cell = cell_of("tf_global_darkness")
-    record = make(cell, tmp_path)
-    variants = cell.preset().variants
-    data = training_data.training_photos(cell, tmp_path)
+    experiment = cell_of("tf_global_darkness")
+    record = make(experiment, tmp_path)
+    variants = experiment.preset().variants
+    data = training_data(experiment, tmp_path)
     scores = {
         one.name: pooled(
             [
@@ -177,26 +178,12 @@ def test_a_detector_without_training_freezes_the_best_on_the_training_photos(tmp
 
 
 def test_each_family_makes_a_record_that_holds_together(tmp_path, monkeypatch):
-    monkeypatch.setattr(cell_data, "SYNTHETIC_PHOTOS", 2)
+    monkeypatch.setattr(photo_sets, "SYNTHETIC_PHOTOS", 2)
     for method in FAMILIES:
-        cell = Cell(method, overrides=(("sigmas", (1.0,)),), **SYNTHETIC)
-        record = make(cell, tmp_path)
+        experiment = Experiment(method, overrides=(("sigmas", (1.0,)),), **SYNTHETIC)
+        record = make(experiment, tmp_path)
         assert record.train.seconds > 0
-        assert record.train.chosen.variants == len(cell.preset().variants) >= 2
-
-
-@pytest.mark.parametrize(
-    ("method", "options", "named"),
-    [
-        ("ddrnet", {"vgg_weights": "random"}, "no use for --vgg-weights"),
-        ("tf_sato_otsu", {"max_steps": 3, "precision": "bf16-mixed"}, "--max-steps, --precision"),
-        ("ddrnet", {"precision": "16"}, "unknown precision"),
-    ],
-)
-def test_options_that_a_method_has_no_use_for_are_refused_before_any_work(tmp_path, method, options, named):
-    with pytest.raises(UserError, match=named):
-        train_cell(cell_of(method), "nowhere", tmp_path / "runs", allow_dirty=True, progress=False, **options)
-    assert not (tmp_path / "runs").exists()
+        assert record.train.chosen.variants == len(experiment.preset().variants) >= 2
 
 
 def test_a_run_of_another_method_is_refused(tmp_path):
@@ -209,9 +196,9 @@ def test_a_run_of_another_method_is_refused(tmp_path):
 
 
 def test_a_choice_whose_file_was_replaced_is_refused(tmp_path):
-    cell = Cell("tf_sato_otsu", overrides=(("sigmas", (1.0,)),), **SYNTHETIC)
-    make(cell, tmp_path)
-    run = RunFolder.open(tmp_path / "runs" / cell.run_slug())
+    experiment = Experiment("tf_sato_otsu", overrides=(("sigmas", (1.0,)),), **SYNTHETIC)
+    make(experiment, tmp_path)
+    run = RunFolder.open(tmp_path / "runs" / experiment.run_slug())
     run.save_weights({"counts": torch.zeros(5, 4, dtype=torch.int64), "chosen": torch.tensor(0)})
     with pytest.raises(UserError, match="one of its files was replaced; select anew"):
         selected_variant(run)
@@ -219,13 +206,13 @@ def test_a_choice_whose_file_was_replaced_is_refused(tmp_path):
 
 @pytest.mark.parametrize("place", [-1, 1, 7])
 def test_a_place_that_is_not_the_best_is_refused(tmp_path, place):
-    cell = Cell("tf_sato_otsu", overrides=(("sigmas", (1.0,)),), **SYNTHETIC)
-    make(cell, tmp_path)
-    run = RunFolder.open(tmp_path / "runs" / cell.run_slug())
+    experiment = Experiment("tf_sato_otsu", overrides=(("sigmas", (1.0,)),), **SYNTHETIC)
+    make(experiment, tmp_path)
+    run = RunFolder.open(tmp_path / "runs" / experiment.run_slug())
     kept = run.load_weights()
     kept["counts"] = torch.tensor([[9, 1, 1, 9], [5, 5, 5, 5]])
     run.save_weights(kept | {"chosen": torch.tensor(0)})
-    assert selected_variant(run)[0] == cell.preset().variants[0]
+    assert selected_variant(run)[0] == experiment.preset().variants[0]
     run.save_weights(kept | {"chosen": torch.tensor(place)})
     with pytest.raises(UserError, match="select anew"):
         selected_variant(run)
@@ -251,8 +238,8 @@ def test_a_command_for_all_rows_gives_each_the_options_that_it_has_a_use_for(tmp
 
     asked = {}
     monkeypatch.setattr(
-        "upcrack_lite.reproduction.make_cell.train_cell",
-        lambda cell, *places, **options: _note(asked, cell, options),
+        "upcrack_lite.reproduction.run.train_experiment",
+        lambda one, data, runs, options, **rest: asked.update({one.method: options}) or stored_run(),
     )
     app = typer.Typer()
     app.command()(cli_record.cell)
@@ -261,13 +248,6 @@ def test_a_command_for_all_rows_gives_each_the_options_that_it_has_a_use_for(tmp
     assert done.exit_code == 0, done.output
     assert len(asked) == 28
     own, unet, free = (asked[name] for name in ("upcracknet", "unet", "tf_sato_otsu"))
-    assert (own["vgg_weights"], own["max_steps"]) == ("random", 2)
-    assert (unet["vgg_weights"], unet["precision"]) == (None, "bf16-mixed")
-    assert (free["max_steps"], free["precision"]) == (None, "32-true")
-    for method, options in asked.items():
-        Options(**options).checked(Cell(method))
-
-
-def _note(asked: dict, cell: Cell, options: dict) -> RunFolder:
-    asked[cell.method] = options
-    return stored_run()
+    assert own == RunOptions("auto", "bf16-mixed", "random", 2)
+    assert unet == RunOptions("auto", "bf16-mixed", None, 2)
+    assert free == RunOptions()

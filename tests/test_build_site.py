@@ -33,8 +33,8 @@ def small_book(tmp_path):
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# One")], metadata=metadata)
     nbformat.write(notebook, build / "run/01_one.ipynb")
-    (root / "results/failed").mkdir(parents=True)
-    for name in ("one.json", "one.npz", "README.md", "failed/two.json"):
+    (root / "results").mkdir()
+    for name in ("one.json", "one.npz", "README.md", "two-draft.json"):
         (root / "results" / name).write_text("{}", encoding="utf-8")
     return root, build
 

@@ -9,31 +9,33 @@ from test_table_pages import lines, text
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.reproduction import comparison, records
-from upcrack_lite.reproduction.cells import Cell
-from upcrack_lite.reproduction.ours import Ours, Score
+from upcrack_lite.reproduction.experiments import Experiment
 from upcrack_lite.reproduction.records import scores
+from upcrack_lite.reproduction.tables import Ours, Score
 from upcrack_lite.show.comparison import Comparison
 
 AWAY = "cfd_patches"
 
 
-def write(folder, cell, contrast=0.3):
-    test_table_pages.write(folder, cell, contrast=contrast)
+def write(folder, experiment, contrast=0.3):
+    test_table_pages.write(folder, experiment, contrast=contrast)
 
 
 @pytest.fixture
 def folder(tmp_path):
     """Five networks and a training-free baseline at home, two of them away, and records that belong to no line."""
     for i, name in enumerate(("unet", "enet", "ddrnet", "riad", "tf_gabor_otsu")):
-        write(tmp_path, Cell(name, scale="full" if name.startswith("tf_") else "lite"), 0.15 + 0.05 * i)
+        write(tmp_path, Experiment(name, scale="full" if name.startswith("tf_") else "lite"), 0.15 + 0.05 * i)
     for name in ("unet", "enet"):
-        write(tmp_path, Cell(name, test_set=AWAY))
+        write(tmp_path, Experiment(name, test_set=AWAY))
     for seed in (0, 1):
-        write(tmp_path, Cell(seed=seed))
-    write(tmp_path, Cell(recipe="released"))
-    write(tmp_path, Cell("unet", scale="full"))  # another scale
-    write(tmp_path, Cell("unet", train_set="crack500_kept", test_set="crack500_heldout"))  # another home
-    write(tmp_path, Cell(overrides=(("lambda_adv", 0.0),)))  # another row: a choice of losses
+        write(tmp_path, Experiment(seed=seed))
+    write(tmp_path, Experiment(recipe="released"))
+    write(tmp_path, Experiment("unet", scale="full"))  # another scale
+    write(
+        tmp_path, Experiment("unet", train_set="crack500_kept", test_set="crack500_heldout")
+    )  # another home
+    write(tmp_path, Experiment(overrides=(("lambda_adv", 0.0),)))  # another row: a choice of losses
     return tmp_path
 
 
@@ -110,7 +112,7 @@ def test_the_page_shows_what_the_records_say(folder):
 
 def test_the_order_at_home_and_away(folder):
     for i, name in enumerate(("ddrnet", "riad", "upcracknet")):
-        write(folder, Cell(name, test_set=AWAY), 0.2 + 0.05 * i)
+        write(folder, Experiment(name, test_set=AWAY), 0.2 + 0.05 * i)
     page = Comparison(results=folder)
     assert "the order of the 5 trained lines" in text(page.says())
 
@@ -146,8 +148,8 @@ def test_what_the_page_says_of_one_level_of_darkness_chosen_twice():
     """The numbers in the page's prose are those of the committed records."""
 
     def percent(train_set, test_set, name):
-        cell = Cell("tf_global_darkness", scale="full", train_set=train_set, test_set=test_set)
-        return scores(records.load(ROOT / "results" / f"{cell.slug()}.json"))[name]
+        experiment = Experiment("tf_global_darkness", scale="full", train_set=train_set, test_set=test_set)
+        return scores(records.load(ROOT / "results" / f"{experiment.slug()}.json"))[name]
 
     page = (ROOT / "notebooks/tables/side_by_side.ipynb").read_text(encoding="utf-8")
     first, second = (percent(one, "crack500_heldout", "recall") for one in ("deepcrack", "crack500_kept"))

@@ -14,8 +14,9 @@ from upcrack_lite.data.catalog import cut_crops, trains, usual_count
 from upcrack_lite.data.crops import CropRule
 from upcrack_lite.data.fetch import Options, fetch
 from upcrack_lite.reproduction import records
-from upcrack_lite.reproduction.plan import Plan
-from upcrack_lite.reproduction.training_data import training_data
+from upcrack_lite.reproduction.experiments import RunOptions
+from upcrack_lite.reproduction.photo_sets import training_data
+from upcrack_lite.reproduction.sweep import Plan
 from upcrack_lite.runs import data_hash
 from upcrack_lite.vgg import VARIABLE
 
@@ -39,11 +40,9 @@ def built(mirror, tmp_path_factory) -> Path:
 def test_every_record_is_current_and_a_dry_sweep_plans_nothing(built, tmp_path, monkeypatch):
     monkeypatch.delenv(VARIABLE, raising=False)
     given = records.load_all(ROOT / "results")
-    options = {"device": "cpu", "precision": "32-true", "max_steps": None, "allow_dirty": False}
-    options |= {"vgg_weights": None}
     places = (built, tmp_path / "runs", ROOT / "results", tmp_path / "state")
-    plan = Plan({record.slug: record.cell for record in given}, (), *places, options=options)
-    assert Counter(plan.why(record.cell) for record in given) == {"": len(given)}
+    plan = Plan({record.slug: record.experiment for record in given}, (), *places, options=RunOptions("cpu"))
+    assert Counter(plan.why(record.experiment) for record in given) == {"": len(given)}
     words = [
         "tables=3,4,7,8",
         "rows=upcracknet,unet,tf_gabor_otsu",
@@ -76,7 +75,7 @@ def test_the_pixels_to_learn_from_are_those_of_the_records(built):
     for record in records.load_all(ROOT / "results"):
         kind = (record.key.train_set, record.preset["size"], record.train.crack_masks_sha256 is not None)
         if kind not in seen:
-            data = training_data(record.cell, built)
+            data = training_data(record.experiment, built)
             masks = None if data.crack_masks is None else data_hash(data.crack_masks)
             seen[kind] = (data_hash(data.images), masks)
         assert seen[kind] == (record.train.crops_sha256, record.train.crack_masks_sha256), record.slug

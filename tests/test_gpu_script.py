@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from test_evaluate import write_sets
 from test_notebooks import small_notebook
+from test_run import write_sets
 
 from upcrack_lite.reproduction import records
 
@@ -96,7 +96,7 @@ def test_a_row_is_made_twice_and_compared(tmp_path):
     (check,) = json.loads((tmp_path / "parts/rows.json").read_text(encoding="utf-8"))["checks"]
     assert check["verdict"] == "passed"
     assert "--recipe released" in check["said"]
-    assert len(list(tmp_path.glob("rows/*/records/dirty/*.npz"))) == 2
+    assert len(list(tmp_path.glob("rows/*/records/*-draft.npz"))) == 2
     assert not list(tmp_path.glob("rows/*/runs/*/*.safetensors"))
 
 
@@ -136,10 +136,10 @@ def test_full_scale_is_rehearsed_in_two_calls_without_pydantic(tmp_path):
     made = [records.load(path) for path in sorted(home.glob("*.json"))]
     assert len(made) == 4
     assert {record.preset["style_network"] for record in made} == {"vgg16"}
-    assert all("cut short" in "; ".join(records.uncommittable(record)) for record in made)
-    before = {path.name: path.read_bytes() for path in (tmp_path / "out/records/dirty").iterdir()}
+    assert all("cut short" in "; ".join(record.unfit()) for record in made)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out/records").iterdir()}
     checks()
-    after = {path.name: path.read_bytes() for path in (tmp_path / "out/records/dirty").iterdir()}
+    after = {path.name: path.read_bytes() for path in (tmp_path / "out/records").iterdir()}
     assert after == before, "what is recorded is left as it is"
 
 

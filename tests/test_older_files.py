@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_records import small_values
 
 from upcrack_lite import versions
 from upcrack_lite.baselines.recipes import family_preset, method_preset
@@ -22,8 +21,9 @@ from upcrack_lite.predict.model import load_model
 from upcrack_lite.pretrained import stored_run
 from upcrack_lite.recipes import preset
 from upcrack_lite.reproduction import records
-from upcrack_lite.reproduction.cells import Cell
-from upcrack_lite.reproduction.evaluate import evaluate
+from upcrack_lite.reproduction.experiments import Experiment
+from upcrack_lite.reproduction.photo_sets import photo_set
+from upcrack_lite.reproduction.run import evaluate
 from upcrack_lite.runs import BEFORE, RunFolder
 from upcrack_lite.training import train
 
@@ -95,17 +95,12 @@ def test_the_stored_model_is_read_as_it_was_meant(tmp_path, monkeypatch):
     older = without(stored_run(), tmp_path / "older")
     for now, then in zip(found(stored_run()), found(older), strict=True):
         np.testing.assert_array_equal(now, then)
-    monkeypatch.setattr("upcrack_lite.reproduction.cell_data.SYNTHETIC_PHOTOS", 2)
-    cell = Cell(overrides=(("epochs", 22),), train_set="synthetic", test_set="synthetic")
+    monkeypatch.setattr("upcrack_lite.reproduction.photo_sets.SYNTHETIC_PHOTOS", 2)
+    experiment = Experiment(overrides=(("epochs", 22),), train_set="synthetic", test_set="synthetic")
     whole, part = (
-        records.make(*evaluate(run, cell, tmp_path, progress=False)) for run in (stored_run(), older)
+        records.make(*evaluate(run, experiment, photo_set("synthetic", tmp_path), progress=False))
+        for run in (stored_run(), older)
     )
     times = {"started", "finished", "train"}
     assert whole.model_dump(exclude=times) == part.model_dump(exclude=times)
     assert whole.train == part.train
-
-
-def test_a_record_that_lacks_a_value_is_not_stale_for_it():
-    values, _ = small_values(Cell())
-    del values["preset"]["gms_median"]
-    assert records.make(values).stale() is None

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.colors import to_rgb
-from small_records import small_values
+from small_records import save, small_values
 
 from upcrack_lite.baselines.recipes import family_preset, method_preset
 from upcrack_lite.baselines.registry import network as method
@@ -24,11 +24,10 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.io import write_image
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.recipes import preset
-from upcrack_lite.reproduction import examples, records
+from upcrack_lite.reproduction import examples
 from upcrack_lite.reproduction import failure_cases as failures
-from upcrack_lite.reproduction.cells import Cell
-from upcrack_lite.reproduction.detectors import detector
-from upcrack_lite.reproduction.record_files import pack
+from upcrack_lite.reproduction.experiments import Experiment
+from upcrack_lite.reproduction.run import detector
 from upcrack_lite.runs import RunFolder
 from upcrack_lite.show import paper_figures, pipeline
 from upcrack_lite.show.figures import PALETTE
@@ -176,7 +175,7 @@ def test_a_column_marks_what_the_tables_count(runs):
     crack_mask = crack_mask[:256, :256]
     for name, column in zip(names, found[1:], strict=True):
         run = RunFolder.open(runs / name)
-        counted = detector(run, Cell(run.manifest["method"], seed=3), "cpu").find(photo, crack_mask)
+        counted = detector(run, Experiment(run.manifest["method"], seed=3), "cpu").find(photo, crack_mask)
         marked = column.method(photo)
         assert marked.any()
         assert (marked == counted.crack_mask).all(), name
@@ -292,12 +291,11 @@ def test_which_roads_a_run_knows():
 
 def test_counts_from_a_record(tmp_path):
     run = examples.open_run()
-    values, arrays = small_values(Cell(), n=3)
+    values, arrays = small_values(Experiment(), n=3)
     values["train"]["checkpoint_sha256"] = hashlib.sha256(
         (run.path / "checkpoint.safetensors").read_bytes()
     ).hexdigest()
-    values["arrays"]["sha256"] = hashlib.sha256(pack(values["images"], arrays)).hexdigest()
-    path = records.save(records.make(values), arrays, tmp_path)
+    path = save(values, arrays, tmp_path)
     photos = examples.Photos("small", ("photo_2", "photo_0"))
     read = examples.recorded(path, photos, run)
     for counts, place in zip(read, (2, 0), strict=True):
@@ -308,7 +306,7 @@ def test_counts_from_a_record(tmp_path):
     with pytest.raises(UserError, match="no counts for 1 of the 2 photos of small"):
         examples.recorded(path, examples.Photos("small", ("photo_1", "other")), run)
     values["train"]["checkpoint_sha256"] = "3" * 64
-    path = records.save(records.make(values), arrays, tmp_path)
+    path = save(values, arrays, tmp_path)
     with pytest.raises(UserError, match="is the record of another run"):
         examples.recorded(path, photos, run)
 

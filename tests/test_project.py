@@ -127,7 +127,7 @@ def test_training_loads_few_modules_and_no_plotting():
     program = (
         "import sys, upcrack_lite.training\n"
         "print(sum(name.startswith('upcrack_lite') for name in sys.modules), 'upcrack_lite.cli' in sys.modules)\n"
-        "import upcrack_lite.reproduction.make_cell\n"
+        "import upcrack_lite.reproduction.run\n"
         "print('pydantic' in sys.modules, 'upcrack_lite.show' in sys.modules)"
     )
     got = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -11,7 +11,7 @@ from conftest import ROOT
 from upcrack_lite.baselines.recipes import FAMILIES, SUPERVISED
 from upcrack_lite.baselines.registry import COMPARED, CRACKNET
 from upcrack_lite.reproduction import ablation, published, records
-from upcrack_lite.reproduction.ours import group
+from upcrack_lite.reproduction.tables import group
 from upcrack_lite.show.pages import TITLES
 
 SETS = {4: "DeepCrack", 7: "CFD", 8: "Crack500"}

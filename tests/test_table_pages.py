@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
 import pytest
-from small_records import small_values
+from small_records import chosen, save, small_values
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.reproduction import live, places, published, records, tables
-from upcrack_lite.reproduction.cells import Cell, cells
-from upcrack_lite.reproduction.record_files import pack
+from upcrack_lite.reproduction import published, record_files, run, tables
+from upcrack_lite.reproduction.experiments import Experiment, RunOptions, Selection
 from upcrack_lite.show.pages import TablePage, title
 
 
-def write(folder: Path, cell: Cell, n: int = 4, contrast: float = 0.5) -> None:
-    values, arrays = small_values(cell, n=n, seed=cell.seed, contrast=contrast)
-    values["arrays"]["sha256"] = hashlib.sha256(pack(values["images"], arrays)).hexdigest()
-    records.save(records.make(values), arrays, folder)
+def write(folder: Path, experiment: Experiment, n: int = 4, contrast: float = 0.5) -> None:
+    values, arrays = small_values(experiment, n=n, seed=experiment.seed, contrast=contrast)
+    save(values, arrays, folder)
 
 
 def text(part) -> str:
@@ -32,7 +29,10 @@ def lines(part) -> list[list[str]]:
     """The cells of a table's body, row by row."""
     body = part.data[part.data.index("<tbody") :].split("<tfoot")[0]
     return [
-        [" ".join(re.sub(r"<[^>]+>", " ", cell).split()) for cell in re.findall(r"(?s)<td.*?</td>", row)]
+        [
+            " ".join(re.sub(r"<[^>]+>", " ", experiment).split())
+            for experiment in re.findall(r"(?s)<td.*?</td>", row)
+        ]
         for row in re.findall(r"(?s)<tr.*?</tr>", body)
     ]
 
@@ -60,8 +60,8 @@ def test_a_page_without_any_record(number, tmp_path):
 
 
 def test_a_page_with_some_records(tmp_path):
-    write(tmp_path, Cell())
-    write(tmp_path, Cell(recipe="released"))
+    write(tmp_path, Experiment())
+    write(tmp_path, Experiment(recipe="released"))
     page = TablePage(4, results=tmp_path)
     own = [line for line in lines(page.ours()) if line[0] == "UP-CrackNet"]
     assert [line[1] for line in own] == [
@@ -70,13 +70,18 @@ def test_a_page_with_some_records(tmp_path):
         "beside it: released recipe, lite, 1 seed",
     ]
     assert own[0][3] == "see below"
-    mean = tables.table(4, tables.recorded(tmp_path), methods=["upcracknet"])[0].ours[0].scores["f1"].mean
+    mean = (
+        tables.table(Selection(4, rows=["upcracknet"]), tables.recorded(tmp_path))[0]
+        .ours[0]
+        .scores["f1"]
+        .mean
+    )
     assert own[1][3].startswith(f"{mean:.2f} (")
     assert "its scale is lite, not full; " in text(page.verdicts())
     made = text(page.made())
-    link = f'<a href="../../results/{Cell().slug()}.json">{Cell().slug()}.json</a>'
+    link = f'<a href="../../results/{Experiment().slug()}.json">{Experiment().slug()}.json</a>'
     assert link in page.made().data
-    assert f"Made with {Cell().command()} " in made, "the very command that made what is shown"
+    assert f"Made with {Experiment().command()} " in made, "the very command that made what is shown"
     assert '<span style="white-space: nowrap">--train-set</span>' in page.made().data, "no break in an option"
     assert "Not compared, because its scale is lite" in made
 
@@ -84,8 +89,8 @@ def test_a_page_with_some_records(tmp_path):
 def test_a_page_with_all_records_of_a_row(tmp_path, monkeypatch):
     for name in ("other_test_photos", "other_training_photos"):  # made-up photos count as the official ones
         monkeypatch.setattr(f"upcrack_lite.reproduction.conditions.{name}", lambda record: [])
-    for cell in cells(4, rows=["upcracknet"], scale="full", seeds=(0, 1, 2)):
-        write(tmp_path, cell, n=237)
+    for experiment in chosen(4, rows=["upcracknet"], scale="full", seeds=(0, 1, 2)):
+        write(tmp_path, experiment, n=237)
     page = TablePage(4, results=tmp_path)
     (own,) = [line for line in lines(page.ours()) if line[0] == "UP-CrackNet"]
     assert own[1] == "differs"
@@ -97,8 +102,8 @@ def test_a_page_with_all_records_of_a_row(tmp_path, monkeypatch):
 
 def test_a_row_without_its_style_loss_says_so(tmp_path):
     for number, row in ((1, "mae"), (1, "mae+style"), (2, "striped")):
-        for cell in cells(number, rows=[row], scale="lite"):
-            write(tmp_path, cell)
+        for experiment in chosen(number, rows=[row], scale="lite"):
+            write(tmp_path, experiment)
     reasons = {
         (row.table, row.key): " ".join(ours.unmet)
         for number in (1, 2)
@@ -115,8 +120,8 @@ def test_a_row_without_its_style_loss_says_so(tmp_path):
 def test_our_order_stands_beside_the_printed_one(tmp_path):
     keys = ("multi_scale_square", "striped", "jumbled")
     for key, contrast in zip(keys, (0.0, 0.1, 0.5), strict=True):
-        for cell in cells(2, rows=[key], scale="lite", train_set="deepcrack", test_set="deepcrack"):
-            write(tmp_path, cell, contrast=contrast)
+        for experiment in chosen(2, rows=[key], scale="lite", train_set="deepcrack", test_set="deepcrack"):
+            write(tmp_path, experiment, contrast=contrast)
         said = text(TablePage(2, results=tmp_path).verdicts())
         assert ("Our order" in said) == (key == keys[-1]), "two rows are no order"
     assert re.search(
@@ -131,8 +136,8 @@ def test_detectors_without_training_stand_below_the_printed_rows(tmp_path):
     assert "Sato" not in text(shown.ours()), "nothing is recorded"
     assert "not in the paper" in text(shown.verdicts())
     assert "known only after the test" not in text(shown.verdicts())
-    for cell in cells(4, rows=["tf_sato_otsu", "tf_gabor_otsu"]):
-        write(tmp_path, cell, n=9)
+    for experiment in chosen(4, rows=["tf_sato_otsu", "tf_gabor_otsu"]):
+        write(tmp_path, experiment, n=9)
     page = TablePage(4, results=tmp_path)
     rows = lines(page.ours())
     assert [line[0] for line in rows[-2:]] == ["Sato + Otsu", "Gabor + Otsu"]
@@ -149,7 +154,7 @@ def test_detectors_without_training_stand_below_the_printed_rows(tmp_path):
 @pytest.mark.parametrize("seeds", ["1,2", [1, 2], (1, 2), "[1, 2]", ["1", "2"]])
 def test_lists_may_come_as_text(seeds, tmp_path):
     for seed in range(3):
-        write(tmp_path, Cell(seed=seed))
+        write(tmp_path, Experiment(seed=seed))
     page = TablePage(4, methods="upcracknet, unet", seeds=seeds, results=tmp_path)
     assert [row.printed.key for row in page.rows] == ["upcracknet", "unet"]
     assert page.rows[0].ours[0].seeds == (1, 2)
@@ -169,7 +174,7 @@ def test_other_things_in_place_of_lists_are_refused(wrong, tmp_path):
 def test_pages_find_the_repositorys_records_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert TablePage(4, methods=["upcracknet"]).rows[0].ours
-    assert places.folder("results", tmp_path / "mine") == tmp_path / "mine"
+    assert record_files.folder("results", tmp_path / "mine") == tmp_path / "mine"
 
 
 def test_commands_on_stand_ins_are_given_for_a_laptop_too(tmp_path):
@@ -225,34 +230,18 @@ def test_what_is_refused(options, message):
 
 def test_live_with_a_set_that_is_not_there_names_the_command(tmp_path):
     with pytest.raises(UserError, match="upcrack data fetch cfd_patches"):
-        live.run_table(7, data_root=tmp_path, results=tmp_path / "results", runs=tmp_path / "runs")
+        run.run_table(Selection(7), tmp_path, tmp_path / "runs", tmp_path / "results")
 
 
-def test_live_records_join_the_page(tmp_path, monkeypatch):
-    asked = {}
-
-    def made(*arguments, **options):
-        asked.update(zip(("number", "recipe"), arguments, strict=False))
-        return [records.make(*small_values(Cell(seed=5)))]
-
-    monkeypatch.setattr(live, "run_table", made)
-    page = TablePage(4, run="live", data_root="photos", results=tmp_path)
-    assert asked == {"number": 4, "recipe": "paper"}
-    assert "Seeds 5." in text(page.made())
-
-
-def test_a_live_table_asks_for_its_cells(tmp_path, monkeypatch):
+def test_a_live_table_makes_its_experiments_and_they_join_the_page(tmp_path, monkeypatch):
     asked = []
 
-    def run_cell(cell, data_root, runs, results, **options):
-        asked.append((cell.slug(), str(data_root), options["allow_dirty"], options["device"]))
-        write(tmp_path, cell)
-        return tmp_path / f"{cell.slug()}.json"
+    def run_experiment(experiment, data_root, runs, results, options, **rest):
+        asked.append((experiment.slug(), str(data_root), options))
+        return save(*small_values(experiment), tmp_path)
 
-    monkeypatch.setattr("upcrack_lite.reproduction.make_cell.run_cell", run_cell)
-    made = live.run_table(
-        "VI", "released", seeds=[3, 4], train_set="synthetic", data_root="photos", device="cpu"
-    )
+    monkeypatch.setattr(run, "run_experiment", run_experiment)
+    page = TablePage(6, "released", "", "synthetic", "", (), [3, 4], "photos", "cpu", "live", tmp_path)
     names = [f"upcracknet-released-lite-synthetic-to-deepcrack-s{seed}" for seed in (3, 4)]
-    assert asked == [(name, "photos", True, "cpu") for name in names]
-    assert [record.slug for record in made] == names
+    assert asked == [(name, "photos", RunOptions("cpu", allow_dirty=True)) for name in names]
+    assert "Seeds 3, 4." in text(page.made())

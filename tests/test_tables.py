@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from small_records import official_values, small_values
+from small_records import chosen, official_values, save, small_values
 
 from upcrack_lite import versions
 from upcrack_lite.baselines.registry import FAMILIES
-from upcrack_lite.errors import UserError
 from upcrack_lite.predict.photos import TABLE_SIZE
-from upcrack_lite.reproduction import official, published, records, tables
-from upcrack_lite.reproduction.cells import Cell, cells
+from upcrack_lite.reproduction import conditions, published, records, tables
 from upcrack_lite.reproduction.conditions import implied_share
-from upcrack_lite.reproduction.ours import Score, group
-from upcrack_lite.reproduction.record_files import pack
-from upcrack_lite.reproduction.tables import Verdict
+from upcrack_lite.reproduction.experiments import Experiment, Selection
+from upcrack_lite.reproduction.tables import Score, Verdict, group
 
 ROW = published.row(4, "upcracknet")
 
 
-def record(cell: Cell, images: int | None = None, changes=(), **options) -> records.Record:
+def record(experiment: Experiment, images: int | None = None, changes=(), **options) -> records.Record:
     """A made-up record; one on DeepCrack has the official photos unless told otherwise."""
-    if images is None and cell.test_set == "deepcrack":
-        values = official_values(cell, **options)
+    if images is None and experiment.test_set == "deepcrack":
+        values = official_values(experiment, **options)
     else:
-        values, _ = small_values(cell, n=images or 5, **options)
+        values, _ = small_values(experiment, n=images or 5, **options)
     for part, name, value in changes:
         values[part][name] = value
     return records.make(values)
@@ -40,7 +36,8 @@ def record(cell: Cell, images: int | None = None, changes=(), **options) -> reco
 def full() -> list[records.Record]:
     """Table IV, full scale, three seeds: all that a verdict asks for."""
     return [
-        record(cell, seed=cell.seed) for cell in cells(4, rows=["upcracknet"], scale="full", seeds=(0, 1, 2))
+        record(experiment, seed=experiment.seed)
+        for experiment in chosen(4, rows=["upcracknet"], scale="full", seeds=(0, 1, 2))
     ]
 
 
@@ -113,20 +110,20 @@ def test_mean_spread_and_interval_come_from_the_records(full):
     ],
 )
 def test_an_unmet_condition_is_named_and_never_compared(table, options, changes, missing):
-    wanted = cells(table, rows=["upcracknet"], **({"seeds": (0, 1, 2)} | options))
+    wanted = chosen(table, rows=["upcracknet"], **({"seeds": (0, 1, 2)} | options))
     # one image at full size is enough where the number is not what is asked
-    given = [record(cell, changes=changes) for cell in wanted]
+    given = [record(experiment, changes=changes) for experiment in wanted]
     found, reason = tables.verdict(published.row(table, "upcracknet"), given)
     assert found is Verdict.NOT_RUN
     assert missing in reason
-    (row,) = tables.table(table, given, methods=["upcracknet"])
+    (row,) = tables.table(Selection(table, rows=["upcracknet"]), given)
     assert row.tolerance == {}
     assert [len(one.seeds) for one in row.ours] == [len(wanted)], "it stands beside the row"
 
 
 def test_seeds_of_different_data_are_not_averaged_into_a_verdict(full):
     other = record(
-        Cell(scale="full", seed=2),
+        Experiment(scale="full", seed=2),
         changes=(("train", "crops_sha256", "9" * 64), ("test", "digest", "8" * 64)),
     )
     found, reason = tables.verdict(ROW, [*full[:2], other])
@@ -136,7 +133,7 @@ def test_seeds_of_different_data_are_not_averaged_into_a_verdict(full):
 
 
 def test_a_dirty_record_is_not_compared(full):
-    values, _ = small_values(Cell(scale="full", seed=2), n=237)
+    values, _ = small_values(Experiment(scale="full", seed=2), n=237)
     values["environment"] = {
         name: {"commit": {"id": "0" * 40, "dirty": True}} for name in ("training", "evaluation")
     }
@@ -146,29 +143,33 @@ def test_a_dirty_record_is_not_compared(full):
 
 
 def test_records_go_to_their_row_alone():
-    mae = cells(1, rows=["mae"])[0]
-    both = [record(mae, 3), record(cells(1, rows=["mae+ssim+msgms+style+adv"])[0], 3)]
-    found = {row.printed.key: [one.files for one in row.ours] for row in tables.table(1, both)}
+    mae = chosen(1, rows=["mae"])[0]
+    both = [record(mae, 3), record(chosen(1, rows=["mae+ssim+msgms+style+adv"])[0], 3)]
+    found = {row.printed.key: [one.files for one in row.ours] for row in tables.table(Selection(1), both)}
     assert found.pop("mae") == [(f"{mae.slug()}.json",)]
     assert found.pop("mae+ssim+msgms+style+adv") == [(f"{both[1].slug}.json",)]
     assert not any(found.values())
-    assert not any(row.ours for row in tables.table(4, both)), "other sets"
+    assert not any(row.ours for row in tables.table(Selection(4), both)), "other sets"
     # at full scale all losses are the paper's own model: Tables I, II and III share its record
-    shared = record(Cell(scale="full", train_set="crack500", test_set="crack500"), 3)
-    assert [sum(len(row.ours) for row in tables.table(n, [shared])) for n in (1, 2, 3)] == [1, 1, 1]
+    shared = record(Experiment(scale="full", train_set="crack500", test_set="crack500"), 3)
+    assert [sum(len(row.ours) for row in tables.table(Selection(n), [shared])) for n in (1, 2, 3)] == [
+        1,
+        1,
+        1,
+    ]
 
 
 def test_no_row_is_blank_without_records():
     for number in published.TABLES:
-        for row in tables.table(number):
+        for row in tables.table(Selection(number)):
             absent = row.printed.key in FAMILIES
             assert (row.verdict is Verdict.ABSENT) == absent
             assert absent or row.verdict in (Verdict.NOT_RUN, Verdict.CANNOT)
             assert row.reason
             assert row.command.startswith(f"upcrack cell --table {number} --row {row.printed.key} ")
     for number in (5, 7):
-        assert "not published" in tables.table(number, methods=["upcracknet"])[0].reason
-    verdicts = {row.printed.key: row for row in tables.table(4)}
+        assert "not published" in tables.table(Selection(number, rows=["upcracknet"]))[0].reason
+    verdicts = {row.printed.key: row for row in tables.table(Selection(4))}
     assert verdicts["riad"].verdict is verdicts["scadn"].verdict is Verdict.CANNOT
     assert "did not share" in verdicts["riad"].reason
     assert verdicts["unet"].reason == "there is no record with the recipe paper yet"
@@ -178,42 +179,42 @@ def test_no_row_is_blank_without_records():
 
 
 def test_a_compared_method_is_judged_as_any_row():
-    three = [record(cell) for cell in cells(4, rows=["unet"], scale="full", seeds=(0, 1, 2))]
+    three = [record(experiment) for experiment in chosen(4, rows=["unet"], scale="full", seeds=(0, 1, 2))]
     found, reason = tables.verdict(published.row(4, "unet"), three)
     assert found in (Verdict.MATCHES, Verdict.DIFFERS), reason
-    (row,) = tables.table(4, three, methods=["unet"])
+    (row,) = tables.table(Selection(4, rows=["unet"]), three)
     said = "; ".join(row.ours[0].conditions)
     assert "trained on 300 photos with crack masks of DeepCrack, 60 epochs" in said
     assert "encoder weights: none, the network starts from nothing" in said
     assert "cut at 0.5; the paper does not say how it cuts" in said
-    (lite,) = cells(4, rows=["unet"])
+    (lite,) = chosen(4, rows=["unet"])
     assert "its scale is lite, not full" in tables.verdict(published.row(4, "unet"), [record(lite)])[1]
 
 
 def test_a_method_that_marks_nothing_says_so():
-    (cell,) = cells(4, rows=["enet"])
-    values, _ = small_values(cell)
+    (experiment,) = chosen(4, rows=["enet"])
+    values, _ = small_values(experiment)
     for image in values["images"]:
         crack = image["tp"] + image["fn"]
         image |= {"tp": 0, "fp": 0, "fn": crack, "tn": 256 - crack, "tolerance": [0, 0, 0, crack]}
         image["cldice"] = 0.0 if crack else None
-    (row,) = tables.table(4, [records.make(values)], methods=["enet"])
+    (row,) = tables.table(Selection(4, rows=["enet"]), [records.make(values)])
     assert any("nothing is marked" in said for said in row.ours[0].conditions)
-    (other,) = tables.table(4, [record(cell)], methods=["enet"])
+    (other,) = tables.table(Selection(4, rows=["enet"]), [record(experiment)])
     assert not any("nothing is marked" in said for said in other.ours[0].conditions)
 
 
 def test_the_two_methods_whose_program_is_not_shared_are_never_compared():
     for name in ("scadn", "riad"):
-        three = [record(cell) for cell in cells(4, rows=[name], scale="full", seeds=(0, 1, 2))]
-        (row,) = tables.table(4, three, methods=[name])
+        three = [record(experiment) for experiment in chosen(4, rows=[name], scale="full", seeds=(0, 1, 2))]
+        (row,) = tables.table(Selection(4, rows=[name]), three)
         assert (row.verdict, len(row.ours), dict(row.tolerance)) == (Verdict.CANNOT, 1, {})
         assert "undamaged crops" in "; ".join(row.ours[0].conditions)
 
 
 def test_a_detector_without_training_stands_beside_with_its_choice_and_the_median_of_its_family():
-    (cell,) = cells(4, rows=["tf_sato_otsu"])
-    (row,) = tables.table(4, [record(cell)], methods=["tf_sato_otsu"])
+    (experiment,) = chosen(4, rows=["tf_sato_otsu"])
+    (row,) = tables.table(Selection(4, rows=["tf_sato_otsu"]), [record(experiment)])
     assert row.verdict is Verdict.ABSENT
     assert math.isnan(row.printed.f1)
     (ours,) = row.ours
@@ -222,18 +223,18 @@ def test_a_detector_without_training_stands_beside_with_its_choice_and_the_media
     assert "no training: of 6 variants, the best on 300 photos with crack masks of DeepCrack" in said
     assert f"median F1 {ours.middle['f1']:.2f} %" in said
     assert 0 < ours.middle["f1"] < ours.scores["f1"].mean, "the others are made worse"
-    assert not any(one.ours for one in tables.table(3, [record(cell)])), "other sets"
+    assert not any(one.ours for one in tables.table(Selection(3), [record(experiment)])), "other sets"
 
 
 def test_precision_and_recall_are_put_right():
-    (row,) = tables.table("IV", methods=["upcracknet"])
+    (row,) = tables.table(Selection("IV", rows=["upcracknet"]))
     assert (row.printed.precision, row.printed.recall) == (row.corrected.recall, row.corrected.precision)
     assert row.printed.f1 == row.corrected.f1
 
 
 def test_the_other_recipe_stands_beside(full):
-    released = record(Cell(recipe="released", seed=0), 4)
-    (row,) = tables.table(4, [*full, released], methods=["upcracknet"])
+    released = record(Experiment(recipe="released", seed=0), 4)
+    (row,) = tables.table(Selection(4, rows=["upcracknet"]), [*full, released])
     assert [one.recipe for one in row.ours] == ["paper", "released"]
     assert row.verdict in (Verdict.MATCHES, Verdict.DIFFERS)
     found, reason = tables.verdict(ROW, [released])
@@ -242,25 +243,9 @@ def test_the_other_recipe_stands_beside(full):
 
 
 def test_filters(full):
-    (row,) = tables.table(4, full, methods=["upcracknet"], seeds=[1])
+    (row,) = tables.table(Selection(4, rows=["upcracknet"], seeds=[1]), full)
     assert row.ours[0].seeds == (1,)
-    assert not tables.table(4, full, scale="lite", methods=["upcracknet"])[0].ours
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ((9,), "no table 9; choose 1 \\(I\\)"),
-        ((4, (), "released?"), "unknown recipe 'released\\?'; choose one of paper, released"),
-        ((4, (), "paper", "tiny"), "unknown scale 'tiny'; choose one of full, lite"),
-        ((4, (), "paper", "", "cfd"), "unknown training set 'cfd'; choose one of deepcrack"),
-        ((4, (), "paper", "", "", "cfd"), "unknown test set 'cfd'; choose one of deepcrack"),
-        ((4, (), "paper", "", "", "", ["u-net"]), "no row 'u-net'; choose deeplabv3plus"),
-    ],
-)
-def test_unknown_names_list_the_valid_ones(arguments, message):
-    with pytest.raises(UserError, match=message):
-        tables.table(*arguments)
+    assert not tables.table(Selection(4, scale="lite", rows=["upcracknet"]), full)[0].ours
 
 
 def test_implied_share():
@@ -270,30 +255,29 @@ def test_implied_share():
 
 def test_recorded_reads_a_folder_and_takes_a_missing_one_for_none(tmp_path):
     assert tables.recorded(tmp_path / "none") == []
-    values, arrays = small_values(Cell())
-    values["arrays"]["sha256"] = hashlib.sha256(pack(values["images"], arrays)).hexdigest()
-    records.save(records.make(values), arrays, tmp_path)
-    assert [one.slug for one in tables.recorded(tmp_path)] == [Cell().slug()]
+    values, arrays = small_values(Experiment())
+    save(values, arrays, tmp_path)
+    assert [one.slug for one in tables.recorded(tmp_path)] == [Experiment().slug()]
 
 
 def test_losses_and_masks_on_deepcrack_stand_beside_tables_1_and_2_alone():
     pair = {"train_set": "deepcrack", "test_set": "deepcrack"}
     for number, key in ((1, "mae"), (2, "striped")):
-        (cell,) = cells(number, rows=[key], **pair)
-        given = [record(cell, images=5)]
-        (row,) = tables.table(number, given, methods=[key])
+        (experiment,) = chosen(number, rows=[key], **pair)
+        given = [record(experiment, images=5)]
+        (row,) = tables.table(Selection(number, rows=[key]), given)
         assert len(row.ours) == 1
         assert row.verdict is Verdict.NOT_RUN
         assert "not on Crack500" in row.reason
-        assert not any(one.ours for one in tables.table(3, given))
-    swapped = Cell(train_set="deepcrack", test_set="crack500_heldout", overrides=cell.overrides)
+        assert not any(one.ours for one in tables.table(Selection(3), given))
+    swapped = Experiment(train_set="deepcrack", test_set="crack500_heldout", overrides=experiment.overrides)
     assert not group(published.row(2, "striped"), [record(swapped)]), "a pair that is not listed"
 
 
 def test_another_style_network_joins_the_row_under_its_name():
-    (cell,) = cells(1, rows=["mae+style"], train_set="crack500_kept", test_set="crack500_heldout")
-    other = replace(cell, overrides=(*cell.overrides, ("style_network", "vgg16")))
-    found = group(published.row(1, "mae+style"), [record(cell), record(other)])
+    (experiment,) = chosen(1, rows=["mae+style"], train_set="crack500_kept", test_set="crack500_heldout")
+    other = replace(experiment, overrides=(*experiment.overrides, ("style_network", "vgg16")))
+    found = group(published.row(1, "mae+style"), [record(experiment), record(other)])
     assert len(found) == 2, "never averaged with the other"
     labels = {one.label: one.unmet for one in found}
     (label,) = (one for one in labels if "vgg16" in one)
@@ -314,7 +298,7 @@ def test_another_style_network_joins_the_row_under_its_name():
 )
 def test_seeds_made_in_different_ways_are_not_compared(full, part, name, value, reason):
     odd = record(
-        cells(4, rows=["upcracknet"], scale="full", seeds=(2,))[0], seed=2, changes=[(part, name, value)]
+        chosen(4, rows=["upcracknet"], scale="full", seeds=(2,))[0], seed=2, changes=[(part, name, value)]
     )
     found, why = tables.verdict(ROW, [*full[:2], odd])
     assert found is Verdict.NOT_RUN
@@ -322,7 +306,7 @@ def test_seeds_made_in_different_ways_are_not_compared(full, part, name, value, 
 
 
 def test_a_record_of_an_earlier_version_says_so_and_is_stale(monkeypatch):
-    one, other = record(Cell(), 3), record(cells(4, rows=["tf_sato_otsu"])[0], 3)
+    one, other = record(Experiment(), 3), record(chosen(4, rows=["tf_sato_otsu"])[0], 3)
     (ours,) = group(ROW, [one])
     assert not any("version" in said for said in ours.conditions)
     assert one.stale() is None
@@ -344,7 +328,7 @@ def three(changes=(), photos=lambda values: None) -> list[records.Record]:
     """Three seeds of Table IV at full scale, all with the same changes."""
     found = []
     for seed in range(3):
-        values = official_values(Cell(scale="full", seed=seed), seed)
+        values = official_values(Experiment(scale="full", seed=seed), seed)
         for part, name, value in changes:
             values[part][name] = value
         photos(values)
@@ -402,29 +386,29 @@ def test_other_photos_are_not_compared(changes, photos, missing):
 
 
 def test_as_many_tiny_photos_are_not_the_official_set():
-    tiny = [record(Cell(scale="full", seed=seed), 237, OWN_ARCHIVE, seed=seed) for seed in range(3)]
+    tiny = [record(Experiment(scale="full", seed=seed), 237, OWN_ARCHIVE, seed=seed) for seed in range(3)]
     found, reason = tables.verdict(ROW, tiny)
     assert found is Verdict.NOT_RUN
     assert "it was tested at 16 × 16 px, not at 256 × 256" in reason
-    assert official.TABLE_SIZE == TABLE_SIZE
+    assert conditions.TABLE_SIZE == TABLE_SIZE
 
 
 def test_a_set_without_a_manifest_in_the_kit_is_known_by_number_and_crack_share(monkeypatch):
-    monkeypatch.setitem(official.OFFICIAL, "crack500", 3)
-    monkeypatch.setattr(official, "TABLE_SIZE", 16)
-    cell = Cell(scale="full", train_set="crack500", test_set="crack500")
-    one = record(cell, 3)
-    assert official.other_training_photos(one) == []
-    (reason,) = official.other_test_photos(one)
+    monkeypatch.setitem(conditions.OFFICIAL, "crack500", 3)
+    monkeypatch.setattr(conditions, "TABLE_SIZE", 16)
+    experiment = Experiment(scale="full", train_set="crack500", test_set="crack500")
+    one = record(experiment, 3)
+    assert conditions.other_training_photos(one) == []
+    (reason,) = conditions.other_test_photos(one)
     assert "the official one 5.4 to 5.8 %" in reason
-    monkeypatch.setattr(official, "source", lambda name: SimpleNamespace(shares={"test": (0, 100)}))
-    assert official.other_test_photos(one) == []
+    monkeypatch.setattr(conditions, "source", lambda name: SimpleNamespace(shares={"test": (0, 100)}))
+    assert conditions.other_test_photos(one) == []
 
 
 def test_the_starts_of_an_interrupted_training_all_count(full):
     starts = [{"commit": {"id": c * 40, "dirty": c == "b"}, "code_sha256": c * 64} for c in "ab"]
     changes = [("environment", "training", starts[0]), ("environment", "starts", starts)]
-    odd = record(Cell(scale="full", seed=2), seed=2, changes=changes)
+    odd = record(Experiment(scale="full", seed=2), seed=2, changes=changes)
     reason = tables.verdict(ROW, [*full[:2], odd])[1]
     assert "it is in part trained by code that differs from its commit" in reason
     assert "different versions" not in reason, "commits are told, not compared"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,34 +10,33 @@ import numpy as np
 import pytest
 import typer
 from conftest import ROOT
-from small_records import small_values
+from small_records import chosen, save, small_values
 from typer.testing import CliRunner
 
 from upcrack_lite import cli_verify
 from upcrack_lite.baselines.registry import FAMILIES
 from upcrack_lite.errors import UserError
-from upcrack_lite.reproduction import published, records, verify
-from upcrack_lite.reproduction.cells import Cell, cells
-from upcrack_lite.reproduction.record_files import EDGES, pack
+from upcrack_lite.reproduction import published, verify
+from upcrack_lite.reproduction.experiments import Experiment
+from upcrack_lite.reproduction.record_files import EDGES
 
-LITE = Cell()
+LITE = Experiment()
 
 
-def write(folder: Path, cell: Cell, edit=None, **options) -> Path:
+def write(folder: Path, experiment: Experiment, edit=None, **options) -> Path:
     """Write a record of made-up maps; `edit(values, arrays)` may change it before it is closed."""
-    values, arrays = small_values(cell, **options)
+    values, arrays = small_values(experiment, **options)
     if edit:
         edit(values, arrays)
-    values["arrays"]["sha256"] = hashlib.sha256(pack(values["images"], arrays)).hexdigest()
-    return records.save(records.make(values), arrays, folder)
+    return save(values, arrays, folder)
 
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
     """Records of two tables with their `shown.json`, with which everything agrees."""
-    own = cells(4, rows=["upcracknet"], scale="full", seeds=(0, 1, 2))
-    for cell in [*own, LITE, *cells(1, rows=["mae"]), *cells(4, rows=["tf_sato_otsu"])]:
-        write(tmp_path, cell, seed=cell.seed, contrast=0.2)
+    own = chosen(4, rows=["upcracknet"], scale="full", seeds=(0, 1, 2))
+    for experiment in [*own, LITE, *chosen(1, rows=["mae"]), *chosen(4, rows=["tf_sato_otsu"])]:
+        write(tmp_path, experiment, seed=experiment.seed, contrast=0.2)
     verify.update(tmp_path)
     assert verify.verify(tmp_path) == []
     return tmp_path
@@ -135,10 +133,10 @@ def test_a_printed_number_that_was_edited(folder, monkeypatch):
 def test_a_record_that_is_gone_and_one_that_is_new(folder):
     (folder / f"{LITE.slug()}.json").unlink()
     (folder / f"{LITE.slug()}.npz").unlink()
-    write(folder, Cell(seed=7))
+    write(folder, Experiment(seed=7))
     lines = differences(folder)
     assert f"{LITE.slug()}.json: is shown, but there is no such record" in lines
-    assert f"{Cell(seed=7).slug()}.json: is a record that the pages do not show yet" in lines
+    assert f"{Experiment(seed=7).slug()}.json: is a record that the pages do not show yet" in lines
     assert verify.update(folder)
     assert verify.verify(folder) == []
 
@@ -181,7 +179,7 @@ def test_the_command(folder):
     runner, words = CliRunner(), ["--results", str(folder)]
     good = runner.invoke(app, words)
     assert (good.exit_code, good.stdout.split("\n")[0].endswith("all as shown")) == (0, True)
-    write(folder, Cell(seed=7))
+    write(folder, Experiment(seed=7))
     bad = runner.invoke(app, words)
     assert bad.exit_code == 1
     assert "upcrack verify --update" in bad.stdout

@@ -1,4 +1,4 @@
-"""The command `upcrack cell`: train and test one cell of a table, and write its record."""
+"""The command `upcrack cell`: train and test experiments of a table, and write their records."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from upcrack_lite.errors import UserError
 
 if TYPE_CHECKING:
-    from upcrack_lite.reproduction.cells import Cell
+    from upcrack_lite.reproduction.experiments import Experiment
 
 
 def cell(
@@ -21,7 +21,7 @@ def cell(
     row: Annotated[
         str | None,
         typer.Option(
-            help="A row of the table, such as unet, or a detector without training. Without it, all in turn."
+            help="A row of the table, such as unet, or a training-free baseline. Without it, all in turn."
         ),
     ] = None,
     method: Annotated[
@@ -61,7 +61,7 @@ def cell(
     ] = None,
     vgg_weights: Annotated[str | None, typer.Option(help="VGG file for the style loss, or 'random'.")] = None,
     allow_dirty: Annotated[
-        bool, typer.Option(help="Let a record that must not be committed go to RESULTS/dirty.")
+        bool, typer.Option(help="Write a record that must not be committed as a draft.")
     ] = False,
     again: Annotated[bool, typer.Option(help="Test again although the record is there.")] = False,
     train_only: Annotated[
@@ -72,17 +72,16 @@ def cell(
         typer.Option("--set", metavar="NAME=VALUE", help="Set one value of the preset; may be repeated."),
     ] = None,
 ) -> None:
-    """Train and test cells of a table, and write a record of each.
+    """Train and test experiments (cells) of a table, and write a record of each.
 
     A run that is there is used, and one that was interrupted goes on. A record that is there and still holds is
-    left as it is. With --train-only each model is trained once, however many cells share it.
+    left as it is. With --train-only each model is trained once, however many experiments share it.
     """
-    from upcrack_lite.baselines.registry import CRACKNET
+    from upcrack_lite.baselines.registry import CRACKNET, FAMILIES
     from upcrack_lite.io import parse_settings
-    from upcrack_lite.reproduction.cells import Cell, cells
-    from upcrack_lite.reproduction.make_cell import run_cell, train_cell
-    from upcrack_lite.reproduction.plan import usable
+    from upcrack_lite.reproduction.experiments import Experiment, RunOptions, Selection, experiments
     from upcrack_lite.reproduction.records import load, scores
+    from upcrack_lite.reproduction.run import run_experiment, train_experiment
 
     values: dict[str, Any] = parse_settings(settings)
     numbers = tuple(dict.fromkeys(seeds or (0,)))
@@ -91,35 +90,34 @@ def cell(
             raise UserError("--row names a row of a table: give --table too, or --method")
         sets = {"train_set": train_set, "test_set": test_set}
         named = {name: value for name, value in sets.items() if value is not None}
-        wanted = [
-            Cell(method or CRACKNET, recipe, scale, tuple(values.items()), seed=number, **named)
-            for number in numbers
-        ]
+        pairs = tuple(values.items())
+        wanted = [Experiment(method or CRACKNET, recipe, scale, pairs, seed=one, **named) for one in numbers]
     else:
         if method is not None:
-            raise UserError(f"--method is for cells without --table: leave it out, or write --row {method}")
-        rows = None if row is None else [row]
-        wanted = cells(table, recipe, scale, numbers, train_set, test_set, rows, values)
+            raise UserError(f"--method is for a call without --table: leave it out, or write --row {method}")
+        rows = () if row is None else (row,)
+        selection = Selection(table, recipe, scale, train_set or "", test_set or "", rows, numbers)
+        wanted = experiments([selection], values)
     if train_only:
         if again:
             raise UserError("--again tests again, and --train-only does not test: leave one of them out")
         wanted = list({one.run_slug(): one for one in wanted}.values())
-    given: dict[str, Any] = {"device": device, "precision": precision, "vgg_weights": vgg_weights}
-    given |= {"max_steps": max_steps, "allow_dirty": allow_dirty}
-    given |= {"progress": sys.stderr.isatty(), "say": typer.echo}
-    every = table is not None and row is None  # rows of many methods: each takes what it has a use for
-    wanted = list(dict.fromkeys(wanted))
-    _check_stand_ins(wanted, data_root)
-    for one in wanted:
-        options = usable(one.method, given) if every else given
-        typer.echo(f"{one.run_slug() if train_only else one.slug()}  ({one.command()})")
-        _note_start(one, runs, max_steps, (seeds, scale))
+    given = RunOptions(device, precision, vgg_weights, max_steps, allow_dirty)
+    _check_proxies(wanted, data_root)
+    if {one.method for one in wanted} <= set(FAMILIES) and (numbers != (0,) or scale != "full"):
+        typer.echo("no training and no random draw: one scale, full, and seed 0, whatever is asked")
+    for one in dict.fromkeys(wanted):
+        # A command for many rows gives each the options that it has a use for.
+        options = given.usable(one) if table is not None and row is None else given
+        typer.echo(f"{one.run_slug() if train_only else one.slug()}  ({one.command(options)})")
+        _note_start(runs / options.run_name(one))
+        both: dict[str, Any] = {"progress": sys.stderr.isatty(), "say": typer.echo}
         try:
             if train_only:
-                run = train_cell(one, data_root, runs, **options)
+                run = train_experiment(one, data_root, runs, options, **both)
                 typer.echo(f"{run.path}: trained for {run.manifest['epochs_done']} epochs")
                 continue
-            path = run_cell(one, data_root, runs, results, again=again, **options)
+            path = run_experiment(one, data_root, runs, results, options, again=again, **both)
         except KeyboardInterrupt:
             typer.echo("\nstopped; the same command goes on from the last whole epoch", err=True)
             raise typer.Exit(130) from None
@@ -130,31 +128,23 @@ def cell(
         typer.echo(f"{path}: {got['images']} images, {got['crack_share']:.3f} % crack; {five}")
 
 
-def _check_stand_ins(wanted: list[Cell], data_root: Path) -> None:
+def _check_proxies(wanted: list[Experiment], data_root: Path) -> None:
     """Before any work: a set that only its owners give out is not there, and others can stand in for it."""
-    from upcrack_lite.reproduction.cells import STAND_INS
+    from upcrack_lite.reproduction.experiments import PROXIES
 
-    for name, (kept, held) in STAND_INS.items():
-        lacking = {one.train_set for one in wanted} | {one.test_set for one in wanted}
+    for name, (kept, held) in PROXIES.items():
+        needed = {one.train_set for one in wanted} | {one.test_set for one in wanted}
         there = [(data_root / one).is_dir() for one in (name, f"{name}_undamaged")]
-        if name in lacking and not any(there):
+        if name in needed and not any(there):
             raise UserError(
                 f"{name} is not in {data_root}: `upcrack data fetch {name}` says how to get it by hand. "
-                f"Or use what stands in for it: --train-set {kept} --test-set {held}, each where the table has {name}"
+                f"Or use its proxies: --train-set {kept} --test-set {held}, each where the table has {name}"
             )
 
 
-def _note_start(cell: Cell, runs: Path, max_steps: int | None, asked: tuple[Any, ...]) -> None:
-    """Say what a command does not show: a training that goes on, or options that change nothing."""
-    from upcrack_lite.baselines.registry import FAMILIES
-    from upcrack_lite.reproduction.plan import run_name
+def _note_start(folder: Path) -> None:
+    """Say what a command does not show: a training that goes on."""
     from upcrack_lite.runs import RunFolder
 
-    if cell.method in FAMILIES:
-        seeds, scale = asked
-        if seeds not in (None, [0]) or scale != "full":
-            typer.echo("no training and no random draw: one scale, full, and seed 0, whatever is asked")
-        return
-    folder = runs / run_name(cell, max_steps)
     if RunFolder.is_run(folder) and not (run := RunFolder.open(folder)).finished and (log := run.log()):
         typer.echo(f"{folder}: goes on after epoch {len(log)}")

@@ -66,6 +66,27 @@ def write_json(path: Path, values: dict[str, Any] | list[Any]) -> None:
     write_text(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
 
 
+def read_json(path: Path, what: str, remedy: str, version: int) -> dict[str, Any]:
+    """Read a JSON file that says its format. what: what it should be, such as "record".
+
+    Raises UserError for a file that is missing, cannot be read, holds no object or is of another format.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such {what}; {remedy}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as a {what} ({error}); {remedy}") from None
+    if not isinstance(values, dict) or type(values.get("format")) is not int:
+        raise UserError(f"{path}: is no {what}; {remedy}")
+    if values["format"] != version:
+        raise UserError(
+            f"{path}: has format {values['format']}, this version reads {version}; use the version that wrote it. "
+            "Nothing was touched"
+        )
+    return values
+
+
 def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write rows as CSV; the columns are the union of their keys, an absent value is an empty cell."""
     columns = list(dict.fromkeys(key for row in rows for key in row))

@@ -99,8 +99,8 @@ def stage(build: Path, root: Path = ROOT, real: bool = False) -> Path:
 
 
 def _no_record(folder: str, names: list[str]) -> list[str]:
-    """What of `results/` the site leaves out: all but the records' JSON files, and the whole of its subfolders."""
-    return [name for name in names if not name.endswith(".json")]
+    """What of `results/` the site leaves out: all except the records' JSON files, and drafts."""
+    return [name for name in names if not name.endswith(".json") or name.endswith("-draft.json")]
 
 
 def build_site(build: Path, real: bool = False, root: Path = ROOT) -> Path:

@@ -6,7 +6,7 @@
 One job trains each model, and one job tests each cell: a call of papermill on notebooks/tables/one_cell.ipynb. A
 cell waits for its model, so two cells that share one never train it twice. What is done is told by the records and
 the runs, not by files of this workflow: a cell is planned when its record is missing or no longer holds, and a
-training that was interrupted goes on. A job that fails stops no other, and its cells are listed in RESULTS/failed.
+training that was interrupted goes on. A job that fails stops no other; it says why, and its log lies in STATE.
 The settings and their defaults: upcrack_lite/reproduction/sweep.py.
 """
 
@@ -16,6 +16,7 @@ import re
 import shlex
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from snakemake.logging import logger
@@ -34,7 +35,7 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 FOLDERS = {name: getattr(PLAN, name) for name in ("data_root", "runs", "results", "state")}
-VGG = PLAN.options["vgg_weights"]
+VGG = PLAN.options.vgg_weights
 FILES = {} if VGG in (None, "random") else {"vgg_weights": Path(VGG)}
 SHARED = SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage
 if not SHARED:
@@ -52,11 +53,12 @@ if not SHARED:
 # From here on from the root on: a notebook works in its own folder.
 DATA, RUNS, RESULTS, STATE = (folder.absolute() for folder in FOLDERS.values())
 
-WHY = {slug: why for slug, cell in PLAN.cells.items() if (why := PLAN.why(cell))}
+CELLS = PLAN.experiments
+WHY = {slug: why for slug, cell in CELLS.items() if (why := PLAN.why(cell))}
 TODO = list(WHY)
 SHARING = {}  # the name of a run to the cells that wait for it
 for slug in TODO:
-    SHARING.setdefault(PLAN.run(PLAN.cells[slug]), []).append(PLAN.cells[slug])
+    SHARING.setdefault(PLAN.run(CELLS[slug]), []).append(CELLS[slug])
 # Snakemake makes a file anew when a parameter of its rule has changed; this one always has. So a marker that an
 # interrupted sweep left behind never passes for work that is done.
 NOW = time.time()
@@ -65,12 +67,12 @@ def summary() -> list[str]:
     """What is to be done, and why, line by line; what is missing for it comes last."""
     trainings = sum(not PLAN.is_trained(cells[0]) for cells in SHARING.values())
     lines = [
-        f"{len(PLAN.cells)} cells: {len(PLAN.cells) - len(TODO)} have a record that holds, {len(TODO)} to do, {trainings} trainings."
+        f"{len(CELLS)} cells: {len(CELLS) - len(TODO)} have a record that holds, {len(TODO)} to do, {trainings} trainings."
     ]
     lines += [f"  {slug}: {WHY[slug]}" for slug in TODO[:MOST]]
     lines += [f"  and {len(TODO) - MOST} more"] * (len(TODO) > MOST)
     lines += [f"Left out: {why}." for why in PLAN.left_out]
-    lacking = [why for slug in TODO if (why := PLAN.missing(PLAN.cells[slug]))]
+    lacking = [why for slug in TODO if (why := PLAN.missing(CELLS[slug]))]
     lines += [f"{lacking.count(why)} of them will fail: {why}" for why in dict.fromkeys(lacking)]
     if TODO and len(lacking) == len(TODO):
         raise WorkflowError("\n".join([*lines, "Nothing can be made: fetch what is missing first."]))
@@ -91,11 +93,9 @@ logger.addFilter(lambda record: not NOISE.match(record.getMessage()))
 
 
 def job(cells, log, threads, words) -> str:
-    """A command whose output goes to a log, and whose failure is written down for these cells."""
-    flag = " --allow-dirty" if PLAN.options["allow_dirty"] else ""
-    known = [cell.key() | {"command": PLAN.command(cell) + flag} for cell in cells]
-    keys = [word for key in known for word in ("--cell", json.dumps(key))]
-    start = [sys.executable, "workflow/sweep_job.py", "--results", str(RESULTS), "--log", str(log), *keys]
+    """A command whose output goes to a log, and whose failure is one of these cells."""
+    slugs = [word for cell in cells for word in ("--for", cell.slug())]
+    start = [sys.executable, "workflow/sweep_job.py", "--log", str(log), *slugs]
     return shlex.join([*start, "--threads", str(threads), "--", sys.executable, *words])
 
 
@@ -104,15 +104,15 @@ def train_words(wildcards, threads) -> str:
     waiting = SHARING[wildcards.run]
     _, *words = shlex.split(waiting[0].command())  # `upcrack` cell ...
     places = ["--data-root", str(DATA), "--runs", str(RUNS), "--train-only"]
-    words = ["-m", "upcrack_lite.cli", *words, *places, *PLAN.words(waiting[0])]
+    words = ["-m", "upcrack_lite.cli", *words, *places, *PLAN.options.usable(waiting[0]).words()]
     return job(waiting, STATE / f"{wildcards.run}.train.log", threads, words)
 
 
 def cell_words(wildcards, threads) -> str:
     """Test one cell: one call of papermill."""
-    cell = PLAN.cells[wildcards.slug]
+    cell = CELLS[wildcards.slug]
     key = cell.key()
-    values = {"settings": key.pop("overrides")} | key | PLAN.options_of(cell)
+    values = {"settings": key.pop("overrides")} | key | asdict(PLAN.options.usable(cell))
     values |= {"data_root": str(DATA), "runs": str(RUNS), "results": str(RESULTS)}
     values |= {name: str(file.absolute()) for name, file in FILES.items() if values[name] is not None}
     words = ["workflow/run_notebook.py", "notebooks/tables/one_cell.ipynb", str(STATE / f"{cell.slug()}.ipynb")]
@@ -124,7 +124,7 @@ def cell_words(wildcards, threads) -> str:
 
 def model(wildcards) -> list[str]:
     """What a cell waits for. Nothing, where its test set is missing: it fails at once, and nobody trains for it."""
-    cell = PLAN.cells[wildcards.slug]
+    cell = CELLS[wildcards.slug]
     if PLAN.is_trained(cell) or not PLAN.can_be_tested(cell):
         return []
     return [f"{PLAN.state}/trained/{PLAN.run(cell)}"]
@@ -144,16 +144,10 @@ def forget_markers() -> None:
         (PLAN.state / "trained" / run).unlink(missing_ok=True)
 
 
-def noted_now(path: Path) -> bool:
-    """True if a note of a failure was written by this sweep, not by an earlier one."""
-    return path.exists() and path.stat().st_mtime >= NOW
-
-
 onerror:
     forget_markers()
-    if failed := sum(noted_now(RESULTS / "failed" / f"{slug}.json") for slug in TODO):
-        print(f"{failed} of {len(TODO)} cells have failed; the rest is recorded or goes on next time.", file=sys.stderr)
-        print(f"Why: {RESULTS / 'failed'}, and the logs in {STATE}.", file=sys.stderr)
+    print("Some cells have failed; the rest is recorded or goes on next time.", file=sys.stderr)
+    print(f"Why: the lines that begin with failed:, and the logs in {STATE}.", file=sys.stderr)
 
 
 rule sweep:

@@ -1,24 +1,22 @@
-"""Run one job of the sweep: its output goes to a log, and a failure is written down for the table pages.
+"""Run one job of the sweep: its output goes to a log, and a failure is printed with its reason.
 
-    python workflow/sweep_job.py --results results --log job.log --cell KEY [--cell KEY ...] -- COMMAND ...
+    python workflow/sweep_job.py --log job.log --for SLUG [--for SLUG ...] -- COMMAND ...
 
-KEY is `Cell.key()` and `command`, as JSON. A training that fails is a failure of each cell that waits for it.
-Ctrl-C is no failure.
+A training that fails is a failure of each experiment that waits for it. Ctrl-C is no failure.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from upcrack_lite.reproduction import failures
-from upcrack_lite.reproduction.cells import Cell
+_CHAPTER = re.compile(r"^Chapter \S+ failed: (?:UserError: )?(.*)")  # as workflow/run_notebook.py says it
 
 
 class Stopped(Exception):
@@ -45,15 +43,21 @@ def run(words: list[str], log: Path, threads: int) -> str:
         return ""
     if status < 0:
         return f"killed by {signal.Signals(-status).name}; most often the memory was too small"
-    return failures.error_in(log.read_text(encoding="utf-8", errors="replace"))
+    return error_in(log.read_text(encoding="utf-8", errors="replace"))
+
+
+def error_in(log: str) -> str:
+    """The line of a log that says what went wrong: what a chapter failed with, else the last line."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    chapter = [match[1] for line in lines if (match := _CHAPTER.match(line))]
+    return (chapter or lines or ["it ended without a message"])[-1].removeprefix("upcrack: ")
 
 
 def main() -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--results", type=Path, required=True)
     parser.add_argument("--log", type=Path, required=True)
-    parser.add_argument("--cell", action="append", required=True, metavar="KEY")
+    parser.add_argument("--for", dest="slugs", action="append", required=True, metavar="SLUG")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("words", nargs="+")
     args = parser.parse_args()
@@ -70,12 +74,8 @@ def main() -> int:
         minutes, seconds = divmod(round(time.monotonic() - start), 60)
         print(f"done: {name} ({minutes} min {seconds:02d} s)", file=sys.stderr)
         return 0
-    for key in args.cell:
-        values = json.loads(key)
-        command = values.pop("command")
-        cell = Cell.from_key(values)
-        failures.note(cell, args.results, error, args.log, command)
-        print(f"failed: {cell.slug()}: {error}", file=sys.stderr)
+    for slug in args.slugs:
+        print(f"failed: {slug}: {error}", file=sys.stderr)
     print(f"  the whole log: {args.log}", file=sys.stderr)
     return 1
 

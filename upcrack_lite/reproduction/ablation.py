@@ -17,7 +17,7 @@ from scipy import stats
 from upcrack_lite.baselines.registry import CRACKNET
 from upcrack_lite.metrics import METRICS, pooled
 from upcrack_lite.recipes import RELEASED, preset
-from upcrack_lite.reproduction import cells
+from upcrack_lite.reproduction import experiments
 from upcrack_lite.reproduction.conditions import conditions
 from upcrack_lite.reproduction.records import Record
 
@@ -242,7 +242,7 @@ def map_levels(some: Sequence[Record]) -> dict[str, float]:
 def numbers(given: Sequence[Record]) -> list[dict[str, Any]]:
     """Every number of the page as plain values, for `upcrack verify`: lite, DeepCrack, each test set."""
     listed = []
-    for test_set in cells.TEST_SETS:
+    for test_set in experiments.TEST_SETS:
         for step in ablation(given, test_set=test_set):
             row = {"row": f"{step.key}, {test_set}", "records": step.records}
             values = _numbers(step) if step.seeds else []

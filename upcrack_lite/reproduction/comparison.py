@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from upcrack_lite.baselines.registry import FAMILIES
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import average_precision, ods
-from upcrack_lite.reproduction import cells, published
-from upcrack_lite.reproduction.ours import Ours
+from upcrack_lite.reproduction import experiments, published
+from upcrack_lite.reproduction.experiments import Selection
 from upcrack_lite.reproduction.records import Record
-from upcrack_lite.reproduction.tables import check_names, table
+from upcrack_lite.reproduction.tables import Ours, table
 
 TABLES = tuple(number for number, facts in published.TABLES.items() if facts.key == "method")
 """The tables that compare methods."""
@@ -77,13 +77,12 @@ def standings(given: Iterable[Record], train_set: str = "deepcrack", scale: str 
 
     Raises UserError for an unknown name, listing the valid ones, or for an empty scale or set.
     """
-    check_names("paper", scale, train_set)
     if not scale or not train_set:
         raise UserError("name one scale and one training set")
-    plain = [record for record in given if not record.cell.overrides]
+    plain = [record for record in given if not record.experiment.overrides]
     by_method: dict[tuple[str, str, str], dict[str, Ours]] = {}
     for number in TABLES:
-        for row in table(number, plain, scale=scale, train_set=train_set):
+        for row in table(Selection(number, scale=scale, train_set=train_set), plain):
             for ours in row.ours:
                 name = (row.printed.key, ours.recipe, _kind(row.printed))
                 by_method.setdefault(name, {})[ours.test_set] = ours
@@ -100,9 +99,10 @@ def standings(given: Iterable[Record], train_set: str = "deepcrack", scale: str 
 
 def test_sets(lines: Sequence[Standing], train_set: str) -> list[str]:
     """The test sets that some method has a record on: the training set's own first."""
-    own = {train_set, *(held for kept, held in cells.STAND_INS.values() if kept == train_set)}
+    own = {train_set, *(held for kept, held in experiments.PROXIES.values() if kept == train_set)}
     return sorted(
-        {name for one in lines for name in one.ours}, key=lambda n: (n not in own, cells.TEST_SETS.index(n))
+        {name for one in lines for name in one.ours},
+        key=lambda n: (n not in own, experiments.TEST_SETS.index(n)),
     )
 
 

@@ -1,22 +1,34 @@
-"""How records were made, in sentences, and what keeps them from being compared with a printed row."""
+"""How records were made, in sentences, and what keeps them from being compared with a printed row.
+
+Of a set whose manifest comes with the kit, each test photo is known by its name and crack fraction. So an archive
+whose bytes differ from that manifest, as DeepCrack's own does in 47 pairs that the kit has from a copy, is accepted,
+and other photos of the same number are not.
+"""
 
 from __future__ import annotations
 
 import math
 import statistics
+from functools import cache
+from pathlib import PurePosixPath
 from typing import Any
 
 from upcrack_lite.baselines.registry import CRACKNET, FAMILIES
-from upcrack_lite.metrics import Confusion
+from upcrack_lite.data import manifest as manifests
+from upcrack_lite.data.sources import source
 from upcrack_lite.recipes import preset
-from upcrack_lite.reproduction import cells
-from upcrack_lite.reproduction.official import OFFICIAL as OFFICIAL
-from upcrack_lite.reproduction.official import other_test_photos, other_training_photos
+from upcrack_lite.reproduction.experiments import PAIRS, row_overrides
 from upcrack_lite.reproduction.published import Row
-from upcrack_lite.reproduction.records import Record, uncommittable
+from upcrack_lite.reproduction.records import Record
 from upcrack_lite.versions import testing_version, training_version
 
-SEEDS = 3  # at least so many trainings before a row is compared
+SEEDS = 3  # at least so many training runs before a row is compared
+
+OFFICIAL = {"deepcrack": 237, "crack500": 1124}
+"""Test sets of the paper that can be had, with their number of photos."""
+
+TABLE_SIZE = 256
+"""Side that the tables' photos are stretched to, px; as `photos.TABLE_SIZE`, which would import PyTorch."""
 
 UNKNOWN_PATCHES = "which 200 patches of CFD the paper tested on is not published, so the kit tests on others"
 
@@ -32,108 +44,97 @@ SETS = {
 
 LABELED = "photos with crack masks"
 
-_NOTHING = "nothing is marked: in no photo does the map rise above the threshold"
-
 NOT_SHARED = ("scadn", "riad")
 """Methods whose program, as it was run for the paper, its authors did not share."""
 
+_SAME_FRACTION = 0.1
+"""Percent of crack by which a photo at 256 × 256 may differ from the manifest. In DeepCrack none differs by 0.06."""
+
 
 def conditions(record: Record) -> dict[str, Any]:
-    """How a record was made, beside its cell: two records are alike if these are equal.
+    """How a record was made, beside its experiment: two records are alike if these are equal.
 
     crops, photos: digests of what it was trained and tested on. versions: of the numbers that trained and tested
     it (`upcrack_lite.versions`). precision, devices: of the training, the devices of all its starts, and the
     device of the test.
     """
-    training, evaluation = record.environment.training, record.environment.evaluation
-    starts = record.environment.trained
-    used = tuple(dict.fromkeys(one.get("used_device") for one in starts))
+    environment = record.environment
+    used = tuple(dict.fromkeys(one.get("used_device") for one in environment.trained))
+    processes, tested_on = environment.training.get("processes", 1), environment.evaluation.get("used_device")
     return {
         "crops": record.train.crops_sha256,
         "photos": (record.test.digest, record.test.content_sha256),
         "versions": (record.versions.training, record.versions.testing),
         "precision": record.train.precision,
-        "devices": (
-            used,
-            training.get("processes", 1),
-            evaluation.get("used_device"),
-        ),
+        "devices": (used, processes, tested_on),
     }
 
 
 def told(row: Row, some: list[Record]) -> list[str]:
     """How the records of a group were made, one sentence each."""
     first = some[0]
-    shares = ", ".join(dict.fromkeys(f"{record.test.crack_share:.3f} %" for record in some))
+    fractions = ", ".join(dict.fromkeys(f"{record.test.crack_share:.3f} %" for record in some))
     printed = implied_share(row)
     against = f"; the printed row implies {printed:.3f} %" if printed is not None else ""
-    crops = ", ".join(dict.fromkeys(f"{record.train.crops}" for record in some))
-    lengths = ", ".join(dict.fromkeys(f"{record.train.epochs}" for record in some))
     style = ", ".join(dict.fromkeys(r.train.style_weights for r in some if r.train.style_weights))
-    return [
-        *_training(first, crops, lengths),
+    said = [
+        *_training(some),
         f"tested on {first.test.images} images of {SETS[first.key.test_set]}",
-        f"crack share of the test set {shares}{against}",
-        *([f"style features: {style}"] if style else []),
-        *(["trained without the style loss, which the printed row has"] if _lacks_style(row, first) else []),
-        *([_NOTHING] if not any(one.tp + one.fp for record in some for one in record.confusions) else []),
-        *_earlier_versions(some),
+        f"crack share of the test set {fractions}{against}",
     ]
+    if style:
+        said.append(f"style features: {style}")
+    if _lacks_style(row, first):
+        said.append("trained without the style loss, which the printed row has")
+    if not any(one.tp + one.fp for record in some for one in record.confusions):
+        said.append("nothing is marked: in no photo does the map rise above the threshold")
+    now = (training_version(first.key.method), testing_version(first.key.method))
+    if old := {conditions(record)["versions"] for record in some} - {now}:
+        before = ", ".join(f"{trained} and {tested}" for trained, tested in sorted(old))
+        said.append(f"of versions {before} of training and test; they are at {now[0]} and {now[1]} now")
+    return said
 
 
-def _earlier_versions(some: list[Record]) -> list[str]:
-    """Whether a group was made by earlier versions of the numbers, one sentence."""
-    method = some[0].key.method
-    now = (training_version(method), testing_version(method))
-    old = {conditions(record)["versions"] for record in some} - {now}
-    said = ", ".join(f"{trained} and {tested}" for trained, tested in sorted(old))
-    return [f"of versions {said} of training and test; they are at {now[0]} and {now[1]} now"] if old else []
-
-
-def _training(first: Record, crops: str, lengths: str) -> list[str]:
-    """How the first record of a group was trained, or, without training, chosen."""
+def _training(some: list[Record]) -> list[str]:
+    """How a group was trained, or, without training, chosen."""
+    first = some[0]
+    crops = ", ".join(dict.fromkeys(f"{record.train.crops}" for record in some))
+    epochs = ", ".join(dict.fromkeys(f"{record.train.epochs}" for record in some))
     learned_from = LABELED if first.train.crack_masks_sha256 else "undamaged crops"
-    source = f"{crops} {learned_from} of {SETS[first.key.train_set]}"
+    origin = f"{crops} {learned_from} of {SETS[first.key.train_set]}"
     if chosen := first.train.chosen:
         middle = family_median(first)
         return [
-            f"no training: of {chosen.variants} variants, the best on {source} was chosen and frozen: {chosen.name}, "
+            f"no training: of {chosen.variants} variants, the best on {origin} was chosen and frozen: {chosen.name}, "
             f"with F1 {chosen.training_f1:.2f} % there",
             f"all {chosen.variants} variants on the test set: median F1 {middle['f1']:.2f} %, median IoU "
             f"{middle['iou']:.2f} %",
         ]
-    size, width = first.preset["size"], first.preset["width"]
-    found = [
-        f"{first.key.scale} scale: {size} px, {_width(first, width)}",
-        f"trained on {source}, {lengths} epochs",
+    values = first.preset
+    if first.key.method == CRACKNET:
+        width = f"{values['width']:g} channels in the first level"
+    else:
+        width = "full width" if values["width"] == 1 else f"{values['width']:g} of its full width"
+    said = [
+        f"{first.key.scale} scale: {values['size']} px, {width}",
+        f"trained on {origin}, {epochs} epochs",
     ]
     if first.key.method != CRACKNET:
         encoder = first.train.encoder
-        found.append(
+        said.append(
             f"encoder weights: {encoder['source'] if encoder else 'none, the network starts from nothing'}"
         )
-        found.append(f"its map is cut {_cut(first)}; the paper does not say how it cuts")
-    return found
-
-
-def _width(record: Record, width: float) -> str:
-    """Channels for UP-CrackNet, a share of its own for a compared network."""
-    if record.key.method == CRACKNET:
-        return f"{width:g} channels in the first level"
-    return "full width" if width == 1 else f"{width:g} of its full width"
+        rule, value = values["threshold_rule"], values["threshold_value"]
+        at = f"at {value:g}" if rule == "fixed" else f"by the rule {rule}"
+        said.append(f"its map is cut {at}; the paper does not say how it cuts")
+    return said
 
 
 def _lacks_style(row: Row, record: Record) -> bool:
     """True where the printed row has the style loss and the record has not, as at the lite scale."""
     if record.key.method != CRACKNET or record.preset["lambda_style"]:
         return False
-    return cells.row_overrides(row.table, row.key)[1].get("lambda_style") != 0
-
-
-def _cut(record: Record) -> str:
-    """How a compared method makes a mask of its map, in words."""
-    rule, value = record.preset["threshold_rule"], record.preset["threshold_value"]
-    return f"at {value:g}" if rule == "fixed" else f"by the rule {rule}"
+    return row_overrides(row.table, row.key)[1].get("lambda_style") != 0
 
 
 def family_median(record: Record) -> dict[str, float]:
@@ -141,7 +142,7 @@ def family_median(record: Record) -> dict[str, float]:
 
     An undefined value counts as 0.
     """
-    counts = [Confusion(one.tp, one.fp, one.fn, one.tn) for one in record.family or ()]
+    counts = [one.confusion for one in record.family or ()]
 
     def middle(metric: str) -> float:
         values = [getattr(one, metric) for one in counts]
@@ -152,62 +153,111 @@ def family_median(record: Record) -> dict[str, float]:
 
 def unmet(row: Row, some: list[Record]) -> list[str]:
     """What keeps a group from being compared with a printed row, one sentence each; empty: nothing."""
-    first, (train, test) = some[0], cells.PAIRS[row.table]
+    first = some[0]
     if row.key in FAMILIES:
         return ["the paper has no such row"]
-    found = ["the paper's own program of it is not shared"] if row.key in NOT_SHARED else []
+    said = ["the paper's own program of it is not shared"] if row.key in NOT_SHARED else []
     if first.key.scale != "full":
-        found.append(f"its scale is {first.key.scale}, not full")
+        said.append(f"its scale is {first.key.scale}, not full")
     if _lacks_style(row, first):
-        found.append("its training has no style loss")
-    for record in some:
-        found += [one for one in _photos(record, train, test) if one not in found]
+        said.append("its training has no style loss")
+    said += dict.fromkeys(reason for record in some for reason in _other_sets(record, *PAIRS[row.table]))
     style = first.preset.get("style_network")
     if first.preset.get("lambda_style") and style != (named := preset(first.key.recipe).style_network):
-        found.append(f"its style features come from {style}, not from {named}")
+        said.append(f"its style features come from {style}, not from {named}")
     if any(record.train.style_weights == "random" for record in some):
-        found.append("its style features are random")
+        said.append("its style features are random")
     if len(some) < SEEDS:
-        found.append(f"it has {count(len(some), 'seed')}, and {SEEDS} are needed")
-    for what, facts in (
-        ("test sets", {(r.test.digest, r.test.content_sha256) for r in some}),
-        ("training crops", {r.train.crops_sha256 for r in some}),
-        ("versions of the numbers", {conditions(r)["versions"] for r in some}),
-        ("precision", {conditions(r)["precision"] for r in some}),
-        ("devices", {conditions(r)["devices"] for r in some}),
+        said.append(f"it has {count(len(some), 'seed')}, and {SEEDS} are needed")
+    alike = [conditions(record) for record in some]
+    for what, name in (
+        ("test sets", "photos"),
+        ("training crops", "crops"),
+        ("versions of the numbers", "versions"),
+        ("precision", "precision"),
+        ("devices", "devices"),
     ):
-        if len(facts) > 1:
-            found.append(f"its seeds have different {what}")
+        if len({one[name] for one in alike}) > 1:
+            said.append(f"its seeds have different {what}")
     for record in some:
-        reasons = uncommittable(record)
-        if reasons:
-            found.append(f"seed {record.key.seed}: {'; '.join(reasons)}")
+        if reasons := record.unfit():
+            said.append(f"seed {record.key.seed}: {'; '.join(reasons)}")
         if stale := record.stale():
-            found.append(f"seed {record.key.seed} is not of the present kit ({stale})")
-    return found
+            said.append(f"seed {record.key.seed} is not of the present kit ({stale})")
+    return said
 
 
-def _photos(record: Record, train: str, test: str) -> list[str]:
+def _other_sets(record: Record, train: str, test: str) -> list[str]:
     """What keeps a record from being made with the photos of a pair of sets."""
     if record.key.train_set != train:
-        trained = [f"it was trained on {SETS[record.key.train_set]}, not on {SETS[train]}"]
+        said = [f"it was trained on {SETS[record.key.train_set]}, not on {SETS[train]}"]
     else:
-        trained = other_training_photos(record)
-    return trained + _test_set(record, test)
+        said = other_training_photos(record)
+    if record.key.test_set != test:
+        return [*said, f"it was tested on {SETS[record.key.test_set]}, not on {SETS[test]}"]
+    return said + (other_test_photos(record) if test in OFFICIAL else [UNKNOWN_PATCHES])
 
 
-def _test_set(record: Record, wanted: str) -> list[str]:
-    name = record.key.test_set
-    if name != wanted:
-        return [f"it was tested on {SETS[name]}, not on {SETS[wanted]}"]
-    return other_test_photos(record) if name in OFFICIAL else [UNKNOWN_PATCHES]
+def other_test_photos(record: Record) -> list[str]:
+    """What keeps a record on an official test set from being one on its photos, one sentence each; empty: nothing."""
+    name, size, images = record.key.test_set, record.protocol.size, record.test.images
+    if images != OFFICIAL[name]:
+        return [f"its test set has {images} images, the official one {OFFICIAL[name]}"]
+    if size != TABLE_SIZE:
+        return [f"it was tested at {size} × {size} px, not at {TABLE_SIZE} × {TABLE_SIZE}"]
+    entries = _entries(name)
+    if entries is None:
+        low, high = source(name).shares["test"]
+        if low <= record.test.crack_share <= high:
+            return []
+        return [
+            f"its test set has a crack share of {record.test.crack_share:.3f} %, the official one {low} to {high} %"
+        ]
+    if record.test.known == "packaged" and record.test.digest != manifests.digest(entries):
+        return [f"its test set has the kit's manifest of {name} by name, but not by its digest"]
+    paths = {
+        PurePosixPath(entry.path): entry.crack_share for entry in entries if entry.crack_share is not None
+    }
+    wanted = {path.stem: part for path, part in paths.items() if path.parts[0].startswith("test")}
+    has = {image.name: 100 * (image.tp + image.fn) / size**2 for image in record.images}
+    other = [one for one in wanted if abs(has.get(one, -1) - wanted[one]) > _SAME_FRACTION]
+    if not other:
+        return []
+    return [
+        f"its test photos are not those of {name}: each must have the name and the crack share that the kit's "
+        f"manifest says, and {len(other)} have not ({other[0]})"
+    ]
+
+
+def other_training_photos(record: Record) -> list[str]:
+    """What keeps a record from being trained on the photos of its training set, one sentence; empty: nothing.
+
+    The manifest of the training photos must be the kit's, where it has one, or the one of the test photos, if they
+    are of the same set. A set without a manifest is refused elsewhere.
+    """
+    name, manifest = record.key.train_set, record.train.set_manifest_sha256
+    entries = _entries(name)
+    if entries is None or manifest is None or manifest == manifests.digest(entries):
+        return []
+    if record.key.test_set == name and manifest == record.test.digest:
+        return []
+    return [
+        f"its training set is not {name}: its manifest must be the kit's, or the one of the photos that it was "
+        "tested on"
+    ]
+
+
+@cache
+def _entries(name: str) -> list[manifests.Entry] | None:
+    path = manifests.packaged(name)
+    return manifests.read(path) if path else None
 
 
 def implied_share(row: Row) -> float | None:
-    """Crack share in percent that a printed row implies once its columns are put right; None where it cannot."""
+    """Crack fraction in percent that a printed row implies once its columns are corrected; None where it cannot."""
     if not row.precision or not row.recall:
         return None
-    precision, recall = row.recall / 100, row.precision / 100  # the printed columns are exchanged
+    precision, recall = row.recall / 100, row.precision / 100  # the printed columns are swapped
     wrong = recall / precision + 1 - 2 * recall
     return (100 - row.accuracy) / wrong if wrong > 0 else None
 

@@ -29,7 +29,7 @@ from upcrack_lite.predict.photos import TABLE_SIZE, find_cracks
 from upcrack_lite.pretrained import load_generator, stored_run
 from upcrack_lite.recipes import DETECTION
 from upcrack_lite.reproduction import records
-from upcrack_lite.reproduction.cell_data import test_set
+from upcrack_lite.reproduction.photo_sets import photo_set
 from upcrack_lite.runs import RunFolder
 from upcrack_lite.training import draw_masks
 
@@ -104,7 +104,7 @@ def find(
             raise UserError(f"{root}: no such folder of data sets; make it with `upcrack data fetch`")
         for name in wanted:
             if (root / name).is_dir():
-                pairs = test_set(name, root).pairs[: count or None]
+                pairs = photo_set(name, root).pairs[: count or None]
                 return Photos(name, tuple(pair.name for pair in pairs), pairs=pairs)
         note = (  # no path: what a page says should be true on every machine
             f"data_root holds no {' and no '.join(wanted)}, so these are synthetic roads. "

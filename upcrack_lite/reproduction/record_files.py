@@ -1,11 +1,13 @@
 """A record's two files, written and read without looking into what they say; `records` checks it.
 
-    SLUG.json     the record, with a digest of all that it says but its times
+    SLUG.json     the record, with a digest of all that it says except its times
     SLUG.npz      by photo: counts, threshold, and histograms of the error map on background and on crack
 
-NumPy and the standard library suffice, so that a machine which only trains and tests can write records. Histograms
-of all photos together have the 256 bins of the map's levels, those of one photo `GROUPS`, which are narrower where
-maps have most of their pixels. What needs a photo's 256 bins, its best F1, is counted before they are grouped.
+A record that must not be committed is a draft: its files are named SLUG-draft, git ignores them, and no table shows
+them. NumPy and the standard library suffice, so that a machine which only trains and tests can write records.
+Histograms of all photos together have the 256 bins of the map's levels, those of one photo `GROUPS`, which are
+narrower where maps have most of their pixels. What needs a photo's 256 bins, its best F1, is counted
+before they are grouped.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
@@ -22,8 +23,10 @@ from typing import Any
 
 import numpy as np
 
+from upcrack_lite.baselines.registry import learns_from_masks
 from upcrack_lite.errors import UserError
-from upcrack_lite.io import write_aside, write_text
+from upcrack_lite.io import read_json, write_aside, write_text
+from upcrack_lite.reproduction.experiments import Experiment, RunOptions
 
 FORMAT = 2  # raised when a field's meaning changes
 MAPS = ("smoothed", "raw")
@@ -36,10 +39,11 @@ EDGES = np.maximum(
 """Group g of one photo's histogram holds the bins from EDGES[g] to EDGES[g + 1]: 1 to 13 of them."""
 
 DIGEST, TIMES = "content_sha256", ("started", "finished")
+DRAFT = "-draft"
 AGAIN = "get it anew from the repository, or delete it and make it again with `upcrack cell`"
 
-_COUNTS = ("tp", "fp", "fn", "tn")
-_OTHERS = ("names", "threshold", "cldice", "counts", "near")
+ROOT = Path(__file__).resolve().parents[2]
+COUNTS = ("tp", "fp", "fn", "tn")
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,13 +85,13 @@ class MapCounts:
 def pack(images: Sequence[Mapping[str, Any]], maps: Mapping[str, MapCounts]) -> bytes:
     """The bytes of the .npz file; the same counts give the same bytes.
 
-    images: a line for each photo, as `record_parts.Image`. maps: one of each of `MAPS`.
+    images: a line for each photo, as `records.Image`. maps: one of each of `MAPS`.
     """
     arrays: dict[str, np.ndarray] = {
         "names": np.array([image["name"] for image in images]),
         "threshold": np.array([image["threshold"] for image in images]),
         "cldice": np.array([np.nan if image["cldice"] is None else image["cldice"] for image in images]),
-        "counts": np.array([[image[name] for image in images] for name in _COUNTS]),
+        "counts": np.array([[image[name] for image in images] for name in COUNTS]),
         "near": np.array([image["tolerance"] for image in images]).T[[0, 2]],
     }
     for name in MAPS:
@@ -104,13 +108,12 @@ def unpack(data: bytes) -> tuple[list[dict[str, Any]], dict[str, MapCounts]]:
             arrays = {name: file[name] for name in file.files}
     except (OSError, zipfile.BadZipFile, EOFError) as error:
         raise ValueError(error) from None
-    wanted = {*_OTHERS, *(f"{name}_{part}" for name in MAPS for part in ("pooled", "groups", "best"))}
-    if arrays.keys() != wanted:
-        raise ValueError(f"it has {', '.join(sorted(arrays))}, not {', '.join(sorted(wanted))}")
-    n = len(arrays["names"])
+    n = len(arrays.get("names", ()))
     shapes = {"names": (n,), "threshold": (n,), "cldice": (n,), "counts": (4, n), "near": (2, n)}
     for name in MAPS:
         shapes |= {f"{name}_pooled": (2, BINS), f"{name}_best": (3, n), f"{name}_groups": (2, GROUPS, n)}
+    if arrays.keys() != shapes.keys():
+        raise ValueError(f"it has {', '.join(sorted(arrays))}, not {', '.join(sorted(shapes))}")
     for name, shape in shapes.items():
         kind = {"names": "U", "threshold": "f", "cldice": "f"}.get(name, "u")
         if arrays[name].shape != shape or arrays[name].dtype.kind != kind:
@@ -125,7 +128,7 @@ def unpack(data: bytes) -> tuple[list[dict[str, Any]], dict[str, MapCounts]]:
         tp, fp, fn, _ = counts
         said = {"threshold": threshold, "cldice": None if np.isnan(lines) else lines}
         said["tolerance"] = [near[0], tp + fp, near[1], tp + fn]
-        images.append({"name": name, **dict(zip(_COUNTS, counts, strict=True)), **said})
+        images.append({"name": name, **dict(zip(COUNTS, counts, strict=True)), **said})
     numbers = {name: array.astype(np.int64) for name, array in arrays.items() if array.dtype.kind == "u"}
     maps = {}
     for name in MAPS:
@@ -156,21 +159,75 @@ def _unsigned(name: str, array: np.ndarray) -> np.ndarray:
     return array.astype(np.uint32)
 
 
+def folder(name: str, given: Path | str = "") -> Path:
+    """The folder that was given; where that is empty, the repository's own of this name, "results" or "runs"."""
+    return Path(given) if str(given) else ROOT / name
+
+
+def place(slug: str, results: Path | str, why: Sequence[str], allow_dirty: bool) -> Path:
+    """The JSON file of a record, or of a draft if there are reasons (`unfit`) not to commit it.
+
+    Raises UserError with these reasons unless `allow_dirty`.
+    """
+    if why and not allow_dirty:
+        raise UserError(
+            f"{slug} is no record to commit: {'; '.join(why)}. For a draft, which no table shows, use --allow-dirty"
+        )
+    return Path(results) / f"{slug}{DRAFT if why else ''}.json"
+
+
+def unfit(
+    environments: Mapping[str, Sequence[Mapping[str, Any]]],
+    known: str | None,
+    max_steps: int | None,
+    train_set: str,
+    manifest: str | None,
+) -> list[str]:
+    """Why a record must not be committed, each reason with its remedy; empty: it may be.
+
+    environments: of all starts that "trained" it, and the one that "evaluated" it. known: where the manifest of the
+    test set comes from. train_set, manifest: its name and the digest of its manifest; synthetic roads need none.
+    """
+    said = []
+    for what, some in environments.items():
+        commits = [environment["commit"] for environment in some]
+        partly = "in part " if len(commits) > 1 else ""
+        if any(commit["dirty"] for commit in commits):
+            said.append(f"it is {partly}{what} by code that differs from its commit: commit first")
+        if any(commit["id"] is None and not commit["dirty"] for commit in commits):
+            said.append(
+                f"it is {partly}{what} by code of an unknown commit: work in a clone, or set UPCRACK_COMMIT"
+            )
+    if known is None:
+        said.append(
+            "its test set has no manifest, so nobody can tell which files it held: `upcrack data fetch`"
+        )
+    if max_steps is not None:
+        said.append(f"its training was cut short at {max_steps} steps: leave --max-steps out")
+    if not manifest and train_set != "synthetic":
+        said.append(
+            f"its training set {train_set} has no manifest, so nobody can tell which files it held: "
+            f"`upcrack data fetch {train_set}`, and cut the crops anew if it learns from crops"
+        )
+    return said
+
+
 def write(values: Mapping[str, Any], maps: Mapping[str, MapCounts], path: Path) -> None:
     """Write a record's two files; an earlier record of the same name is replaced.
 
-    values: plain values as `records.Record` has them, with `images`. path: of the JSON file.
-    Raises UserError for arrays that are not those which the record names, a record of another format in its place
-    (nothing is touched), or a folder that cannot be written.
+    values: plain values as `records.Record` has them, with `images`. path: of the JSON file, as `place` gives it.
+    Raises UserError for a record of another format in its place (nothing is touched), or a folder that cannot be
+    written.
     """
     data = pack(values["images"], maps)
-    if hashlib.sha256(data).hexdigest() != values["arrays"]["sha256"]:
-        raise UserError(f"arrays.sha256: these are not the arrays that the record of {path.stem} names")
+    arrays = {"file": f"{path.stem}.npz", "sha256": hashlib.sha256(data).hexdigest()}
     if path.is_file():
         leave_other_formats(path)
         path.unlink()  # first of all, so that no record stands beside the arrays of another
-    said = {name: value for name, value in values.items() if name != "images"}
-    write_aside(path.with_name(values["arrays"]["file"]), lambda aside: aside.write_bytes(data))
+    said = {name: value for name, value in values.items() if name not in ("images", DIGEST)} | {
+        "arrays": arrays
+    }
+    write_aside(path.with_suffix(".npz"), lambda aside: aside.write_bytes(data))
     text = json.dumps(said | {DIGEST: digest(said)}, indent=1, sort_keys=True, allow_nan=False)
     write_text(path, text + "\n")
 
@@ -182,20 +239,17 @@ def read(path: Path | str) -> tuple[dict[str, Any], dict[str, MapCounts]]:
     belong to another record.
     """
     path = Path(path)
-    values = _values(path)
-    if values.pop(DIGEST, None) != digest(values):
+    values = read_json(path, "record", AGAIN, FORMAT)
+    if values.get(DIGEST) != digest(values):
         raise UserError(f"{path}: {DIGEST}: the record was changed after it was written; {AGAIN}")
-    part = values.get("arrays")
-    if not isinstance(part, dict) or not re.fullmatch(r"[\w.-]+\.npz", str(part.get("file"))):
-        raise UserError(f"{path}: arrays.file: names no file of arrays; {AGAIN}")
-    file = path.with_name(part["file"])
+    file = path.with_suffix(".npz")
     try:
         data = file.read_bytes()
     except OSError as error:
         raise UserError(
             f"{file}: the arrays of {path.name} cannot be read ({error.strerror}); {AGAIN}"
         ) from None
-    if hashlib.sha256(data).hexdigest() != part.get("sha256"):
+    if values.get("arrays") != {"file": file.name, "sha256": hashlib.sha256(data).hexdigest()}:
         raise UserError(f"{file}: was changed after it was written, or belongs to another record; {AGAIN}")
     try:
         images, maps = unpack(data)
@@ -205,33 +259,96 @@ def read(path: Path | str) -> tuple[dict[str, Any], dict[str, MapCounts]]:
 
 
 def digest(values: Mapping[str, Any]) -> str:
-    """SHA-256 over all that a record says but its times; its photos count by the digest of the arrays."""
-    said = {name: value for name, value in values.items() if name not in (*TIMES, "images")}
+    """SHA-256 over all that a record says except its times; its photos count by the digest of the arrays."""
+    said = {name: value for name, value in values.items() if name not in (*TIMES, DIGEST, "images")}
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def leave_other_formats(path: Path) -> None:
     """Raise UserError for a record of another format; what cannot be read at all may be replaced."""
     try:
-        json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         return
-    _values(path)
+    if isinstance(values, dict) and "format" in values:
+        read_json(path, "record", AGAIN, FORMAT)
 
 
-def _values(path: Path) -> dict[str, Any]:
-    """The JSON of a record of this format. Raises UserError for a missing file, no JSON or another format."""
+@dataclass(frozen=True)
+class Inputs:
+    """What an experiment would be made from now.
+
+    Attributes:
+        options: those that the experiment has a use for.
+        tested_on: digest of the test set, None where it is not there. learned_from: of the training data, as
+            `photo_sets.training_digest` gives it.
+        run: the run's folder.
+        pixels: hashes of the images and of the masks that are learned from; None where they were not read.
+    """
+
+    options: RunOptions
+    tested_on: str | None
+    learned_from: str | None
+    run: Path
+    pixels: tuple[str, str | None] | None = None
+
+
+def outdated(path: Path, experiment: Experiment, now: Inputs) -> str:
+    """Why the record of an experiment is not what would be made now, in a few words; empty where it holds.
+
+    Versions of the numbers, preset values, options and digests are compared, never bytes of code or words of a
+    command. A record counts without its run, as in a fresh clone.
+    """
+    if not path.is_file():
+        return "no record"
+    photos = "training photos" if learns_from_masks(experiment.method) else "crops"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such record") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as a record ({error}); {AGAIN}") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: is no record; {AGAIN}")
-    if "format" in values and (type(values["format"]) is not int or values["format"] != FORMAT):
-        raise UserError(
-            f"{path}: format: this record has {values['format']!r}, this version reads {FORMAT}; use the version "
-            "that wrote it. Nothing was touched"
-        )
-    return values
+        values, _ = read(path)
+        train = values["train"]
+        if changed := experiment.changed_since(values["preset"], values["versions"]):
+            return f"its record is of an earlier kit: {changed}"
+        if not _options_fit(train, now.options):
+            return "its record was made with other options"
+        if values["test"]["digest"] != now.tested_on:
+            return "its record is of another test set"
+        pixels = (train["crops_sha256"], train["crack_masks_sha256"])
+        if _learned_from(train) != now.learned_from or now.pixels not in (None, pixels):
+            return f"its record is of other {photos}"
+        if run_status(now.run) and not _is_of(now.run, train["checkpoint_sha256"]):
+            return "its record is of another training"
+    except UserError as error:
+        return f"its record cannot be compared: {error}"
+    except (KeyError, TypeError, AttributeError) as error:
+        return f"its record cannot be compared: it does not say {error}"
+    return ""
+
+
+def run_status(run: Path) -> str:
+    """What a run's manifest says of its training, "finished" at its end; empty where there is none to read."""
+    try:
+        return json.loads((run / "manifest.json").read_text(encoding="utf-8")).get("status", "running")
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+def _is_of(run: Path, checkpoint: str) -> bool:
+    weights = run / "checkpoint.safetensors"
+    finished = run_status(run) == "finished" and weights.is_file()
+    return finished and hashlib.sha256(weights.read_bytes()).hexdigest() == checkpoint
+
+
+def _learned_from(train: Mapping[str, Any]) -> str | None:
+    """What a record learned from, as a digest: of its set's manifest, or of the pixels of its crops."""
+    if train["crack_masks_sha256"]:
+        return train["set_manifest_sha256"]
+    return None if train["crops_json"] is None else train["crops_json"].get("pixels_sha256")
+
+
+def _options_fit(train: Mapping[str, Any], options: RunOptions) -> bool:
+    """True if a record was made with these options; a file of weights that is not named may be any."""
+    source, given = train["style_weights"], options.vgg_weights
+    if source is None or given is None:
+        fits = source != "random"
+    else:
+        fits = source == (given if given == "random" else f"file {Path(given).name}")
+    return fits and (train["precision"], train["max_steps"]) == (options.precision, options.max_steps)

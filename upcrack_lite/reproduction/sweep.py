@@ -1,4 +1,4 @@
-"""A sweep: tables x recipes x training sets x test sets x seeds, each row of a table in turn.
+"""A sweep: tables x rows x recipes x training sets x test sets x seeds, and which of them are to be made.
 
 What it is told is plain text, as a command line gives it. PyTorch is not imported, so planning is quick; only preset
 values for compared methods need it.
@@ -6,18 +6,28 @@ values for compared methods need it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from upcrack_lite.baselines.registry import CRACKNET
+from upcrack_lite.baselines.registry import CRACKNET, learns_from_masks
 from upcrack_lite.errors import UserError
-from upcrack_lite.recipes import PRECISIONS, RECIPES
-from upcrack_lite.reproduction import cells, published, row_settings
-from upcrack_lite.reproduction.cells import Cell
-from upcrack_lite.reproduction.plan import Plan
-
-DEVICES = ("auto", "cpu", "cuda")
+from upcrack_lite.io import parse_settings
+from upcrack_lite.reproduction import published
+from upcrack_lite.reproduction.experiments import (
+    CHOICES,
+    Experiment,
+    RunOptions,
+    Selection,
+    experiments,
+    row_names,
+    shared_photos,
+)
+from upcrack_lite.reproduction.photo_sets import photo_set, training_digest
+from upcrack_lite.reproduction.record_files import DRAFT, Inputs, outdated, run_status
 
 DEFAULTS: Mapping[str, Any] = {
     "tables": "1,2,3,4,5,6,7,8",
@@ -44,133 +54,153 @@ settings: preset values set otherwise, `a=1 b=2` or a list of such words; each r
 """
 
 
+@dataclass(frozen=True)
+class Plan:
+    """A sweep.
+
+    Attributes:
+        experiments: by their slug, in the order of the tables.
+        left_out: what of the product is left out and why, one sentence each.
+        data_root, runs, results, state: folders.
+        options: of all experiments; each takes those that it has a use for.
+    """
+
+    experiments: Mapping[str, Experiment]
+    left_out: tuple[str, ...]
+    data_root: Path
+    runs: Path
+    results: Path
+    state: Path
+    options: RunOptions
+    _seen: dict[tuple, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def run(self, experiment: Experiment) -> str:
+        """The name of the experiment's run."""
+        return self.options.run_name(experiment)
+
+    def is_trained(self, experiment: Experiment) -> bool:
+        """True if the model of the experiment has been trained to its end."""
+        return run_status(self.runs / self.run(experiment)) == "finished"
+
+    def can_be_tested(self, experiment: Experiment) -> bool:
+        """True if the test set is there as its manifest lists it; else training for it would be in vain."""
+        return not isinstance(self._tested_on(experiment), UserError)
+
+    def missing(self, experiment: Experiment) -> str:
+        """What an experiment needs and is not there: its test set, or what it learns from; empty if nothing."""
+        needed = [self._tested_on(experiment)]
+        if not self.is_trained(experiment):
+            needed.append(self._learned_from(experiment))
+        return next((str(one) for one in needed if isinstance(one, UserError)), "")
+
+    def why(self, experiment: Experiment) -> str:
+        """Why an experiment is to be made, in a few words; empty where its record is there and holds.
+
+        This is what `run_experiment` decides, but no photo is read: crops count by their description, test photos
+        by their manifest. A draft counts where the options allow it.
+        """
+        options = self.options.usable(experiment)
+        endings = ("", DRAFT) if options.allow_dirty else ("",)
+        files = [self.results / f"{experiment.slug()}{ending}.json" for ending in endings]
+        files = [path for path in files if path.is_file()]
+        tested_on, learned_from = self._tested_on(experiment), self._learned_from(experiment)
+        if files and isinstance(learned_from, UserError):
+            return f"its record cannot be compared: {learned_from}"
+        tested_on = None if isinstance(tested_on, UserError) else tested_on
+        now = Inputs(options, tested_on, learned_from, self.runs / self.run(experiment))
+        said = [outdated(path, experiment, now) for path in files]
+        return "" if "" in said else (said or ["no record"])[0]
+
+    def _tested_on(self, experiment: Experiment) -> str | UserError:
+        name = experiment.test_set
+        return self._look(("test", name), lambda: photo_set(name, self.data_root).digest)
+
+    def _learned_from(self, experiment: Experiment) -> str | UserError | None:
+        kind = (learns_from_masks(experiment.method), experiment.train_set)
+        return self._look(kind, lambda: training_digest(experiment, self.data_root))
+
+    def _look(self, name: tuple, look: Callable[[], Any]) -> Any:
+        """A digest, looked up once for all experiments of the plan, or why there is none."""
+        if name not in self._seen:
+            try:
+                self._seen[name] = look()
+            except UserError as error:
+                self._seen[name] = error
+        return self._seen[name]
+
+
 def plan(config: Mapping[str, Any]) -> Plan:
     """Make the plan of a sweep from its settings; what is missing or empty has the value in `DEFAULTS`.
 
     Raises UserError for an unknown setting, table, row, recipe, scale, set, device or precision, or a preset value
     that no row has (it lists the valid ones); a value that does not fit its row; a number that is none; a file that
-    is missing; or a plan without any cell.
+    is missing; or a plan without any experiment.
     """
     if unknown := sorted(set(config) - set(DEFAULTS)):
         raise UserError(f"unknown setting {', '.join(unknown)}; choose from {', '.join(DEFAULTS)}")
     given = {name: "" if config.get(name) is None else str(config[name]).strip() for name in DEFAULTS}
     values = {name: value or DEFAULTS[name] for name, value in given.items()}
-    for name, known in (("device", DEVICES), ("precision", PRECISIONS)):
-        if values[name] not in known:
-            raise UserError(f"unknown {name} {values[name]!r}; choose one of {', '.join(known)}")
     vgg = values["vgg_weights"]
     if vgg not in ("", "random") and not Path(vgg).is_file():
         raise UserError(f"vgg_weights: there is no file {vgg}; name one, or random")
-    settings = row_settings.parse(config.get("settings"))
-    chosen, left_out = _product({name: _list(values[name]) for name in _LISTS}, values["scale"], settings)
-    if not chosen:
-        raise UserError(f"nothing is left to do: {'; '.join(left_out)}")
-    return Plan(
-        chosen,
-        tuple(left_out),
-        *(Path(values[name]) for name in ("data_root", "runs", "results", "state")),
-        options={
-            "device": values["device"],
-            "precision": values["precision"],
-            "vgg_weights": vgg or None,
-            "max_steps": _whole("max_steps", values["max_steps"], 1) if values["max_steps"] else None,
-            "allow_dirty": _flag("allow_dirty", values["allow_dirty"]),
-        },
+    if values["allow_dirty"].lower() not in ("", "0", "1", "false", "true", "no", "yes"):
+        raise UserError(f"allow_dirty must be 0 or 1, not {values['allow_dirty']!r}")
+    options = RunOptions(
+        values["device"],
+        values["precision"],
+        vgg or None,
+        _whole("max_steps", values["max_steps"], 1) if values["max_steps"] else None,
+        values["allow_dirty"].lower() in ("1", "true", "yes"),
     )
+    selections, left_out = _selections(values)
+    if not selections:
+        raise UserError(f"nothing is left to do: {'; '.join(left_out)}")
+    chosen = {one.slug(): one for one in experiments(selections, _settings(config.get("settings")))}
+    folders = (Path(values[name]) for name in ("data_root", "runs", "results", "state"))
+    return Plan(chosen, tuple(dict.fromkeys(left_out)), *folders, options)
 
 
-_LISTS = ("tables", "rows", "recipe", "train_set", "test_set", "seeds")
-
-
-def _product(
-    lists: Mapping[str, Sequence[str]], scale: str, settings: Mapping[str, Any]
-) -> tuple[dict[str, Cell], list[str]]:
-    seeds = [_whole("seed", seed, 0) for seed in lists["seeds"]]
-    rows = _rows(lists["tables"], lists["rows"])
-    for name in (*lists["train_set"], ""):  # wrong names are refused before the first pair
-        Cell(train_set=name or "synthetic", test_set="synthetic")
-    for name in (*lists["test_set"], ""):
-        Cell(train_set="synthetic", test_set=name or "synthetic")
-    made = [cells.row_overrides(table, row) for table in rows for row in _named(table, rows[table])]
-    if settings:
-        row_settings.check_used(made, settings)
-        row_settings.check_width([method for method, _ in made], settings)
-    chosen: dict[str, Cell] = {}
-    left_out: list[str] = []
-    for table, of_table in rows.items():
-        if of_table == []:
-            left_out.append(
-                f"Table {published.TABLES[table].roman} has none of the rows {', '.join(lists['rows'])}"
-            )
+def _selections(values: Mapping[str, str]) -> tuple[list[Selection], list[str]]:
+    """The rows to make, table by table, and a sentence about each part of the product that is left out."""
+    seeds = tuple(_whole("seed", seed, 0) for seed in _list(values["seeds"]))
+    tables = [Selection(table).table for table in _list(values["tables"])]
+    rows = [row.lower() for row in _list(values["rows"])]
+    known = dict.fromkeys(row for table in tables for row in row_names(table))
+    if wrong := [row for row in rows if row not in known]:
+        raise UserError(f"no table of this sweep has a row {wrong[0]!r}; choose {', '.join(known)}")
+    sets = [_list(values[name]) or [""] for name in ("train_set", "test_set")]
+    product = itertools.product(tables, *sets, _list(values["recipe"]))
+    made, left_out = [], []
+    for table, train, test, recipe in product:
+        named = tuple(row for row in rows if row in row_names(table))
+        if rows and not named:
+            roman = published.TABLES[table].roman
+            left_out.append(f"Table {roman} has none of the rows {', '.join(rows)}")
             continue
-        printed = cells.PAIRS[table]
-        for train in lists["train_set"] or printed[:1]:
-            for test in lists["test_set"] or printed[1:]:
-                if why := _shared(train, test):
-                    left_out.append(why)
-                    continue
-                for recipe in lists["recipe"]:
-                    having, without = _having(recipe, table, of_table)
-                    left_out += without
-                    for row in having:
-                        for cell in _cells(table, row, recipe, scale, seeds, train, test, settings):
-                            chosen.setdefault(cell.slug(), cell)
-    return chosen, list(dict.fromkeys(left_out))
+        one = Selection(table, recipe, values["scale"], train, test, named, seeds)
+        if why := shared_photos(*one.sets):
+            left_out.append(why)
+            continue
+        if recipe != "paper" and table not in CHOICES:
+            others = [row for row in one.row_names if row != CRACKNET]
+            if others:
+                left_out.append(f"{', '.join(others)}: no recipe {recipe}, which is UP-CrackNet's alone")
+            if len(others) == len(one.row_names):
+                continue
+            one = replace(one, rows=(CRACKNET,))
+        made.append(one)
+    return made, left_out
 
 
-def _cells(
-    table: int, row: str, recipe: str, scale: str, seeds: Sequence[int], train: str, test: str, settings: Any
-) -> list[Cell]:
-    """The cells of one row, with those of the settings that it has a use for."""
-    values = row_settings.of_row(cells.row_overrides(table, row)[0], settings) if settings else None
+def _settings(given: Any) -> dict[str, Any]:
+    """Read `a=1 b=2`, or a list of such words, as `upcrack cell --set` reads them.
+
+    A value with spaces is quoted together with its name: `'mask_cells=[32, 16]'`. Quotes go, as in a shell.
+    """
     try:
-        return cells.cells(table, recipe, scale, seeds, train, test, [row], values)
-    except UserError as error:
-        if not values:
-            raise
-        raise UserError(f"settings, for {row}: {error}") from None
-
-
-def _rows(tables: Sequence[str], rows: Sequence[str]) -> dict[int, list[str] | None]:
-    """For each table the rows to make; None: all. A row must be one of at least one table."""
-    numbers = [published.rows(table)[0].table for table in tables]
-    if not rows:
-        return dict.fromkeys(numbers)
-    found: dict[int, list[str] | None] = {number: [] for number in numbers}
-    for row in rows:
-        refused = []
-        for number in found:
-            try:
-                cells.row_overrides(number, row)
-                found[number].append(row)
-            except UserError as error:
-                refused.append(str(error))
-        if len(refused) == len(found):
-            raise UserError("; ".join(refused))
-    return found
-
-
-def _named(table: int, rows: Sequence[str] | None) -> list[str]:
-    return list(cells.row_names(table) if rows is None else rows)
-
-
-def _having(recipe: str, table: int, rows: Sequence[str] | None) -> tuple[list[str], list[str]]:
-    """The rows that have a recipe, and a sentence about the others, if any."""
-    named = _named(table, rows)
-    if recipe not in RECIPES or recipe == "paper" or table in cells.BY_CHOICE:
-        return named, []
-    others = [row for row in named if row != CRACKNET]
-    left = [f"{', '.join(others)}: no recipe {recipe}, which is UP-CrackNet's alone"] if others else []
-    return [row for row in named if row == CRACKNET], left
-
-
-def _shared(train: str, test: str) -> str | None:
-    """Why a model trained on one set must not be tested on another; both names are known to be right."""
-    try:
-        Cell(train_set=train, test_set=test)
-    except UserError as error:
-        return str(error)
-    return None
+        return parse_settings(shlex.split(given) if isinstance(given, str) else list(given or ()))
+    except ValueError as error:  # a UserError is one
+        raise UserError(f"settings: {error}") from None
 
 
 def _list(text: str) -> list[str]:
@@ -181,9 +211,3 @@ def _whole(name: str, text: str, least: int) -> int:
     if not text.isdecimal() or int(text) < least:
         raise UserError(f"{name} must be a whole number, {least} or more, not {text!r}")
     return int(text)
-
-
-def _flag(name: str, text: str) -> bool:
-    if text.lower() not in ("", "0", "1", "false", "true", "no", "yes"):
-        raise UserError(f"{name} must be 0 or 1, not {text!r}")
-    return text.lower() in ("1", "true", "yes")

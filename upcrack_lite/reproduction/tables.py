@@ -8,24 +8,42 @@ stand beside it with their label.
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from upcrack_lite.baselines.registry import FAMILIES
-from upcrack_lite.errors import UserError
-from upcrack_lite.recipes import RECIPES, SCALES
-from upcrack_lite.reproduction import cells, published, records
-from upcrack_lite.reproduction.conditions import NOT_SHARED, OFFICIAL, SEEDS, UNKNOWN_PATCHES
-from upcrack_lite.reproduction.ours import Ours, group
+from upcrack_lite.metrics import METRICS, Confusion, bootstrap_interval, pooled
+from upcrack_lite.reproduction import published, records
+from upcrack_lite.reproduction.conditions import (
+    NOT_SHARED,
+    OFFICIAL,
+    SEEDS,
+    UNKNOWN_PATCHES,
+    count,
+    family_median,
+    told,
+    unmet,
+)
+from upcrack_lite.reproduction.experiments import PAIRS, PROXIES, Experiment, Selection, row_overrides
 from upcrack_lite.reproduction.published import Row
 from upcrack_lite.reproduction.records import Record
 
-COMPARED = ("f1", "iou")
-"""The metrics that a verdict looks at: the paper prints them in all tables, and no column is exchanged."""
+NAMES = {"precision": "precision", "recall": "recall", "accuracy": "accuracy", "f1": "F1", "iou": "IoU"}
+"""The metrics in words."""
 
-LEAST = 1.0  # points; below this two trainings of the same code are not told apart
+COMPARED = ("f1", "iou")
+"""The metrics that a verdict looks at: the paper prints them in all tables, and no column is swapped."""
+
+LEAST = 1.0  # points; below this two runs of the same code are not told apart
+
+ELSEWHERE = {1: (("deepcrack", "deepcrack"),), 2: (("deepcrack", "deepcrack"),)}
+"""Tables that compare choices, not methods, can be made on other sets too; these are shown beside them."""
+
+SUBSTITUTES = ("style_network", "encoder_weights")
+"""Preset values that may differ from a row's, because the weights that it needs are not always at hand."""
 
 
 class Verdict(StrEnum):
@@ -39,6 +57,69 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True)
+class Score:
+    """One metric over the seeds of a group, in percent.
+
+    sd: standard deviation over seeds, nan for one seed. low, high: 95 % bootstrap interval over images, with the
+    counts of all seeds added up image by image. nan where undefined.
+    """
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Ours:
+    """Records of one row that differ in their seed alone.
+
+    Attributes:
+        substituted: values of `SUBSTITUTES` that differ from the row's.
+        label: recipe, scale, sets and seeds in a few words.
+        conditions: how they were made, one sentence each.
+        unmet: what keeps them from being compared with the printed row, one sentence each; empty: nothing.
+    """
+
+    recipe: str
+    scale: str
+    train_set: str
+    test_set: str
+    records: tuple[Record, ...]
+    scores: dict[str, Score]
+    substituted: tuple[str, ...]
+    label: str
+    conditions: tuple[str, ...]
+    unmet: tuple[str, ...]
+
+    @property
+    def middle(self) -> dict[str, float]:
+        """For training-free baselines: the median of F1 and IoU over the family's variants; else empty."""
+        return family_median(self.records[0])
+
+    @property
+    def f1(self) -> float:
+        """Mean F1 in percent; 0 where nothing is marked, and so F1 is 0 or undefined."""
+        mean = self.scores["f1"].mean
+        return 0.0 if math.isnan(mean) else mean
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds, smallest first."""
+        return tuple(record.key.seed for record in self.records)
+
+    @property
+    def images(self) -> int:
+        """How many test images."""
+        return self.records[0].test.images
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Names of the records' files."""
+        return tuple(f"{record.slug}.json" for record in self.records)
+
+
+@dataclass(frozen=True)
 class Tolerance:
     """How far the mean of one metric may lie from the printed value, in points, and why so far."""
 
@@ -48,7 +129,7 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class TableRow:
-    """One row of a table page; `printed` is as printed, `corrected` has precision and recall put right."""
+    """One row of a table page; `printed` is as printed, `corrected` has precision and recall swapped back."""
 
     printed: Row
     corrected: Row
@@ -59,110 +140,82 @@ class TableRow:
     command: str  # what makes the records that the verdict needs
 
 
-def tolerance(ours: Ours, metric: str) -> Tolerance:
-    """The largest of: 1 point, twice the spread over seeds, half the bootstrap interval over images.
+def table(selection: Selection, given: Iterable[Record] = ()) -> list[TableRow]:
+    """Set our records beside the rows of a table.
 
-    Raises UserError for a metric that is not compared.
+    After the printed rows of a table of methods come the training-free baselines, which the paper does not have.
+
+    selection: the rows; records of another scale, other sets or seeds are passed over, and those of the other recipe
+    stand beside. given: records; those of other tables are passed over.
     """
-    if metric not in COMPARED:
-        raise UserError(f"only {' and '.join(COMPARED)} are compared, not {metric!r}")
+    used = [record for record in given if _is_meant(record, selection)]
+    rows = []
+    for name in selection.row_names:
+        make = published.beside if name in FAMILIES else published.row
+        rows.append(_row(make(selection.table, name), used, selection.recipe))
+    return rows
+
+
+def recorded(folder: Path | str) -> list[Record]:
+    """Read the records of a folder; none where the folder is not there. Raises UserError as `records`."""
+    return records.load_all(folder) if Path(folder).is_dir() else []
+
+
+def verdict(row: Row, given: Iterable[Record], recipe: str = "paper") -> tuple[Verdict, str]:
+    """What the records of a recipe say about one printed row: the verdict and its reason in a sentence.
+
+    row: as printed, from `published`. given: any records; those of other rows are passed over.
+    """
+    return _verdict(row, group(row, given), recipe)
+
+
+def group(row: Row, given: Iterable[Record]) -> list[Ours]:
+    """Collect the records that belong to a printed row: its method and values, on its sets or on others.
+
+    A record on other sets belongs to the row only where these are proxies of the row's own, are synthetic, or are
+    listed in `ELSEWHERE`.
+    """
+    groups: dict[tuple[str, ...], list[Record]] = {}
+    for record in given:
+        key = record.key
+        if belongs(row, record.experiment):
+            substituted = [str(value) for name, value in record.experiment.overrides if name in SUBSTITUTES]
+            name = (key.recipe, key.scale, key.train_set, key.test_set, *substituted)
+            groups.setdefault(name, []).append(record)
+    return [
+        _ours(row, name, sorted(some, key=lambda one: one.key.seed)) for name, some in sorted(groups.items())
+    ]
+
+
+def belongs(row: Row, experiment: Experiment) -> bool:
+    """True if an experiment belongs to a printed row: its method and values, on its sets or on those beside them."""
+    method, values = row_overrides(row.table, row.key)
+    sets = (experiment.train_set, experiment.test_set)
+    places = enumerate(zip(PAIRS[row.table], sets, strict=True))
+    fit = sets in ELSEWHERE.get(row.table, ()) or all(
+        name in (printed, PROXIES.get(printed, ("", ""))[place], "synthetic")
+        for place, (printed, name) in places
+    )
+    if experiment.method != method or not fit:
+        return False
+    wanted = Experiment(method, experiment.recipe, experiment.scale, tuple(values.items()))
+    own, row_own = (
+        [pair for pair in one.overrides if pair[0] not in SUBSTITUTES] for one in (experiment, wanted)
+    )
+    return own == row_own
+
+
+def tolerance(ours: Ours, metric: str) -> Tolerance:
+    """The largest of: 1 point, twice the spread over seeds, half the bootstrap interval over images."""
     score = ours.scores[metric]
-    half, twice = (score.high - score.low) / 2, 2 * score.sd
     choices = {
         "the least that is told apart": LEAST,
-        f"twice the standard deviation over {len(ours.seeds)} seeds": twice,
-        f"half the 95 % bootstrap interval over {ours.images} images": half,
+        f"twice the standard deviation over {len(ours.seeds)} seeds": 2 * score.sd,
+        f"half the 95 % bootstrap interval over {ours.images} images": (score.high - score.low) / 2,
     }
     known = {reason: points for reason, points in choices.items() if not math.isnan(points)}
     reason = max(known, key=known.__getitem__)
     return Tolerance(known[reason], reason)
-
-
-def verdict(row: Row, given: Iterable[Record], recipe: str = "paper") -> tuple[Verdict, str]:
-    """Judge one printed row by the records of a recipe.
-
-    Args:
-        row: as printed, from `published`.
-        given: any records; those of other rows are passed over.
-        recipe: whose records count; those of another recipe stand beside the row.
-
-    Returns:
-        the verdict and its reason in a sentence.
-    """
-    return _judge(row, group(row, given), recipe)
-
-
-def table(
-    number: int | str,
-    given: Iterable[Record] = (),
-    recipe: str = "paper",
-    scale: str = "",
-    train_set: str = "",
-    test_set: str = "",
-    methods: Sequence[str] = (),
-    seeds: Sequence[int] = (),
-) -> list[TableRow]:
-    """Set our records beside the rows of a table.
-
-    Args:
-        number: 1 to 8, or "I" to "VIII".
-        given: records; those of other tables are passed over.
-        recipe: whose records the verdict is about; records of the other recipe stand beside.
-        scale, train_set, test_set, seeds: use only records of these; empty takes all.
-        methods: show only these rows (losses, mask modes or methods); empty shows all. After the printed rows of a
-            table of methods come the detectors without training, which the paper does not have.
-
-    Raises:
-        UserError: an unknown table, row, recipe, scale or set (it lists the valid names).
-    """
-    check_names(recipe, scale, train_set, test_set)
-    names = [name.lower() for name in methods] or cells.row_names(published.rows(number)[0].table)
-    rows = [_named(number, name) for name in dict.fromkeys(names)]
-    wanted = {"train_set": train_set, "test_set": test_set}
-    used = [
-        record
-        for record in given
-        if all(getattr(record.key, name) == value for name, value in wanted.items() if value)
-        and (record.key.method in FAMILIES or not scale or record.key.scale == scale)
-        and (record.key.method in FAMILIES or not seeds or record.key.seed in seeds)
-    ]
-    return [_row(row, used, recipe) for row in rows]
-
-
-def _named(number: int | str, name: str) -> Row:
-    """A printed row, or one that the paper does not have."""
-    cells.row_overrides(number, name)  # refuses what is neither
-    return published.beside(number, name) if name in FAMILIES else published.row(number, name)
-
-
-def check_names(recipe: str, scale: str = "", train_set: str = "", test_set: str = "") -> None:
-    """Raise `UserError` for an unknown name, listing the valid ones; an empty name (but the recipe) means all."""
-    for what, value, known in (
-        ("recipe", recipe, RECIPES),
-        ("scale", scale, SCALES),
-        ("training set", train_set, cells.TRAIN_SETS),
-        ("test set", test_set, cells.TEST_SETS),
-    ):
-        if value not in known and (value or what == "recipe"):
-            raise UserError(f"unknown {what} {value!r}; choose one of {', '.join(known)}")
-
-
-def recorded(folder: Path | str) -> list[Record]:
-    """Read the committed records of a folder; none where the folder is not there. Raises UserError as `records`."""
-    return records.load_all(folder) if Path(folder).is_dir() else []
-
-
-def _row(row: Row, given: list[Record], recipe: str) -> TableRow:
-    ours = tuple(sorted(group(row, given), key=lambda one: (one.recipe != recipe, len(one.unmet))))
-    compared = next((one for one in ours if one.recipe == recipe and not one.unmet), None)
-    return TableRow(
-        row,
-        published.corrected(row),
-        *_judge(row, ours, recipe),
-        ours,
-        {metric: tolerance(compared, metric) for metric in COMPARED} if compared else {},
-        command(row, recipe),
-    )
 
 
 def command(row: Row, recipe: str = "paper") -> str:
@@ -172,7 +225,56 @@ def command(row: Row, recipe: str = "paper") -> str:
     return words + "".join(f" --seed {seed}" for seed in range(seeds))
 
 
-def _judge(row: Row, ours: Sequence[Ours], recipe: str) -> tuple[Verdict, str]:
+def _is_meant(record: Record, selection: Selection) -> bool:
+    """True if a record has the scale, the sets and the seed that are named; a baseline has one scale and seed."""
+    key, names = record.key, ("scale", "train_set", "test_set")
+    if key.method in FAMILIES:
+        selection, names = replace(selection, seeds=()), names[1:]
+    named = all(getattr(selection, name) in ("", getattr(key, name)) for name in names)
+    return named and (not selection.seeds or key.seed in selection.seeds)
+
+
+def _row(row: Row, given: list[Record], recipe: str) -> TableRow:
+    ours = tuple(sorted(group(row, given), key=lambda one: (one.recipe != recipe, len(one.unmet))))
+    compared = next((one for one in ours if one.recipe == recipe and not one.unmet), None)
+    return TableRow(
+        row,
+        published.corrected(row),
+        *_verdict(row, ours, recipe),
+        ours,
+        {metric: tolerance(compared, metric) for metric in COMPARED} if compared else {},
+        command(row, recipe),
+    )
+
+
+def _ours(row: Row, name: tuple[str, ...], some: list[Record]) -> Ours:
+    recipe, scale, train_set, test_set, *substituted = name
+    images = [image.name for image in some[0].images]
+    # Where the images differ, the interval is of the first record alone.
+    same = [record.confusions for record in some if [image.name for image in record.images] == images]
+    both = [pooled(photo) for photo in zip(*same, strict=True)]
+    sets = f"{train_set} → {test_set}"
+    label = ", ".join([f"{recipe} recipe, {scale}, {sets}", *substituted, count(len(some), "seed")])
+    if row.key in FAMILIES:  # no recipe, scale or seed changes anything
+        label = sets
+    return Ours(
+        *name[:4],
+        tuple(some),
+        {metric: _score(some, both, metric) for metric in METRICS},
+        tuple(substituted),
+        label,
+        tuple(told(row, some)),
+        tuple(unmet(row, some)),
+    )
+
+
+def _score(some: list[Record], both: list[Confusion], metric: str) -> Score:
+    values = [getattr(pooled(record.confusions), metric) for record in some]
+    sd = statistics.stdev(values) if len(values) > 1 else float("nan")
+    return Score(statistics.fmean(values), sd, *bootstrap_interval(both, metric))
+
+
+def _verdict(row: Row, ours: Sequence[Ours], recipe: str) -> tuple[Verdict, str]:
     if row.key in FAMILIES:
         return Verdict.ABSENT, "a detector without training, which shows what the numbers beside it are worth"
     if row.key in NOT_SHARED:
@@ -184,18 +286,14 @@ def _judge(row: Row, ours: Sequence[Ours], recipe: str) -> tuple[Verdict, str]:
     same = sorted((one for one in ours if one.recipe == recipe), key=lambda one: len(one.unmet))
     if not same:
         other = f"; there are records of the recipe {ours[0].recipe}" if ours else ""
-        unknown = f"; {UNKNOWN_PATCHES}" if cells.PAIRS[row.table][1] not in OFFICIAL else ""
+        unknown = f"; {UNKNOWN_PATCHES}" if PAIRS[row.table][1] not in OFFICIAL else ""
         return Verdict.NOT_RUN, f"there is no record with the recipe {recipe} yet{other}{unknown}"
     if same[0].unmet:
         return Verdict.NOT_RUN, f"the nearest record is {same[0].label}; {'; '.join(same[0].unmet)}"
-    return _compare(row, same[0])
-
-
-def _compare(row: Row, ours: Ours) -> tuple[Verdict, str]:
     said, inside = [], True
     for metric in COMPARED:
-        mean, printed, allowed = ours.scores[metric].mean, getattr(row, metric), tolerance(ours, metric)
-        away = abs(mean - printed)
+        mean, printed = same[0].scores[metric].mean, getattr(row, metric)
+        away, allowed = abs(mean - printed), tolerance(same[0], metric)
         fits = away <= allowed.points  # a mean that is undefined fits nothing
         inside = inside and fits
         said.append(
@@ -203,6 +301,3 @@ def _compare(row: Row, ours: Ours) -> tuple[Verdict, str]:
             f"{'within' if fits else 'outside'} {allowed.points:.2f} ({allowed.reason})"
         )
     return (Verdict.MATCHES if inside else Verdict.DIFFERS), "; ".join(said)
-
-
-NAMES = {"precision": "precision", "recall": "recall", "accuracy": "accuracy", "f1": "F1", "iou": "IoU"}

@@ -17,7 +17,7 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.io import write_text
 from upcrack_lite.metrics import METRICS
 from upcrack_lite.reproduction import ablation, published, records
-from upcrack_lite.reproduction.record_files import digest
+from upcrack_lite.reproduction.experiments import Selection
 from upcrack_lite.reproduction.tables import TableRow, Verdict, table
 
 FORMAT = 2
@@ -34,12 +34,12 @@ def shown(folder: Path | str) -> dict[str, Any]:
     Raises UserError for a record that does not hold together.
     """
     given = [records.load(path) for path in records.paths(folder)]
-    rows = [row for number in published.TABLES for row in table(number, given)]
+    rows = [row for number in published.TABLES for row in table(Selection(number), given)]
     numbers = [one for row in rows for one in _numbers(row)]
     numbers += [{"table": ABLATION, **one} for one in ablation.numbers(given)]
     made = {
         one.slug: {
-            "sha256": digest(one.model_dump(mode="json")),
+            "sha256": one.content_sha256,
             "scores": dict(_flat(records.scores(one))),
         }
         for one in given

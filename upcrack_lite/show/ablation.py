@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from upcrack_lite.reproduction import ablation, cells, claims, published
+from upcrack_lite.reproduction import ablation, claims, experiments, published
 from upcrack_lite.reproduction.ablation import SEEDS, Step
 from upcrack_lite.reproduction.records import Record
 from upcrack_lite.reproduction.tables import NAMES
@@ -82,7 +82,7 @@ def report() -> Any:
 def recipes(given: Iterable[Record], scale: str = "lite", train_set: str = "deepcrack") -> Any:
     """Both recipes on each test set that has records of them: means over seeds, and how much is marked."""
     given, lines = list(given), []
-    for test_set in cells.TEST_SETS:
+    for test_set in experiments.TEST_SETS:
         steps = ablation.ablation(given, scale, train_set, test_set)
         (step,) = [one for one in steps if one.choice is None]
         for recipe, scores in (("paper", step.before), ("released", step.after)) if step.seeds else ():

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from upcrack_lite.baselines.registry import CRACKNET
-from upcrack_lite.reproduction import cells, places, published
+from upcrack_lite.reproduction import experiments, published, record_files
 from upcrack_lite.reproduction.comparison import (
     GROUPS,
     Standing,
@@ -45,7 +45,7 @@ class Comparison:
 
     def __init__(self, train_set: str = "deepcrack", scale: str = "lite", results: Path | str = "") -> None:
         self.train_set, self.scale = train_set, scale
-        self.lines = standings(recorded(places.folder("results", results)), train_set, scale)
+        self.lines = standings(recorded(record_files.folder("results", results)), train_set, scale)
         self.tests = test_sets(self.lines, train_set)
         self.worth = {(one, name): map_worth(ours) for one in self.lines for name, ours in one.ours.items()}
 
@@ -184,5 +184,5 @@ class Comparison:
     def _printed(self) -> dict[str, float]:
         """Printed F1 of each method on the first panel's two sets; empty where these are not the paper's."""
         pair = (self.train_set, *self.tests[:1])
-        numbers = [number for number, sets in cells.PAIRS.items() if sets == pair and number > 2]
+        numbers = [number for number, sets in experiments.PAIRS.items() if sets == pair and number > 2]
         return {row.key: row.f1 for number in numbers for row in published.rows(number)}

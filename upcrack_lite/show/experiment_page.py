@@ -18,10 +18,9 @@ from matplotlib.figure import Figure
 
 from upcrack_lite.baselines.registry import CRACKNET, FAMILIES
 from upcrack_lite.metrics import METRICS
-from upcrack_lite.reproduction import live, places, records
-from upcrack_lite.reproduction.cells import Cell
+from upcrack_lite.reproduction import record_files, records
 from upcrack_lite.reproduction.conditions import LABELED, family_median
-from upcrack_lite.reproduction.plan import run_name
+from upcrack_lite.reproduction.experiments import Experiment, RunOptions
 from upcrack_lite.reproduction.tables import NAMES
 from upcrack_lite.runs import RunFolder
 from upcrack_lite.show.charts import training_curves
@@ -33,7 +32,7 @@ class ExperimentPage:
     """One experiment, made or read; the parameters are those of the notebook.
 
     data_root: the folder of all sets; empty makes a tiny experiment. max_steps: 0 trains to the end. vgg_weights:
-    empty takes the usual ones. The other arguments are as in `Cell` and `make_cell.run_cell`, and so are the errors.
+    empty takes the usual ones. The other arguments are as in `Experiment` and `RunOptions`, and so are the errors.
     """
 
     def __init__(
@@ -54,38 +53,30 @@ class ExperimentPage:
         vgg_weights: str = "",
         allow_dirty: bool = False,
     ) -> None:
-        from upcrack_lite.reproduction.make_cell import run_cell
+        from upcrack_lite.reproduction.run import TINY_STEPS, run_experiment, tiny_values
 
         self.tiny = not str(data_root)
         values = dict(settings or {})
         if self.tiny and method not in FAMILIES:
-            values = live.tiny_values(method) | values
-            max_steps = max_steps or live.STEPS
-        self.cell = Cell(method, recipe, scale, tuple(values.items()), train_set, test_set, seed)
-        runs, results = places.folder("runs", runs), places.folder("results", results)
+            values = tiny_values(method) | values
+            max_steps = max_steps or TINY_STEPS
+        self.experiment = Experiment(method, recipe, scale, tuple(values.items()), train_set, test_set, seed)
+        options = RunOptions(
+            device, precision, vgg_weights or None, max_steps or None, allow_dirty or self.tiny
+        )
+        runs, results = record_files.folder("runs", runs), record_files.folder("results", results)
         with tempfile.TemporaryDirectory() as scratch:
             if self.tiny:
                 data_root, runs, results = scratch, Path(scratch) / "runs", Path(scratch) / "results"
-            path = run_cell(
-                self.cell,
-                data_root,
-                runs,
-                results,
-                progress=False,
-                device=device,
-                precision=precision,
-                max_steps=max_steps or None,
-                vgg_weights=vgg_weights or None,
-                allow_dirty=allow_dirty or self.tiny,
-            )
+            path = run_experiment(self.experiment, data_root, runs, results, options, progress=False)
             self.record = records.load(path)
-            run = Path(runs) / run_name(self.cell, max_steps or None)
+            run = Path(runs) / options.run_name(self.experiment)
             self.log = RunFolder.open(run).log() if RunFolder.is_run(run) else []
         self.scores = records.scores(self.record)
 
     def what(self) -> Any:
         """Which experiment this is, and a warning where its numbers mean nothing."""
-        lines = [f"The experiment: <code>{html.escape(self.cell.slug())}</code>"]
+        lines = [f"The experiment: <code>{html.escape(self.experiment.slug())}</code>"]
         lines.append(f"Made by {shell(self.record.command)}")
         if self.record.train.max_steps is not None:
             lines.append(

@@ -17,11 +17,12 @@ from scipy import stats
 from upcrack_lite.baselines.registry import CRACKNET
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import METRICS
-from upcrack_lite.reproduction import cells, live, places, published, tables
+from upcrack_lite.reproduction import experiments, published, record_files, tables
 from upcrack_lite.reproduction.comparison import map_worth
 from upcrack_lite.reproduction.conditions import SETS, count
-from upcrack_lite.reproduction.ours import ELSEWHERE, Ours, Score
-from upcrack_lite.reproduction.tables import COMPARED, NAMES, TableRow, Verdict
+from upcrack_lite.reproduction.experiments import Selection
+from upcrack_lite.reproduction.records import load
+from upcrack_lite.reproduction.tables import COMPARED, ELSEWHERE, NAMES, Ours, Score, TableRow, Verdict
 from upcrack_lite.show.markup import items, part, shell, table
 
 TITLES = {
@@ -95,7 +96,7 @@ def numbers(what: str, value: Any) -> tuple[int, ...]:
 
 
 class TablePage:
-    """One table page. The parameters are those of the notebook; see `reproduction.tables.table`.
+    """One table page. The parameters are those of the notebook; see `reproduction.experiments.Selection`.
 
     run: "recorded" reads the records; "live" makes them first, with `data_root` and `device`.
     results, runs: folders; empty: those of the repository.
@@ -119,16 +120,17 @@ class TablePage:
     ) -> None:
         if run not in ("recorded", "live"):
             raise UserError(f"unknown run {run!r}; choose recorded or live")
-        results, runs = places.folder("results", results), places.folder("runs", runs)
+        results, runs = record_files.folder("results", results), record_files.folder("runs", runs)
         methods, seeds = names("methods", methods), numbers("seeds", seeds)
-        selection = (recipe, scale, train_set, test_set, methods, seeds)
-        tables.table(number, (), *selection)  # a wrong name is found before any work
+        selection = Selection(number, recipe, scale, train_set, test_set, methods, seeds)
         records = {record.slug: record for record in tables.recorded(results)}
         if run == "live":
-            made = live.run_table(number, *selection, data_root, device, results, runs, say=print)
+            from upcrack_lite.reproduction.run import run_table  # brings torch: pages of records do without
+
+            made = map(load, run_table(selection, data_root, runs, results, device, say=print))
             records |= {record.slug: record for record in made}
-        self.number, self.facts = number, published.TABLES[number]
-        self.rows = tables.table(number, records.values(), *selection)
+        self.number, self.facts = selection.table, published.TABLES[selection.table]
+        self.rows = tables.table(selection, records.values())
 
     def printed(self) -> Any:
         """The printed table, its columns corrected, with the printed precision and recall beside them."""
@@ -217,7 +219,7 @@ class TablePage:
         rows = published.rows(self.number)
         ranked = sorted(rows, key=lambda row: -row.iou)
         first, second, last = ranked[0], ranked[1], ranked[-1]
-        if self.number in cells.BY_CHOICE:
+        if self.number in experiments.CHOICES:
             lines = [
                 f"Best by IoU: {title(first)}, {first.iou:.3f} %.",
                 f"The next, {title(second)}, has {second.iou:.3f} %: {first.iou - second.iou:.3f} points less.",
@@ -255,7 +257,7 @@ def _baselines(rows: Sequence[TableRow]) -> list[str]:
         middle = sum(ours.middle["f1"] > top for _, ours in pairs)
         best_row, best = max(pairs, key=lambda pair: pair[1].scores["f1"].mean)
         row, sure = max(pairs, key=lambda pair: pair[1].records[0].train.chosen.training_f1)
-        printed_set = cells.PAIRS[row.printed.table][1]
+        printed_set = experiments.PAIRS[row.printed.table][1]
         same = "" if test_set == printed_set else ", which is not the printed test set"
         which = f" ({', '.join(above)})" if above else ""
         lines.append(
@@ -275,7 +277,7 @@ def _orders(rows: Sequence[TableRow]) -> list[str]:
     Only for tables that compare choices of UP-CrackNet; a group counts with three rows or more.
     """
     groups: dict[tuple[str, ...], dict[str, tuple[TableRow, Ours]]] = {}
-    for row in rows if rows and rows[0].printed.table in cells.BY_CHOICE else ():
+    for row in rows if rows and rows[0].printed.table in experiments.CHOICES else ():
         for ours in row.ours:
             key = (ours.recipe, ours.scale, ours.train_set, ours.test_set)
             groups.setdefault(key, {})[row.printed.key] = (row, ours)
@@ -288,7 +290,7 @@ def _orders(rows: Sequence[TableRow]) -> list[str]:
         spreads = [ours.scores["f1"].sd for _, ours in pairs if len(ours.seeds) > 1]
         chance = f" Seeds alone make {max(spreads):.1f} points (standard deviation)." if spreads else ""
         rank = stats.spearmanr([ours.f1 for _, ours in pairs], [row.printed.f1 for row, _ in pairs]).statistic
-        where = SETS[cells.PAIRS[rows[0].printed.table][1]]
+        where = SETS[experiments.PAIRS[rows[0].printed.table][1]]
         lines.append(
             f"Our order by F1 ({recipe} recipe, {scale}, {train_set} → {test_set}): {ranked}. Spearman's rank "
             f"correlation with the printed order, on {where}, is {rank:+.2f}: 1 is the same order, -1 the "
@@ -331,20 +333,23 @@ def _commands(number: int, rows: Sequence[TableRow]) -> list[str]:
     """
     made = [row.command for row in rows]
     lines, small = list(made), [one.replace("--scale full", "--scale lite") for one in made]
-    if number not in cells.BY_CHOICE:  # many rows: one command for all, and one for a single row
+    if number not in experiments.CHOICES:  # many rows: one command for all, and one for a single row
         first = next((row for row in rows if row.printed.key == CRACKNET), rows[0])
         every = first.command.replace(f" --row {first.printed.key}", "")
         made = [every, first.command]
         lines = ["# all rows, one after the other:", every, "# one row:", first.command]
         small = [first.command.replace("--scale full", "--scale lite")]
         small += [row.command for row in rows if row.verdict == Verdict.ABSENT][:1]
-    train, test = cells.PAIRS[number]
+    train, test = experiments.PAIRS[number]
     here = ELSEWHERE.get(number, ((train, test),))[0]
-    if not {*here} & {*cells.STAND_INS}:
+    if not {*here} & {*experiments.PROXIES}:
         sets = "" if here == (train, test) else f" --train-set {here[0]} --test-set {here[1]}"
         lines += ["# on a laptop:", *(f"{one}{sets}" for one in small)]
-    if {train, test} & {*cells.STAND_INS}:
-        train, test = cells.STAND_INS.get(train, (train, ""))[0], cells.STAND_INS.get(test, ("", test))[1]
+    if {train, test} & {*experiments.PROXIES}:
+        train, test = (
+            experiments.PROXIES.get(train, (train, ""))[0],
+            experiments.PROXIES.get(test, ("", test))[1],
+        )
         sets = f" --train-set {train} --test-set {test}"
         lines += ["# without the sets of the paper, on proxy sets:", *(f"{one}{sets}" for one in made)]
         lines += ["# the same on a laptop:", *(f"{one}{sets}" for one in small)]
@@ -353,7 +358,7 @@ def _commands(number: int, rows: Sequence[TableRow]) -> list[str]:
 
 def _label(row: TableRow, ours: Ours) -> str:
     """How records were made, in as few words as will do: the sets only where they are not the printed ones."""
-    elsewhere = (ours.train_set, ours.test_set) != cells.PAIRS[row.printed.table]
+    elsewhere = (ours.train_set, ours.test_set) != experiments.PAIRS[row.printed.table]
     sets = [f"{ours.train_set} → {ours.test_set}"] if elsewhere else []
     if chosen := ours.records[0].train.chosen:
         return ", ".join([*sets, f"median of {chosen.variants} variants: F1 {ours.middle['f1']:.1f}"])

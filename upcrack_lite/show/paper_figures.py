@@ -22,8 +22,8 @@ from upcrack_lite.baselines.training_free import Variant
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import overlay
 from upcrack_lite.metrics import Confusion
-from upcrack_lite.reproduction.cells import TEST_SETS, TRAIN_SETS, Cell
 from upcrack_lite.reproduction.examples import Method, method_of, shown, trained_on
+from upcrack_lite.reproduction.experiments import TEST_SETS, TRAIN_SETS, Experiment
 from upcrack_lite.runs import RunFolder
 from upcrack_lite.show.figures import NAMES, PALETTE, WIDTH, frame, styled
 from upcrack_lite.show.pages import TITLES, names
@@ -123,7 +123,7 @@ def _check_sets(run: RunFolder, photos: str) -> None:
     """Raise `UserError` where the run was trained on photos that are shown."""
     if _set(run) in TRAIN_SETS and photos in TEST_SETS:
         try:
-            Cell(train_set=_set(run), test_set=photos)
+            Experiment(train_set=_set(run), test_set=photos)
         except UserError as error:
             raise UserError(f"{run.path} was trained on photos that are shown here: {error}") from None
 

@@ -1,4 +1,4 @@
-"""From a cell to its record: the numbers of `upcrack detect` and `score`, from data that are what they say."""
+"""From a experiment to its record: the numbers of `upcrack detect` and `score`, from data that are what they say."""
 
 from __future__ import annotations
 
@@ -22,17 +22,15 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.predict.photos import detect_folder
 from upcrack_lite.predict.scoring import score_folder
 from upcrack_lite.pretrained import stored_run
-from upcrack_lite.reproduction import cell_data, failures, record_files, records
-from upcrack_lite.reproduction.cells import Cell
-from upcrack_lite.reproduction.evaluate import evaluate
-from upcrack_lite.reproduction.live import tiny_values
-from upcrack_lite.reproduction.make_cell import run_cell, train_cell
-from upcrack_lite.reproduction.plan import Plan
-from upcrack_lite.reproduction.training_data import source_manifest, training_crops
+from upcrack_lite.reproduction import photo_sets, record_files, records
+from upcrack_lite.reproduction.experiments import Experiment, RunOptions
+from upcrack_lite.reproduction.photo_sets import photo_set, source_manifest, training_data
+from upcrack_lite.reproduction.run import evaluate, run_experiment, tiny_values, train_experiment
+from upcrack_lite.reproduction.sweep import Plan
 from upcrack_lite.runs import RunFolder
 from upcrack_lite.training import train
 
-STORED = Cell(overrides=(("epochs", 22),), train_set="synthetic")
+STORED = Experiment(overrides=(("epochs", 22),), train_set="synthetic")
 TINY = (
     *(("size", 64), ("depth", 6), ("width", 4), ("disc_width", 4), ("mask_cells", (32, 16, 8))),
     *(("load_size", 68), ("epochs", 2), ("batch_size", 6)),
@@ -89,7 +87,7 @@ def untrained(monkeypatch) -> list:
     """Any training is noted, and fails."""
     calls = []
     monkeypatch.setattr(
-        "upcrack_lite.reproduction.make_cell.train", lambda *a, **k: calls.append(a) or pytest.fail("trained")
+        "upcrack_lite.reproduction.run.train", lambda *a, **k: calls.append(a) or pytest.fail("trained")
     )
     return calls
 
@@ -98,21 +96,33 @@ def list_files(root: Path) -> None:
     manifests.write(root / "deepcrack" / "manifest.csv", manifests.entries_of(survey(root / "deepcrack")))
 
 
-def tiny(**changes) -> Cell:
-    return Cell(**({"overrides": TINY} | changes))
+def tiny(**changes) -> Experiment:
+    return Experiment(**({"overrides": TINY} | changes))
 
 
-def small_cell(cell: Cell, root: Path, **options) -> Path:
+def make(experiment: Experiment, root: Path, again: bool = False, say=print, **options) -> Path:
     """Train and test with everything beside the data."""
-    options = {"progress": False, "device": "cpu"} | options
-    return run_cell(cell, root, root.parent / "runs", root.parent / "results", **options)
+    chosen = RunOptions(**({"device": "cpu"} | options))
+    places = (root, root.parent / "runs", root.parent / "results")
+    return run_experiment(experiment, *places, chosen, again=again, progress=False, say=say)
+
+
+def train_only(experiment: Experiment, root: Path, say=print) -> RunFolder:
+    """Train alone, where `make` looks for the run."""
+    return train_experiment(
+        experiment, root, root.parent / "runs", RunOptions("cpu"), progress=False, say=say
+    )
+
+
+def tested(run: RunFolder, experiment: Experiment, root: Path) -> records.Record:
+    """The record of a run on its test set, checked."""
+    return records.make(*evaluate(run, experiment, photo_set(experiment.test_set, root), progress=False))
 
 
 def plan_of(root: Path, **options) -> Plan:
-    """The plan of a sweep with the folders of `small_cell`."""
-    usual = {"device": "cpu", "precision": "32-true", "vgg_weights": None, "max_steps": None}
+    """The plan of a sweep with the folders of `make`."""
     places = (root, *(root.parent / name for name in ("runs", "results", "state")))
-    return Plan({}, (), *places, options=usual | {"allow_dirty": False} | options)
+    return Plan({}, (), *places, options=RunOptions(**({"device": "cpu"} | options)))
 
 
 # --- The numbers ---------------------------------------------------------------------------------------------
@@ -137,8 +147,8 @@ def test_the_scores_are_those_of_detect_and_score(data, tmp_path, settings):
         settings=settings,
     )
     wanted = score_folder(tmp_path / "out", data / "deepcrack/test_lab", progress=False)
-    cell = Cell(overrides=(*STORED.overrides, *settings.items()), train_set="synthetic")
-    record = records.make(*evaluate(stored_run(), cell, data, progress=False))
+    experiment = Experiment(overrides=(*STORED.overrides, *settings.items()), train_set="synthetic")
+    record = tested(stored_run(), experiment, data)
     got = records.scores(record)
     assert got["images"] == wanted["images"] == 3
     assert got["crack_share"] == wanted["crack_share_percent"]
@@ -156,34 +166,34 @@ def test_the_seed_of_the_cell_is_that_of_the_dropout(made, tmp_path):
     run.manifest["seed"] = 5
     detect_folder(run, made / "deepcrack/test_img", tmp_path / "out", size=256, progress=False, seed=5)
     wanted = score_folder(tmp_path / "out", made / "deepcrack/test_lab", progress=False)
-    cell = Cell(overrides=STORED.overrides, train_set="synthetic", seed=5)
-    record = records.make(*evaluate(run, cell, made, progress=False))
+    experiment = Experiment(overrides=STORED.overrides, train_set="synthetic", seed=5)
+    record = tested(run, experiment, made)
     assert records.scores(record)["f1"] == wanted["pooled"]["f1"]
     assert record.protocol.dropout_seed == 5
-    other = records.make(*evaluate(stored_run(), STORED, made, progress=False))
+    other = tested(stored_run(), STORED, made)
     assert records.scores(other)["f1"] != wanted["pooled"]["f1"]
 
 
 def test_synthetic_roads_are_tested_on_without_any_folder(monkeypatch, tmp_path):
-    monkeypatch.setattr(cell_data, "SYNTHETIC_PHOTOS", 3)
-    cell = Cell(overrides=STORED.overrides, train_set="synthetic", test_set="synthetic")
-    record = records.make(*evaluate(stored_run(), cell, tmp_path / "nowhere", progress=False))
+    monkeypatch.setattr(photo_sets, "SYNTHETIC_PHOTOS", 3)
+    experiment = Experiment(overrides=STORED.overrides, train_set="synthetic", test_set="synthetic")
+    record = tested(stored_run(), experiment, tmp_path / "nowhere")
     assert record.test.known == "synthetic"
     assert record.test.crack_share > 0.3
     assert [image.name for image in record.images] == [f"synthetic_1_{i:05d}" for i in range(3)]
     assert record.maps["raw"].groups.shape == (3, 2, 32)
-    for index, (_, photo, _) in enumerate(cell_data.test_set("synthetic", tmp_path).photos(256, [])):
-        assert (photo != synthetic_road(256, [cell_data.TRAIN_SEED, index])[0]).any()
-    crops = training_crops(cell, tmp_path / "nowhere")
+    for index, (_, photo, _) in enumerate(photo_set("synthetic", tmp_path).photos(256, [])):
+        assert (photo != synthetic_road(256, [photo_sets.TRAIN_SEED, index])[0]).any()
+    crops = training_data(experiment, tmp_path / "nowhere")
     assert not set(crops.groups) & {image.name for image in record.images}
-    monkeypatch.setattr(cell_data, "SYNTHETIC_VERSION", 2)
-    assert cell_data.test_set("synthetic", tmp_path).digest != record.test.digest
+    monkeypatch.setattr(photo_sets, "SYNTHETIC_VERSION", 2)
+    assert photo_set("synthetic", tmp_path).digest != record.test.digest
 
 
 def test_a_record_says_what_was_done_and_no_more_changes_than_the_times(data, tmp_path, clean):
-    first = records.make(*evaluate(stored_run(), STORED, data, progress=False))
+    first = tested(stored_run(), STORED, data)
     moved = Path(shutil.copytree(data, tmp_path / "moved"))
-    second = records.make(*evaluate(stored_run(), STORED, moved, progress=False))
+    second = tested(stored_run(), STORED, moved)
     times = {"started", "finished"}
     assert first.model_dump(exclude=times) == second.model_dump(exclude=times)
     assert first.maps == second.maps
@@ -208,14 +218,14 @@ def test_a_test_photo_that_is_not_the_manifests_is_found(data):
     mask[0, 0] ^= 255
     cv2.imwrite(str(path), mask)
     with pytest.raises(UserError, match=r"b\.png: is not the file that the set's manifest names"):
-        evaluate(stored_run(), STORED, data, progress=False)
+        tested(stored_run(), STORED, data)
 
 
 def test_a_photo_more_or_less_is_found(data, untrained, clean):
     for sub, end in (("img", "jpg"), ("lab", "png")):
         (data / f"deepcrack/test_{sub}/b.{end}").rename(data / f"deepcrack/test_{sub}/z.{end}")
     with pytest.raises(UserError) as refused:
-        small_cell(tiny(), data)
+        make(tiny(), data)
     for line in (
         "test_img/b.jpg: is not there",
         "test_lab/z.png: is not in the manifest",
@@ -228,57 +238,62 @@ def test_a_set_without_a_manifest_gives_no_record_to_commit(data, untrained, cle
     monkeypatch.setattr(manifests, "packaged", lambda name: None)
     (data / "deepcrack/manifest.csv").unlink()
     with pytest.raises(UserError, match="has no manifest"):
-        small_cell(tiny(), data)
-    record, _ = evaluate(stored_run(), STORED, data, progress=False)
-    assert record["test"]["known"] is None
+        make(tiny(), data)
+    assert tested(stored_run(), STORED, data).test.known is None
 
 
 def test_the_manifest_of_the_kit_is_known_by_its_content(data, monkeypatch):
     own = data / "deepcrack/manifest.csv"
     kept = Path(shutil.copy(own, data / "kept.csv"))
     monkeypatch.setattr(manifests, "packaged", lambda name: kept)
-    assert cell_data.test_set("deepcrack", data).known == "packaged"
+    assert photo_set("deepcrack", data).known == "packaged"
     own.unlink()
-    found = cell_data.test_set("deepcrack", data)
+    found = photo_set("deepcrack", data)
     assert (found.known, found.digest) == ("packaged", manifests.digest(manifests.read(kept)))
 
 
 def test_sets_that_are_not_there_are_named_with_the_command_that_makes_them(tmp_path, untrained, clean):
     with pytest.raises(UserError, match="upcrack data fetch cfd_patches"):
-        small_cell(tiny(test_set="cfd_patches"), tmp_path / "data")
+        make(tiny(test_set="cfd_patches"), tmp_path / "data")
     with pytest.raises(UserError, match="upcrack data build crack500_kept"):
-        training_crops(tiny(train_set="crack500_kept"), tmp_path)
+        training_data(tiny(train_set="crack500_kept"), tmp_path)
 
 
 def test_crops_of_another_set_are_refused(data):
     (data / "deepcrack_undamaged").rename(data / "crack500_undamaged")
     with pytest.raises(UserError, match="cut from deepcrack, not from crack500"):
-        training_crops(tiny(train_set="crack500"), data)
+        training_data(tiny(train_set="crack500"), data)
 
 
 @pytest.mark.parametrize(
-    ("cell", "named"),
+    ("experiment", "named"),
     [
-        (Cell(train_set="synthetic"), r"epochs 22 \(the cell has 60\)"),
-        (Cell(overrides=STORED.overrides), r"training set 'synthetic' \(the cell has 'deepcrack'\)"),
-        (Cell(overrides=STORED.overrides, train_set="synthetic", seed=1), r"seed 0 \(the cell has 1\)"),
-        (Cell(recipe="released", overrides=STORED.overrides, train_set="synthetic"), "recipe 'paper'"),
+        (Experiment(train_set="synthetic"), r"epochs 22 \(the experiment has 60\)"),
+        (
+            Experiment(overrides=STORED.overrides),
+            r"training set 'synthetic' \(the experiment has 'deepcrack'\)",
+        ),
+        (
+            Experiment(overrides=STORED.overrides, train_set="synthetic", seed=1),
+            r"seed 0 \(the experiment has 1\)",
+        ),
+        (Experiment(recipe="released", overrides=STORED.overrides, train_set="synthetic"), "recipe 'paper'"),
     ],
 )
-def test_a_run_of_another_cell_is_refused(made, cell, named):
+def test_a_run_of_another_cell_is_refused(made, experiment, named):
     with pytest.raises(UserError, match=named):
-        evaluate(stored_run(), cell, made, progress=False)
+        tested(stored_run(), experiment, made)
 
 
 def test_a_run_that_is_not_finished_is_refused(made, tmp_path):
     run = RunFolder.open(shutil.copytree(stored_run().path, tmp_path / "run"))
     run.manifest["status"] = "running"
     with pytest.raises(UserError, match="not finished"):
-        evaluate(run, STORED, made, progress=False)
+        tested(run, STORED, made)
     run.manifest = {**stored_run().manifest}
     del run.manifest["best_epoch"]
     with pytest.raises(UserError, match="does not say 'best_epoch'"):
-        evaluate(run, STORED, made, progress=False)
+        tested(run, STORED, made)
 
 
 # --- Train, test, record -------------------------------------------------------------------------------------
@@ -286,10 +301,10 @@ def test_a_run_that_is_not_finished_is_refused(made, tmp_path):
 
 def test_a_cell_is_trained_tested_and_recorded_once(data, clean, monkeypatch):
     said = []
-    path = small_cell(tiny(), data)
+    path = make(tiny(), data)
     record = records.load(path)
     assert path == data.parent / "results" / f"{tiny().slug()}.json"
-    assert record.cell == tiny()
+    assert record.experiment == tiny()
     assert (record.train.crops, record.train.epochs) == (12, 2)
     assert record.train.crops_json["facts"] == cut_from(data)
     assert record.train.set_manifest_sha256 == digest_in(data / "deepcrack")
@@ -298,20 +313,18 @@ def test_a_cell_is_trained_tested_and_recorded_once(data, clean, monkeypatch):
     run = RunFolder.open(data.parent / "runs" / tiny().run_slug())
     assert run.finished
     before = path.read_bytes()
-    monkeypatch.setattr(
-        "upcrack_lite.reproduction.make_cell.evaluate", lambda *a, **k: pytest.fail("tested again")
-    )
-    assert small_cell(tiny(), data, say=said.append) == path
+    monkeypatch.setattr("upcrack_lite.reproduction.run.evaluate", lambda *a, **k: pytest.fail("tested again"))
+    assert make(tiny(), data, say=said.append) == path
     assert path.read_bytes() == before
     assert "is there already" in said[0]
     shutil.rmtree(run.path)  # a record without its run, as in a fresh clone, still counts
-    small_cell(tiny(), data)
+    make(tiny(), data)
 
 
 @pytest.mark.parametrize("change", ["version", "test set", "crops", "run", "again"])
 def test_what_has_changed_is_tested_again(data, clean, monkeypatch, change):
-    path = small_cell(tiny(), data)
-    assert plan_of(data).is_done(tiny())
+    path = make(tiny(), data)
+    assert plan_of(data).why(tiny()) == ""
     options = {}
     if change == "version":
         monkeypatch.setitem(versions.TESTING, "upcracknet", 2)
@@ -336,13 +349,15 @@ def test_what_has_changed_is_tested_again(data, clean, monkeypatch, change):
         )
     else:
         options["again"] = True
-    assert plan_of(data).is_done(tiny()) == (change == "again"), "a sweep sees it before any photo is read"
+    assert (plan_of(data).why(tiny()) == "") == (change == "again"), (
+        "a sweep sees it before any photo is read"
+    )
     old = records.load(path)
     calls = []
     monkeypatch.setattr(
-        "upcrack_lite.reproduction.make_cell.evaluate", lambda *a, **k: calls.append(1) or evaluate(*a, **k)
+        "upcrack_lite.reproduction.run.evaluate", lambda *a, **k: calls.append(1) or evaluate(*a, **k)
     )
-    small_cell(tiny(), data, **options)
+    make(tiny(), data, **options)
     assert calls == [1]
     new = records.load(path)
     same = {name: getattr(old, name) == getattr(new, name) for name in ("train", "test", "versions")}
@@ -356,58 +371,44 @@ def test_what_has_changed_is_tested_again(data, clean, monkeypatch, change):
 
 
 def test_a_record_without_its_run_counts_in_a_sweep_too(data, clean):
-    path = small_cell(tiny(), data)
+    path = make(tiny(), data)
     planned = plan_of(data)
     assert planned.is_trained(tiny())
     shutil.rmtree(data.parent / "runs")
-    assert planned.is_done(tiny())
+    assert planned.why(tiny()) == ""
     assert not planned.is_trained(tiny())
     path.rename(path.parent / "kept.json")
-    assert not planned.is_done(tiny())
+    assert planned.why(tiny()) != ""
 
 
 def test_a_record_that_is_not_for_committing_counts_only_where_it_is_allowed(data, clean):
-    small_cell(tiny(), data, max_steps=1, allow_dirty=True)
-    assert plan_of(data, max_steps=1, allow_dirty=True).is_done(tiny())
-    assert not plan_of(data, max_steps=1, allow_dirty=False).is_done(tiny())
-    assert not plan_of(data, max_steps=2, allow_dirty=True).is_done(tiny())
-    assert not plan_of(data, allow_dirty=True).is_done(tiny())
+    make(tiny(), data, max_steps=1, allow_dirty=True)
+    assert plan_of(data, max_steps=1, allow_dirty=True).why(tiny()) == ""
+    assert plan_of(data, max_steps=1, allow_dirty=False).why(tiny()) != ""
+    assert plan_of(data, max_steps=2, allow_dirty=True).why(tiny()) != ""
+    assert plan_of(data, allow_dirty=True).why(tiny()) != ""
 
 
 def test_training_alone_leaves_a_run_that_the_cells_then_use(data, clean, monkeypatch):
     said = []
-    places = (data, data.parent / "runs")
-    run = train_cell(tiny(test_set="cfd_patches"), *places, device="cpu", progress=False, say=said.append)
+    run = train_only(tiny(test_set="cfd_patches"), data, said.append)
     assert run.finished
     assert run.path.name == tiny().run_slug()
     assert "12 undamaged crops at 64 px" in said[0]
     assert not (data.parent / "results").exists()
     monkeypatch.setattr("upcrack_lite.training.Loop", lambda *a, **k: pytest.fail("trained again"))
-    assert records.load(small_cell(tiny(), data)).train.steps == run.manifest["steps_done"]
+    assert records.load(make(tiny(), data)).train.steps == run.manifest["steps_done"]
     clean["dirty"] = True
     with pytest.raises(UserError, match="commit first"):
-        train_cell(tiny(), *places, device="cpu", progress=False)
-
-
-def test_a_cell_that_is_made_is_no_failure_any_more(data, clean, monkeypatch):
-    results = data.parent / "results"
-    failures.note(tiny(), results, "no room")
-    small_cell(tiny(), data)
-    assert failures.load_all(results) == []
-    failures.note(tiny(), results, "no room")
-    monkeypatch.setattr(
-        "upcrack_lite.reproduction.make_cell.evaluate", lambda *a, **k: pytest.fail("tested again")
-    )
-    small_cell(tiny(), data)
-    assert failures.load_all(results) == []
+        train_only(tiny(), data)
 
 
 def test_cells_that_share_a_model_train_it_once(data, clean, monkeypatch):
-    small_cell(tiny(), data)
+    make(tiny(), data)
     monkeypatch.setattr("upcrack_lite.training.Loop", lambda *a, **k: pytest.fail("trained again"))
-    monkeypatch.setattr(cell_data, "SYNTHETIC_PHOTOS", 2)
-    other = small_cell(tiny(test_set="synthetic"), data)
-    cut = small_cell(tiny(overrides=(*TINY, ("threshold_rule", "fixed"), ("threshold_value", 0.1))), data)
+    monkeypatch.setattr(photo_sets, "SYNTHETIC_PHOTOS", 2)
+    other = make(tiny(test_set="synthetic"), data)
+    cut = make(tiny(overrides=(*TINY, ("threshold_rule", "fixed"), ("threshold_value", 0.1))), data)
     shas = {records.load(path).train.checkpoint_sha256 for path in (other, cut)}
     assert len(shas) == 1
     assert {image.threshold for image in records.load(cut).images} == {float(np.float32(0.1))}
@@ -417,7 +418,7 @@ def test_cells_that_share_a_model_train_it_once(data, clean, monkeypatch):
 def test_a_dirty_tree_stops_the_work_before_it_starts(data, clean, untrained):
     clean["dirty"] = True
     with pytest.raises(UserError, match="commit first"):
-        small_cell(tiny(), data)
+        make(tiny(), data)
 
 
 def test_crops_without_a_manifest_are_not_trained_on_for_a_record(data, clean, untrained):
@@ -426,16 +427,18 @@ def test_crops_without_a_manifest_are_not_trained_on_for_a_record(data, clean, u
     del described["facts"]["fetched_manifest_sha256"]
     path.write_text(json.dumps(described))
     with pytest.raises(UserError, match=r"its training set deepcrack has no manifest.*cut the crops anew"):
-        small_cell(tiny(), data)
+        make(tiny(), data)
     with pytest.raises(UserError, match="its training set deepcrack has no manifest"):
-        train_cell(tiny(), data, data.parent / "runs", device="cpu", progress=False)
+        train_only(tiny(), data)
     described["facts"]["manifest_sha256"] = "a" * 64  # as earlier versions called it
     assert source_manifest({"crops": described}) == "a" * 64
 
 
 @pytest.mark.parametrize("method", ["upcracknet", "ddrnet"])
 def test_a_dirty_start_is_not_forgotten_when_a_clean_one_goes_on(data, clean, monkeypatch, method):
-    cell = tiny() if method == "upcracknet" else Cell(method, overrides=tuple(tiny_values(method).items()))
+    experiment = (
+        tiny() if method == "upcracknet" else Experiment(method, overrides=tuple(tiny_values(method).items()))
+    )
     clean["dirty"] = True
     save_resume = RunFolder.save_resume
 
@@ -446,35 +449,35 @@ def test_a_dirty_start_is_not_forgotten_when_a_clean_one_goes_on(data, clean, mo
     with monkeypatch.context() as only:
         only.setattr(RunFolder, "save_resume", killed)
         with pytest.raises(KeyboardInterrupt):
-            small_cell(cell, data, allow_dirty=True)
+            make(experiment, data, allow_dirty=True)
     clean["dirty"] = False
     with monkeypatch.context() as only:
-        only.setattr("upcrack_lite.reproduction.make_cell._train", lambda *a: pytest.fail("trained"))
+        only.setattr("upcrack_lite.reproduction.run._train", lambda *a: pytest.fail("trained"))
         with pytest.raises(UserError, match="it is trained by code that differs from its commit"):
-            small_cell(cell, data)
-    path = small_cell(cell, data, allow_dirty=True)
-    assert path.parent.name == "dirty"
+            make(experiment, data)
+    path = make(experiment, data, allow_dirty=True)
+    assert path.stem.endswith("-draft")
     record = records.load(path)
     assert record.environment.training["commit"]["dirty"] is False
     assert [one["commit"]["dirty"] for one in record.environment.starts] == [True, False]
-    assert "in part trained by code that differs" in records.uncommittable(record)[0]
+    assert "in part trained by code that differs" in record.unfit()[0]
 
 
 def test_a_run_of_a_dirty_tree_is_refused_before_it_is_tested(data, clean, monkeypatch):
     clean["dirty"] = True
-    path = small_cell(tiny(), data, allow_dirty=True)
-    assert path.parent.name == "dirty"
+    path = make(tiny(), data, allow_dirty=True)
+    assert path.stem.endswith("-draft")
     clean["dirty"] = False
-    monkeypatch.setattr("upcrack_lite.reproduction.make_cell.evaluate", lambda *a, **k: pytest.fail("tested"))
+    monkeypatch.setattr("upcrack_lite.reproduction.run.evaluate", lambda *a, **k: pytest.fail("tested"))
     with pytest.raises(UserError, match="trained by code that differs"):
-        small_cell(tiny(), data)
+        make(tiny(), data)
 
 
 def test_a_try_has_a_run_of_its_own_and_is_never_committed(data, clean):
     with pytest.raises(UserError, match="cut short at 1 steps"):
-        small_cell(tiny(), data, max_steps=1)
-    path = small_cell(tiny(), data, max_steps=1, allow_dirty=True)
-    assert path.parent.name == "dirty"
+        make(tiny(), data, max_steps=1)
+    path = make(tiny(), data, max_steps=1, allow_dirty=True)
+    assert path.stem.endswith("-draft")
     assert records.load(path).train.steps == 1
     assert records.load(path).command.endswith("--max-steps 1")
     assert (data.parent / "runs" / f"{tiny().run_slug()}-1steps").is_dir()
@@ -485,21 +488,19 @@ def test_a_changed_comment_or_command_makes_nothing_stale_and_a_training_version
     data, clean, monkeypatch, untrained
 ):
     with monkeypatch.context() as free:
-        free.setattr("upcrack_lite.reproduction.make_cell.train", train)
-        path = small_cell(tiny(), data)
+        free.setattr("upcrack_lite.reproduction.run.train", train)
+        path = make(tiny(), data)
     values, maps = record_files.read(path)
     values |= {"command": "upcrack cell in other words", "code_sha256": "a" * 64}
     values["environment"]["training"]["code_sha256"] = "b" * 64
     record_files.write(values, maps, path)
-    monkeypatch.setattr(
-        "upcrack_lite.reproduction.make_cell.evaluate", lambda *a, **k: pytest.fail("tested again")
-    )
+    monkeypatch.setattr("upcrack_lite.reproduction.run.evaluate", lambda *a, **k: pytest.fail("tested again"))
     assert plan_of(data).why(tiny()) == ""
-    assert small_cell(tiny(), data) == path
+    assert make(tiny(), data) == path
     monkeypatch.setitem(versions.TRAINING, "upcracknet", 2)
     assert "trained by version 1 of the numbers of upcracknet" in plan_of(data).why(tiny())
     with pytest.raises(pytest.fail.Exception, match="trained"):
-        small_cell(tiny(), data)
+        make(tiny(), data)
 
 
 def test_a_record_of_another_format_stops_the_work_before_it_starts(data, clean, untrained):
@@ -507,16 +508,16 @@ def test_a_record_of_another_format_stops_the_work_before_it_starts(data, clean,
     path.parent.mkdir()
     path.write_text('{"format": 1}')
     for again in (False, True):
-        with pytest.raises(UserError, match=r"this record has 1, this version reads 2.*Nothing was touched"):
-            small_cell(tiny(), data, again=again)
+        with pytest.raises(UserError, match=r"has format 1, this version reads 2.*Nothing was touched"):
+            make(tiny(), data, again=again)
     assert path.read_text() == '{"format": 1}'
 
 
 def test_a_run_of_an_older_version_is_not_gone_on_with(data, clean, monkeypatch):
-    small_cell(tiny(), data)
+    make(tiny(), data)
     monkeypatch.setitem(versions.TRAINING, "upcracknet", 2)
     with pytest.raises(UserError, match="another training_version \\(1, asked for 2\\)"):
-        small_cell(tiny(), data)
+        make(tiny(), data)
 
 
 def test_the_digest_of_the_kit_covers_every_file(monkeypatch, tmp_path):
@@ -562,7 +563,7 @@ def test_the_command_makes_the_record_of_a_row(data, clean, upcrack):
     status, printed = upcrack("--table", 4, "--row", "upcracknet", *folders, *settings, "--device", "cpu")
     assert status == 0
     (record,) = records.load_all(data.parent / "results")
-    assert record.cell == tiny()
+    assert record.experiment == tiny()
     got = records.scores(record)
     assert f"3 images, {got['crack_share']:.3f} % crack" in printed
     assert f"f1 {got['f1']:.3f}" in printed
@@ -570,23 +571,10 @@ def test_the_command_makes_the_record_of_a_row(data, clean, upcrack):
     assert "is there already" in again[1]
 
 
-def test_a_run_of_several_devices_by_an_earlier_version_is_tested_and_not_gone_on_with(data, clean):
-    small_cell(tiny(), data, max_steps=1, allow_dirty=True)
-    run = RunFolder.open(next((data.parent / "runs").iterdir()))
-    run.manifest["processes"] = 2
-    run.save_manifest()
-    path = small_cell(tiny(), data, max_steps=1, allow_dirty=True, again=True)
-    assert records.load(path).environment.training["processes"] == 2
-    run.manifest["status"] = "running"
-    run.save_manifest()
-    with pytest.raises(UserError, match="begun on several devices by an earlier version"):
-        small_cell(tiny(), data, max_steps=1, allow_dirty=True, again=True)
-
-
 def test_the_command_trains_each_model_once_and_stops_there(data, clean, upcrack, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "upcrack_lite.reproduction.make_cell.train", lambda *a, **k: asked.append(a[2].name) or stored_run()
+        "upcrack_lite.reproduction.run.train", lambda *a, **k: asked.append(a[2].name) or stored_run()
     )
     folders = ("--data-root", data, "--runs", data.parent / "runs", "--results", data.parent / "results")
     words = ("--train-only", "--table", 2, "--train-set", "synthetic", "--test-set", "cfd_patches")
@@ -627,12 +615,12 @@ def test_a_seed_that_no_generator_takes_is_refused(upcrack, seed):
 def test_the_command_says_what_it_would_not_show(data, upcrack, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "upcrack_lite.reproduction.make_cell.train_cell", lambda *a, **k: asked.append(a) or stored_run()
+        "upcrack_lite.reproduction.run.train_experiment", lambda *a, **k: asked.append(a) or stored_run()
     )
     words = ("--train-only", "--data-root", data, "--runs", data.parent / "runs")
     assert "whatever is asked" in upcrack("--method", "tf_gabor_otsu", "--seed", 3, *words)[1]
-    cell = Cell("unet", seed=3)
-    run = RunFolder.create(data.parent / "runs" / cell.run_slug(), {})
+    experiment = Experiment("unet", seed=3)
+    run = RunFolder.create(data.parent / "runs" / experiment.run_slug(), {})
     assert "goes on" not in upcrack("--method", "unet", "--seed", 3, *words)[1]
     run.save_log([{"epoch": 0, "loss": 1.0}, {"epoch": 1, "loss": 0.5}])
     assert "goes on after epoch 2" in upcrack("--method", "unet", "--seed", 3, *words)[1]
@@ -642,7 +630,7 @@ def test_the_command_says_what_it_would_not_show(data, upcrack, monkeypatch):
 @pytest.mark.mirror
 def test_the_stored_model_on_real_photos_is_the_same_as_by_hand(mirror, tmp_path):
     folder = mirror / "deepcrack"
-    values, maps = evaluate(stored_run(), STORED, mirror, progress=False)
+    values, maps = evaluate(stored_run(), STORED, photo_set("deepcrack", mirror), progress=False)
     record = records.make(values, maps)
     assert (record.test.known, record.test.images) == ("packaged", 237)
     assert record.test.crack_share == pytest.approx(4.33, abs=0.01)
@@ -651,5 +639,6 @@ def test_the_stored_model_on_real_photos_is_the_same_as_by_hand(mirror, tmp_path
     got = records.scores(record)
     assert {name: got[name] for name in wanted["pooled"]} == wanted["pooled"]
     assert got["smoothed"]["auroc"] == wanted["auroc"]
-    path = records.save(record, maps, tmp_path / "results", allow_dirty=True)
+    path = tmp_path / f"{record.slug}.json"
+    record_files.write(values, maps, path)
     assert path.stat().st_size + path.with_suffix(".npz").stat().st_size < 95_000
