@@ -114,7 +114,7 @@ def train_only(experiment: Experiment, root: Path, say=print) -> RunFolder:
     )
 
 
-def tested(run: RunFolder, experiment: Experiment, root: Path) -> records.Record:
+def evaluated(run: RunFolder, experiment: Experiment, root: Path) -> records.Record:
     """The record of a run on its test set, checked."""
     return records.make(*evaluate(run, experiment, photo_set(experiment.test_set, root), progress=False))
 
@@ -148,7 +148,7 @@ def test_the_scores_are_those_of_detect_and_score(data, tmp_path, settings):
     )
     wanted = score_folder(tmp_path / "out", data / "deepcrack/test_lab", progress=False)
     experiment = Experiment(overrides=(*STORED.overrides, *settings.items()), train_set="synthetic")
-    record = tested(stored_run(), experiment, data)
+    record = evaluated(stored_run(), experiment, data)
     got = records.scores(record)
     assert got["images"] == wanted["images"] == 3
     assert got["crack_share"] == wanted["crack_share_percent"]
@@ -167,17 +167,17 @@ def test_the_seed_of_the_cell_is_that_of_the_dropout(made, tmp_path):
     detect_folder(run, made / "deepcrack/test_img", tmp_path / "out", size=256, progress=False, seed=5)
     wanted = score_folder(tmp_path / "out", made / "deepcrack/test_lab", progress=False)
     experiment = Experiment(overrides=STORED.overrides, train_set="synthetic", seed=5)
-    record = tested(run, experiment, made)
+    record = evaluated(run, experiment, made)
     assert records.scores(record)["f1"] == wanted["pooled"]["f1"]
     assert record.protocol.dropout_seed == 5
-    other = tested(stored_run(), STORED, made)
+    other = evaluated(stored_run(), STORED, made)
     assert records.scores(other)["f1"] != wanted["pooled"]["f1"]
 
 
 def test_synthetic_roads_are_tested_on_without_any_folder(monkeypatch, tmp_path):
     monkeypatch.setattr(photo_sets, "SYNTHETIC_PHOTOS", 3)
     experiment = Experiment(overrides=STORED.overrides, train_set="synthetic", test_set="synthetic")
-    record = tested(stored_run(), experiment, tmp_path / "nowhere")
+    record = evaluated(stored_run(), experiment, tmp_path / "nowhere")
     assert record.test.known == "synthetic"
     assert record.test.crack_share > 0.3
     assert [image.name for image in record.images] == [f"synthetic_1_{i:05d}" for i in range(3)]
@@ -191,9 +191,9 @@ def test_synthetic_roads_are_tested_on_without_any_folder(monkeypatch, tmp_path)
 
 
 def test_a_record_says_what_was_done_and_no_more_changes_than_the_times(data, tmp_path, clean):
-    first = tested(stored_run(), STORED, data)
+    first = evaluated(stored_run(), STORED, data)
     moved = Path(shutil.copytree(data, tmp_path / "moved"))
-    second = tested(stored_run(), STORED, moved)
+    second = evaluated(stored_run(), STORED, moved)
     times = {"started", "finished"}
     assert first.model_dump(exclude=times) == second.model_dump(exclude=times)
     assert first.maps == second.maps
@@ -218,7 +218,7 @@ def test_a_test_photo_that_is_not_the_manifests_is_found(data):
     mask[0, 0] ^= 255
     cv2.imwrite(str(path), mask)
     with pytest.raises(UserError, match=r"b\.png: is not the file that the set's manifest names"):
-        tested(stored_run(), STORED, data)
+        evaluated(stored_run(), STORED, data)
 
 
 def test_a_photo_more_or_less_is_found(data, untrained, clean):
@@ -239,7 +239,7 @@ def test_a_set_without_a_manifest_gives_no_record_to_commit(data, untrained, cle
     (data / "deepcrack/manifest.csv").unlink()
     with pytest.raises(UserError, match="has no manifest"):
         make(tiny(), data)
-    assert tested(stored_run(), STORED, data).test.known is None
+    assert evaluated(stored_run(), STORED, data).test.known is None
 
 
 def test_the_manifest_of_the_kit_is_known_by_its_content(data, monkeypatch):
@@ -282,18 +282,18 @@ def test_crops_of_another_set_are_refused(data):
 )
 def test_a_run_of_another_cell_is_refused(made, experiment, named):
     with pytest.raises(UserError, match=named):
-        tested(stored_run(), experiment, made)
+        evaluated(stored_run(), experiment, made)
 
 
 def test_a_run_that_is_not_finished_is_refused(made, tmp_path):
     run = RunFolder.open(shutil.copytree(stored_run().path, tmp_path / "run"))
     run.manifest["status"] = "running"
     with pytest.raises(UserError, match="not finished"):
-        tested(run, STORED, made)
+        evaluated(run, STORED, made)
     run.manifest = {**stored_run().manifest}
     del run.manifest["best_epoch"]
     with pytest.raises(UserError, match="does not say 'best_epoch'"):
-        tested(run, STORED, made)
+        evaluated(run, STORED, made)
 
 
 # --- Train, test, record -------------------------------------------------------------------------------------

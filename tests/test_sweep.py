@@ -34,7 +34,7 @@ def sweep(profile: str, *words: str, config: dict[str, object]) -> subprocess.Co
 def jobs(printed: str) -> dict[str, int]:
     """How many jobs of each rule a dry run has planned."""
     table = printed.split("Job stats:")[-1] if "Job stats:" in printed else ""
-    return {rule: int(count) for rule, count in re.findall(r"(?m)^(train|experiment) +(\d+)$", table)}
+    return {rule: int(count) for rule, count in re.findall(r"(?m)^(train|cell) +(\d+)$", table)}
 
 
 def folders(root: Path) -> dict[str, object]:
