@@ -88,10 +88,10 @@ class Restorer(nn.Module):
     multiple = 16  # of the input's sides
     validated = "total"  # the term that tells how well undamaged road is restored, for validation
 
-    def restore(self, masked: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    def restore(self, masked: torch.Tensor) -> torch.Tensor:
         """Restore masked images ``(N, 3, H, W)`` in [-1, 1] to the same shape and range.
 
-        H and W are multiples of `multiple`; mask: ``(N, 1, H, W)``, 1 = kept, where a method looks at it.
+        H and W are multiples of `multiple`.
         """
         raise NotImplementedError
 

@@ -69,7 +69,8 @@ class Bottleneck(nn.Module):
         super().__init__()
         inner = max(out // SHRINK, 2)
         self.kind = kind
-        enter = nn.Conv2d(inward, inner, 2 if kind == "down" else 1, 2 if kind == "down" else 1, bias=False)
+        step = 2 if kind == "down" else 1
+        enter = nn.Conv2d(inward, inner, step, step, bias=False)
         if kind == "thin":
             tall = nn.Conv2d(inner, inner, (5, 1), padding=(2, 0), bias=False)
             wide = nn.Conv2d(inner, inner, (1, 5), padding=(0, 2), bias=False)
@@ -90,18 +91,13 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: torch.Tensor, winners: torch.Tensor | None = None) -> torch.Tensor:
         """``(N, inward, H, W)`` to ``(N, out, H', W')``. winners: the pooling's indices; "up" needs them."""
-        if self.kind == "up":
-            same = unpool(self.narrow(x), winners)  # (N, out, 2 H, 2 W)
-        else:
-            same = x
+        same = unpool(self.narrow(x), winners) if self.kind == "up" else x  # (N, out, H', W')
         return self.last(same + self.branch(x))
 
     def shrink(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What `forward` is for "down": the result, and the indices of the pixels that won in the pooling."""
         same, winners = functional.max_pool2d(x, 2, return_indices=True)  # (N, inward, H / 2, W / 2)
-        same = functional.pad(
-            same, (0, 0, 0, 0, 0, self.added)
-        )  # (N, out, H / 2, W / 2): the new channels are 0
+        same = functional.pad(same, (0, 0, 0, 0, 0, self.added))  # to `out` channels: the new ones are 0
         return self.last(same + self.branch(x)), winners
 
 
@@ -129,12 +125,8 @@ class ENet(Supervised):
 
     def outputs(self, image: torch.Tensor) -> list[torch.Tensor]:
         """Logits ``(N, 1, H, W)``."""
-        x, winners1 = self.down1.shrink(
-            self.start(image)
-        )  # (N, 64, H / 4, W / 4), indices (N, 16, H / 4, W / 4)
-        x, winners2 = self.down2.shrink(
-            self.stage1(x)
-        )  # (N, 128, H / 8, W / 8), indices (N, 64, H / 8, W / 8)
+        x, winners1 = self.down1.shrink(self.start(image))  # (N, 64, H / 4, W / 4), (N, 16, H / 4, W / 4)
+        x, winners2 = self.down2.shrink(self.stage1(x))  # (N, 128, H / 8, W / 8), (N, 64, H / 8, W / 8)
         x = self.stage3(self.stage2(x))
         x = self.stage4(self.up4(x, winners2))  # (N, 64, H / 4, W / 4)
         x = self.stage5(self.up5(x, winners1))  # (N, 16, H / 2, W / 2)

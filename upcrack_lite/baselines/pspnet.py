@@ -53,7 +53,6 @@ class PSPNet(FromLibrary):
 
     def outputs(self, image: torch.Tensor) -> list[torch.Tensor]:
         """Logits ``(N, 1, H, W)`` and, in training mode, those of the second output."""
-        self.check_batch(image)
         features = self.net.encoder(image)  # (N, C, H / s, W / s) with s = 1, 2, 4, 8, 8, 8
         decoded = self.net.decoder(features)  # (N, 512, H / 8, W / 8)
         outputs = [self.net.segmentation_head(decoded)]  # (N, 1, H, W)

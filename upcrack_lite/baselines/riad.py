@@ -52,7 +52,7 @@ class Riad(Restorer):
         self.join = nn.ModuleList(pair(2 * out, out) for out in channels[:-1])
         self.last = nn.Conv2d(channels[0], 3, 3, padding=1)
 
-    def restore(self, masked: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    def restore(self, masked: torch.Tensor) -> torch.Tensor:
         """Restore ``(N, 3, H, W)`` in [-1, 1] to the same shape and range. The network is not told the mask."""
         skips, x = [], masked
         for down in self.down:
@@ -72,10 +72,10 @@ class Riad(Restorer):
         """
         height, width = image.shape[-2:]
         kept = masks.jumbled_sets(max(height, width), cell, generator, SETS).to(image)
-        found = torch.zeros_like(image)
+        whole = torch.zeros_like(image)
         for mask in kept[..., :height, :width].split(1):  # (1, 1, H, W)
-            found = found + (1 - mask) * self.restore(masks.apply(image, mask, HOLE))
-        return found
+            whole = whole + (1 - mask) * self.restore(masks.apply(image, mask, HOLE))
+        return whole
 
     def losses(self, image: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """The terms of one step on ``(N, 3, S, S)``: "l2", "gms", "ssim" and their weighted sum "total".
@@ -98,20 +98,20 @@ class Riad(Restorer):
 
     def scores(self, image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """1 - GMS, the mean over four scales and four cell sizes, smoothed by a mean over `SMOOTHING` px."""
-        found = [difference(image, self.all_restored(image, cell, generator)) for cell in CELLS]
-        mean = torch.stack(found).mean(dim=0)  # (N, 1, H, W)
+        maps = [difference(image, self.all_restored(image, cell, generator)) for cell in CELLS]
+        mean = torch.stack(maps).mean(dim=0)  # (N, 1, H, W)
         return functional.avg_pool2d(mean, SMOOTHING, 1, SMOOTHING // 2, count_include_pad=False)
 
 
 def difference(image: torch.Tensor, restored: torch.Tensor) -> torch.Tensor:
     """1 - GMS at scales 1, 1/2, 1/4 and 1/8, each enlarged to the photo's size; their mean ``(N, 1, H, W)``."""
     image, restored = image.float(), restored.float()
-    found, full = [], image
+    maps, full = [], image
     for scale in range(SCALES):
         if scale:
             image, restored = functional.avg_pool2d(image, 2), functional.avg_pool2d(restored, 2)
-        found.append(up_to(1 - losses.gms_map(restored, image, median=True), full))
-    return torch.stack(found).mean(dim=0)
+        maps.append(up_to(1 - losses.gms_map(restored, image, median=True), full))
+    return torch.stack(maps).mean(dim=0)
 
 
 METHOD = Method(

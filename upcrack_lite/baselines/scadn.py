@@ -56,11 +56,8 @@ def generator(width: float) -> nn.Sequential:
     layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(3, channels[0], 7)]
     for inward, out in pairwise(channels):
         layers += [nn.InstanceNorm2d(inward), nn.ReLU(), nn.Conv2d(inward, out, 4, 2, 1)]  # half the side
-    layers += [
-        nn.InstanceNorm2d(channels[-1]),
-        nn.ReLU(),
-        *(ResidualBlock(channels[-1]) for _ in range(BLOCKS)),
-    ]
+    layers += [nn.InstanceNorm2d(channels[-1]), nn.ReLU()]
+    layers += [ResidualBlock(channels[-1]) for _ in range(BLOCKS)]
     for inward, out in pairwise(reversed(channels)):
         layers += [nn.Upsample(scale_factor=2), nn.Conv2d(inward, out, 3, padding=1)]  # twice the side
         layers += [nn.InstanceNorm2d(out), nn.ReLU()]
@@ -83,9 +80,8 @@ class Scadn(Restorer):
     """
 
     multiple = 16
-    validated = (
-        "mse"  # "total" also has the discriminator's loss, which rises the better the road is restored
-    )
+    # "total" also has the discriminator's loss, which rises the better the road is restored.
+    validated = "mse"
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
@@ -97,11 +93,8 @@ class Scadn(Restorer):
                 nn.init.normal_(module.weight, 0.0, 0.02)
                 nn.init.zeros_(module.bias)
 
-    def restore(self, masked: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-        """Restore ``(N, 3, H, W)`` in [-1, 1] to the same shape and range.
-
-        The authors' program hands the mask over too, and does not look at it; nor does this one.
-        """
+    def restore(self, masked: torch.Tensor) -> torch.Tensor:
+        """Restore ``(N, 3, H, W)`` in [-1, 1] to the same shape and range. The network is not told the mask."""
         return self.generator(masked)
 
     forward = restore
@@ -120,9 +113,8 @@ class Scadn(Restorer):
         self.discriminator.requires_grad_(True)
         real, fake = self.discriminator(unit(image)), self.discriminator(unit(restored.detach()))
         weights = kept + HOLE_WEIGHT * (1 - kept)
-        squared = (unit(restored).float() - unit(image).float()) ** 2
         terms = {
-            "mse": (weights * squared).mean() / (1 - kept).mean(),
+            "mse": (weights * squared_error(restored, image)).mean() / (1 - kept).mean(),
             "adversarial": towards(logits, 1.0),
             "discriminator": (towards(real, 1.0) + towards(fake, 0.0)) / 2,
         }
@@ -131,10 +123,8 @@ class Scadn(Restorer):
 
     def optimizer(self, lr: float, weight_decay: float) -> torch.optim.Adam:
         """One Adam with a learning rate for each network."""
-        groups = [
-            {"params": list(self.generator.parameters()), "lr": lr},
-            {"params": list(self.discriminator.parameters()), "lr": lr / SLOWER},
-        ]
+        networks = ((self.generator, lr), (self.discriminator, lr / SLOWER))
+        groups = [{"params": list(one.parameters()), "lr": rate} for one, rate in networks]
         return torch.optim.Adam(groups, betas=BETAS, weight_decay=weight_decay)
 
     def errors(self, image: torch.Tensor) -> torch.Tensor:
@@ -142,8 +132,7 @@ class Scadn(Restorer):
         height, width = image.shape[-2:]
         errors = []
         for mask in masks.all_striped(max(height, width)).to(image)[..., :height, :width].split(1):
-            restored = self.restore(masks.apply(image, mask, HOLE))
-            squared = (unit(restored).float() - unit(image).float()) ** 2
+            squared = squared_error(self.restore(masks.apply(image, mask, HOLE)), image)
             errors.append(squared.mean(dim=1) * (1 - mask[0]))  # (N, H, W)
         stacked = torch.stack(errors, dim=1)  # (N, 12, H, W)
         return stacked.unflatten(1, (WIDTHS, MASKS_PER_WIDTH)).amax(dim=2)
@@ -167,11 +156,15 @@ def unit(image: torch.Tensor) -> torch.Tensor:
     return (image + 1) / 2
 
 
+def squared_error(restored: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+    """The squared error of images moved to [0, 1]."""
+    return (unit(restored).float() - unit(image).float()) ** 2
+
+
 def towards(logits: torch.Tensor, target: float) -> torch.Tensor:
     """How far logits are from a target: mean binary cross entropy."""
-    return functional.binary_cross_entropy_with_logits(
-        logits.float(), torch.full_like(logits.float(), target)
-    )
+    logits = logits.float()
+    return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, target))
 
 
 METHOD = Method(

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from upcrack_lite.baselines.base import Method, Supervised
-from upcrack_lite.baselines.blocks import resnet_channels, unpool
+from upcrack_lite.baselines.blocks import conv_bn, resnet_channels, unpool
 
 STEM = 64  # channels of ResNet's first convolution, at every width
 EXPANSION = 4  # a bottleneck gives four times its inner channels
@@ -35,14 +35,11 @@ class Change(nn.Module):
             spatial = nn.Conv2d(inner, inner, 3, padding=1, bias=False)
             other = nn.Conv2d(inward, out, 1, bias=False)
         self.main = nn.Sequential(
-            nn.Conv2d(inward, inner, 1, bias=False),
-            nn.BatchNorm2d(inner),
-            nn.ReLU(inplace=True),
+            *conv_bn(inward, inner, 1),
             spatial,
             nn.BatchNorm2d(inner),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(inner, out, 1, bias=False),
-            nn.BatchNorm2d(out),
+            nn.ReLU(),
+            *conv_bn(inner, out, 1, relu=False),
         )
         self.other = nn.Sequential(other, nn.BatchNorm2d(out))
 
@@ -66,9 +63,8 @@ class SegResNet(Supervised):
         self.decoder = nn.Sequential()
         for level in (3, 2, 1, 0):
             wide = channels[level] * EXPANSION
-            alike = (
-                len(getattr(self.encoder, f"layer{level + 1}")) - 1
-            )  # its blocks but the one that changes size
+            # Its blocks except the one that changes the size.
+            alike = len(getattr(self.encoder, f"layer{level + 1}")) - 1
             self.decoder.extend(Bottleneck(wide, channels[level]) for _ in range(alike))
             out = channels[level - 1] * EXPANSION if level else STEM
             self.decoder.append(Change(wide, out, enlarge=level > 0))

@@ -93,7 +93,7 @@ class Task:
         self.draws = torch.Generator().manual_seed(seed)  # dropout has another stream and does not shift it
         # Several supervised networks normalize over the batch: a last batch of one image is left out.
         whole, rest = divmod(len(self.training), preset.batch_size)
-        self.steps_an_epoch = whole + (rest > (crack_masks is not None))
+        self.steps_an_epoch = whole + (rest >= (1 if crack_masks is None else 2))
         self.steps = 0
 
     def load(self, chosen: np.ndarray) -> Batch:
@@ -191,18 +191,13 @@ class Task:
     def state(self) -> dict[str, Any]:
         """Everything that a later process needs to go on exactly here."""
         cuda = torch.cuda.get_rng_state(self.fabric.device) if self.fabric.device.type == "cuda" else None
-        return {
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "draws": self.draws.get_state(),
-            "rng": torch.get_rng_state(),
-            "rng_cuda": cuda,
-        }
+        streams = {"draws": self.draws.get_state(), "rng": torch.get_rng_state(), "rng_cuda": cuda}
+        return {name: getattr(self, name).state_dict() for name in ("network", "optimizer")} | streams
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up a saved state, random streams included."""
-        self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for name in ("network", "optimizer"):
+            getattr(self, name).load_state_dict(state[name])
         self.draws.set_state(state["draws"])
         torch.set_rng_state(state["rng"])
         if state["rng_cuda"] is not None and self.fabric.device.type == "cuda":
@@ -247,11 +242,8 @@ def train_method(
     another run; later, for a loss that is no longer finite (it names the term).
     """
     chosen = method(method_name)
-    if getattr(preset, "method", "upcracknet") != method_name:
-        kind = getattr(preset, "method", "upcracknet")
-        raise UserError(
-            f"the preset is {kind}'s, not {method_name}'s: make it with method_preset({method_name!r})"
-        )
+    if (whose := getattr(preset, "method", "upcracknet")) != method_name:
+        raise UserError(f"the preset is {whose}'s, not {method_name}'s: use method_preset({method_name!r})")
     groups = check_crops(images, preset.size, groups)
     if preset.supervised:
         check_masks(images, crack_masks)
