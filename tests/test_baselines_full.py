@@ -1,4 +1,4 @@
-"""The compared methods at full width and 256 px: minutes on a graphics card, hours on a CPU (`make test-full`)."""
+"""The compared networks at full width and 256 px: minutes on a graphics card, hours on a CPU (`make test-full`)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 import torch
 from baselines_images import learning
-from safetensors.torch import load_file, save_file
 
-from upcrack_lite.baselines.base import Restorer
 from upcrack_lite.baselines.recipes import SUPERVISED, UNSUPERVISED
 from upcrack_lite.baselines.registry import network as method
 from upcrack_lite.data.synthetic import synthetic_road
@@ -28,15 +26,12 @@ def four() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def f1(network: torch.nn.Module, image: torch.Tensor, crack_mask: torch.Tensor) -> float:
-    network.eval()
-    with torch.no_grad():
-        found = network(image) > 0
-    network.train()
-    return 2 * float((found & (crack_mask > 0)).sum()) / float(found.sum() + crack_mask.sum())
+    marked = network.score_map(image) > 0.5
+    return 2 * float((marked & (crack_mask > 0)).sum()) / float(marked.sum() + crack_mask.sum())
 
 
 @pytest.mark.parametrize("name", SUPERVISED)
-def test_four_photos_are_learned_by_heart_at_full_size(name, four, tmp_path):
+def test_four_photos_are_learned_by_heart_at_full_size(name, four):
     torch.manual_seed(0)
     network = method(name).build(1.0).to(DEVICE).train()
     optimizer = torch.optim.Adam(network.parameters(), learning(name).full_rate)
@@ -51,14 +46,12 @@ def test_four_photos_are_learned_by_heart_at_full_size(name, four, tmp_path):
             break
     assert best > 0.9, f"F1 {best:.3f} after {step} steps, loss {seen[0]:.3f} to {seen[-1]:.3f}"
     assert seen[-1] < seen[0] / 2
-    comes_back(network.eval(), name, four[0], tmp_path)
 
 
 @pytest.mark.parametrize("name", UNSUPERVISED)
-def test_a_few_steps_restore_better_at_full_size(name, four, tmp_path):
+def test_a_few_steps_restore_better_at_full_size(name, four):
     torch.manual_seed(0)
     network = method(name).build(1.0).to(DEVICE).train()
-    assert isinstance(network, Restorer)
     optimizer, generator, seen = network.optimizer(1e-4, 0.0), torch.Generator().manual_seed(0), []
     for _ in range(20):
         terms = network.losses(four[0], generator)
@@ -67,16 +60,6 @@ def test_a_few_steps_restore_better_at_full_size(name, four, tmp_path):
         optimizer.step()
         seen.append(terms[network.validated].item())
     assert np.mean(seen[-5:]) < np.mean(seen[:5])
-    found = network.score_map(four[0][:1])
-    assert found.shape == (1, 1, SIZE, SIZE)
-    assert 0 <= found.min() <= found.max() <= 1
-    comes_back(network.eval(), name, four[0], tmp_path)
-
-
-def comes_back(network: torch.nn.Module, name: str, image: torch.Tensor, folder) -> None:
-    """Weights that were saved and loaded give the same output."""
-    save_file({k: v.cpu().contiguous() for k, v in network.state_dict().items()}, folder / "w.safetensors")
-    again = method(name).build(1.0).to(DEVICE).eval()
-    again.load_state_dict(load_file(folder / "w.safetensors"))
-    with torch.no_grad():
-        torch.testing.assert_close(again(image[:1]), network(image[:1]))
+    score = network.score_map(four[0][:1])
+    assert score.shape == (1, 1, SIZE, SIZE)
+    assert 0 <= score.min() <= score.max() <= 1

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from upcrack_lite import cli_record, runs
 from upcrack_lite.baselines.registry import FAMILIES
-from upcrack_lite.baselines.training_free import segment, selected_variant
+from upcrack_lite.baselines.training_free import segment
 from upcrack_lite.data import manifest as manifests
 from upcrack_lite.data.survey import survey
 from upcrack_lite.data.synthetic import synthetic_road
@@ -193,29 +192,6 @@ def test_a_run_of_another_method_is_refused(tmp_path):
     shutil.copytree(tmp_path / "runs" / f"{cell_of('ddrnet').run_slug()}-1steps", folder)
     with pytest.raises(UserError, match="holds a run with another method"):
         make(other, tmp_path, max_steps=1)
-
-
-def test_a_choice_whose_file_was_replaced_is_refused(tmp_path):
-    experiment = Experiment("tf_sato_otsu", overrides=(("sigmas", (1.0,)),), **SYNTHETIC)
-    make(experiment, tmp_path)
-    run = RunFolder.open(tmp_path / "runs" / experiment.run_slug())
-    run.save_weights({"counts": torch.zeros(5, 4, dtype=torch.int64), "chosen": torch.tensor(0)})
-    with pytest.raises(UserError, match="one of its files was replaced; select anew"):
-        selected_variant(run)
-
-
-@pytest.mark.parametrize("place", [-1, 1, 7])
-def test_a_place_that_is_not_the_best_is_refused(tmp_path, place):
-    experiment = Experiment("tf_sato_otsu", overrides=(("sigmas", (1.0,)),), **SYNTHETIC)
-    make(experiment, tmp_path)
-    run = RunFolder.open(tmp_path / "runs" / experiment.run_slug())
-    kept = run.load_weights()
-    kept["counts"] = torch.tensor([[9, 1, 1, 9], [5, 5, 5, 5]])
-    run.save_weights(kept | {"chosen": torch.tensor(0)})
-    assert selected_variant(run)[0] == experiment.preset().variants[0]
-    run.save_weights(kept | {"chosen": torch.tensor(place)})
-    with pytest.raises(UserError, match="select anew"):
-        selected_variant(run)
 
 
 @pytest.mark.parametrize("method", ["enet", "scadn", "tf_sato_otsu"])

@@ -12,11 +12,10 @@ import torch
 from safetensors.torch import save_file
 
 from upcrack_lite.baselines import encoders, scadn, trainer
-from upcrack_lite.baselines.prediction import load_network, score_map, smooth_and_threshold
+from upcrack_lite.baselines.prediction import load_network, score_map
 from upcrack_lite.baselines.recipes import SUPERVISED, MethodPreset, method_preset
 from upcrack_lite.baselines.registry import COMPARED, network
 from upcrack_lite.baselines.trainer import Task, optimizer_of, random_views, train_method
-from upcrack_lite.detection import binarize
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import to_tensor
 from upcrack_lite.recipes import preset
@@ -97,26 +96,6 @@ def test_training_reaches_and_moves_every_parameter(name):
     assert unreached | still <= WITHOUT_EFFECT.get(name, set())
 
 
-@pytest.mark.parametrize("name", ["ddrnet", "scadn"])
-def test_a_network_comes_back_from_its_folder(name, tmp_path):
-    trained = run(name, tmp_path / "run", max_steps=2)
-    assert trained.manifest["preset"] == tiny(name).to_dict()
-    assert {p.name for p in trained.path.iterdir()} == {
-        "manifest.json",
-        "checkpoint.safetensors",
-        "log.csv",
-        "progress",
-    }
-    loaded, chosen = load_network(trained.path)
-    assert chosen == tiny(name)
-    assert not loaded.training
-    image = to_tensor(roads(1, seed=9)[0])
-    first, again = (score_map(loaded, chosen, image) for _ in range(2))
-    assert (first.shape, first.dtype) == ((1, 1, SIDE, SIDE), torch.float32)
-    assert 0 <= float(first.min()) < float(first.max()) <= 1
-    assert torch.equal(first, again)
-
-
 # --- A run and its folder ------------------------------------------------------------------------------------
 
 
@@ -185,18 +164,6 @@ def test_a_loss_that_is_not_finite_names_the_learning_rate(tmp_path, monkeypatch
     with pytest.raises(UserError, match=r"loss.*Lower lr \(0.01\)"):
         run("enet", tmp_path / "run")
     assert RunFolder.open(tmp_path / "run").manifest["status"] == "failed"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["unet", "deepcrack18"])
-def test_a_crack_is_learned_and_found(name, tmp_path):
-    images, masks = roads(12)
-    chosen = tiny(name, epochs=20, batch_size=4, validate_every=20)
-    trained, _ = load_network(run(name, tmp_path / "run", chosen, images=images, crack_masks=masks))
-    photo, truth = roads(2, seed=5)
-    smoothed, thresholds = smooth_and_threshold(score_map(trained, chosen, to_tensor(photo)), chosen)
-    predicted = (smoothed[:, 0] > thresholds.view(-1, 1, 1)).numpy()
-    assert 2 * (predicted & truth).sum() / (predicted.sum() + truth.sum()) > 0.7
 
 
 @pytest.mark.gpu
@@ -311,17 +278,6 @@ def test_scadn_is_validated_by_what_it_restores_and_calibrated_at_the_end(tmp_pa
     assert torch.allclose(loaded.usual, again.usual, rtol=1e-4)
 
 
-def test_the_best_epoch_is_what_is_calibrated(tmp_path, monkeypatch):
-    first = run("scadn", tmp_path / "first", max_steps=2)  # one epoch
-    values = iter([1.0, 2.0])
-    monkeypatch.setattr(Task, "validate", lambda self: next(values))
-    both = run("scadn", tmp_path / "both")
-    assert (both.manifest["epochs_done"], both.manifest["best_epoch"]) == (2, 0)
-    one, other = first.load_weights(), both.load_weights()
-    assert float(one["usual"].min()) > 0
-    assert all(torch.equal(one[key], other[key]) for key in one)
-
-
 # --- Bad input -----------------------------------------------------------------------------------------------
 
 
@@ -368,18 +324,7 @@ def test_a_run_of_another_kind_or_a_damaged_one_is_named(finished, tmp_path):
         score_map(*load_network(finished), torch.zeros(1, 3, 32, 32))
 
 
-# --- Filter and threshold, encoders --------------------------------------------------------------------------
-
-
-def test_the_filter_is_the_presets():
-    draws = torch.Generator().manual_seed(0)
-    maps = torch.rand(1, 1, SIDE, SIDE, generator=draws)
-    plain, thresholds = smooth_and_threshold(maps, tiny("unet"))
-    assert torch.equal(plain, (maps * 255).round() / 255)
-    assert thresholds.tolist() == [0.5]
-    smooth, thresholds = smooth_and_threshold(maps, tiny("riad"))
-    assert smooth.std() < 0.3 * plain.std()
-    assert torch.equal(smooth > thresholds, binarize(smooth))
+# --- Encoders ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow

@@ -42,19 +42,11 @@ def test_the_paper_as_printed():
     assert (p.lambda_res, p.lambda_adv, p.disc_loss_factor) == (100, 1, 1)
     assert (p.epochs, p.patience, p.validate_every) == (200, 20, 1)
     assert (p.lr_g, p.lr_d, p.lr_decay, p.beta1, p.beta2) == (1e-4, 4e-4, 0.99, 0.5, 0.999)
-    assert (p.mask_family, p.hole_fill, p.dropout, p.mask_before_resize) == (
-        "multi_scale_square",
-        -1,
-        0.5,
-        False,
-    )
+    assert (p.mask_family, p.hole_fill, p.dropout) == ("multi_scale_square", -1, 0.5)
+    assert not p.mask_before_resize
     assert (p.ssim_data_range, p.ssim_padding, p.gms_median, p.style_normalize) == (2, "reflect", False, True)
-    assert (p.error_variant, p.threshold_rule, p.threshold_floor, p.input_stretch) == (
-        "absolute",
-        "otsu",
-        0,
-        False,
-    )
+    assert (p.error_variant, p.threshold_rule, p.threshold_floor) == ("absolute", "otsu", 0)
+    assert not p.input_stretch
     assert (p.bilateral_d, p.bilateral_sigma_color, p.bilateral_sigma_space) == (25, 150, 15)
 
 
@@ -108,12 +100,8 @@ def test_overrides_are_only_what_differs_sorted():
     assert preset("released", "full").overrides() == {}
     assert preset("paper", "lite", epochs=60, lambda_mae=1).overrides() == {}
     p = preset("paper", "lite", width=8, epochs=2, batch_size=4, mask_cells=[32])
-    assert list(p.overrides().items()) == [
-        ("batch_size", 4),
-        ("epochs", 2),
-        ("mask_cells", [32]),
-        ("width", 8),
-    ]
+    differ = {"batch_size": 4, "epochs": 2, "mask_cells": [32], "width": 8}
+    assert list(p.overrides().items()) == list(differ.items())
 
 
 def test_ints_become_floats_and_lists_tuples():
@@ -165,21 +153,16 @@ def test_unknown_names_are_refused_and_the_known_ones_listed():
         ({"threshold_rule": "mean"}, "otsu, otsu_factor, fixed, percentile"),
         ({"size": 256}, "2\\*\\*depth = 128"),
         ({"depth": 8}, "2\\*\\*depth = 256"),
-        ({"size": 8, "depth": 3, "mask_cells": (4,)}, "depth"),
-        ({"size": 16, "depth": 4, "mask_cells": (4,)}, "depth"),  # D has no opinion left at 16 px
+        ({"size": 16, "depth": 4, "mask_cells": (4,)}, "depth"),  # D has no logit left at 16 px
         ({"load_size": 100}, "nothing is left to crop"),
         ({"mask_cells": (48,)}, "tile 128 px"),
-        ({"mask_cells": (128,)}, "tile 128 px"),
         ({"mask_cells": ()}, "mask_cells"),
         ({"mask_cells": (32, 0)}, "mask_cells"),
-        ({"mask_cells": (-32,)}, "mask_cells"),
         ({"hole_fill": -1.5}, "hole_fill"),
         ({"validation_share": 1.0}, "validation_share"),
-        ({"validation_share": -0.1}, "validation_share"),
         ({"patience": -1}, "patience"),
         ({"patience": 5, "validate_every": 10}, "patience"),
         ({"dropout": 1.5}, "dropout"),
-        ({"dropout": -0.1}, "dropout"),
         ({"beta1": 1.0}, "beta1"),
         ({"beta2": -0.5}, "beta2"),
         ({"lambda_ssim": -1.0}, "lambda_ssim"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from upcrack_lite.baselines import recipes, training_free
 from upcrack_lite.baselines.training_free import FAMILIES, MAPS, Variant, find, segment, segment_all, to_gray
@@ -135,7 +136,7 @@ def test_wrong_names_and_photos_are_refused():
         ("tf_sato_otsu", {"sigma": 1}, "unknown preset value 'sigma'"),
         ("tf_sato_otsu", {"sigmas": ()}, "list of different numbers"),
         ("tf_sato_otsu", {"sigmas": (1, 1.0)}, "list of different numbers"),
-        ("tf_sato_otsu", {"zs": (1,)}, "cut by otsu, which has no level z"),
+        ("tf_sato_otsu", {"zs": (1,)}, "is otsu, which has no level z"),
         ("tf_sato_otsu", {"sigmas": (-1,)}, "at least 0"),
         ("tf_sato_otsu", {"least_areas": (1,)}, "below 1"),
         ("tf_sato_otsu", {"sigmas": "1"}, "must be of type"),
@@ -144,3 +145,34 @@ def test_wrong_names_and_photos_are_refused():
 def test_a_family_that_cannot_be_is_refused(name, values, named):
     with pytest.raises(UserError, match=named):
         recipes.family_preset(name, **values)
+
+
+@pytest.fixture(scope="module")
+def selected(tmp_path_factory):
+    """A run that selected among two variants on two roads, and the weights that it keeps."""
+    roads = [synthetic_road(256, [31, index]) for index in range(2)]
+    photos, crack_masks = (np.stack(part) for part in zip(*roads, strict=True))
+    chosen = recipes.family_preset("tf_sato_otsu", sigmas=(1.0,))
+    out = tmp_path_factory.mktemp("selected") / "run"
+    run = training_free.select_variant(photos, crack_masks, chosen, out, progress=False)
+    return run, run.load_weights()
+
+
+def test_a_selection_is_kept_and_a_finished_one_comes_back(selected):
+    run, kept = selected
+    variant, counted = training_free.selected_variant(run)
+    assert list(counted) == list(recipes.family_preset("tf_sato_otsu", sigmas=(1.0,)).variants)
+    assert variant == training_free.best_of(counted) == list(counted)[int(kept["chosen"])]
+    assert (run.finished, run.manifest["steps_done"]) == (True, 0)
+
+
+@pytest.mark.parametrize("place", [-1, 1, 7, None])
+def test_a_checkpoint_that_is_not_this_selection_is_refused(selected, place):
+    run, _ = selected
+    counts = torch.tensor([[9, 1, 1, 9], [5, 5, 5, 5]])
+    run.save_weights({"counts": counts, "chosen": torch.tensor(0)})
+    assert training_free.selected_variant(run)[0].least_area == 0
+    counts = torch.zeros(5, 4, dtype=torch.int64) if place is None else counts
+    run.save_weights({"counts": counts, "chosen": torch.tensor(place or 0)})
+    with pytest.raises(UserError, match="one of its files was replaced; select anew"):
+        training_free.selected_variant(run)

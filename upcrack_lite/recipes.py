@@ -219,7 +219,7 @@ class Preset(Values):
                 f"size {self.size} and depth {self.depth} do not fit: size must be 2**depth = {2**self.depth}"
             )
         if self.depth < 5:
-            raise UserError(f"depth {self.depth} is too small: D judges images from 32 px, so from depth 5")
+            raise UserError(f"depth {self.depth} is too small: D takes images from 32 px, so from depth 5")
         if self.load_size < self.size:
             raise UserError(f"load_size {self.load_size} is below size {self.size}: nothing is left to crop")
         restoring = self.lambda_res and any(

@@ -227,7 +227,7 @@ def method_preset(name: str, scale: str = "lite", **overrides: Any) -> MethodPre
 MAPS = ("global_darkness", "local_darkness", "black_tophat", "frangi", "sato", "gabor")
 """Names of the maps in `training_free`."""
 
-DARKNESS = MAPS[:2]  # maps in interquartile ranges, which a level z can cut
+DARKNESS = MAPS[:2]  # maps in interquartile ranges, on which a level z is a threshold
 FAMILY_RULES = ("otsu", "bilateral_otsu", "z")
 FAMILY_SIZE = 256  # px: the side at which the tables' photos are looked at; a filter's scale belongs to it
 
@@ -311,7 +311,7 @@ class FamilyPreset(Values):
             elif name == "zs" and self.threshold_rule != "z":
                 if given:
                     raise UserError(
-                        f"zs: {self.method} is cut by {self.threshold_rule}, which has no level z"
+                        f"zs: the rule of {self.method} is {self.threshold_rule}, which has no level z"
                     )
             else:
                 top = 1.0 if name == "least_areas" else math.inf

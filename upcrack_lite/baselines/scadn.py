@@ -2,8 +2,9 @@
 
 Source: Yan et al., AAAI 2021. The paper's tables call it SCADN [46]. Half of a photo is removed in stripes
 (`masks.all_striped`: three widths, upright and lying, two phases each). A network with residual blocks restores it,
-and a discriminator judges the result. At test time the four masks of a width give four squared errors in their holes;
-their maximum is that width's map. The map of the width whose mean exceeds its usual mean the most is the score.
+and a discriminator gives logits of the result. At test time the four masks of a width give four squared errors in
+their holes; their maximum is that width's map. The map of the width whose mean exceeds its usual mean the most is the
+score.
 """
 
 from __future__ import annotations
@@ -171,7 +172,7 @@ METHOD = Method(
     title="SCADN",
     strategy="unsupervised",
     build=Scadn,
-    parameters=44.84,  # 42.08 to restore, 2.76 to judge
+    parameters=44.84,  # 42.08 of the generator, 2.76 of the discriminator
     source="github.com/Xudong-Yan/SCADN, the authors' program (no license; read, not copied)",
     chosen=(
         "The authors of the comparison wrote their own code and do not share it: their rows cannot be run again.",

@@ -1,6 +1,6 @@
 """Training-free detectors: a map, how it is smoothed, where the threshold is, which components are kept. Chapter: 20.
 
-A map says how much a pixel looks like a crack, judged by darkness or by shape: cracks are taken to be dark and thin.
+A map says how much a pixel looks like a crack, by its darkness or its shape: cracks are taken to be dark and thin.
 None of this is in the paper; these detectors show what its numbers are worth beside decades-old filters.
 
 The protocol against fooling oneself: all variants of a family are tried on the *training* set, the best there is
