@@ -11,7 +11,7 @@ from small_records import chosen, save, small_values
 from upcrack_lite.errors import UserError
 from upcrack_lite.reproduction import published, record_files, run, tables
 from upcrack_lite.reproduction.experiments import Experiment, RunOptions, Selection
-from upcrack_lite.show.pages import TablePage, title
+from upcrack_lite.show.pages import TablePage, select, title
 
 
 def write(folder: Path, experiment: Experiment, n: int = 4, contrast: float = 0.5) -> None:
@@ -37,13 +37,17 @@ def lines(part) -> list[list[str]]:
     ]
 
 
+def page_of(number: int, run: str = "recorded", data_root: str = "", results="", **selection) -> TablePage:
+    return TablePage(select(number, **selection), data_root, "cpu", run, results)
+
+
 def parts(page: TablePage) -> list:
     return [page.printed(), page.ours(), page.verdicts(), page.made(), page.commands(), page.says()]
 
 
 @pytest.mark.parametrize("number", published.TABLES)
 def test_a_page_without_any_record(number, tmp_path):
-    page = TablePage(number, results=tmp_path / "none")
+    page = page_of(number, results=tmp_path / "none")
     rows = published.rows(number)
     for part in parts(page):
         shown = text(part)
@@ -62,7 +66,7 @@ def test_a_page_without_any_record(number, tmp_path):
 def test_a_page_with_some_records(tmp_path):
     write(tmp_path, Experiment())
     write(tmp_path, Experiment(recipe="released"))
-    page = TablePage(4, results=tmp_path)
+    page = page_of(4, results=tmp_path)
     own = [line for line in lines(page.ours()) if line[0] == "UP-CrackNet"]
     assert [line[1] for line in own] == [
         "not run here",
@@ -91,7 +95,7 @@ def test_a_page_with_all_records_of_a_row(tmp_path, monkeypatch):
         monkeypatch.setattr(f"upcrack_lite.reproduction.conditions.{name}", lambda record: [])
     for experiment in chosen(4, rows=["upcracknet"], scale="full", seeds=(0, 1, 2)):
         write(tmp_path, experiment, n=237)
-    page = TablePage(4, results=tmp_path)
+    page = page_of(4, results=tmp_path)
     (own,) = [line for line in lines(page.ours()) if line[0] == "UP-CrackNet"]
     assert own[1] == "differs"
     assert "±" in own[3]
@@ -108,13 +112,13 @@ def test_a_row_without_its_style_loss_says_so(tmp_path):
         (row.table, row.key): " ".join(ours.unmet)
         for number in (1, 2)
         for row, ours in (
-            (one.printed, one.ours[0]) for one in TablePage(number, results=tmp_path).rows if one.ours
+            (one.printed, one.ours[0]) for one in page_of(number, results=tmp_path).rows if one.ours
         )
     }
     assert "no style loss" not in reasons[1, "mae"], "that row has none in the paper either"
     assert "no style loss" not in reasons[1, "mae+style"]
     assert "its training has no style loss" in reasons[2, "striped"]
-    assert "trained without the style loss" in text(TablePage(2, results=tmp_path).made()).lower()
+    assert "trained without the style loss" in text(page_of(2, results=tmp_path).made()).lower()
 
 
 def test_our_order_stands_beside_the_printed_one(tmp_path):
@@ -122,23 +126,23 @@ def test_our_order_stands_beside_the_printed_one(tmp_path):
     for key, contrast in zip(keys, (0.0, 0.1, 0.5), strict=True):
         for experiment in chosen(2, rows=[key], scale="lite", train_set="deepcrack", test_set="deepcrack"):
             write(tmp_path, experiment, contrast=contrast)
-        said = text(TablePage(2, results=tmp_path).verdicts())
+        said = text(page_of(2, results=tmp_path).verdicts())
         assert ("Our order" in said) == (key == keys[-1]), "two rows are no order"
     assert re.search(
         r"Our order by F1 .*: jumbled small squares \(.*stripes \(.*multi-scale squares \(", said
     )
     assert "is -1.00" in said, "the paper has them the other way round"
-    assert "Our order" not in text(TablePage(4, results=tmp_path).verdicts())
+    assert "Our order" not in text(page_of(4, results=tmp_path).verdicts())
 
 
 def test_detectors_without_training_stand_below_the_printed_rows(tmp_path):
-    shown = TablePage(4, results=tmp_path)
+    shown = page_of(4, results=tmp_path)
     assert "Sato" not in text(shown.ours()), "nothing is recorded"
     assert "not in the paper" in text(shown.verdicts())
     assert "known only after the test" not in text(shown.verdicts())
     for experiment in chosen(4, rows=["tf_sato_otsu", "tf_gabor_otsu"]):
         write(tmp_path, experiment, n=9)
-    page = TablePage(4, results=tmp_path)
+    page = page_of(4, results=tmp_path)
     rows = lines(page.ours())
     assert [line[0] for line in rows[-2:]] == ["Sato + Otsu", "Gabor + Otsu"]
     assert rows[-1][2] == "–", "nothing is printed"
@@ -155,10 +159,10 @@ def test_detectors_without_training_stand_below_the_printed_rows(tmp_path):
 def test_lists_may_come_as_text(seeds, tmp_path):
     for seed in range(3):
         write(tmp_path, Experiment(seed=seed))
-    page = TablePage(4, methods="upcracknet, unet", seeds=seeds, results=tmp_path)
+    page = page_of(4, methods="upcracknet, unet", seeds=seeds, results=tmp_path)
     assert [row.printed.key for row in page.rows] == ["upcracknet", "unet"]
     assert page.rows[0].ours[0].seeds == (1, 2)
-    assert TablePage(4, seeds=1, results=tmp_path).rows
+    assert page_of(4, seeds=1, results=tmp_path).rows
 
 
 @pytest.mark.parametrize(
@@ -168,17 +172,17 @@ def test_lists_may_come_as_text(seeds, tmp_path):
 def test_other_things_in_place_of_lists_are_refused(wrong, tmp_path):
     (name,) = wrong
     with pytest.raises(UserError, match=f"{name}: must be"):
-        TablePage(4, results=tmp_path, **wrong)
+        page_of(4, results=tmp_path, **wrong)
 
 
 def test_pages_find_the_repositorys_records_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert TablePage(4, methods=["upcracknet"]).rows[0].ours
+    assert page_of(4, methods=["upcracknet"]).rows[0].ours
     assert record_files.folder("results", tmp_path / "mine") == tmp_path / "mine"
 
 
 def test_commands_on_stand_ins_are_given_for_a_laptop_too(tmp_path):
-    said = text(TablePage(3, results=tmp_path).commands())
+    said = text(page_of(3, results=tmp_path).commands())
     assert (
         "--scale lite --seed 0 --seed 1 --seed 2 --train-set crack500_kept --test-set crack500_heldout"
         in said
@@ -186,7 +190,7 @@ def test_commands_on_stand_ins_are_given_for_a_laptop_too(tmp_path):
 
 
 def test_precision_and_recall_stand_under_the_right_heading():
-    page = TablePage(3, methods=["upcracknet"], results="none")
+    page = page_of(3, methods=["upcracknet"], results="none")
     data = page.printed().data
     headings = re.findall(r'id="printed-3-(\w+)"', data)
     (line,) = lines(page.printed())
@@ -204,9 +208,9 @@ def test_precision_and_recall_stand_under_the_right_heading():
 
 def test_stand_ins_are_offered_where_a_set_is_hard_to_get():
     for number, words in ((3, ("crack500_kept", "crack500_heldout")), (8, ("deepcrack", "crack500_heldout"))):
-        commands = text(TablePage(number, results="none").commands())
+        commands = text(page_of(number, results="none").commands())
         assert f"--train-set {words[0]} --test-set {words[1]}" in commands
-    assert "proxy sets" not in text(TablePage(4, results="none").commands())
+    assert "proxy sets" not in text(page_of(4, results="none").commands())
 
 
 @pytest.mark.parametrize(
@@ -224,7 +228,7 @@ def test_stand_ins_are_offered_where_a_set_is_hard_to_get():
 )
 def test_what_is_refused(options, message):
     with pytest.raises(UserError) as caught:
-        TablePage(4, results="none", **options)
+        page_of(4, results="none", **options)
     assert message in str(caught.value)
 
 
@@ -241,7 +245,8 @@ def test_a_live_table_makes_its_experiments_and_they_join_the_page(tmp_path, mon
         return save(*small_values(experiment), tmp_path)
 
     monkeypatch.setattr(run, "run_experiment", run_experiment)
-    page = TablePage(6, "released", "", "synthetic", "", (), [3, 4], "photos", "cpu", "live", tmp_path)
+    rows = {"recipe": "released", "train_set": "synthetic", "seeds": [3, 4]}
+    page = page_of(6, "live", "photos", tmp_path, **rows)
     names = [f"upcracknet-released-lite-synthetic-to-deepcrack-s{seed}" for seed in (3, 4)]
     assert asked == [(name, "photos", RunOptions("cpu", allow_dirty=True)) for name in names]
     assert "Seeds 3, 4." in text(page.made())

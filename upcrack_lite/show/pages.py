@@ -95,23 +95,31 @@ def numbers(what: str, value: Any) -> tuple[int, ...]:
     return tuple(map(int, texts))
 
 
+def select(
+    number: int,
+    recipe: str = "paper",
+    scale: str = "",
+    train_set: str = "",
+    test_set: str = "",
+    methods: Sequence[str] | str = (),
+    seeds: Sequence[int] | int | str = (),
+) -> Selection:
+    """The rows of a page by the parameters of its notebook. Raises UserError for unknown names."""
+    methods, seeds = names("methods", methods), numbers("seeds", seeds)
+    return Selection(number, recipe, scale, train_set, test_set, methods, seeds)
+
+
 class TablePage:
-    """One table page. The parameters are those of the notebook; see `reproduction.experiments.Selection`.
+    """One table page: what `select` gave, from records, which a live run makes first.
 
     run: "recorded" reads the records; "live" makes them first, with `data_root` and `device`.
     results, runs: folders; empty: those of the repository.
-    Raises UserError for unknown names, and for what a live run lacks.
+    Raises UserError for another run, and for what a live run lacks.
     """
 
     def __init__(
         self,
-        number: int,
-        recipe: str = "paper",
-        scale: str = "",
-        train_set: str = "",
-        test_set: str = "",
-        methods: Sequence[str] | str = (),
-        seeds: Sequence[int] | int | str = (),
+        selection: Selection,
         data_root: str = "",
         device: str = "auto",
         run: str = "recorded",
@@ -121,8 +129,6 @@ class TablePage:
         if run not in ("recorded", "live"):
             raise UserError(f"unknown run {run!r}; choose recorded or live")
         results, runs = record_files.folder("results", results), record_files.folder("runs", runs)
-        methods, seeds = names("methods", methods), numbers("seeds", seeds)
-        selection = Selection(number, recipe, scale, train_set, test_set, methods, seeds)
         records = {record.slug: record for record in tables.recorded(results)}
         if run == "live":
             from upcrack_lite.reproduction.run import run_table  # brings torch: pages of records do without
