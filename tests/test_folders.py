@@ -20,8 +20,8 @@ def names(folder) -> list[str]:
 
 
 def test_the_folder_appears_when_the_block_is_left(tmp_path):
-    with whole_folder(tmp_path / "new" / "set") as aside:
-        (aside / "a.txt").write_text("a")
+    with whole_folder(tmp_path / "new" / "set") as stage:
+        (stage / "a.txt").write_text("a")
         assert not (tmp_path / "new" / "set").exists()
     assert names(tmp_path / "new") == ["set"]
     assert names(tmp_path / "new" / "set") == ["a.txt"]
@@ -30,8 +30,8 @@ def test_the_folder_appears_when_the_block_is_left(tmp_path):
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError(28, "No space left on device")])
 def test_an_error_leaves_nothing(tmp_path, error):
     def fail() -> None:
-        with whole_folder(tmp_path / "set") as aside:
-            (aside / "a.txt").write_text("a")
+        with whole_folder(tmp_path / "set") as stage:
+            (stage / "a.txt").write_text("a")
             raise error
 
     with pytest.raises((ValueError, KeyboardInterrupt), match=r"^$|No space left on device"):
@@ -39,34 +39,30 @@ def test_an_error_leaves_nothing(tmp_path, error):
     assert names(tmp_path) == []
 
 
-def test_a_target_with_other_content_stays_and_the_same_content_is_no_error(tmp_path):
+def test_a_target_is_never_replaced_unless_it_is_empty(tmp_path):
     def write(text: str) -> None:
-        with whole_folder(tmp_path / "set") as aside:
-            (aside / "a.txt").write_text(text)
+        with whole_folder(tmp_path / "set") as stage:
+            (stage / "a.txt").write_text(text)
 
+    (tmp_path / "set").mkdir()
     write("one")
-    before = (tmp_path / "set" / "a.txt").stat().st_mtime_ns
-    write("one")
-    (tmp_path / "set" / "mine.txt").write_text("mine")
-    with pytest.raises(
-        UserError, match=r"\(2\):\n  mine\.txt: does not belong there\n  a\.txt: has other content"
-    ):
+    with pytest.raises(UserError, match="set exists: give another name, or delete it"):
         write("two")
-    assert (tmp_path / "set" / "a.txt").stat().st_mtime_ns == before
+    assert (tmp_path / "set" / "a.txt").read_text() == "one"
     assert names(tmp_path) == ["set"]
 
 
 def test_what_a_killed_process_left_is_cleared_away(tmp_path):
     code = (
         "import os, signal, sys\nfrom pathlib import Path\nfrom upcrack_lite.data.folders import whole_folder\n"
-        "with whole_folder(Path(sys.argv[1])) as aside:\n"
-        "    (aside / 'half.txt').write_text('x')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "with whole_folder(Path(sys.argv[1])) as stage:\n"
+        "    (stage / 'half.txt').write_text('x')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     dead = subprocess.run([sys.executable, "-c", code, tmp_path / "set"], check=False)
     assert dead.returncode == -signal.SIGKILL
     assert names(tmp_path) == [".set.part"]
-    with whole_folder(tmp_path / "set") as aside:
-        (aside / "a.txt").write_text("a")
+    with whole_folder(tmp_path / "set") as stage:
+        (stage / "a.txt").write_text("a")
     assert names(tmp_path) == ["set"]
     assert names(tmp_path / "set") == ["a.txt"]
 

@@ -141,14 +141,25 @@ def _stored(
         return target
     needed = sum(int(np.prod(shape, dtype=np.int64)) for _, shape in shapes.values())
     check_space(memmap_dir, needed, f"storing {source.name} at {size} pixels")
-    with whole_folder(target, _WAIT) as stage:
-        for name, (dtype, shape) in shapes.items():
-            np.lib.format.open_memmap(stage / f"{name}.npy", "w+", dtype, shape)
-        problems: list[str] = []
-        for start in range(0, len(chosen), _BLOCK):
-            # Mapped anew for each block: pages written stay in memory as long as the mapping does.
-            block = slice(start, start + _BLOCK)
-            arrays = {name: np.load(stage / f"{name}.npy", mmap_mode="r+")[block] for name in shapes}
-            problems += _fill(chosen[block], size, rule, arrays)
-        raise_for(problems, _UNREADABLE)
+    try:
+        with whole_folder(target, _WAIT) as stage:
+            _write(chosen, size, rule, stage, shapes)
+    except UserError:
+        if not target.is_dir():  # else another process was quicker with the same set
+            raise
     return target
+
+
+def _write(
+    chosen: list[Pair], size: int, rule: str, folder: Path, shapes: dict[str, tuple[type, tuple[int, ...]]]
+) -> None:
+    """Write the arrays of a set, a block of photos at a time."""
+    for name, (dtype, shape) in shapes.items():
+        np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shape)
+    problems: list[str] = []
+    for start in range(0, len(chosen), _BLOCK):
+        # Mapped anew for each block: pages written stay in memory as long as the mapping does.
+        block = slice(start, start + _BLOCK)
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r+")[block] for name in shapes}
+        problems += _fill(chosen[block], size, rule, arrays)
+    raise_for(problems, _UNREADABLE)

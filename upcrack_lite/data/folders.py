@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import filecmp
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from upcrack_lite.errors import UserError, raise_for
+from upcrack_lite.errors import UserError
 from upcrack_lite.io import check_writable
 
 
@@ -18,15 +17,15 @@ from upcrack_lite.io import check_writable
 def whole_folder(target: Path, wait: float = 0) -> Iterator[Path]:
     """Give an empty folder to write into; it takes the name `target` when the block ends without an error.
 
-    A target that holds the same files is left alone, and none is ever replaced. A killed process leaves its hidden
-    folder `.NAME.part` beside `target`, which the next call clears away.
+    A target is never replaced, unless it is an empty folder. A killed process leaves its hidden folder `.NAME.part`
+    beside `target`, which the next call clears away.
 
     Args:
         target: the folder to make.
         wait: seconds to wait for another process that writes the same folder.
 
     Raises:
-        UserError: another process is writing `target`, it exists with other content, or it cannot be written.
+        UserError: another process is writing `target`, it exists, or it cannot be written.
     """
     target = target.absolute()
     stage, held = target.with_name(f".{target.name}.part"), target.with_name(f".{target.name}.lock")
@@ -39,9 +38,8 @@ def whole_folder(target: Path, wait: float = 0) -> Iterator[Path]:
             try:
                 yield stage
                 if taken(target):
-                    _refuse_other(target, stage)
-                else:
-                    stage.rename(target)
+                    raise UserError(f"{target} exists: give another name, or delete it")
+                stage.rename(target)
             finally:
                 shutil.rmtree(stage, ignore_errors=True)
                 with contextlib.suppress(OSError):  # on Windows an open file stays
@@ -81,19 +79,3 @@ def check_space(folder: Path, needed_bytes: int, what: str) -> None:
             f"{what} needs {needed_bytes / 1e6:,.1f} MB, but only {free / 1e6:,.1f} MB are free at {nearest}: "
             "free space there, or name a folder on another disk"
         )
-
-
-def _refuse_other(target: Path, made: Path) -> None:
-    """Raise `UserError` that names the files in which the folder `target` differs from the one just made."""
-    expected, there = _files(made), _files(target)
-    _, changed, unreadable = filecmp.cmpfiles(target, made, expected & there, shallow=False)
-    differences = [f"{name}: is not there" for name in sorted(expected - there)]
-    differences += [f"{name}: does not belong there" for name in sorted(there - expected)]
-    differences += [f"{name}: has other content" for name in sorted(changed + unreadable)]
-    raise_for(differences, f"{target}: exists with other content; give another folder, or delete this one")
-
-
-def _files(folder: Path) -> set[str]:
-    """List the files below a folder by relative path, without the hidden ones that file managers leave."""
-    paths = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return {path.as_posix() for path in paths if not path.name.startswith(".")}

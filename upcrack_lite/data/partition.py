@@ -66,8 +66,8 @@ def make_partition(crops360: str | Path, part: str, target: str | Path) -> Path:
     """Copy one part of `crack500_crops360` to a set of the plain layout, `image/` and `mask/`.
 
     The files are copied byte for byte under the names GROUP_NNNN, such as `20160222_081011_0013.jpg` for
-    `13.jpg`, from which `crops.photo_of` finds the group. `index.csv` lists them with their SHA-256. A folder
-    `target` that holds the same files is left alone. The folder appears when it is complete.
+    `13.jpg`, from which `crops.photo_of` finds the group. `index.csv` lists them with their SHA-256. The
+    folder appears when it is complete.
 
     Args:
         crops360: folder of the set, with `image/`, `mask/` and `recovered_names.csv`.
@@ -78,7 +78,7 @@ def make_partition(crops360: str | Path, part: str, target: str | Path) -> Path:
         `target`.
 
     Raises:
-        UserError: a missing file, a `target` with other content, or as in `crack500_groups`.
+        UserError: a missing file, a `target` that exists, or as in `crack500_groups`.
     """
     source, target = Path(crops360), Path(target)
     groups, parts = crack500_groups(source), _committed()
@@ -117,7 +117,7 @@ def make_cfd_patches(
 
     The folder holds `image/NAME_x_y.png` and `mask/NAME_x_y.png` (0 and 255), `index.csv`, and `patches.json`
     with the parameters, the largest overlap, and the crack fraction beside the paper's. The same call gives the
-    same bytes; a folder `target` that holds them is left alone. The folder appears when it is complete.
+    same bytes. The folder appears when it is complete.
 
     Args:
         cfd: folder of the set, with `image/` and `groundTruth/`.
@@ -131,7 +131,7 @@ def make_cfd_patches(
         `target`.
 
     Raises:
-        UserError: too few photos, one that cannot be read, or a `target` with other content.
+        UserError: too few photos, one that cannot be read, or a `target` that exists.
     """
     target = Path(target)
     photos = {pair.name: read_pair(pair) for pair in pairs(cfd, "cfd", "test")}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -71,23 +71,21 @@ _CITE_CFD = (
 _TERMS_CFD = "For non-commercial research only."
 
 
-def _crack500_proxy(
-    part: str, use: str, amount: str, count: int, disk_mb: int, range_: tuple[float, float]
-) -> Source:
-    """One of the two sets that crack500_crops360 is divided into, by photo."""
-    return Source(
-        name=f"crack500_{part}",
-        title=f"Proxy set for {use}: {amount} of the photo groups of crack500_crops360",
-        layout="plain",
-        terms=_TERMS_CRACK500,
-        cite=_CITE_CRACK500,
-        disk_mb=disk_mb,
-        counts={"all": count},
-        shares={"all": range_},
-        sizes=frozenset({(360, 360)}),
-        made_from="crack500_crops360",
-    )
-
+_CROPS360 = Source(
+    name="crack500_crops360",
+    title="Training crops of Crack500, cut to 360×360",
+    layout="plain",
+    terms=_TERMS_CRACK500,
+    cite=_CITE_CRACK500,
+    instructions=(
+        "We know no public address of these files. Name a folder that holds them: "
+        "upcrack data fetch crack500_crops360 --mirror DIR (or set UPCRACK_MIRROR)"
+    ),
+    disk_mb=88,
+    counts={"all": 1754},
+    shares={"all": (8.5, 8.6)},
+    sizes=frozenset({(360, 360)}),
+)
 
 _ALL = (
     Source(
@@ -166,25 +164,26 @@ _ALL = (
         counts={"train": 1896, "val": 348, "test": 1124},
         sizes=frozenset({(256, 256)}),
     ),
-    Source(
-        name="crack500_crops360",
-        title="Training crops of Crack500, cut to 360×360",
-        layout="plain",
-        terms=_TERMS_CRACK500,
-        cite=_CITE_CRACK500,
-        instructions=(
-            "We know no public address of these files. Name a folder that holds them: "
-            "upcrack data fetch crack500_crops360 --mirror DIR (or set UPCRACK_MIRROR)"
-        ),
-        disk_mb=88,
-        counts={"all": 1754},
-        shares={"all": (8.5, 8.6)},
-        sizes=frozenset({(360, 360)}),
+    _CROPS360,
+    replace(
+        _CROPS360,
+        name="crack500_kept",
+        title="Proxy set for training: four fifths of the photo groups of crack500_crops360",
+        instructions="",
+        disk_mb=72,
+        counts={"all": 1421},  # crops of 180 of the 225 groups
+        made_from="crack500_crops360",
     ),
-    _crack500_proxy(
-        "kept", "training", "four fifths", 1421, 72, (8.5, 8.6)
-    ),  # crops of 180 of the 225 groups
-    _crack500_proxy("heldout", "testing", "one fifth", 333, 17, (8.6, 8.7)),  # crops of the other 45
+    replace(
+        _CROPS360,
+        name="crack500_heldout",
+        title="Proxy set for testing: one fifth of the photo groups of crack500_crops360",
+        instructions="",
+        disk_mb=17,
+        counts={"all": 333},  # crops of the other 45
+        shares={"all": (8.6, 8.7)},
+        made_from="crack500_crops360",
+    ),
     Source(
         name="cfd_patches",
         title="200 patches of 256×256 pixels cut from CrackForest",
