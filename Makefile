@@ -55,6 +55,7 @@ endif
 test: .venv/installed ## lint, unit tests (fast ones first), a short run of every chapter
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/nbstripout --keep-id --verify notebooks/*.ipynb notebooks/*/*.ipynb
 	$(PYTEST) -n $(CORES) -m "not slow and not notebook and not site and not full"
 	$(PYTEST) -n $(CORES) -m "slow and not notebook and not site"

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from upcrack_lite import cli_audit
+from upcrack_lite import cli
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import METRICS, Confusion
 from upcrack_lite.reproduction import intervals
@@ -273,7 +273,7 @@ def test_table_ii_gets_precision_and_recall_from_the_prevalence_of_the_others():
 
 def command(*words):
     app = typer.Typer()
-    app.command()(cli_audit.audit)
+    app.command()(cli.audit)
     return CliRunner().invoke(app, [str(word) for word in words])
 
 

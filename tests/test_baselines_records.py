@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from upcrack_lite import cli_record, runs
+from upcrack_lite import cli, runs
 from upcrack_lite.baselines.registry import FAMILIES
 from upcrack_lite.baselines.training_free import segment
 from upcrack_lite.data import manifest as manifests
@@ -218,7 +218,7 @@ def test_a_command_for_all_rows_gives_each_the_options_that_it_has_a_use_for(tmp
         lambda one, data, runs, options, **rest: asked.update({one.method: options}) or stored_run(),
     )
     app = typer.Typer()
-    app.command()(cli_record.cell)
+    app.command()(cli.cell)
     words = "--table 4 --train-only --max-steps 2 --vgg-weights random --precision bf16-mixed"
     done = CliRunner().invoke(app, [*words.split(), "--data-root", str(tmp_path)])
     assert done.exit_code == 0, done.output

@@ -18,7 +18,9 @@ from small_sets import make
 from typer.testing import CliRunner
 
 from upcrack_lite import cli
+from upcrack_lite.data.crops import CropRule
 from upcrack_lite.data.sources import SOURCES
+from upcrack_lite.data.undamaged import undamaged
 from upcrack_lite.errors import UserError
 
 
@@ -54,11 +56,13 @@ def test_without_data_one_screen_says_what_to_run_how_big_it_is_and_under_which_
 
 
 def test_fetch_crops_prepare_and_train_on_the_crops(upcrack, small_mirror, tmp_path):
-    status, text = upcrack(
-        "build", "deepcrack", "--accept-terms", "--mirror", small_mirror, "--windows", "48,32", "--count", 6,
-        "--margin", 2, "--size", 48,
-    )  # fmt: skip
+    status, text = upcrack("fetch", "deepcrack", "--accept-terms", "--mirror", small_mirror)
     assert status == 0
+    status, text = upcrack(
+        "crops", "deepcrack", "--windows", "48,32", "--count", 6, "--margin", 2, "--size", 48
+    )
+    assert status == 0
+    assert upcrack("prepare", "deepcrack", "--size", 48)[0] == 0
     assert re.search(r"6 undamaged crops from \d of 3 files", text)
     assert re.search(r"\d of them are smaller than 48 px and were enlarged", text)
     facts = json.loads((tmp_path / "data/deepcrack_undamaged/crops.json").read_text())
@@ -73,7 +77,7 @@ def test_fetch_crops_prepare_and_train_on_the_crops(upcrack, small_mirror, tmp_p
     assert "here: data/deepcrack" in screen
     assert "upcrack data fetch deepcrack" not in screen
     assert "at 32 px by nearest" in upcrack("prepare", "deepcrack", "--size", 32, "--rule", "nearest")[1]
-    images, groups, data = cli._crops("data/deepcrack_undamaged", "auto", 300, 160, 4, 32, 0)
+    images, groups, data = undamaged("data/deepcrack_undamaged", "auto", CropRule((160,), 300, 4, 32, 0))
     assert images.shape == (6, 32, 32, 3)
     assert set(groups) <= {"train_0", "train_1", "train_2"}
     assert data["crops"]["count"] == 6
@@ -153,7 +157,7 @@ def test_nothing_trains_on_sets_to_test_on_whatever_their_folder_is_called(upcra
     assert status == 2
     assert "never cut from test photos" in text
     with pytest.raises(UserError, match="never cut from test photos"):
-        cli._crops(str(folder), "auto", 2, 32, 0, 32, 0)
+        undamaged(str(folder), "auto", CropRule((32,), 2, 0, 32, 0))
 
 
 def test_crops_of_one_place_stay_together(tmp_path):
@@ -163,7 +167,7 @@ def test_crops_of_one_place_stay_together(tmp_path):
     (tmp_path / "d" / "train_lab").rename(folder / "mask")
     lines = ["file,source_photo,group", *(f"train_{i}.jpg,,{'one' if i < 2 else 'two'}" for i in range(3))]
     (folder / "recovered_names.csv").write_text("\n".join(lines) + "\n")
-    _, groups, _ = cli._crops(str(folder), "auto", 6, 32, 0, 32, 0)
+    _, groups, _ = undamaged(str(folder), "auto", CropRule((32,), 6, 0, 32, 0))
     assert set(groups) == {"one", "two"}
 
 
@@ -196,7 +200,7 @@ def test_the_authors_crops_train_as_they_are(tmp_path):
     folder = make(tmp_path / "authors", "crack500_authors")
     for path in (folder / "dataset/crack500_train/train/a").iterdir():
         path.rename(path.with_name(f"20160222_081011_{path.stem[-1]}.png"))
-    images, groups, data = cli._crops(str(folder), "auto", 300, 160, 4, 64, 0)
+    images, groups, data = undamaged(str(folder), "auto", CropRule((160,), 300, 4, 64, 0))
     assert images.shape == (3, 64, 64, 3)
     assert groups == ["20160222_081011"] * 3
     assert data["photos"] == 3

@@ -97,7 +97,7 @@ def test_the_text_says_what_it_left_out(facts):
 
 
 def test_json_is_plain_complete_and_the_same_anywhere(facts):
-    data = to_json(facts, FINDINGS, SOURCE, manifest="ab" * 32)
+    data = to_json(facts, FINDINGS, SOURCE)
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     keys = ["format", "folder", "layout", "source", "manifest", "passed", "levels", "parts", "findings"]
     assert list(data) == keys

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from upcrack_lite import cli_record, runs, versions
+from upcrack_lite import cli, runs, versions
 from upcrack_lite.data import manifest as manifests
 from upcrack_lite.data.crop_folder import write_crops
 from upcrack_lite.data.crops import Crops
@@ -546,7 +546,7 @@ def upcrack(capsys):
     import typer
 
     app = typer.Typer(pretty_exceptions_enable=False)
-    app.command()(cli_record.cell)
+    app.command()(cli.cell)
 
     def call(*words: object) -> tuple[int, str]:
         try:

@@ -13,7 +13,7 @@ from conftest import ROOT
 from small_records import chosen, save, small_values
 from typer.testing import CliRunner
 
-from upcrack_lite import cli_verify
+from upcrack_lite import cli
 from upcrack_lite.baselines.registry import FAMILIES
 from upcrack_lite.errors import UserError
 from upcrack_lite.reproduction import published, verify
@@ -175,7 +175,7 @@ def test_every_printed_number_is_listed_twice_even_without_a_record(tmp_path):
 
 def test_the_command(folder):
     app = typer.Typer()
-    app.command()(cli_verify.verify)
+    app.command()(cli.verify)
     runner, words = CliRunner(), ["--results", str(folder)]
     good = runner.invoke(app, words)
     assert (good.exit_code, good.stdout.split("\n")[0].endswith("all as shown")) == (0, True)

@@ -5,31 +5,38 @@ from __future__ import annotations
 import json
 import statistics
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from upcrack_lite import __version__, cli_audit, cli_data, cli_record, cli_verify
+from upcrack_lite import __version__
 from upcrack_lite.errors import UserError
 from upcrack_lite.io import check_writable, parse_settings, read_settings
 
-# The heavy imports (torch, lightning) happen inside the commands, so that --help answers at once.
-app = typer.Typer(
-    add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
-)
-
-app.add_typer(cli_data.app, name="data")
-app.command(no_args_is_help=True)(cli_audit.audit)
-app.command(no_args_is_help=True)(cli_record.cell)
-app.command()(cli_verify.verify)
+# What costs time to import (torch, lightning) is imported inside the commands, so that --help answers at once.
+PLAIN: dict[str, Any] = {"add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False}
+app = typer.Typer(no_args_is_help=True, **PLAIN)
+data_app = typer.Typer(help="Public data sets: fetch, check, crop.", **PLAIN)
+app.add_typer(data_app, name="data")
 
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random draws.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Precision = Annotated[str, typer.Option(help="32-true, or bf16-mixed, bf16-true or 16-mixed on a GPU.")]
+Recipe = Annotated[str, typer.Option(help="paper or released.")]
+Scale = Annotated[str, typer.Option(help="full (256 px, width 64) or lite (128 px, width 16).")]
+MaxSteps = Annotated[
+    int | None, typer.Option(min=1, help="Stop after so many batches: a try, never a result.")
+]
+VGG = Annotated[str | None, typer.Option(help="VGG file for the style loss, or 'random'.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Set one value of the preset; may be repeated."),
 ]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Results = Annotated[Path, typer.Option(help="The folder of records.")]
 
 
 @app.callback()
@@ -42,59 +49,60 @@ def _root(
         raise typer.Exit
 
 
+@contextmanager
+def _interruptible(remedy: str) -> Iterator[None]:
+    """Ctrl-C ends a command with status 130 and says how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(f"\nstopped; {remedy}", err=True)
+        raise typer.Exit(130) from None
+
+
+# --- Train, detect, score
+
+
 @app.command(no_args_is_help=True)
 def train(
     context: typer.Context,
     data: Annotated[str, typer.Option(help="A data set's folder, or 'synthetic' for roads drawn here.")],
     out: Annotated[Path, typer.Option(help="The run folder; an interrupted run in it goes on.")],
-    recipe: Annotated[str, typer.Option(help="paper or released.")] = "paper",
-    scale: Annotated[str, typer.Option(help="full (256 px, width 64) or lite (128 px, width 16).")] = "lite",
+    recipe: Recipe = "paper",
+    scale: Scale = "lite",
     layout: Annotated[str, typer.Option(help="auto, deepcrack, cfd, crack500, plain, or photos.")] = "auto",
     crops: Annotated[int, typer.Option(min=2, help="How many undamaged crops to train on.")] = 300,
     window: Annotated[int, typer.Option(min=16, help="Side of a crop in the photo, px.")] = 160,
     margin: Annotated[int, typer.Option(min=0, help="Distance of a crop from any crack, px.")] = 4,
     seed: Seed = 0,
     device: Device = "auto",
-    precision: Annotated[
-        str, typer.Option(help="32-true, or bf16-mixed, bf16-true or 16-mixed on a GPU.")
-    ] = "32-true",
-    max_steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many batches.")] = None,
-    vgg_weights: Annotated[str | None, typer.Option(help="VGG file for the style loss, or 'random'.")] = None,
+    precision: Precision = "32-true",
+    max_steps: MaxSteps = None,
+    vgg_weights: VGG = None,
     settings: Settings = None,
 ) -> None:
     """Train on undamaged crops of a data set.
 
     Layout 'photos' takes a plain folder of photos without any crack.
     """
+    from upcrack_lite.data.crops import CropRule
+    from upcrack_lite.data.undamaged import undamaged
     from upcrack_lite.recipes import preset
 
     values = parse_settings(settings)
-    for name in ("recipe", "scale"):
-        if name in values:
-            raise UserError(f"{name} is an option of its own: --{name} {values[name]}")
+    for name in {"recipe", "scale"} & values.keys():
+        raise UserError(f"{name} is an option of its own: --{name} {values[name]}")
     chosen = preset(recipe, scale, **values)
     check_writable(out)
-    _refuse_unused(context, data)
-    images, groups, facts = _crops(data, layout, crops, window, margin, chosen.size, seed)
+    names = ("crops", "window", "margin")
+    given = [name for name in names if context.get_parameter_source(name).name == "COMMANDLINE"]
+    rule = CropRule((window,), crops, margin, chosen.size, seed)
+    images, groups, facts = undamaged(data, layout, rule, given)
     typer.echo(f"{len(images)} undamaged crops from {len(set(groups))} photos, used at {chosen.size} px")
     from upcrack_lite.training import train as run_training
 
-    try:
-        run = run_training(
-            images,
-            chosen,
-            out,
-            groups=groups,
-            data=facts,
-            seed=seed,
-            device=device,
-            precision=precision,
-            max_steps=max_steps,
-            vgg_weights=vgg_weights,
-        )
-    except KeyboardInterrupt:
-        typer.echo(f"\nstopped; the same command goes on from the last whole epoch in {out}", err=True)
-        raise typer.Exit(130) from None
+    how = {"device": device, "precision": precision, "max_steps": max_steps, "vgg_weights": vgg_weights}
+    with _interruptible(f"the same command goes on from the last whole epoch in {out}"):
+        run = run_training(images, chosen, out, groups=groups, data=facts, seed=seed, **how)
     m = run.manifest
     typer.echo(
         f"{out}: {m['epochs_done']} epochs, {m['steps_done']} steps in {m['train_seconds']:.0f} s; "
@@ -120,7 +128,7 @@ def detect(
         Path | None, typer.Option("--settings", help="YAML file of settings, as the tuner exports it.")
     ] = None,
 ) -> None:
-    """Find the cracks in photos: masks, error maps, overlays, and a table of cracked shares."""
+    """Find the cracks in photos: masks, error maps, overlays, and a table of crack fractions."""
     from upcrack_lite.predict.photos import detect_folder
     from upcrack_lite.pretrained import stored_run
     from upcrack_lite.runs import RunFolder
@@ -130,9 +138,10 @@ def detect(
     rows = detect_folder(
         model, photos, out, size=size, window=window, seed=seed, device=device, settings=values
     )
-    shares = [row["crack_share_percent"] for row in rows]
+    percent = [row["crack_share_percent"] for row in rows]
     typer.echo(
-        f"photos: {len(rows)}; cracked share: median {statistics.median(shares):.2f} %, most {max(shares):.2f} %"
+        f"photos: {len(rows)}; crack fraction: median {statistics.median(percent):.2f} %, "
+        f"most {max(percent):.2f} %"
     )
     typer.echo(f"masks, maps, overlays and summary.csv are in {out}")
     if not model.finished:
@@ -150,7 +159,7 @@ def detect(
 def score(
     out: Annotated[Path, typer.Argument(help="What `upcrack detect` wrote.")],
     masks: Annotated[Path, typer.Argument(help="A folder of masks with the photos' names.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Compare detections with hand-made masks: the five metrics of the paper and more."""
     from upcrack_lite.predict.scoring import as_text, score_folder
@@ -163,58 +172,355 @@ def score(
         typer.echo(f"\nscore.json, per_image.csv and overlays are in {out / 'score'}")
 
 
-def _refuse_unused(context: typer.Context, data: str) -> None:
-    """Refuse options on how to cut crops for a folder of crops that are cut already."""
-    from upcrack_lite.data.crop_folder import is_crop_folder
-    from upcrack_lite.data.layouts import fitting
-
-    folder = Path(data)
-    cut = is_crop_folder(folder) or (folder.is_dir() and "crack500_authors" in fitting(folder))
-    given = [
-        name
-        for name in ("crops", "window", "margin")
-        if context.get_parameter_source(name).name == "COMMANDLINE"
-    ]
-    if given and cut:
-        raise UserError(f"the crops in {data} are cut already: leave out --{', --'.join(given)}")
+# --- The paper's tables
 
 
-def _crops(
-    data: str, layout: str, count: int, window: int, margin: int, size: int, seed: int
-) -> tuple[Any, list[str], dict[str, Any]]:
-    """Undamaged crops, the photo of each, and the facts about them for the manifest."""
-    from upcrack_lite.data import manifest
-    from upcrack_lite.data.catalog import places_of, refuse_test_set
-    from upcrack_lite.data.crop_folder import is_crop_folder, read_crops, read_description
-    from upcrack_lite.data.crops import CropRule, undamaged_crops
-    from upcrack_lite.data.datasets import load
-    from upcrack_lite.data.layouts import LAYOUTS, pairs, unlabeled
+@app.command(no_args_is_help=True)
+def cell(
+    table: Annotated[
+        str | None, typer.Option(help="A table of the paper, 1 to 8, for its sets and rows.")
+    ] = None,
+    row: Annotated[
+        str | None,
+        typer.Option(help="Its row, such as unet, or a training-free baseline. Without it, all in turn."),
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(help="The method, where no table is named; else upcracknet.")
+    ] = None,
+    recipe: Recipe = "paper",
+    scale: Scale = "lite",
+    train_set: Annotated[
+        str | None, typer.Option(help="deepcrack, crack500_kept, crack500 or synthetic; else the table's.")
+    ] = None,
+    test_set: Annotated[
+        str | None,
+        typer.Option(
+            help="deepcrack, cfd_patches, crack500_heldout, crack500 or synthetic; else the table's."
+        ),
+    ] = None,
+    seeds: Annotated[
+        list[int] | None,
+        typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of all random draws; may be repeated."),
+    ] = None,
+    data_root: Annotated[Path, typer.Option(help="The folder of all data sets.")] = Path("data"),
+    runs: Annotated[Path, typer.Option(help="The folder of runs; interrupted ones go on.")] = Path("runs"),
+    results: Results = Path("results"),
+    device: Device = "auto",
+    precision: Precision = "32-true",
+    max_steps: MaxSteps = None,
+    vgg_weights: VGG = None,
+    allow_dirty: Annotated[
+        bool, typer.Option(help="Write a record that must not be committed as a draft.")
+    ] = False,
+    again: Annotated[bool, typer.Option(help="Test again although the record is there.")] = False,
+    train_only: Annotated[
+        bool, typer.Option("--train-only", help="Train, or go on, and stop there: no test, no record.")
+    ] = False,
+    settings: Settings = None,
+) -> None:
+    """Train and test experiments (cells) of a table, and write a record of each.
 
-    if data == "synthetic":
-        from upcrack_lite.data.synthetic import synthetic_set
+    A run that is there is used, and one that was interrupted goes on. A record that is there and still holds is
+    left as it is. With --train-only each model is trained once, however many experiments share it.
+    """
+    from upcrack_lite.baselines.registry import CRACKNET, FAMILIES
+    from upcrack_lite.metrics import METRICS
+    from upcrack_lite.reproduction.experiments import (
+        Experiment,
+        RunOptions,
+        Selection,
+        check_proxies,
+        experiments,
+    )
+    from upcrack_lite.reproduction.records import load, scores
+    from upcrack_lite.reproduction.run import run_experiment, train_experiment
 
-        roads = synthetic_set(count, size, seed, crack_free=1.0)
-        return roads.images, roads.names, {"name": "synthetic", "seed": seed}
-    folder = Path(data)
-    if layout not in ("auto", "photos", *LAYOUTS):
-        raise UserError(f"unknown layout {layout!r}; choose auto, photos, {', '.join(LAYOUTS)}")
-    if layout == "auto" and is_crop_folder(folder):
-        cut = read_crops(folder, size)
-        return cut.images, cut.groups, {"name": folder.resolve().name, "crops": read_description(folder)}
-    if layout != "photos":
-        found = pairs(folder, layout, "train")
-        refuse_test_set(folder)
+    values: dict[str, Any] = parse_settings(settings)
+    numbers = tuple(dict.fromkeys(seeds or (0,)))
+    if table is None:
+        if row is not None:
+            raise UserError("--row names a row of a table: give --table too, or --method")
+        sets = {"train_set": train_set, "test_set": test_set}
+        named = {name: value for name, value in sets.items() if value is not None}
+        pairs = tuple(values.items())
+        wanted = [Experiment(method or CRACKNET, recipe, scale, pairs, seed=one, **named) for one in numbers]
     else:
-        found = unlabeled(folder)
-    facts: dict[str, Any] = {"name": folder.resolve().name, "photos": len(found)}
-    if listed := manifest.digest_in(folder):
-        facts["fetched_manifest_sha256"] = listed
-    if layout != "photos" and found[0].mask is None:  # undamaged crops as their authors cut them
-        roads = load(folder, "train", size, layout)
-        return roads.images, places_of(folder, roads.names), facts
-    cut = undamaged_crops(found, CropRule((window,), count, margin, size, seed))
-    places = places_of(folder, [str(row["name"]) for row in cut.rows])
-    return cut.images, places, facts | {"window": window, "margin": margin}
+        if method is not None:
+            raise UserError(f"--method is for a call without --table: leave it out, or write --row {method}")
+        rows = () if row is None else (row,)
+        selection = Selection(table, recipe, scale, train_set or "", test_set or "", rows, numbers)
+        wanted = experiments([selection], values)
+    if train_only:
+        if again:
+            raise UserError("--again tests again, and --train-only does not test: leave one of them out")
+        wanted = list({one.run_slug(): one for one in wanted}.values())
+    given = RunOptions(device, precision, vgg_weights, max_steps, allow_dirty)
+    check_proxies(wanted, data_root)
+    if {one.method for one in wanted} <= set(FAMILIES) and (numbers != (0,) or scale != "full"):
+        typer.echo("no training and no random draw: one scale, full, and seed 0, whatever is asked")
+    both: dict[str, Any] = {"progress": sys.stderr.isatty(), "say": typer.echo}
+    for one in dict.fromkeys(wanted):
+        # A command for many rows gives each the options that it has a use for.
+        options = given.usable(one) if table is not None and row is None else given
+        typer.echo(f"{one.run_slug() if train_only else one.slug()}  ({one.command(options)})")
+        _note_start(runs / options.run_name(one))
+        with _interruptible("the same command goes on from the last whole epoch"):
+            if train_only:
+                run = train_experiment(one, data_root, runs, options, **both)
+                typer.echo(f"{run.path}: trained for {run.manifest['epochs_done']} epochs")
+                continue
+            path = run_experiment(one, data_root, runs, results, options, again=again, **both)
+        got = scores(load(path))
+        five = ", ".join(f"{name} {got[name]:.3f}" for name in METRICS)
+        typer.echo(f"{path}: {got['images']} images, {got['crack_share']:.3f} % crack; {five}")
+
+
+def _note_start(folder: Path) -> None:
+    """Say what a command does not show: a training that goes on."""
+    from upcrack_lite.runs import RunFolder
+
+    if RunFolder.is_run(folder) and not (run := RunFolder.open(folder)).finished and (log := run.log()):
+        typer.echo(f"{folder}: goes on after epoch {len(log)}")
+
+
+@app.command()
+def verify(
+    results: Results = Path("results"),
+    update: Annotated[
+        bool, typer.Option("--update", help="Write RESULTS/shown.json anew from the records.")
+    ] = False,
+) -> None:
+    """Compute every number of the table pages anew from the records, and compare it with what is shown.
+
+    Status 1 if a number moved, or a record is missing, new or another one; 2 if one cannot be read.
+    """
+    from upcrack_lite.reproduction import verify as verifying
+
+    if update:
+        typer.echo(f"{verifying.update(results)}: written")
+    differences = verifying.verify(results)
+    typer.echo(verifying.text(differences, results))
+    if differences:
+        raise typer.Exit(1)
+
+
+Column = typer.Option(metavar="NAME", help="Name of this column, where the usual names do not find it.")
+
+
+@app.command(no_args_is_help=True)
+def audit(
+    table: Annotated[
+        Path, typer.Argument(help="A CSV file, or 'paper' for the tables of the paper as printed.")
+    ],
+    precision: Annotated[str | None, Column] = None,
+    recall: Annotated[str | None, Column] = None,
+    accuracy: Annotated[str | None, Column] = None,
+    f1: Annotated[str | None, Column] = None,
+    iou: Annotated[str | None, Column] = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column that names the test set of a row.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(metavar="NAME", help="Column that names a row.")] = None,
+    unit: Annotated[str, typer.Option(help="percent, fraction or auto.")] = "auto",
+    slack: Annotated[
+        float, typer.Option(min=0, help="Rounding, in units of the last digit: 0.5; 1 for truncated digits.")
+    ] = 0.5,
+    drift: Annotated[
+        float,
+        typer.Option(min=0, max=10, help="How far prevalences of one set may differ, % of their value."),
+    ] = 0.05,
+    as_json: Json = False,
+) -> None:
+    """Check a table of precision, recall, accuracy, F1 and IoU against itself.
+
+    Finds swapped columns, averages, contradictions and mixed test sets. Status 1 if it finds any.
+    """
+    from upcrack_lite.reproduction.audit import audit_paper, audit_rows
+    from upcrack_lite.reproduction.audit_report import text, to_json
+    from upcrack_lite.reproduction.audit_table import read_table
+
+    columns = {"precision": precision, "recall": recall, "accuracy": accuracy, "f1": f1, "iou": iou}
+    named = {metric: name for metric, name in columns.items() if name is not None}
+    if str(table) == "paper":
+        if named or group or label or unit != "auto":
+            raise UserError("'paper' knows its columns and test sets: give it without column names")
+        result = audit_paper(slack=slack, drift=drift / 100)
+    else:
+        rows, unused = read_table(table, named, group, label)
+        notes = [f"columns not used: {', '.join(unused)}"] if unused else []
+        result = audit_rows(rows, unit, slack, drift / 100, table.name, notes)
+    typer.echo(json.dumps(to_json(result), indent=1, ensure_ascii=False) if as_json else text(result))
+    if result.findings:
+        raise typer.Exit(1)
+
+
+# --- Data sets
+
+Root = Annotated[Path, typer.Option(envvar="UPCRACK_DATA", help="The folder of all sets.")]
+Name = Annotated[str, typer.Argument(help="A set; `upcrack data` lists them.")]
+Folder = Annotated[str, typer.Argument(help="A set's name, or any folder of photos with masks.")]
+Terms = Annotated[bool, typer.Option("--accept-terms", help="Accept the set's terms of use; asked once.")]
+Mirror = Annotated[
+    Path | None, typer.Option(help="A folder that holds the set; else UPCRACK_MIRROR, if it does.")
+]
+Files = Annotated[
+    list[Path] | None,
+    typer.Option("--from", metavar="PATH", help="An archive, or a folder, got by hand; may be repeated."),
+]
+Manifest = Annotated[
+    Path | None, typer.Option(help="Compare with this manifest instead of the one in the kit.")
+]
+Faulty = Annotated[bool, typer.Option("--keep-faulty", help="Keep the set although it has errors.")]
+Size = Annotated[int, typer.Option(min=16, help="Side of the result, px.")]
+Rule = Annotated[str, typer.Option(help="Rule of resizing: area or nearest.")]
+ROOT, WINDOWS = Path("data"), "256,192,160,128"
+
+
+@data_app.callback(invoke_without_command=True)
+def overview(context: typer.Context, root: Root = ROOT) -> None:
+    """Say which sets there are, which are here, and how to get the others."""
+    if context.invoked_subcommand is None:
+        from upcrack_lite.data.catalog import overview as screen
+
+        typer.echo(screen(root))
+    elif context.get_parameter_source("root").name == "COMMANDLINE":
+        raise UserError(
+            f"give --root after the command: upcrack data {context.invoked_subcommand} --root {root}"
+        )
+
+
+@data_app.command(no_args_is_help=True)
+def fetch(
+    name: Name,
+    root: Root = ROOT,
+    accept_terms: Terms = False,
+    mirror: Mirror = None,
+    files: Files = None,
+    manifest: Manifest = None,
+    keep_faulty: Faulty = False,
+) -> None:
+    """Download a set, or copy it from a mirror or from files got by hand, and verify it."""
+    from upcrack_lite.data import report
+    from upcrack_lite.data.fetch import Options
+    from upcrack_lite.data.fetch import fetch as run
+    from upcrack_lite.data.sources import source
+
+    where = {"progress": sys.stderr.isatty(), "say": lambda line: typer.echo(line, err=True)}
+    options = Options(accept_terms, mirror, files or (), manifest, keep_faulty, **where)
+    with _interruptible("nothing half-done is left. The same command starts again"):
+        got = run(name, root, options)
+    typer.echo(report.text(got.survey, got.findings, source(name)))
+    counts = {level: sum(f.level == level for f in got.findings) for level in ("error", "warning")}
+    named = ", ".join(f"{count} {level}{'s' * (count != 1)}" for level, count in counts.items() if count)
+    state = "fetched and every file read" if got.new else "was here before, unchanged"
+    typer.echo(f"{got.folder}: {state}" + (f"; {named}" if named else ""))
+
+
+@data_app.command(name="verify", no_args_is_help=True)
+def verify_set(name: Folder, root: Root = ROOT, manifest: Manifest = None, as_json: Json = False) -> None:
+    """Check a set: every file, pair, mask and number. Status 1 if there are errors."""
+    from upcrack_lite.data import report
+    from upcrack_lite.data.catalog import folder_of, verified
+    from upcrack_lite.data.check import passed
+    from upcrack_lite.data.crop_folder import is_crop_folder, read_crops
+
+    folder = folder_of(name, root)
+    if is_crop_folder(folder):
+        typer.echo(f"{folder}: {len(read_crops(folder, 16))} undamaged crops, all as they were written")
+        return
+    checked = verified(name, root, manifest, progress=sys.stderr.isatty())
+    typer.echo(json.dumps(report.to_json(*checked), indent=1) if as_json else report.text(*checked))
+    if not passed(checked[1]):
+        raise typer.Exit(1)
+
+
+@data_app.command(name="report", no_args_is_help=True)
+def report_set(
+    name: Folder,
+    out: Annotated[Path, typer.Option(help="The page to write; its JSON lies beside it.")],
+    root: Root = ROOT,
+    manifest: Manifest = None,
+    thumbnails: Annotated[int, typer.Option(min=0, help="How many faultless pairs to show.")] = 24,
+) -> None:
+    """Write what `verify` finds as a page with pictures, and as JSON."""
+    from upcrack_lite.data.catalog import verified
+    from upcrack_lite.data.report import check_page, write_page
+
+    check_page(out)
+    write_page(out, *verified(name, root, manifest, progress=sys.stderr.isatty()), thumbnails)
+    typer.echo(
+        f"{out} and {out.with_suffix('.json')}; the page holds photos of the set, so do not publish it"
+    )
+
+
+@data_app.command(no_args_is_help=True)
+def crops(
+    name: Name,
+    root: Root = ROOT,
+    out: Annotated[Path | None, typer.Option(help="A new folder; else ROOT/NAME_undamaged.")] = None,
+    windows: Annotated[
+        str, typer.Option(help="Sides of a crop in the photo, px, largest first. A photo gives its largest.")
+    ] = WINDOWS,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="How many crops; else what the paper trains on.")
+    ] = None,
+    margin: Annotated[int, typer.Option(min=0, help="Distance of a crop from any crack, px.")] = 4,
+    stride: Annotated[int, typer.Option(min=1, help="Crops start at multiples of so many px.")] = 1,
+    overlap: Annotated[
+        float, typer.Option(min=0, max=0.99, help="Largest shared area of two crops of a photo.")
+    ] = 0.25,
+    size: Size = 256,
+    seed: Seed = 0,
+) -> None:
+    """Cut undamaged crops from a set's training photos, with an index of where each comes from."""
+    from upcrack_lite.data.catalog import cut_crops, train_command, usual_count
+    from upcrack_lite.data.crops import CropRule
+
+    try:
+        sides = tuple(int(word) for word in windows.split(","))
+    except ValueError:
+        raise UserError(f"--windows takes sides such as {WINDOWS}, not {windows!r}") from None
+    if min(sides) < 16:
+        raise UserError(f"--windows takes sides of at least 16 px, not {min(sides)}")
+    rule = CropRule(sides, count or usual_count(name), margin, size, seed, overlap, stride)
+    folder, lines = cut_crops(name, root, out, rule)
+    typer.echo("\n".join([*lines, f"{folder}: crops, index.csv and crops.json"]))
+    typer.echo(f"train with: {train_command(folder)}")
+
+
+@data_app.command(no_args_is_help=True)
+def prepare(name: Name, root: Root = ROOT, size: Size = 256, rule: Rule = "area") -> None:
+    """Store each split of a set at one size, memory-mapped, to be read at once from then on."""
+    from upcrack_lite.data.catalog import folder_of, splits_of
+    from upcrack_lite.data.datasets import load
+
+    folder = folder_of(name, root)
+    for split in splits_of(folder):
+        roads = load(folder, split, size, memmap_dir=root / "prepared", rule=rule)
+        cracks = "" if roads.crack_masks is None else f", {100 * roads.crack_masks.mean():.3f} % crack"
+        where = roads.images.filename.parent
+        typer.echo(f"{where}: {split}, {len(roads)} photos at {size} px by {rule}{cracks}")
+
+
+@data_app.command(no_args_is_help=True)
+def build(
+    name: Name,
+    root: Root = ROOT,
+    accept_terms: Terms = False,
+    mirror: Mirror = None,
+    files: Files = None,
+    manifest: Manifest = None,
+    keep_faulty: Faulty = False,
+    count: Annotated[int | None, typer.Option(min=1, help="How many undamaged crops to cut.")] = None,
+    size: Size = 256,
+) -> None:
+    """Fetch, verify, crop and prepare a set: all of the above in one."""
+    from upcrack_lite.data.catalog import trains
+
+    fetch(name, root, accept_terms, mirror, files, manifest, keep_faulty)
+    if trains(name):
+        crops(name, root, count=count, size=size)
+    prepare(name, root, size)
 
 
 def main() -> None:

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from upcrack_lite.data import manifest as manifests
+from upcrack_lite.data.check import Finding, verify
 from upcrack_lite.data.crop_folder import write_crops
 from upcrack_lite.data.crops import CropRule, photo_of, undamaged_crops
 from upcrack_lite.data.datasets import LARGEST
 from upcrack_lite.data.folders import check_space
 from upcrack_lite.data.layouts import LAYOUTS, SPLITS, fitting, layout_of, pairs, split_folders
 from upcrack_lite.data.sources import SOURCES, Source, accepted
-from upcrack_lite.data.survey import PROVENANCE
+from upcrack_lite.data.survey import PROVENANCE, Survey, survey
 from upcrack_lite.errors import UserError
 from upcrack_lite.io import check_writable
 
@@ -174,3 +175,19 @@ def cut_crops(name: str, root: Path, out: Path | None, rule: CropRule) -> tuple[
             "they include the held-out photos: before a test on crack500_heldout, take crack500_kept"
         )
     return target, lines
+
+
+def verified(
+    name: str, root: Path, manifest: Path | None = None, progress: bool = False
+) -> tuple[Survey, list[Finding], Source | None]:
+    """Survey and check a set of the root by its name, or any other folder of photos with masks.
+
+    manifest: compare with this one instead of the kit's. Returns survey, findings and the known set, if it is one.
+    Raises UserError for a folder that is not there or fits no layout, or a manifest that cannot be read.
+    """
+    folder = folder_of(name, root)
+    folder = folder if folder.name else folder.resolve()  # "." has no name to show
+    source = SOURCES.get(folder.resolve().name)
+    expected = manifests.expected(source.name if source else "", manifest)
+    seen = survey(folder, source.layout if source else "auto", progress=progress)
+    return seen, verify(seen, source, expected), source

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import shlex
 import textwrap
 from collections import Counter
@@ -13,13 +14,14 @@ import cv2
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from upcrack_lite.data import manifest
 from upcrack_lite.data.check import LEVELS, Finding, by_part, count, labeled, passed, pooled_share, wh
 from upcrack_lite.data.reading import read_image, read_mask
 from upcrack_lite.data.sources import Source
 from upcrack_lite.data.survey import Photo, Survey
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import overlay
-from upcrack_lite.io import write_text
+from upcrack_lite.io import check_writable, write_json, write_text
 
 FORMAT = 1
 """Version of the JSON that `to_json` gives."""
@@ -58,32 +60,43 @@ def text(survey: Survey, findings: list[Finding], source: Source | None = None) 
     return _printable("\n".join(lines))
 
 
-def to_json(
-    survey: Survey, findings: list[Finding], source: Source | None = None, manifest: str | None = None
-) -> dict[str, Any]:
+def to_json(survey: Survey, findings: list[Finding], source: Source | None = None) -> dict[str, Any]:
     """Return the report as plain data in a fixed order; the same facts give the same data on any machine.
 
     Keys: `format` (1); `folder` (its name, not its path); `layout`; `source` (name of the known set, or None);
-    `manifest` (see below); `passed` (no error); `levels` (number of findings by level); `parts`, a list of
-    `part`, `count`, `known_count`, `labeled`, `crack_share` in percent, `known_range` in percent (two numbers)
-    and `sizes` (lists of width, height, number of photos, the most frequent first); `findings`, a list of
-    `check`, `level`, `message`, `paths`. What is not known is None.
-
-    Args:
-        survey, findings, source: as given to `verify` and by it.
-        manifest: `manifest.digest` of the surveyed files, to name exactly these bytes.
+    `manifest` (one hash over these very files); `passed` (no error); `levels` (number of findings by level);
+    `parts`, a list of `part`, `count`, `known_count`, `labeled`, `crack_share` in percent, `known_range` in percent
+    (two numbers) and `sizes` (lists of width, height, number of photos, the most frequent first); `findings`, a list
+    of `check`, `level`, `message`, `paths`. What is not known is None.
     """
     return {
         "format": FORMAT,
         "folder": survey.folder.name,
         "layout": survey.layout,
         "source": source.name if source else None,
-        "manifest": manifest,
+        "manifest": manifest.digest(manifest.entries_of(survey)),
         "passed": passed(findings),
         "levels": {level: sum(finding.level == level for finding in findings) for level in LEVELS},
         "parts": _parts(survey, source),
         "findings": [vars(finding) | {"paths": list(finding.paths)} for finding in findings],
     }
+
+
+def check_page(page: Path) -> None:
+    """Raise UserError, before any work, where a report cannot be written, or would replace what is none."""
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"{page}: the page is HTML; give it a name that ends in .html")
+    check_writable(page.parent)
+    facts = page.with_suffix(".json")
+    there = [path for path in (page, facts) if path.exists()]
+    if not there:
+        return
+    try:
+        if {"format", "passed", "findings"} <= json.loads(facts.read_text(encoding="utf-8")).keys():
+            return  # an earlier report
+    except (OSError, ValueError, AttributeError):
+        pass
+    raise UserError(f"{there[0]} is there and is no report of this command: give the page another name")
 
 
 def write_page(
@@ -93,7 +106,7 @@ def write_page(
     source: Source | None = None,
     thumbnails: int = 24,
 ) -> None:
-    """Write the report as one HTML file that needs nothing else: no script, no other file, no network.
+    """Write the report as one HTML file that needs nothing else, no script and no network, and as JSON beside it.
 
     It shows up to 40 pairs with errors or warnings, then pairs spread evenly over the rest of the set. The
     pictures are small copies of the set's photos, so its terms hold for the page too; the page says so.
@@ -135,6 +148,7 @@ def write_page(
         cards=cards,
     )
     write_text(Path(path), _printable(page))
+    write_json(Path(path).with_suffix(".json"), to_json(survey, findings, source))
 
 
 def _pictures(survey: Survey, photo: Photo) -> list[dict[str, str]]:

@@ -384,3 +384,15 @@ def _check_conditions(one: Experiment | Selection, all_where_empty: bool = False
 def _known(what: str, value: str, known: Iterable[str]) -> None:
     if value not in known:
         raise UserError(f"unknown {what} {value!r}; choose one of {', '.join(known)}")
+
+
+def check_proxies(wanted: list[Experiment], data_root: Path) -> None:
+    """Raise UserError, before any work, where a set that only its owners give out is needed and not there."""
+    for name, (kept, held) in PROXIES.items():
+        needed = {one.train_set for one in wanted} | {one.test_set for one in wanted}
+        there = [(data_root / one).is_dir() for one in (name, f"{name}_undamaged")]
+        if name in needed and not any(there):
+            raise UserError(
+                f"{name} is not in {data_root}: `upcrack data fetch {name}` says how to get it by hand. "
+                f"Or use its proxies: --train-set {kept} --test-set {held}, each where the table has {name}"
+            )
