@@ -44,11 +44,11 @@ def test_a_line_is_a_method_and_a_recipe(folder):
     names = [(one.key, one.recipe, one.kind) for one in standing]
     assert sorted(names) == sorted(
         [
-            *((key, "paper", "masks") for key in ("unet", "enet", "ddrnet")),
-            ("riad", "paper", "undamaged"),
-            ("upcracknet", "paper", "undamaged"),
-            ("upcracknet", "released", "undamaged"),
-            ("tf_gabor_otsu", "paper", "nothing"),
+            *((key, "paper", "supervised") for key in ("unet", "enet", "ddrnet")),
+            ("riad", "paper", "unsupervised"),
+            ("upcracknet", "paper", "unsupervised"),
+            ("upcracknet", "released", "unsupervised"),
+            ("tf_gabor_otsu", "paper", "training-free"),
         ]
     )
     kinds = [list(comparison.GROUPS).index(one.kind) for one in standing]
@@ -133,7 +133,7 @@ def test_the_picture_has_a_panel_a_set(folder):
 def test_nothing_marked_counts_as_nothing_found():
     nothing = {"f1": Score(*[float("nan")] * 4)}
     undefined = Ours("paper", "lite", "deepcrack", "deepcrack", (), nothing, (), "", (), ())
-    assert comparison.Standing("enet", "paper", "masks", {"deepcrack": undefined}).f1("deepcrack") == 0
+    assert comparison.Standing("enet", "paper", "supervised", {"deepcrack": undefined}).f1("deepcrack") == 0
 
 
 def test_a_page_without_records_says_so(tmp_path):

@@ -22,11 +22,11 @@ TABLES = tuple(number for number, facts in published.TABLES.items() if facts.key
 """The tables that compare methods."""
 
 GROUPS = {
-    "masks": ("general_supervised", "crack_supervised"),
-    "undamaged": ("unsupervised", "proposed"),
-    "nothing": (),
+    "supervised": ("general_supervised", "crack_supervised"),
+    "unsupervised": ("unsupervised", "proposed"),
+    "training-free": (),
 }
-"""What a method learns from, and the strategies of the printed tables that are of this kind; families have none."""
+"""Kinds of methods, and the strategies of the printed tables that are of each; families have none."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Worth:
 
 @dataclass(frozen=True, eq=False)
 class Standing:
-    """One method: its row's key, recipe, what it learns from (a key of `GROUPS`), and records on each test set."""
+    """One method: its row's key, recipe, kind (a key of `GROUPS`), and records on each test set."""
 
     key: str
     recipe: str
@@ -114,5 +114,5 @@ def all_marked(ours: Ours) -> float:
 
 def _kind(row: published.Row) -> str:
     if row.key in FAMILIES:
-        return "nothing"
+        return "training-free"
     return next(kind for kind, strategies in GROUPS.items() if row.strategy in strategies)

@@ -28,12 +28,10 @@ from upcrack_lite.show.figures import LINES, MARKERS, WIDTH, styled
 from upcrack_lite.show.markup import items, table
 from upcrack_lite.show.pages import TITLES
 
-KINDS = {"masks": "supervised", "undamaged": "unsupervised", "nothing": "training-free"}
-"""Each kind of `GROUPS` in the field's words."""
 LOOKS = {
-    "masks": (LINES[0], MARKERS[0]),
-    "undamaged": (LINES[1], MARKERS[2]),
-    "nothing": (LINES[2], MARKERS[1]),
+    "supervised": (LINES[0], MARKERS[0]),
+    "unsupervised": (LINES[1], MARKERS[2]),
+    "training-free": (LINES[2], MARKERS[1]),
 }
 
 
@@ -55,7 +53,7 @@ class Comparison:
             return items([f"There is no record of {self.scale} scale, trained on {self.train_set}, yet."])
         rows = []
         for one in self.lines:
-            row = {"": self.name(one), "kind": KINDS[one.kind]}
+            row = {"": self.name(one), "kind": one.kind}
             for name in self.tests:
                 worth = self.worth.get((one, name))
                 row[f"f1_{name}"] = f"{one.f1(name):.1f}" if worth else "–"
@@ -91,7 +89,7 @@ class Comparison:
             for kind in GROUPS:
                 if some := [one for one in self.lines if one.kind == kind and name in one.ours]:
                     top = max(some, key=lambda one: one.f1(name))
-                    best.append(f"{self.name(top)} {top.f1(name):.1f} % ({KINDS[kind]})")
+                    best.append(f"{self.name(top)} {top.f1(name):.1f} % ({kind})")
             said.append(f"Best F1 on {name}: {'; '.join(best)}.")
         said += [self._lost(name) for name in self.tests] + [self._away(name) for name in self.tests[1:]]
         return items([html.escape(line) for line in said if line])
@@ -112,7 +110,7 @@ class Comparison:
 
     def _lost(self, name: str) -> str:
         """How much the fixed threshold costs methods that learn from masks, against the best single one."""
-        supervised = [one for one in self.lines if one.kind == "masks" and name in one.ours]
+        supervised = [one for one in self.lines if one.kind == "supervised" and name in one.ours]
         if len(supervised) < 3:
             return ""
         lost = [self.worth[one, name].f1 - one.f1(name) for one in supervised]
@@ -125,7 +123,7 @@ class Comparison:
     def _away(self, name: str) -> str:
         """Whether who is good at home is good away: the rank correlation over trained methods."""
         home = self.tests[0]
-        both = [one for one in self.lines if one.kind != "nothing" and {home, name} <= one.ours.keys()]
+        both = [one for one in self.lines if one.kind != "training-free" and {home, name} <= one.ours.keys()]
         first, second = ([one.f1(test) for one in both] for test in (home, name))
         if len(both) < 5 or min(len(set(first)), len(set(second))) < 2:
             return ""
@@ -153,7 +151,7 @@ class Comparison:
         figure.supxlabel("F1, percent", fontsize=11)
         for kind in (kind for kind in GROUPS if any(one.kind == kind for one in self.lines)):
             color, marker = LOOKS[kind]
-            axes[0][0].plot([], [], marker, color=color, label=KINDS[kind])
+            axes[0][0].plot([], [], marker, color=color, label=kind)
         axes[0][0].plot([], [], "o", color="#555555", label="threshold by its own rule")
         hollow = "the best single threshold"
         axes[0][0].plot([], [], "o", fillstyle="none", color="#555555", label=hollow)
