@@ -142,15 +142,8 @@ def make_cfd_patches(
         for (name, (image, mask)), corners in zip(photos.items(), places, strict=True):
             for x, y in corners:
                 part = np.s_[y : y + size, x : x + size]
-                new, white = f"{name}_{x}_{y}", mask[part].astype(np.uint8) * 255
-                write_image(aside / "image" / f"{new}.png", image[part])
-                write_image(aside / "mask" / f"{new}.png", white)
-                row = {"name": new, "source": name, "x": x, "y": y}
-                row["crack_percent"] = f"{100 * mask[part].mean():.4f}"
-                for folder in ("image", "mask"):
-                    data = (aside / folder / f"{new}.png").read_bytes()
-                    row[f"{folder}_sha256"] = hashlib.sha256(data).hexdigest()
-                rows.append(row)
+                row = {"name": f"{name}_{x}_{y}", "source": name, "x": x, "y": y}
+                rows.append(row | _write_patch(aside, row["name"], image[part], mask[part]))
                 shares.append(float(mask[part].mean()))
         write_csv(aside / "index.csv", rows)
         whole = sum(int(mask.sum()) for mask in masks) / sum(mask.size for mask in masks)
@@ -166,6 +159,16 @@ def make_cfd_patches(
         }
         write_json(aside / "patches.json", facts)
     return target
+
+
+def _write_patch(folder: Path, name: str, image: np.ndarray, mask: np.ndarray) -> dict[str, str]:
+    """Write a patch and its mask; return what the index says about them."""
+    facts = {"crack_percent": f"{100 * mask.mean():.4f}"}
+    for kind, pixels in (("image", image), ("mask", mask.astype(np.uint8) * 255)):
+        path = folder / kind / f"{name}.png"
+        write_image(path, pixels)
+        facts[f"{kind}_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return facts
 
 
 def patch_places(
