@@ -242,13 +242,7 @@ def train_method(
     another run; later, for a loss that is no longer finite (it names the term).
     """
     chosen = method(method_name)
-    if (whose := getattr(preset, "method", "upcracknet")) != method_name:
-        raise UserError(f"the preset is {whose}'s, not {method_name}'s: use method_preset({method_name!r})")
-    groups = check_crops(images, preset.size, groups)
-    if preset.supervised:
-        check_masks(images, crack_masks)
-    elif crack_masks is not None:
-        raise UserError(f"{method_name} learns from undamaged crops alone: leave crack_masks out")
+    groups = _check(method_name, preset, images, crack_masks, groups)
     device = check_device(device)
     split = split_by_photo(groups, preset.validation_share, seed)
     if preset.supervised and len(split[0]) < 2:
@@ -277,6 +271,20 @@ def train_method(
     run.manifest |= {"style_weights": None, "start_sha256": None}
     run.save_manifest()
     return Loop(task, run, preset, max_steps, progress).run_all()
+
+
+def _check(
+    name: str, preset: Any, images: np.ndarray, crack_masks: np.ndarray | None, groups: list[str] | None
+) -> list[str]:
+    """The photo of each image, once preset, images and masks are found to fit the method."""
+    if (whose := getattr(preset, "method", "upcracknet")) != name:
+        raise UserError(f"the preset is {whose}'s, not {name}'s: use method_preset({name!r})")
+    groups = check_crops(images, preset.size, groups)
+    if preset.supervised:
+        check_masks(images, crack_masks)
+    elif crack_masks is not None:
+        raise UserError(f"{name} learns from undamaged crops alone: leave crack_masks out")
+    return groups
 
 
 def _encoder_weights(name: str, encoder: str, source: str) -> dict[str, torch.Tensor] | None:
