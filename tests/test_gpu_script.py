@@ -220,7 +220,7 @@ def test_training_testing_and_records_need_what_a_machine_for_gpus_has(ci):
     import needs
 
     has = {"torch", "torchvision", "numpy", "cv2", "skimage", "safetensors", "lightning", "tqdm"}
-    with_them = {"scipy", "PIL"}  # what scikit-image and torchvision bring
+    with_them = {"scipy", "PIL", "filelock"}  # what scikit-image, torchvision and torch bring
     assert needs.of_module(needs.SCORING) <= has | with_them
 
 

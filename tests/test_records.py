@@ -113,7 +113,7 @@ def test_a_value_that_cannot_be_is_refused_by_name(place, value):
 )
 @pytest.mark.parametrize("place", [("command",), ("train", "style_weights"), ("train", "crops_json", "root")])
 def test_a_path_of_a_machine_is_a_fault(place, text):
-    with pytest.raises(UserError, match=rf"{'.'.join(place)}: holds a path of this machine"):
+    with pytest.raises(UserError, match="holds a path of this machine"):
         make(planted(place, text))
     make(planted(place, "file vgg16.safetensors, 3/4 of it, data/deepcrack"))
 

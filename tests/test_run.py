@@ -161,7 +161,7 @@ def test_the_scores_are_those_of_detect_and_score(data, tmp_path, settings):
     assert got["raw"] != got["smoothed"]
 
 
-def test_the_seed_of_the_cell_is_that_of_the_dropout(made, tmp_path):
+def test_the_seed_of_the_experiment_is_that_of_the_dropout(made, tmp_path):
     run = RunFolder.open(shutil.copytree(stored_run().path, tmp_path / "run"))
     run.manifest["seed"] = 5
     detect_folder(run, made / "deepcrack/test_img", tmp_path / "out", size=256, progress=False, seed=5)
@@ -280,7 +280,7 @@ def test_crops_of_another_set_are_refused(data):
         (Experiment(recipe="released", overrides=STORED.overrides, train_set="synthetic"), "recipe 'paper'"),
     ],
 )
-def test_a_run_of_another_cell_is_refused(made, experiment, named):
+def test_a_run_of_another_experiment_is_refused(made, experiment, named):
     with pytest.raises(UserError, match=named):
         evaluated(stored_run(), experiment, made)
 
@@ -299,7 +299,7 @@ def test_a_run_that_is_not_finished_is_refused(made, tmp_path):
 # --- Train, test, record -------------------------------------------------------------------------------------
 
 
-def test_a_cell_is_trained_tested_and_recorded_once(data, clean, monkeypatch):
+def test_an_experiment_is_trained_tested_and_recorded_once(data, clean, monkeypatch):
     said = []
     path = make(tiny(), data)
     record = records.load(path)
@@ -370,17 +370,6 @@ def test_what_has_changed_is_tested_again(data, clean, monkeypatch, change):
     assert same["train"] == (changed != "train")
 
 
-def test_a_record_without_its_run_counts_in_a_sweep_too(data, clean):
-    path = make(tiny(), data)
-    planned = plan_of(data)
-    assert planned.is_trained(tiny())
-    shutil.rmtree(data.parent / "runs")
-    assert planned.why(tiny()) == ""
-    assert not planned.is_trained(tiny())
-    path.rename(path.parent / "kept.json")
-    assert planned.why(tiny()) != ""
-
-
 def test_a_record_that_is_not_for_committing_counts_only_where_it_is_allowed(data, clean):
     make(tiny(), data, max_steps=1, allow_dirty=True)
     assert plan_of(data, max_steps=1, allow_dirty=True).why(tiny()) == ""
@@ -389,7 +378,7 @@ def test_a_record_that_is_not_for_committing_counts_only_where_it_is_allowed(dat
     assert plan_of(data, allow_dirty=True).why(tiny()) != ""
 
 
-def test_training_alone_leaves_a_run_that_the_cells_then_use(data, clean, monkeypatch):
+def test_training_alone_leaves_a_run_that_the_experiments_then_use(data, clean, monkeypatch):
     said = []
     run = train_only(tiny(test_set="cfd_patches"), data, said.append)
     assert run.finished
@@ -403,7 +392,7 @@ def test_training_alone_leaves_a_run_that_the_cells_then_use(data, clean, monkey
         train_only(tiny(), data)
 
 
-def test_cells_that_share_a_model_train_it_once(data, clean, monkeypatch):
+def test_experiments_that_share_a_model_train_it_once(data, clean, monkeypatch):
     make(tiny(), data)
     monkeypatch.setattr("upcrack_lite.training.Loop", lambda *a, **k: pytest.fail("trained again"))
     monkeypatch.setattr(photo_sets, "SYNTHETIC_PHOTOS", 2)
@@ -463,16 +452,6 @@ def test_a_dirty_start_is_not_forgotten_when_a_clean_one_goes_on(data, clean, mo
     assert "in part trained by code that differs" in record.unfit()[0]
 
 
-def test_a_run_of_a_dirty_tree_is_refused_before_it_is_tested(data, clean, monkeypatch):
-    clean["dirty"] = True
-    path = make(tiny(), data, allow_dirty=True)
-    assert path.stem.endswith("-draft")
-    clean["dirty"] = False
-    monkeypatch.setattr("upcrack_lite.reproduction.run.evaluate", lambda *a, **k: pytest.fail("tested"))
-    with pytest.raises(UserError, match="trained by code that differs"):
-        make(tiny(), data)
-
-
 def test_a_try_has_a_run_of_its_own_and_is_never_committed(data, clean):
     with pytest.raises(UserError, match="cut short at 1 steps"):
         make(tiny(), data, max_steps=1)
@@ -511,13 +490,6 @@ def test_a_record_of_another_format_stops_the_work_before_it_starts(data, clean,
         with pytest.raises(UserError, match=r"has format 1, this version reads 2.*Nothing was touched"):
             make(tiny(), data, again=again)
     assert path.read_text() == '{"format": 1}'
-
-
-def test_a_run_of_an_older_version_is_not_gone_on_with(data, clean, monkeypatch):
-    make(tiny(), data)
-    monkeypatch.setitem(versions.TRAINING, "upcracknet", 2)
-    with pytest.raises(UserError, match="another training_version \\(1, asked for 2\\)"):
-        make(tiny(), data)
 
 
 def test_the_digest_of_the_kit_covers_every_file(monkeypatch, tmp_path):

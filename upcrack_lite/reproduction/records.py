@@ -36,6 +36,7 @@ from upcrack_lite.thin_shapes import tolerance_f1
 
 _NAME = re.compile(r".+-s\d+(-[0-9a-f]{8})?\.json")  # no draft
 # A path of a machine: it says nothing elsewhere, and may say who made the record.
+_TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')  # of JSON
 _PATH = re.compile(r"(?:^|[\s='\"(,]|file:)(?:/|~|[A-Za-z]:[\\/])\S")
 
 Count = Annotated[int, Field(ge=0)]
@@ -237,9 +238,9 @@ class Record(Part):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Record:
-        for path, text in _texts(self.model_dump(exclude={"images"})):
+        for text in _TEXT.findall(self.model_dump_json(exclude={"images"})):
             if _PATH.search(text):
-                raise ValueError(f"{path}: holds a path of this machine ({text}); give a name instead")
+                raise ValueError(f"holds a path of this machine ({text}); give a name instead")
         key, names = self.key, [image.name for image in self.images]
         named = {"recipe": key.recipe} if key.method == CRACKNET else {"method": key.method}
         for name, value in (named | {"scale": key.scale} | key.overrides).items():
@@ -349,20 +350,6 @@ def _allowed(groups: np.ndarray, first: np.ndarray, counts: np.ndarray) -> np.nd
     sure = above[photo, :, np.searchsorted(EDGES, first)]
     perhaps = above[photo, :, np.searchsorted(EDGES, first, "right") - 1]
     return ((sure <= counts) & (counts <= perhaps)).all(axis=1)
-
-
-def _texts(value: Any, where: str = "") -> list[tuple[str, str]]:
-    """All texts of nested values with the place of each, names of keys included."""
-    if isinstance(value, str):
-        return [(where, value)]
-    if isinstance(value, dict):
-        keys = [(where, key) for key in value]
-        return keys + [
-            pair for key, one in value.items() for pair in _texts(one, f"{where}.{key}".lstrip("."))
-        ]
-    if isinstance(value, list):
-        return [pair for index, one in enumerate(value) for pair in _texts(one, f"{where}.{index}")]
-    return []
 
 
 def load(path: Path | str) -> Record:

@@ -26,7 +26,7 @@ from upcrack_lite.metrics import Confusion, histograms, per_image
 from upcrack_lite.predict.model import Model, load_model
 from upcrack_lite.predict.photos import TABLE_SIZE
 from upcrack_lite.predict.scoring import RADIUS
-from upcrack_lite.reproduction import published, record_files
+from upcrack_lite.reproduction import record_files
 from upcrack_lite.reproduction.experiments import Experiment, RunOptions, Selection, experiments
 from upcrack_lite.reproduction.photo_sets import (
     RULE,
@@ -198,22 +198,14 @@ def run_table(
 ) -> list[Path]:
     """Make the records of a table, or their drafts; a record that is there and holds is used. Returns the JSON files.
 
-    Raises UserError: before any work, no `data_root` or a set that is not there (it names the command that fetches
-    it); later, what training and test refuse.
+    data_root: the folder of all sets; empty: `data`. Raises UserError as `run_experiment`.
     """
-    sets = set(selection.sets) - {"synthetic"}
-    if sets and not str(data_root):
-        fetch = " and ".join(f"`upcrack data fetch {name} --root data`" for name in sorted(sets))
-        raise UserError(
-            f"Table {published.TABLES[selection.table].roman} made live needs photos: get them with {fetch}, cut the "
-            f"undamaged crops with `upcrack data build {selection.sets[0]} --root data`, and name the folder as "
-            "data_root"
-        )
     made = []
     for one in experiments([selection]):
         say(one.slug())
         options = RunOptions(device=device, allow_dirty=True).usable(one)
-        made.append(run_experiment(one, data_root, runs, results, options, progress=False, say=say))
+        places = (data_root or "data", runs, results)
+        made.append(run_experiment(one, *places, options, progress=False, say=say))
     return made
 
 
