@@ -14,8 +14,8 @@ from upcrack_lite import versions
 from upcrack_lite.baselines.registry import FAMILIES
 from upcrack_lite.predict.photos import TABLE_SIZE
 from upcrack_lite.reproduction import conditions, published, records, tables
-from upcrack_lite.reproduction.conditions import implied_share
 from upcrack_lite.reproduction.experiments import Experiment, Selection
+from upcrack_lite.reproduction.published import implied_prevalence
 from upcrack_lite.reproduction.tables import Score, Verdict, group
 
 ROW = published.row(4, "upcracknet")
@@ -248,9 +248,9 @@ def test_filters(full):
     assert not tables.table(Selection(4, scale="lite", rows=["upcracknet"]), full)[0].ours
 
 
-def test_implied_share():
-    assert implied_share(published.row(3, "upcracknet")) == pytest.approx(5.589, abs=0.002)
-    assert implied_share(published.row(2, "striped")) is None
+def test_implied_prevalence():
+    assert implied_prevalence(published.row(3, "upcracknet")) == pytest.approx(5.589, abs=0.002)
+    assert implied_prevalence(published.row(2, "striped")) is None
 
 
 def test_recorded_reads_a_folder_and_takes_a_missing_one_for_none(tmp_path):

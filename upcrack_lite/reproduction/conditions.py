@@ -18,7 +18,7 @@ from upcrack_lite.data import manifest as manifests
 from upcrack_lite.data.sources import source
 from upcrack_lite.recipes import preset
 from upcrack_lite.reproduction.experiments import PAIRS, row_overrides
-from upcrack_lite.reproduction.published import Row
+from upcrack_lite.reproduction.published import Row, implied_prevalence
 from upcrack_lite.reproduction.records import Record
 from upcrack_lite.versions import testing_version, training_version
 
@@ -74,7 +74,7 @@ def told(row: Row, some: list[Record]) -> list[str]:
     """How the records of a group were made, one sentence each."""
     first = some[0]
     fractions = ", ".join(dict.fromkeys(f"{record.test.crack_share:.3f} %" for record in some))
-    printed = implied_share(row)
+    printed = implied_prevalence(row)
     against = f"; the printed row implies {printed:.3f} %" if printed is not None else ""
     style = ", ".join(dict.fromkeys(r.train.style_weights for r in some if r.train.style_weights))
     said = [
@@ -251,15 +251,6 @@ def other_training_photos(record: Record) -> list[str]:
 def _entries(name: str) -> list[manifests.Entry] | None:
     path = manifests.packaged(name)
     return manifests.read(path) if path else None
-
-
-def implied_share(row: Row) -> float | None:
-    """Crack fraction in percent that a printed row implies once its columns are corrected; None where it cannot."""
-    if not row.precision or not row.recall:
-        return None
-    precision, recall = row.recall / 100, row.precision / 100  # the printed columns are swapped
-    wrong = recall / precision + 1 - 2 * recall
-    return (100 - row.accuracy) / wrong if wrong > 0 else None
 
 
 def count(number: int, what: str) -> str:

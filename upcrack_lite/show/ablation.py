@@ -10,7 +10,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from upcrack_lite.reproduction import ablation, claims, experiments, published
+from upcrack_lite.reproduction import ablation, experiments, published
 from upcrack_lite.reproduction.ablation import SEEDS, Step
 from upcrack_lite.reproduction.records import Record
 from upcrack_lite.reproduction.tables import NAMES
@@ -70,12 +70,12 @@ def reasons(
 
 def report() -> Any:
     """UP-CrackNet on Crack500: printed, with corrected columns, and as a user reported it; percent."""
-    printed = published.row(3, claims.OWN)
+    printed = published.row(3, published.OWN)
     lines = [
         {"": title} | {metric: f"{getattr(one, metric):.3f}" for metric in _REPORTED}
         for title, one in (("as printed", printed), ("corrected", published.corrected(printed)))
     ]
-    lines.append({"": "the report"} | {metric: f"{claims.REPORTED[metric]:.1f}" for metric in _REPORTED})
+    lines.append({"": "the report"} | {metric: f"{published.REPORTED[metric]:.1f}" for metric in _REPORTED})
     return table("UP-CrackNet on Crack500", lines, _HEADINGS, "In percent.", "report")
 
 

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from upcrack_lite.reproduction import ledger
-from upcrack_lite.reproduction.claims import claims
+from upcrack_lite.reproduction.published import claims
 from upcrack_lite.show.markup import table
 from upcrack_lite.show.pages import TITLES
 
