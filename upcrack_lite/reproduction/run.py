@@ -44,15 +44,8 @@ from upcrack_lite.thin_shapes import cldice, tolerance_counts
 from upcrack_lite.training import train
 from upcrack_lite.versions import testing_version
 
-TINY = {
-    "size": 64,
-    "depth": 6,
-    "width": 4,
-    "disc_width": 4,
-    "load_size": 72,
-    "epochs": 1,
-    "mask_cells": (32, 16, 8),
-}
+TINY = {"size": 64, "depth": 6, "width": 4, "disc_width": 4, "load_size": 72, "epochs": 1}
+TINY |= {"mask_cells": (32, 16, 8)}
 """A network far too small to learn anything."""
 
 TINY_COMPARED = {"size": 64, "width": 0.125, "epochs": 1, "batch_size": 4}
@@ -310,7 +303,6 @@ def evaluate(
         hists["raw"].append(histograms(result.score_map, crack_mask)[0])
         hists["smoothed"].append(histograms(result.smoothed, crack_mask)[0])
         rows.append({"name": name} | _photo(result, crack_mask))
-    crack = sum(row["tp"] + row["fn"] for row in rows)
     values = {
         "format": FORMAT,
         "key": experiment.key(),
@@ -324,13 +316,7 @@ def evaluate(
             "tolerance_px": RADIUS,
         },
         "train": _train_facts(run) | {"chosen": tested.chosen},
-        "test": {
-            "digest": tests.digest,
-            "known": tests.known,
-            "content_sha256": content_digest(seen),
-            "images": len(rows),
-            "crack_share": 100 * crack / (len(rows) * TABLE_SIZE**2),
-        },
+        "test": _test_facts(tests, seen, rows),
         "environment": {
             "training": run.manifest.get("environment", {}) | {"processes": run.manifest.get("processes", 1)},
             "evaluation": environment() | {"used_device": device},
@@ -354,6 +340,18 @@ def _photo(result: Found, crack_mask: np.ndarray) -> dict[str, Any]:
         "threshold": result.threshold,
         "tolerance": tolerance_counts(predicted, crack_mask, RADIUS)[0].tolist(),
         "cldice": None if np.isnan(lines) else lines,
+    }
+
+
+def _test_facts(tests: PhotoSet, seen: list[bytes], rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Which photos were tested on."""
+    crack = sum(row["tp"] + row["fn"] for row in rows)
+    return {
+        "digest": tests.digest,
+        "known": tests.known,
+        "content_sha256": content_digest(seen),
+        "images": len(rows),
+        "crack_share": 100 * crack / (len(rows) * TABLE_SIZE**2),
     }
 
 
