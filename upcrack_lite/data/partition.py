@@ -26,8 +26,6 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.io import write_csv, write_image, write_json
 
 PARTS = ("kept", "heldout")
-PARTITION = Path(__file__).resolve().parents[1] / "assets" / "crack500_partition.csv"
-"""The part of each group, as `draw_partition` gives it for the 225 groups of `crack500_crops360`."""
 
 PAPER_SHARE = 1.743
 """Crack pixels in the paper's patches of CFD, in percent."""
@@ -46,22 +44,6 @@ def draw_partition(groups: Iterable[str], share: float = 0.8, seed: int = 0) -> 
     return {name: PARTS[0] if name in kept else PARTS[1] for name in names}
 
 
-def crack500_groups(crops360: str | Path) -> dict[str, str]:
-    """Map each file name of `crack500_crops360/image`, such as `13.jpg`, to its group, by number.
-
-    All crops of one group show the same stretch of road.
-
-    Raises:
-        UserError: the groups are not those of the list that comes with the kit.
-    """
-    path = Path(crops360) / "recovered_names.csv"
-    with path.open(newline="", encoding="utf-8") as file:
-        groups = {row["file"]: row["group"] for row in csv.DictReader(file)}
-    if set(groups.values()) != _committed().keys():
-        raise UserError(f"{path}: its groups are not those of crack500_crops360; copy it again")
-    return dict(sorted(groups.items(), key=lambda item: int(Path(item[0]).stem)))
-
-
 def make_partition(crops360: str | Path, part: str, target: str | Path) -> Path:
     """Copy one part of `crack500_crops360` to a set of the plain layout, `image/` and `mask/`.
 
@@ -78,11 +60,13 @@ def make_partition(crops360: str | Path, part: str, target: str | Path) -> Path:
         `target`.
 
     Raises:
-        UserError: a missing file, a `target` that exists, or as in `crack500_groups`.
+        UserError: a `target` that exists, or a file that cannot be copied.
     """
     source, target = Path(crops360), Path(target)
-    groups, parts = crack500_groups(source), _committed()
     with whole_folder(target) as aside:
+        with (source / "recovered_names.csv").open(newline="", encoding="utf-8") as file:
+            groups = {row["file"]: row["group"] for row in csv.DictReader(file)}
+        parts = draw_partition(groups.values())
         rows = []
         for folder in ("image", "mask"):
             (aside / folder).mkdir()
@@ -218,12 +202,6 @@ def _farthest(first: Place, height: int, width: int) -> tuple[tuple[int, int], i
     common = [int(overlap(*corner, size, first)) for corner in corners]
     least = int(np.argmin(common))
     return corners[least], common[least]
-
-
-def _committed() -> dict[str, str]:
-    """Read the list that comes with the kit."""
-    with PARTITION.open(newline="", encoding="utf-8") as file:
-        return {row["group"]: row["part"] for row in csv.DictReader(file)}
 
 
 def _copy(source: Path, target: Path) -> str:

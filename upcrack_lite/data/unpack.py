@@ -1,24 +1,16 @@
-"""Unpack a zip or tar archive from the web so that it can do no harm: only plain files, below one folder."""
+"""Unpack a zip or tar archive from the web so that it can do no harm: below one folder, and not without end."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import lzma
-import re
-import shutil
-import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from upcrack_lite.data.folders import check_space
-from upcrack_lite.errors import UserError, raise_for
+from upcrack_lite.errors import UserError
 
 MOST_BYTES = 8 * 2**30
 """An archive that holds more is refused; the largest public set here has 0.6 GB."""
@@ -32,20 +24,11 @@ class Damaged(UserError):
     """A file that is cut off, damaged or no archive at all, so that another copy of it may be sound."""
 
 
-@dataclass(frozen=True)
-class _Member:
-    """A file in an archive: its name there, not to be trusted, its size in bytes, and how to read it."""
-
-    name: str
-    size: int
-    plain: bool  # no link, device or pipe
-    open: Callable[[], IO[bytes]]
-
-
 def unpack(archive: Path, target: Path, members: str = "", most_bytes: int = MOST_BYTES) -> None:
     """Unpack a zip or tar archive (plain, gzip, bzip2 or xz) below `target`, a folder that holds nothing yet.
 
-    Every name and the total size are judged before a byte is written. Permissions are not taken over; what
+    The total size is judged before a byte is written. zipfile drops what leads out of the folder from a name and
+    writes plain files only; tarfile's filter `data` refuses such names, links out of the folder and devices. What
     macOS and Windows add (`__MACOSX`, `.DS_Store`, `Thumbs.db`) is left out.
 
     Args:
@@ -56,22 +39,22 @@ def unpack(archive: Path, target: Path, members: str = "", most_bytes: int = MOS
 
     Raises:
         Damaged: the file is cut off, damaged or no archive.
-        UserError: no such file, members that would leave the folder, links, devices or two files of one name
-            (all are listed), more bytes than allowed or than the disk has, or nothing to unpack.
+        UserError: a member that tarfile refuses, more bytes than allowed or than the disk has, or nothing to unpack.
     """
-    if not archive.is_file():
-        raise UserError(f"{archive}: there is no such file")
     try:
-        with contextlib.ExitStack() as stack:
-            plan = _plan(archive, _members(archive, stack), members)
-            total = sum(member.size for member in plan.values())
-            if total > most_bytes:
-                raise UserError(f"{archive} unpacks to more than {most_bytes / 1e6:,.0f} MB; it is refused")
-            check_space(target, total, f"unpacking {archive.name}")
-            for path, member in plan.items():
-                (target / path).parent.mkdir(parents=True, exist_ok=True)
-                with member.open() as source, (target / path).open("xb") as file:
-                    shutil.copyfileobj(source, file)
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as packed:
+                files = {info.filename: info.file_size for info in packed.infolist() if not info.is_dir()}
+                for name in _wanted(archive, files, target, members, most_bytes):
+                    packed.extract(name, target)
+        else:
+            with tarfile.open(archive) as packed:
+                listed = {info.name: info for info in packed if not info.isdir()}
+                files = {name: info.size for name, info in listed.items()}
+                for name in _wanted(archive, files, target, members, most_bytes):
+                    packed.extract(listed[name], target, filter="data")
+    except tarfile.FilterError as error:
+        raise UserError(f"{archive} is refused: {error}") from None
     except _BROKEN as error:
         raise _damaged(archive, error) from error
     except OSError as error:
@@ -81,59 +64,20 @@ def unpack(archive: Path, target: Path, members: str = "", most_bytes: int = MOS
         raise
 
 
-def _members(archive: Path, stack: contextlib.ExitStack) -> list[_Member]:
-    """List the files of an archive that stays open as long as `stack`."""
-    if zipfile.is_zipfile(archive):
-        packed = stack.enter_context(zipfile.ZipFile(archive))
-        return [
-            # A size that the header understates ends in a wrong checksum: zipfile reads no more than it says.
-            _Member(info.filename, info.file_size, not _is_special(info), partial(packed.open, info))
-            for info in packed.infolist()
-            if not info.is_dir()
-        ]
-    tar = stack.enter_context(tarfile.TarFile.open(archive))
-    return [
-        _Member(info.name, info.size, info.isreg(), partial(tar.extractfile, info))
-        for info in tar
-        if not info.isdir()
-    ]
-
-
-def _is_special(info: zipfile.ZipInfo) -> bool:
-    """Tell whether a member of a zip archive is a link, a device or a pipe."""
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    return bool(kind) and not stat.S_ISREG(kind)
-
-
-def _plan(archive: Path, listed: list[_Member], members: str) -> dict[PurePosixPath, _Member]:
-    """Return the wanted files by where they go. Raises `UserError` that lists the members that are refused."""
-    plan: dict[PurePosixPath, _Member] = {}
-    problems, names = [], set()
-    for member in listed:
-        path = PurePosixPath(member.name)
-        problem = _problem(member, path)
-        if not problem and str(path).casefold() in names:
-            problem = "is there twice, perhaps in small and capital letters"
-        names.add(str(path).casefold())
-        if problem:
-            problems.append(f"{ascii(member.name)[:120]} {problem}")
-        elif not _CLUTTER & {path.parts[0], path.name} and (not members or members in path.parts[:2]):
-            plan[path] = member
-    raise_for(problems, f"{archive} is refused as a whole, because of these members")
-    if not plan:
+def _wanted(archive: Path, files: dict[str, int], target: Path, members: str, most_bytes: int) -> list[str]:
+    """Return which of an archive's files (name to size in bytes) are unpacked, if there is room for them."""
+    wanted = []
+    for name in files:
+        parts = PurePosixPath(name).parts
+        if not _CLUTTER & {*parts[:1], *parts[-1:]} and (not members or members in parts[:2]):
+            wanted.append(name)
+    if not wanted:
         raise UserError(f"{archive}: no file is in it" + (f" below {members}/" if members else ""))
-    return plan
-
-
-def _problem(member: _Member, path: PurePosixPath) -> str | None:
-    """Say what makes a member unfit to be written, None if nothing does."""
-    if not member.plain:
-        return "is a link, a device or a pipe"
-    if path.is_absolute() or ".." in path.parts or not path.parts or re.match(r"[A-Za-z]:", member.name):
-        return "would be written outside of the folder"
-    if "\\" in member.name or not member.name.isprintable():
-        return "has a backslash, a control character or an undecodable letter in its name"
-    return None
+    total = sum(files[name] for name in wanted)
+    if total > most_bytes:
+        raise UserError(f"{archive} unpacks to more than {most_bytes / 1e6:,.0f} MB; it is refused")
+    check_space(target, total, f"unpacking {archive.name}")
+    return wanted
 
 
 def _damaged(archive: Path, error: Exception) -> Damaged:
