@@ -54,7 +54,7 @@ def deepcrack(tmp_path) -> Path:
 
 def listed(folder: Path) -> None:
     (folder / "manifest.csv").unlink(missing_ok=True)
-    manifests.write(folder / "manifest.csv", manifests.entries_of(survey(folder)))
+    manifests.write(folder / "manifest.csv", survey(folder).files)
 
 
 def cell_of(method: str, **changes) -> Experiment:

@@ -86,7 +86,7 @@ def test_terms_come_first_and_once_and_again_when_they_change(small_mirror, from
 def test_what_is_in_the_way_is_left_alone(from_mirror, root, tmp_path):
     folder = fetch("deepcrack", root, from_mirror).folder
     (folder / "test_lab" / "test_1.png").write_bytes((folder / "test_lab" / "test_0.png").read_bytes())
-    with pytest.raises(UserError, match=r"has changed since(.|\n)*test_lab/test_1\.png: changed"):
+    with pytest.raises(UserError, match=r"has changed since(.|\n)*test_lab/test_1\.png: "):
         fetch("deepcrack", root)
     make(tmp_path / "own" / "deepcrack", "deepcrack")
     with pytest.raises(UserError, match=r"was not made by this command: move it away"):

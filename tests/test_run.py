@@ -93,7 +93,7 @@ def untrained(monkeypatch) -> list:
 
 
 def list_files(root: Path) -> None:
-    manifests.write(root / "deepcrack" / "manifest.csv", manifests.entries_of(survey(root / "deepcrack")))
+    manifests.write(root / "deepcrack" / "manifest.csv", survey(root / "deepcrack").files)
 
 
 def tiny(**changes) -> Experiment:

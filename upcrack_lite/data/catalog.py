@@ -16,8 +16,9 @@ from upcrack_lite.data.crops import CropRule, photo_of, undamaged_crops
 from upcrack_lite.data.datasets import LARGEST
 from upcrack_lite.data.folders import check_space
 from upcrack_lite.data.layouts import LAYOUTS, SPLITS, fitting, layout_of, pairs, split_folders
+from upcrack_lite.data.manifest import PROVENANCE
 from upcrack_lite.data.sources import SOURCES, Source, accepted
-from upcrack_lite.data.survey import PROVENANCE, Survey, survey
+from upcrack_lite.data.survey import Survey, survey
 from upcrack_lite.errors import UserError
 from upcrack_lite.io import check_writable
 

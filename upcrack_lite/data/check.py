@@ -17,7 +17,7 @@ from upcrack_lite.data import manifest
 from upcrack_lite.data.crops import photo_of
 from upcrack_lite.data.duplicates import ORIENTATIONS, better_orientation, near_duplicates
 from upcrack_lite.data.layouts import LAYOUTS
-from upcrack_lite.data.manifest import Difference, Entry
+from upcrack_lite.data.manifest import SAME_SHARE, Entry
 from upcrack_lite.data.sources import Source
 from upcrack_lite.data.survey import Photo, Survey
 
@@ -26,7 +26,6 @@ LEVELS = ("error", "warning", "note")
 
 _PHOTO_LIKE = 0.15  # share of gray from which a mask is no mask; JPEG leaves up to 0.07 on real masks
 _MOSTLY_CRACK = 60.0  # percent; the largest real mask of DeepCrack, CFD and Crack500's crops has 53 %
-_SAME_SHARE = 0.02  # percent of crack by which saving a mask again may change it: 42 pixels of 544×384
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,8 @@ def verify(
     if source:
         findings += _known_numbers(survey, source)
     if expected is not None:
-        findings += _manifest(survey, expected)
+        differences = manifest.compare(survey.files, expected)
+        findings += [Finding("manifest", each.level, each.message, (each.path,)) for each in differences]
     return sorted(findings, key=lambda finding: LEVELS.index(finding.level))
 
 
@@ -226,10 +226,10 @@ def _label_3(survey: Survey) -> Iterator[Finding]:
     ]
     common = [photo for photo in images if known.get(photo.name, (None,))[0] == photo.mask_size]
     excess = {photo.mask: photo.crack_share - known[photo.name][1] for photo in common}
-    larger = tuple(mask for mask, more in excess.items() if more > _SAME_SHARE)
+    larger = tuple(mask for mask, more in excess.items() if more > SAME_SHARE)
     # Numbers as names and 480×320 are no proof that it is CFD. But where label 3 is absent the shares agree, and it
     # never makes one smaller; among other photos about half would be.
-    same = sum(abs(more) <= _SAME_SHARE for more in excess.values())
+    same = sum(abs(more) <= SAME_SHARE for more in excess.values())
     if len(larger) >= 3 and same and same + len(larger) > 0.9 * len(images):
         what = f"{len(larger)} of {count(len(common), 'mask')} hold more crack than CFD's labels ({_few(larger)})"
         message = f"{what}: label 3, intact road enclosed by cracks, was taken for crack; read the .mat files"
@@ -308,32 +308,3 @@ def _crops_of_one_photo(survey: Survey, source: Source | None) -> Iterator[Findi
             what = f"{group}: crops of this one photo are in {' and '.join(parts)} ({_few(paths)})"
             message = f"{what}, so a test would ask for what was trained on; split by photo"
             yield Finding("shared photo", "warning" if source else "error", message, paths)
-
-
-def _manifest(survey: Survey, expected: list[Entry]) -> Iterator[Finding]:
-    """Every file that is not as the manifest says."""
-    here = manifest.entries_of(survey)
-    old, new = ({entry.path: entry for entry in entries} for entries in (expected, here))
-    for difference in manifest.compare(here, expected):
-        level, remedy = _judge(difference, old.get(difference.path), new.get(difference.path))
-        message = f"{difference.path}: {difference.detail}; {remedy}"
-        yield Finding("manifest", level, message, (difference.path,))
-
-
-def _judge(difference: Difference, old: Entry | None, new: Entry | None) -> tuple[str, str]:
-    """Return the level of a difference and the remedy.
-
-    A note excuses other bytes: never another size, another crack fraction of a mask, or another picture.
-    """
-    if difference.kind == "extra":
-        return "warning", "it does not belong to the set: move it out of the set's folder"
-    if difference.kind == "missing" or not new or not old or not new.sha256:
-        return "error", "copy or download it again"
-    shares = [entry.crack_share for entry in (old, new) if entry.crack_share is not None]
-    other_mask = len(shares) == 2 and abs(shares[0] - shares[1]) > _SAME_SHARE
-    other_size = (old.width, old.height) != (new.width, new.height)
-    if other_size or other_mask or manifest.another_picture(old, new):
-        return "error", "it was turned, resized, cropped or replaced: take the authors' own archive"
-    if difference.note:
-        return "note", f"expected ({difference.note})"
-    return "warning", "it may have been saved again: compare it with the original"

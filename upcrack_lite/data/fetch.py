@@ -23,9 +23,10 @@ from upcrack_lite.data import partition
 from upcrack_lite.data.check import Finding, passed, verify
 from upcrack_lite.data.folders import check_space, taken, whole_folder
 from upcrack_lite.data.layouts import find_set
+from upcrack_lite.data.manifest import MANIFEST, PROVENANCE
 from upcrack_lite.data.report import text
 from upcrack_lite.data.sources import SOURCES, Source, accept, source
-from upcrack_lite.data.survey import MANIFEST, PROVENANCE, Survey, survey
+from upcrack_lite.data.survey import Survey, survey
 from upcrack_lite.data.unpack import Damaged, unpack
 from upcrack_lite.errors import UserError, raise_for
 from upcrack_lite.io import check_writable, write_json
@@ -101,7 +102,7 @@ def fetch(name: str, root: str | Path, options: Options = Options()) -> Fetched:
                 f"{name} was read, has errors, and was not put into {target}. --keep-faulty keeps it as it is.\n"
                 f"{text(seen, findings, src)}"
             )
-        manifests.write(stage / MANIFEST, manifests.entries_of(seen))
+        manifests.write(stage / MANIFEST, seen.files)
         facts = {"format": _FORMAT, "name": name, "origin": origin, "kit_version": __version__}
         facts["fetched"] = datetime.now(UTC).isoformat(timespec="seconds")
         facts["errors"] = sum(finding.level == "error" for finding in findings)
@@ -119,9 +120,9 @@ def _unchanged(
             "--root. If it holds the set, `upcrack data verify` checks it as it is"
         )
     seen = survey(target, src.layout, progress=options.progress)
-    changes = manifests.compare(manifests.entries_of(seen), manifests.read(target / MANIFEST))
+    changes = manifests.compare(seen.files, manifests.read(target / MANIFEST))
     raise_for(
-        [f"{change.path}: {change.kind}, {change.detail}" for change in changes],
+        [change.message for change in changes],
         f"{target} has changed since it was fetched: move it away and fetch again",
     )
     findings = verify(seen, src, expected)

@@ -12,57 +12,59 @@ import io
 import re
 import unicodedata
 from dataclasses import dataclass, fields
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import NamedTuple
 
-from upcrack_lite.data.survey import MANIFEST, File, Survey
 from upcrack_lite.errors import UserError
 from upcrack_lite.io import write_text
+
+MANIFEST, PROVENANCE = "manifest.csv", "provenance.json"
+"""Written into the folder of a fetched set: a line for each file, and where the set came from."""
+
+SAME_SHARE = 0.02
+"""Percent of crack by which saving a mask again may change it: 42 pixels of 544×384."""
 
 _PACKAGED = Path(__file__).resolve().parents[1] / "assets" / "manifests"
 # Bits of 64. Of the 2446 photos of the three packaged sets none moves by more than 8 when saved again as JPEG of
 # quality 60 (10 at quality 30); of 1.7 million pairs of different photos 6 lie within 10, all near-duplicates.
 _SAME_PICTURE = 10
-_DIGITS = 4  # of a crack fraction in percent: one pixel of a 544×384 mask is 0.0005 %
 _REMEDY = "write the manifest again from the complete set, or delete it and use the packaged one"
 
 
 @dataclass(frozen=True)
-class Entry(File):
-    """One line of a manifest: the facts of a `File`, and a note for the reader."""
-
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One file that is not as the manifest says.
+class Entry:
+    """One file of a set, a line of a manifest.
 
     Attributes:
-        path: relative to the set's folder.
-        kind: `missing` (in the manifest only), `extra` (on disk only) or `changed`.
-        detail: what differs, in words.
-        note: the note of the expected entry; it says why other bytes are expected. It excuses no other size,
-            crack fraction or picture: `compare` says in `detail` what differs.
+        path: POSIX path relative to the set's folder.
+        bytes, sha256: size and checksum; the checksum is empty where the system refuses to give the bytes.
+        width, height: pixels; None where it is no image or cannot be read.
+        crack_share: percent of crack pixels with 4 decimals, for masks only. One pixel of 544×384 is 0.0005 %.
+        phash: the perceptual hash of a photo as it stands, 16 hexadecimal digits; None for masks and what
+            cannot be read.
+        note: says why other bytes are expected. It excuses no other size, crack fraction or picture.
     """
 
     path: str
-    kind: str
-    detail: str
-    note: str
+    bytes: int
+    sha256: str
+    width: int | None
+    height: int | None
+    crack_share: float | None
+    phash: str | None = None
+    note: str = ""
+
+
+class Difference(NamedTuple):
+    """One file that is not as the manifest says: its path, how bad it is (a level of `check`), and a message."""
+
+    path: str
+    level: str
+    message: str
 
 
 _COLUMNS = [field.name for field in fields(Entry)]
 _NEEDED = [name for name in _COLUMNS if name != "phash"]  # earlier versions wrote manifests without it
-
-
-def entries_of(survey: Survey) -> list[Entry]:
-    """Return the manifest of a surveyed set, sorted by path; crack fractions have 4 decimals of a percent."""
-    entries = []
-    for file in survey.files:
-        share = None if file.crack_share is None else round(file.crack_share, _DIGITS)
-        facts = (file.path, file.bytes, file.sha256, file.width, file.height, share)
-        entries.append(Entry(*facts, phash=file.phash))
-    return sorted(entries, key=lambda entry: entry.path)
 
 
 def write(path: str | Path, entries: list[Entry]) -> None:
@@ -76,11 +78,11 @@ def write(path: str | Path, entries: list[Entry]) -> None:
     table = csv.writer(text, lineterminator="\n")
     table.writerow(_COLUMNS)
     for entry in sorted(entries, key=lambda entry: entry.path):
-        if not entry.sha256 or not _is_plain(entry.path):
+        if not entry.sha256 or not entry.path.isprintable():
             raise UserError(
                 f"{entry.path!a}: cannot be read or has no plain name, so the manifest would not be complete"
             )
-        share = None if entry.crack_share is None else f"{entry.crack_share:.{_DIGITS}f}"
+        share = None if entry.crack_share is None else f"{entry.crack_share:.4f}"
         size = (entry.width, entry.height)
         table.writerow([entry.path, entry.bytes, entry.sha256, *size, share, entry.phash, entry.note])
     write_text(Path(path), text.getvalue())
@@ -100,18 +102,13 @@ def read(path: str | Path) -> list[Entry]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: this manifest cannot be read ({type(error).__name__}); {_REMEDY}") from None
     table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    entries: dict[str, Entry] = {}
     try:
         if lacking := [name for name in _NEEDED if name not in (table.fieldnames or ())]:
             raise ValueError(f"lacks the column {', '.join(lacking)}")
-        for row in table:
-            entry = _entry(row)
-            if entry.path in entries:
-                raise ValueError(f"names {entry.path} a second time")
-            entries[entry.path] = entry
+        entries = [_entry(row) for row in table]
     except (ValueError, csv.Error) as error:
         raise UserError(f"{path}, line {max(1, table.line_num)}: {error}; {_REMEDY}") from None
-    return [entries[key] for key in sorted(entries)]
+    return sorted(entries, key=lambda entry: entry.path)
 
 
 def digest(entries: list[Entry]) -> str:
@@ -137,7 +134,7 @@ def expected(name: str, given: str | Path | None = None) -> list[Entry] | None:
 def packaged(name: str) -> Path | None:
     """Return the manifest that the kit brings along for a public set, or None where it has none."""
     path = _PACKAGED / f"{name}.csv"
-    return path if path.parent == _PACKAGED and path.is_file() else None
+    return path if path.is_file() else None
 
 
 def compare(entries: list[Entry], expected: list[Entry]) -> list[Difference]:
@@ -147,7 +144,7 @@ def compare(entries: list[Entry], expected: list[Entry]) -> list[Difference]:
     decide whether a file has changed; size, crack fraction and perceptual hash say what is different in it.
 
     Args:
-        entries: what is there, from `entries_of`.
+        entries: what is there, `Survey.files`.
         expected: what should be there, from `read`.
 
     Returns:
@@ -156,51 +153,55 @@ def compare(entries: list[Entry], expected: list[Entry]) -> list[Difference]:
     here, wanted = (
         {unicodedata.normalize("NFC", entry.path): entry for entry in of} for of in (entries, expected)
     )
-    differences: list[Difference] = []
+    differences = []
     for key in sorted(here.keys() | wanted.keys()):
         old, new = wanted.get(key), here.get(key)
         if new is None:
-            differences.append(Difference(old.path, "missing", "is in the manifest but not here", old.note))
+            level, words = "error", "is in the manifest but not here; copy or download it again"
         elif old is None:
-            differences.append(Difference(new.path, "extra", "is here but not in the manifest", ""))
+            level = "warning"
+            words = "is here but not in the manifest; it does not belong to the set: move it out of the set's folder"
         elif (old.bytes, old.sha256) != (new.bytes, new.sha256):
-            differences.append(Difference(new.path, "changed", _change(old, new), old.note))
+            level, words = _change(old, new)
+        else:
+            continue
+        path = (new or old).path
+        differences.append(Difference(path, level, f"{path}: {words}"))
     return differences
 
 
-def _change(old: Entry, new: Entry) -> str:
-    """Say what differs, the expected value first."""
+def _change(old: Entry, new: Entry) -> tuple[str, str]:
+    """Say how bad it is that a file has changed, and what differs, the expected value first."""
     if not new.sha256:
-        return "cannot be read"
+        return "error", "cannot be read; copy or download it again"
     changes = []
     if old.bytes != new.bytes:
         changes.append(f"{old.bytes} bytes expected, {new.bytes} found")
     sizes = [(entry.width, entry.height) for entry in (old, new)]
-    shown = ["no picture" if width is None else f"{width}×{height}" for width, height in sizes]
-    if sizes[0] != sizes[1]:
+    is_other = sizes[0] != sizes[1]
+    if is_other:
+        shown = ["no picture" if width is None else f"{width}×{height}" for width, height in sizes]
         is_turned = " (turned)" if sizes[0] == sizes[1][::-1] else ""
         changes.append(f"{shown[0]} expected, {shown[1]} found{is_turned}")
-    elif another_picture(old, new):
-        changes.append("shows another picture by its perceptual hash")
+    elif None not in (old.phash, new.phash):
+        is_other = (int(old.phash, 16) ^ int(new.phash, 16)).bit_count() > _SAME_PICTURE
+        changes += ["shows another picture by its perceptual hash"] if is_other else []
     shares = (old.crack_share, new.crack_share)
     if None not in shares and shares[0] != shares[1]:
-        changes.append(f"{shares[0]:.{_DIGITS}f} % crack expected, {shares[1]:.{_DIGITS}f} % found")
-    return "; ".join(changes) or "other content in as many bytes"
-
-
-def another_picture(old: Entry, new: Entry) -> bool:
-    """Return True if both are photos with a perceptual hash, and the hashes differ in more than 10 of 64 bits."""
-    if old.phash is None or new.phash is None:
-        return False
-    return (int(old.phash, 16) ^ int(new.phash, 16)).bit_count() > _SAME_PICTURE
+        changes.append(f"{shares[0]:.4f} % crack expected, {shares[1]:.4f} % found")
+        is_other = is_other or abs(shares[0] - shares[1]) > SAME_SHARE
+    what = "; ".join(changes) or "other content in as many bytes"
+    if is_other:
+        return "error", f"{what}; it was turned, resized, cropped or replaced: take the authors' own archive"
+    if old.note:
+        return "note", f"{what}; expected ({old.note})"
+    return "warning", f"{what}; it may have been saved again: compare it with the original"
 
 
 def _entry(row: dict[str, str]) -> Entry:
     """Turn a line into an entry. Raises ValueError that says what is wrong with it."""
     if None in row or None in row.values():
         raise ValueError("has more or fewer cells than the first line")
-    if not _is_plain(row["path"]):
-        raise ValueError(f"{row['path']!r} is no path below the set's folder")
     if not re.fullmatch(r"[0-9a-f]{64}", row["sha256"]):
         raise ValueError(f"{row['sha256']!r} is no SHA-256 (64 digits 0-9 a-f)")
     width, height = (int(row[name]) if row[name] else None for name in ("width", "height"))
@@ -208,12 +209,5 @@ def _entry(row: dict[str, str]) -> Entry:
     phash = row.get("phash") or None
     if phash and not re.fullmatch(r"[0-9a-f]{16}", phash):
         raise ValueError(f"{phash!r} is no perceptual hash (16 digits 0-9 a-f)")
-    return Entry(
-        row["path"], int(row["bytes"]), row["sha256"], width, height, share, row["note"], phash=phash
-    )
-
-
-def _is_plain(path: str) -> bool:
-    """Return True for a relative POSIX path that stays below its folder, of signs that UTF-8 can hold."""
-    parts = PurePosixPath(path).parts
-    return bool(parts) and path == "/".join(parts) and ".." not in parts and path.isprintable()
+    size = int(row["bytes"])
+    return Entry(row["path"], size, row["sha256"], width, height, share, phash, row["note"])

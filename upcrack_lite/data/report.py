@@ -74,7 +74,7 @@ def to_json(survey: Survey, findings: list[Finding], source: Source | None = Non
         "folder": survey.folder.name,
         "layout": survey.layout,
         "source": source.name if source else None,
-        "manifest": manifest.digest(manifest.entries_of(survey)),
+        "manifest": manifest.digest(survey.files),
         "passed": passed(findings),
         "levels": {level: sum(finding.level == level for finding in findings) for level in LEVELS},
         "parts": _parts(survey, source),

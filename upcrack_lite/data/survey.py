@@ -19,11 +19,9 @@ from tqdm import tqdm
 
 from upcrack_lite.data.duplicates import contrasts, perceptual_hashes
 from upcrack_lite.data.layouts import LAYOUTS, layout_of, pair_up, split_folders
+from upcrack_lite.data.manifest import Entry
 from upcrack_lite.data.reading import is_image, read_image, read_mask
 from upcrack_lite.errors import UserError
-
-MANIFEST, PROVENANCE = "manifest.csv", "provenance.json"
-"""Written into the folder of a fetched set: a line for each file, and where the set came from."""
 
 _COMPANIONS = ("recovered_names.csv",)  # belong to a set without being a photo or a mask
 
@@ -64,25 +62,6 @@ class Photo:
 
 
 @dataclass(frozen=True)
-class File:
-    """One file of a set: POSIX path relative to the set's folder, size in bytes, SHA-256, and what it shows.
-
-    `width` and `height` are None where it is no image or cannot be read; `crack_share`, in percent, is
-    there for masks only. `phash`, 16 hexadecimal digits, is the perceptual hash of a photo as it stands
-    (`Photo.hashes[0]`); None for masks and what cannot be read. `sha256` is empty where the system refuses to
-    give the bytes.
-    """
-
-    path: str
-    bytes: int
-    sha256: str
-    width: int | None
-    height: int | None
-    crack_share: float | None
-    phash: str | None = field(default=None, kw_only=True)
-
-
-@dataclass(frozen=True)
 class Survey:
     """All facts about a set.
 
@@ -98,7 +77,7 @@ class Survey:
     folder: Path
     layout: str
     photos: list[Photo]
-    files: list[File] = field(default_factory=list)
+    files: list[Entry] = field(default_factory=list)
     unpaired: dict[str, str] = field(default_factory=dict)
     missing_parts: list[str] = field(default_factory=list)
 
@@ -156,7 +135,7 @@ def survey(folder: str | Path, layout: str = "auto", workers: int = 2, progress:
 
 def _look(
     folder: Path, part: str | None, image_path: Path | None, mask_path: Path | None
-) -> tuple[Photo | None, list[File]]:
+) -> tuple[Photo | None, list[Entry]]:
     """Gather the facts of a pair, or of a file that stands alone. What cannot be read raises nothing."""
     facts, files, problems = {}, [], []
     image = crack_mask = None
@@ -213,13 +192,17 @@ def _file(
     pixels: np.ndarray | None = None,
     crack_share: float | None = None,
     phash: str | None = None,
-) -> File:
-    name, (width, height) = path.relative_to(folder).as_posix(), _size(pixels) or (None, None)
+) -> Entry:
+    """Return what a manifest says about a file; `pixels` and the others are None where there is nothing to say."""
     try:
         data = path.read_bytes()
     except OSError:
-        return File(name, 0, "", width, height, crack_share, phash=phash)
-    return File(name, len(data), hashlib.sha256(data).hexdigest(), width, height, crack_share, phash=phash)
+        data, digest = b"", ""
+    else:
+        digest = hashlib.sha256(data).hexdigest()
+    share = None if crack_share is None else round(crack_share, 4)
+    name, size = path.relative_to(folder).as_posix(), _size(pixels) or (None, None)
+    return Entry(name, len(data), digest, *size, share, phash)
 
 
 def _size(pixels: np.ndarray | None) -> tuple[int, int] | None:

@@ -17,8 +17,8 @@ from upcrack_lite.baselines.registry import learns_from_masks
 from upcrack_lite.data import manifest as manifests
 from upcrack_lite.data.crop_folder import is_crop_folder, read_crops, read_description
 from upcrack_lite.data.layouts import Pair, pairs, read_pair
+from upcrack_lite.data.manifest import MANIFEST
 from upcrack_lite.data.reading import resize, resize_mask
-from upcrack_lite.data.survey import MANIFEST
 from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
 from upcrack_lite.errors import UserError, raise_for
 from upcrack_lite.reproduction.experiments import Experiment
