@@ -36,26 +36,12 @@ class RoadSet:
         images: uint8 `(N, S, S, 3)` RGB.
         crack_masks: bool `(N, S, S)`, True = crack; None if the photos have no labels.
         names: N names, one a photo.
-
-    Raises:
-        UserError: shapes, types or counts do not fit together.
     """
 
     name: str
     images: np.ndarray
     crack_masks: np.ndarray | None
     names: list[str]
-
-    def __post_init__(self) -> None:
-        if self.images.ndim != 4 or self.images.shape[3] != 3 or self.images.dtype != np.uint8:
-            raise UserError(f"images must be uint8 (N, H, W, 3), not {self.images.dtype} {self.images.shape}")
-        masks = self.crack_masks
-        if masks is not None and (masks.shape != self.images.shape[:3] or masks.dtype != np.bool_):
-            raise UserError(
-                f"crack_masks must be bool {self.images.shape[:3]}, not {masks.dtype} {masks.shape}"
-            )
-        if len(self.names) != len(self.images):
-            raise UserError(f"{len(self.names)} names for {len(self.images)} images: give one name an image")
 
     def __len__(self) -> int:
         return len(self.images)

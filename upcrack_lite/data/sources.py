@@ -30,7 +30,6 @@ class Source:
         cite: the paper or papers to cite, in one line.
         addresses: public addresses of one archive, tried in this order; empty without a scripted download.
         archive: the file name to store the archive under.
-        archive_sha256: the archive's checksum where one is known.
         members: only what lies below this folder of the archive is unpacked; empty unpacks all.
         instructions: for a set that must be fetched by hand, the exact steps.
         disk_mb: size of the set on disk in megabytes.
@@ -48,7 +47,6 @@ class Source:
     cite: str
     addresses: tuple[str, ...] = ()
     archive: str = ""
-    archive_sha256: str | None = None
     members: str = ""
     instructions: str = ""
     disk_mb: int = 0
