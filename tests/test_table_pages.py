@@ -203,7 +203,7 @@ def test_proxy_sets_are_offered_where_a_set_is_hard_to_get_for_a_laptop_too(numb
         ({"run": "later"}, "unknown run 'later'; choose recorded or live"),
         ({"recipe": "mine"}, "unknown recipe 'mine'; choose one of paper, released"),
         ({"methods": ["gan"]}, "no row 'gan'; choose deeplabv3plus"),
-        ({"run": "live"}, "get it with `upcrack data fetch deepcrack --root data`"),
+        ({"run": "live"}, "get them with `upcrack data fetch deepcrack --root data`"),
         (
             {"run": "live", "methods": ["unet"], "recipe": "released", "data_root": "x"},
             "unet has one recipe, paper",

@@ -191,14 +191,17 @@ def run_table(
 ) -> list[Path]:
     """Make the records of a table, or their drafts; a record that is there and holds is used. Returns the JSON files.
 
-    data_root: the folder of all sets; empty: `data`. Raises UserError as `run_experiment`.
+    Raises UserError, before any work, for real photos without a `data_root`; and as `run_experiment`.
     """
+    sets = sorted(set(selection.sets) - {"synthetic"})
+    if sets and not str(data_root):
+        fetch = " and ".join(f"`upcrack data fetch {name} --root data`" for name in sets)
+        raise UserError(f"a live table needs photos: get them with {fetch}, and name the folder as data_root")
     made = []
     for one in experiments([selection]):
         say(one.slug())
         options = RunOptions(device=device, allow_dirty=True).usable(one)
-        places = (data_root or "data", runs, results)
-        made.append(run_experiment(one, *places, options, progress=False, say=say))
+        made.append(run_experiment(one, data_root, runs, results, options, progress=False, say=say))
     return made
 
 
