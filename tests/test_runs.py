@@ -12,7 +12,7 @@ import torch
 
 from upcrack_lite import runs
 from upcrack_lite.errors import UserError
-from upcrack_lite.runs import RunFolder, data_hash, environment, write_aside
+from upcrack_lite.runs import RunFolder, data_hash, environment, write_atomically
 
 
 def listing(folder) -> dict[str, bytes]:
@@ -29,17 +29,17 @@ def run(tmp_path) -> RunFolder:
 
 def test_a_writer_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path):
     path = tmp_path / "a.txt"
-    write_aside(path, lambda p: p.write_text("old"))
+    write_atomically(path, lambda p: p.write_text("old"))
 
     def fail(part):
         part.write_text("half")
         raise RuntimeError("disk full")
 
     with pytest.raises(RuntimeError, match="disk full"):
-        write_aside(path, fail)
+        write_atomically(path, fail)
     assert listing(tmp_path) == {"a.txt": b"old"}
     with pytest.raises(RuntimeError, match="disk full"):
-        write_aside(tmp_path / "new.txt", fail)
+        write_atomically(tmp_path / "new.txt", fail)
     assert listing(tmp_path) == {"a.txt": b"old"}
 
 

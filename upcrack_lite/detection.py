@@ -159,20 +159,6 @@ class Detection:
     crack_mask: torch.Tensor  # (N, 1, H, W) bool
 
 
-@dataclass(frozen=True)
-class Found:
-    """What any detector makes of one photo.
-
-    score_map: float32 ``(H, W)`` in [0, 1], before the filter. smoothed: after it, in steps of 1/255. threshold: in
-    [0, 1]. crack_mask: bool ``(H, W)``, exactly the pixels whose smoothed value is above the threshold.
-    """
-
-    score_map: np.ndarray
-    smoothed: np.ndarray
-    threshold: float
-    crack_mask: np.ndarray
-
-
 def detect(
     generator: Generator,
     image: torch.Tensor,

@@ -20,7 +20,7 @@ import numpy as np
 from upcrack_lite.errors import UserError
 
 
-def write_aside(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` make a temporary file in the same folder, then rename it to `path` in one step.
 
     Raises UserError when the folder cannot be written to, or the disk is full.
@@ -58,7 +58,7 @@ def _unwritable(path: Path, error: OSError) -> UserError:
 
 def write_text(path: Path, text: str) -> None:
     """Write text in UTF-8."""
-    write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+    write_atomically(path, lambda aside: aside.write_text(text, encoding="utf-8"))
 
 
 def write_json(path: Path, values: dict[str, Any] | list[Any]) -> None:
@@ -97,7 +97,7 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
             writer.writeheader()
             writer.writerows(rows)
 
-    write_aside(path, write)
+    write_atomically(path, write)
 
 
 def write_image(path: Path, pixels: np.ndarray) -> None:
@@ -106,7 +106,7 @@ def write_image(path: Path, pixels: np.ndarray) -> None:
     ok, data = cv2.imencode(path.suffix, pixels)
     if not ok:
         raise UserError(f"{path} could not be encoded")
-    write_aside(path, lambda p: p.write_bytes(data.tobytes()))
+    write_atomically(path, lambda p: p.write_bytes(data.tobytes()))
 
 
 def parse_settings(settings: list[str] | None) -> dict[str, Any]:

@@ -54,9 +54,8 @@ def ssim_map(
             half = window // 2
             mode = {"reflect": "reflect", "zero": "constant"}[padding]
             x = functional.pad(x, (half, half, half, half), mode=mode)
-        return _filter(
-            _filter(x, kernel[None, :]), kernel[:, None]
-        )  # a Gaussian is separable: rows, then columns
+        # A Gaussian is separable: rows, then columns.
+        return _filter(_filter(x, kernel[None, :]), kernel[:, None])
 
     a, b = restored, image
     mean_a, mean_b = blur(a), blur(b)
@@ -169,10 +168,8 @@ def restoration_loss(
         if features is None:
             raise UserError("the style loss needs VGG features: pass them, or set lambda_style=0")
         terms["style"] = style_loss(features(restored), features(image))
-    total = sum(
-        (getattr(preset, f"lambda_{name}") * term for name, term in terms.items()), image.new_zeros(())
-    )
-    return total, terms
+    weighted = (getattr(preset, f"lambda_{name}") * term for name, term in terms.items())
+    return sum(weighted, image.new_zeros(())), terms
 
 
 def total_loss(
@@ -192,9 +189,7 @@ def total_loss(
     total = preset.lambda_res * total
     if preset.lambda_adv:
         if fake_logits is None:
-            raise UserError(
-                "the adversarial loss needs the discriminator's logits: pass them, or set lambda_adv=0"
-            )
+            raise UserError("the adversarial loss needs D's logits: pass them, or set lambda_adv=0")
         terms["adv"] = adversarial_g(fake_logits.float())
         total = total + preset.lambda_adv * terms["adv"]
     return total, terms

@@ -34,7 +34,7 @@ from safetensors.torch import load_file, save
 import upcrack_lite
 from upcrack_lite import __version__
 from upcrack_lite.errors import UserError
-from upcrack_lite.io import write_aside, write_csv, write_json
+from upcrack_lite.io import write_atomically, write_csv, write_json
 from upcrack_lite.versions import FIRST, training_version
 
 FORMAT = 1
@@ -203,7 +203,7 @@ class RunFolder:
     def save_weights(self, state: dict[str, torch.Tensor]) -> None:
         """Write the generator's weights."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-        write_aside(self.path / "checkpoint.safetensors", lambda p: p.write_bytes(save(tensors)))
+        write_atomically(self.path / "checkpoint.safetensors", lambda p: p.write_bytes(save(tensors)))
 
     def load_weights(self) -> dict[str, torch.Tensor]:
         """Read the generator's weights. Raises UserError when there are none or the file is damaged."""
@@ -211,7 +211,7 @@ class RunFolder:
 
     def save_resume(self, state: dict[str, Any]) -> None:
         """Write everything that training needs to go on: one file, so that its parts belong together."""
-        write_aside(self.path / "resume.pt", lambda p: torch.save(state, p))
+        write_atomically(self.path / "resume.pt", lambda p: torch.save(state, p))
 
     def load_resume(self) -> dict[str, Any] | None:
         """Read that state; None when there is none. Raises UserError when the file is damaged."""

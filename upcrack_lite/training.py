@@ -29,15 +29,7 @@ from upcrack_lite.images import to_tensor, to_uint8
 from upcrack_lite.io import write_image
 from upcrack_lite.losses import adversarial_d, restoration_loss, total_loss
 from upcrack_lite.recipes import Preset
-from upcrack_lite.runs import (
-    RunFolder,
-    check_crops,
-    check_device,
-    describe,
-    environment,
-    now,
-    weights_hash,
-)
+from upcrack_lite.runs import RunFolder, check_crops, check_device, describe, environment, now, weights_hash
 from upcrack_lite.vgg import VGGFeatures
 
 if TYPE_CHECKING:
@@ -103,9 +95,8 @@ def epoch(
     training = np.arange(len(images)) if training is None else training
     order = training[torch.randperm(len(training), generator=generator).numpy()]
     for start in range(0, len(order), preset.batch_size):
-        chosen = np.sort(
-            order[start : start + preset.batch_size]
-        )  # ascending: kinder to a memory-mapped file
+        # Ascending, which is kinder to a memory-mapped file.
+        chosen = np.sort(order[start : start + preset.batch_size])
         yield make_batch(to_tensor(np.asarray(images[chosen])).to(device), preset, generator)
 
 

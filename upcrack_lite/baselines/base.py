@@ -41,6 +41,20 @@ class Method:
     chosen: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class PhotoScores:
+    """What any detector makes of one photo.
+
+    score_map: float32 ``(H, W)`` in [0, 1], before the filter. smoothed: after it, in steps of 1/255. threshold: in
+    [0, 1]. crack_mask: bool ``(H, W)``, exactly the pixels whose smoothed value is above the threshold.
+    """
+
+    score_map: np.ndarray
+    smoothed: np.ndarray
+    threshold: float
+    crack_mask: np.ndarray
+
+
 class Supervised(nn.Module):
     """A network that gives crack logits. A subclass implements `outputs`, and `loss` where it has its own."""
 

@@ -23,11 +23,11 @@ import torch
 from skimage.filters import frangi, sato
 from tqdm import tqdm
 
-from upcrack_lite.baselines.base import check_masks
+from upcrack_lite.baselines.base import PhotoScores, check_masks
 from upcrack_lite.baselines.recipes import FAMILIES as FAMILIES
 from upcrack_lite.baselines.recipes import FamilyPreset
 from upcrack_lite.baselines.recipes import Variant as Variant
-from upcrack_lite.detection import Found, binarize, smooth, threshold_of
+from upcrack_lite.detection import binarize, smooth, threshold_of
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import Confusion, per_image, pooled
 from upcrack_lite.runs import RunFolder, check_crops, data_hash, describe, environment, now
@@ -137,7 +137,7 @@ def segment_all(photo: np.ndarray, variants: Iterable[Variant]) -> Iterator[np.n
         yield without_small(thresholded(maps[key], variant), variant.least_area)
 
 
-def find(photo: np.ndarray, variant: Variant) -> Found:
+def find(photo: np.ndarray, variant: Variant) -> PhotoScores:
     """Find cracks in a photo, uint8 `(H, W, 3)`, with the map that the threshold was put on.
 
     A component that is too small is lowered to the threshold in the smoothed map. So is, or is raised above it, a
@@ -151,7 +151,7 @@ def find(photo: np.ndarray, variant: Variant) -> Found:
     above = np.float32(round(255 * level))
     levels = np.round(255 * smooth_map[0, 0].numpy())
     levels = np.where(crack_mask, np.maximum(levels, above + 1), np.minimum(levels, above))
-    return Found(raw, levels.astype(np.float32) / 255, float(above / np.float32(255)), crack_mask)
+    return PhotoScores(raw, levels.astype(np.float32) / 255, float(above / np.float32(255)), crack_mask)
 
 
 def bounded(values: np.ndarray | float) -> np.ndarray | float:

@@ -25,7 +25,7 @@ import numpy as np
 
 from upcrack_lite.baselines.registry import learns_from_masks
 from upcrack_lite.errors import UserError
-from upcrack_lite.io import read_json, write_aside, write_text
+from upcrack_lite.io import read_json, write_atomically, write_text
 from upcrack_lite.reproduction.experiments import Experiment, RunOptions
 
 FORMAT = 2  # raised when a field's meaning changes
@@ -227,7 +227,7 @@ def write(values: Mapping[str, Any], maps: Mapping[str, MapCounts], path: Path) 
     said = {name: value for name, value in values.items() if name not in ("images", DIGEST)} | {
         "arrays": arrays
     }
-    write_aside(path.with_suffix(".npz"), lambda aside: aside.write_bytes(data))
+    write_atomically(path.with_suffix(".npz"), lambda aside: aside.write_bytes(data))
     text = json.dumps(said | {DIGEST: digest(said)}, indent=1, sort_keys=True, allow_nan=False)
     write_text(path, text + "\n")
 

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from upcrack_lite.baselines.base import PhotoScores
 from upcrack_lite.baselines.registry import CRACKNET, FAMILIES, after_training, learns_from_masks
 from upcrack_lite.data.reading import resize
-from upcrack_lite.detection import Found, enlarge
+from upcrack_lite.detection import enlarge
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import to_tensor
 from upcrack_lite.io import check_writable
@@ -213,13 +214,13 @@ class NetworkDetector:
     def __init__(self, model: Model, seed: int) -> None:
         self.model, self.seed = model, seed
 
-    def find(self, photo: np.ndarray, crack_mask: np.ndarray) -> Found:
+    def find(self, photo: np.ndarray, crack_mask: np.ndarray) -> PhotoScores:
         """Find cracks in a photo, uint8 `(H, W, 3)`; the mask is not looked at."""
         image = to_tensor(resize(photo, None, self.model.preset.size, RULE)[0]).to(self.model.device)
         raw = enlarge(self.model.score_map(image, self.seed), (TABLE_SIZE, TABLE_SIZE))  # (1, 1, 256, 256)
         smoothed, thresholds = self.model.smooth_and_threshold(raw)
         smoothed, threshold = smoothed[0, 0].cpu().numpy(), float(thresholds[0])
-        return Found(raw[0, 0].cpu().numpy(), smoothed, threshold, smoothed > threshold)
+        return PhotoScores(raw[0, 0].cpu().numpy(), smoothed, threshold, smoothed > threshold)
 
     def family(self) -> None:
         """A network stands alone."""
@@ -237,7 +238,7 @@ class FamilyDetector:
         self.chosen["training"] = _named(training)
         self.totals = dict.fromkeys(training, Confusion())
 
-    def find(self, photo: np.ndarray, crack_mask: np.ndarray) -> Found:
+    def find(self, photo: np.ndarray, crack_mask: np.ndarray) -> PhotoScores:
         """Find cracks in a photo, uint8 `(H, W, 3)`, and count what all variants mark, with its mask `(256, 256)`."""
         from upcrack_lite.baselines.training_free import find, segment_all
 
@@ -335,7 +336,7 @@ def evaluate(
     return values, {name: MapCounts.of(np.stack(some)) for name, some in hists.items()}
 
 
-def _photo(result: Found, crack_mask: np.ndarray) -> dict[str, Any]:
+def _photo(result: PhotoScores, crack_mask: np.ndarray) -> dict[str, Any]:
     """One photo's numbers, from two bool masks `(256, 256)`."""
     predicted = result.crack_mask
     lines = float(cldice(predicted, crack_mask)[0])
