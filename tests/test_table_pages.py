@@ -210,7 +210,8 @@ def test_proxy_sets_are_offered_where_a_set_is_hard_to_get_for_a_laptop_too(numb
         ),
     ],
 )
-def test_what_is_refused(options, message):
+def test_what_is_refused(options, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where no data set lies
     with pytest.raises(UserError) as caught:
         page_of(4, results="none", **options)
     assert message in str(caught.value)
