@@ -167,12 +167,9 @@ def test_a_malformed_manifest_is_refused_with_the_line(tmp_path, lines, message)
 
 def test_what_is_no_text_is_refused(tmp_path):
     (tmp_path / "m.csv").write_bytes(b"\xff\xfe\x00path")
-    for path, why in (
-        (tmp_path / "none.csv", "FileNotFoundError"),
-        (tmp_path / "m.csv", "UnicodeDecodeError"),
-    ):
-        with pytest.raises(UserError, match=rf"{path.name}: this manifest cannot be read \({why}\)"):
-            manifest.read(path)
+    for name, why in (("none.csv", "FileNotFoundError"), ("m.csv", "UnicodeDecodeError")):
+        with pytest.raises(UserError, match=rf"{name}: this manifest cannot be read \({why}\)"):
+            manifest.read(tmp_path / name)
 
 
 @pytest.mark.parametrize(("path", "sha"), [("a.png", ""), ("a\udcff.png", SHA)])

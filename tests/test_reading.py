@@ -96,23 +96,8 @@ def test_photos_stand_as_their_exif_tag_says(tmp_path, orientation):
     assert image_size(path) == expected.shape[:2]
 
 
-def large(path: Path) -> Path:
-    """Write a picture of 16000×12000 pixels in 23 kB."""
-    Image.new("1", (16000, 12000)).save(path)
-    assert path.stat().st_size < 30_000
-    return path
-
-
-@pytest.mark.parametrize("read", [read_image, read_mask, image_size])
-def test_a_picture_of_too_many_pixels_is_refused(tmp_path, read):
-    path = large(tmp_path / "a.png")
-    message = r"a\.png: has more than the 179 million pixels that are read; cut it into tiles or shrink it"
-    with pytest.raises(UserError, match=message):
-        read(path)
-
-
-@pytest.mark.parametrize("ending", ["jpg", "bmp", "tif"])
-def test_the_limit_holds_for_every_kind_of_file(tmp_path, monkeypatch, ending):
+@pytest.mark.parametrize("ending", ["jpg", "png", "bmp", "tif"])
+def test_a_picture_of_too_many_pixels_is_refused(tmp_path, monkeypatch, ending):
     path = tmp_path / f"a.{ending}"
     cv2.imwrite(str(path), np.full((60, 80, 3), 7, np.uint8))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60 * 80 // 2)
@@ -120,7 +105,9 @@ def test_the_limit_holds_for_every_kind_of_file(tmp_path, monkeypatch, ending):
         assert read_image(path).shape == (60, 80, 3)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60 * 80 // 2 - 1)
     for read in (read_image, read_mask, image_size):
-        with pytest.raises(UserError, match="million pixels"):
+        with pytest.raises(
+            UserError, match=r"more than the 0 million pixels that are read; cut it into tiles"
+        ):
             read(path)
 
 

@@ -84,8 +84,8 @@ def train(
 
     Layout 'photos' takes a plain folder of photos without any crack.
     """
+    from upcrack_lite.data.catalog import undamaged
     from upcrack_lite.data.crops import CropRule
-    from upcrack_lite.data.undamaged import undamaged
     from upcrack_lite.recipes import preset
 
     values = parse_settings(settings)

@@ -87,16 +87,17 @@ def check_page(page: Path) -> None:
     if page.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{page}: the page is HTML; give it a name that ends in .html")
     check_writable(page.parent)
-    facts = page.with_suffix(".json")
-    there = [path for path in (page, facts) if path.exists()]
-    if not there:
-        return
     try:
-        if {"format", "passed", "findings"} <= json.loads(facts.read_text(encoding="utf-8")).keys():
-            return  # an earlier report
-    except (OSError, ValueError, AttributeError):
-        pass
-    raise UserError(f"{there[0]} is there and is no report of this command: give the page another name")
+        earlier = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
+        is_report = isinstance(earlier, dict) and {"format", "passed", "findings"} <= earlier.keys()
+    except FileNotFoundError:
+        is_report = not page.exists()
+    except ValueError:
+        is_report = False
+    if not is_report:
+        raise UserError(
+            f"{page}, or the JSON beside it, is there and is no report of this command: give another name"
+        )
 
 
 def write_page(
