@@ -1,10 +1,11 @@
-"""Small sets of synthetic roads in the layouts of the public ones, for the tests of fetching."""
+"""Small sets of synthetic roads in the layouts of the public ones, and single roads, for the tests of the data."""
 
 from __future__ import annotations
 
 import zipfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 from scipy.io import savemat
@@ -48,3 +49,25 @@ def zip_of(folder: Path, archive: Path, below: str = "") -> Path:
             if path.is_file():
                 file.write(path, f"{below}{path.relative_to(folder).as_posix()}")
     return archive
+
+
+SIZE = (120, 80)
+
+
+def road(seed: int, size: tuple[int, int] = SIZE) -> tuple[np.ndarray, np.ndarray]:
+    """A photo with patches of its own, so that no two look alike, and a dark crack; and its mask, 0 and 255."""
+    rng = np.random.default_rng(seed)
+    width, height = size
+    patches = cv2.resize(rng.uniform(110, 210, (5, 7)), size, interpolation=cv2.INTER_CUBIC)
+    mask = np.zeros((height, width), np.uint8)
+    left, middle, right = rng.integers(5, height // 2, 3)
+    line = np.array([[0, left], [width // 3, middle], [width - 1, height - right]], np.int32)
+    cv2.polylines(mask, [line], False, 255, 3)
+    gray = np.where(mask, 25, patches + rng.normal(0, 6, patches.shape))
+    return np.repeat(gray.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2), mask
+
+
+def write_pair(image_path: Path, mask_path: Path, image: np.ndarray, mask: np.ndarray) -> None:
+    for path, pixels in ((image_path, image), (mask_path, mask)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(path, quality=95)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
+from small_sets import SIZE, road, write_pair
 
 from upcrack_lite.data import manifest
 from upcrack_lite.data.check import LEVELS, Finding, passed, verify
@@ -19,27 +20,9 @@ from upcrack_lite.data.duplicates import turned
 from upcrack_lite.data.sources import SOURCES, Source
 from upcrack_lite.data.survey import Photo, Survey, survey
 
-SIZE = (120, 80)
-
-
-def road(seed: int, size: tuple[int, int] = SIZE) -> tuple[np.ndarray, np.ndarray]:
-    """A photo with patches of its own, so that no two look alike, and a dark crack; and its mask, 0 and 255."""
-    rng = np.random.default_rng(seed)
-    width, height = size
-    patches = cv2.resize(rng.uniform(110, 210, (5, 7)), size, interpolation=cv2.INTER_CUBIC)
-    mask = np.zeros((height, width), np.uint8)
-    left, middle, right = rng.integers(5, height // 2, 3)
-    line = np.array([[0, left], [width // 3, middle], [width - 1, height - right]], np.int32)
-    cv2.polylines(mask, [line], False, 255, 3)
-    gray = np.where(mask, 25, patches + rng.normal(0, 6, patches.shape))
-    return np.repeat(gray.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2), mask
-
 
 def put(folder: Path, part: str, name: str, image: np.ndarray, mask: np.ndarray) -> None:
-    for kind, pixels, ending in (("img", image, "jpg"), ("lab", mask, "png")):
-        path = folder / f"{part}_{kind}" / f"{name}.{ending}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path, quality=95)
+    write_pair(folder / f"{part}_img" / f"{name}.jpg", folder / f"{part}_lab" / f"{name}.png", image, mask)
 
 
 @pytest.fixture

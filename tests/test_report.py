@@ -8,10 +8,10 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from small_sets import road, write_pair
 
 from upcrack_lite.data.check import Finding
 from upcrack_lite.data.report import text, to_json, write_page
@@ -27,16 +27,10 @@ SOURCE = Source(
 
 @pytest.fixture
 def facts(tmp_path) -> Survey:
-    """Eight pairs of noise with a dark crack; one name is full of what HTML and templates take for their own."""
+    """Eight pairs; one name is full of what HTML and templates take for their own."""
     folder = tmp_path / "roads"
     for seed, name in enumerate([*(f"p{number}" for number in range(7)), NASTY]):
-        image = np.random.default_rng(seed).integers(100, 250, (200, 300, 3), dtype=np.uint8)
-        mask = np.zeros((200, 300), np.uint8)
-        cv2.line(mask, (0, 20 + seed % 50), (299, 100), 255, 3)
-        image[mask > 0] = 10
-        for kind, pixels, ending in (("image", image, "jpg"), ("mask", mask, "png")):
-            (folder / kind).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(folder / kind / f"{name}.{ending}", quality=95)
+        write_pair(folder / "image" / f"{name}.jpg", folder / "mask" / f"{name}.png", *road(seed, (300, 200)))
     return survey(folder)
 
 

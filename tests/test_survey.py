@@ -6,12 +6,11 @@ import hashlib
 import math
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
-from small_sets import make
+from small_sets import make, road, write_pair
 
 from upcrack_lite.data.survey import survey
 
@@ -22,21 +21,9 @@ def write(path: Path, pixels: np.ndarray, **save) -> Path:
     return path
 
 
-def road(seed: int = 0, size: tuple[int, int] = (60, 40)) -> tuple[np.ndarray, np.ndarray]:
-    """A road of (width, height) with one dark, slanted crack in its upper left; its mask is 0 and 255."""
-    width, height = size
-    rng = np.random.default_rng(seed)
-    pixels = rng.integers(120, 180, (height, width, 3), dtype=np.uint8)
-    mask = np.zeros((height, width), np.uint8)
-    cv2.line(mask, (2, 3), (width // 2, height // 3), 255, 2)
-    pixels[mask > 0] = 20
-    return pixels, mask
-
-
-def add(folder: Path, name: str, image_dir: str = "image", mask_dir: str = "mask", **kinds) -> None:
-    pixels, mask = road(sum(name.encode()), kinds.get("size", (60, 40)))
-    write(folder / image_dir / f"{name}.jpg", pixels, quality=95)
-    write(folder / mask_dir / f"{name}.png", mask)
+def add(folder: Path, name: str, image_dir: str = "image", mask_dir: str = "mask") -> None:
+    pair = road(sum(name.encode()), (60, 40))
+    write_pair(folder / image_dir / f"{name}.jpg", folder / mask_dir / f"{name}.png", *pair)
 
 
 def cut(path: Path, share: float = 0.6) -> None:
@@ -44,10 +31,10 @@ def cut(path: Path, share: float = 0.6) -> None:
 
 
 def test_the_facts_of_a_pair(tmp_path):
-    add(tmp_path, "a", size=(60, 40))
+    add(tmp_path, "a")
     found = survey(tmp_path)
     (photo,) = found.photos
-    mask = road(size=(60, 40))[1]
+    mask = road(ord("a"), (60, 40))[1]
     assert (found.layout, photo.part, photo.name, photo.problem) == ("plain", "all", "a", None)
     assert (photo.image, photo.mask) == ("image/a.jpg", "mask/a.png")
     assert photo.image_size == photo.mask_size == (60, 40)
@@ -74,7 +61,7 @@ def test_the_authors_files_have_undamaged_photos_without_masks(tmp_path):
 
 
 def test_cfd_labels_3_and_4_and_photos_that_were_never_labeled(tmp_path):
-    pixels, _ = road(size=(10, 10))
+    pixels = np.full((10, 10, 3), 150, np.uint8)
     labels = np.ones((10, 10), np.uint8)
     labels[0, :2], labels[1, :3], labels[2, :5] = 2, 4, 3
     write(tmp_path / "image" / "001.jpg", pixels)
@@ -101,7 +88,7 @@ def test_bad_files_become_facts_and_the_good_ones_stay(tmp_path):
     cut(tmp_path / "image" / "cut.jpg")
     gray = np.indices((40, 60)).sum(axis=0) * 2
     write(tmp_path / "mask" / "photomask.png", gray.astype(np.uint8))
-    write(tmp_path / "mask" / "size.png", road(size=(59, 40))[1])
+    write(tmp_path / "mask" / "size.png", road(0, (59, 40))[1])
     cut(tmp_path / "image" / "both.jpg")
     cut(tmp_path / "mask" / "both.png")
     found = {photo.name: photo for photo in survey(tmp_path).photos}
