@@ -185,7 +185,6 @@ def test_crops_of_one_place_stay_together(tmp_path):
         (("verify", "deepcrack"), "deepcrack is not in data: get it with `upcrack data fetch deepcrack"),
         (("verify", "nothing"), "nothing: no folder of this name, and no set; the sets are deepcrack"),
         (("crops", "deepcrack", "--windows", "big"), "--windows takes sides such as"),
-        (("prepare", "deepcrack"), "deepcrack is not in data"),
         (("--root", "x", "fetch", "cfd"), "give --root after the command: upcrack data fetch --root x"),
     ],
 )

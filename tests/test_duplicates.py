@@ -160,14 +160,12 @@ def test_contrast_of_a_large_photo_keeps_thin_cracks():
 
 
 @pytest.mark.mirror
-@pytest.mark.parametrize(("name", "most"), [("deepcrack", 0), ("cfd", 0)])
-def test_real_masks_lie_right_and_turned_ones_are_named(mirror, name, most):
+@pytest.mark.parametrize("name", ["deepcrack", "cfd"])
+def test_turned_masks_of_the_real_sets_are_named(mirror, name):
     facts = survey(mirror / name)
-    alarms = named = shown = 0
+    named = shown = 0
     for each in facts.photos:
-        alarms += better_orientation(each.contrast) > 0
         for k in (2, 4, 6):  # a mask laid so has these contrasts
             laid = [each.contrast[VIEWS.index(turned(turned(TILE, k), then).tobytes())] for then in range(8)]
             named, shown = named + (better_orientation(laid) > 0), shown + 1
-    assert alarms <= most
     assert named / shown > 0.95

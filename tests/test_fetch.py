@@ -242,7 +242,6 @@ def test_what_cannot_be_fetched_says_how_to_get_it(root, tmp_path, small_mirror,
             replace(ACCEPT, files=["no/traincrop.zip"]),
             r"no such file or folder(.|\n)*traincrop\.zip",
         ),
-        ("kitti", ACCEPT, "unknown data set 'kitti'; choose deepcrack, cfd"),
         (
             "deepcrack",
             replace(ACCEPT, files=[make(tmp_path / "c", "crack500")]),

@@ -9,7 +9,6 @@ import pytest
 
 from upcrack_lite.data.layouts import LAYOUTS
 from upcrack_lite.data.sources import SOURCES, source
-from upcrack_lite.errors import UserError
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -50,8 +49,3 @@ def test_proxy_sets_are_never_called_crack500_and_divide_their_origin():
 def test_label_3_taken_for_crack_lies_outside_the_known_range_of_cfd():
     low, high = source("cfd").shares["all"]
     assert low < 1.62 < high < 2.29
-
-
-def test_an_unknown_name_lists_the_names():
-    with pytest.raises(UserError, match=r"unknown data set 'deepcrak'; choose deepcrack, cfd, crack500, "):
-        source("deepcrak")
