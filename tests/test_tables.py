@@ -12,7 +12,6 @@ from small_records import chosen, official_values, save, small_values
 
 from upcrack_lite import versions
 from upcrack_lite.baselines.registry import FAMILIES
-from upcrack_lite.predict.photos import TABLE_SIZE
 from upcrack_lite.reproduction import conditions, published, records, tables
 from upcrack_lite.reproduction.experiments import Experiment, Selection
 from upcrack_lite.reproduction.published import implied_prevalence
@@ -390,7 +389,6 @@ def test_as_many_tiny_photos_are_not_the_official_set():
     found, reason = tables.verdict(ROW, tiny)
     assert found is Verdict.NOT_RUN
     assert "it was tested at 16 × 16 px, not at 256 × 256" in reason
-    assert conditions.TABLE_SIZE == TABLE_SIZE
 
 
 def test_a_set_without_a_manifest_in_the_kit_is_known_by_number_and_crack_share(monkeypatch):

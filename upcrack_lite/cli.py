@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,10 +16,15 @@ from upcrack_lite import __version__
 from upcrack_lite.errors import UserError
 from upcrack_lite.io import check_writable, parse_settings, read_settings
 
+if TYPE_CHECKING:
+    from upcrack_lite.reproduction.experiments import Experiment
+
 # What costs time to import (torch, lightning) is imported inside the commands, so that --help answers at once.
 PLAIN: dict[str, Any] = {"add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False}
 app = typer.Typer(no_args_is_help=True, **PLAIN)
-data_app = typer.Typer(help="Public data sets: fetch, check, crop.", **PLAIN)
+data_app = typer.Typer(
+    help="Public data sets: fetch, check, crop. Without a command: which there are.", **PLAIN
+)
 app.add_typer(data_app, name="data")
 
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random draws.")]
@@ -33,7 +38,9 @@ MaxSteps = Annotated[
 VGG = Annotated[str | None, typer.Option(help="VGG file for the style loss, or 'random'.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Set one value of the preset; may be repeated."),
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="Set one value of the preset, such as epochs=20; may be repeated."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Results = Annotated[Path, typer.Option(help="The folder of records.")]
@@ -118,7 +125,7 @@ def detect(
     photos: Annotated[Path, typer.Argument(help="A photo or a folder of photos.")],
     out: Annotated[Path, typer.Argument(help="A folder for masks, maps, overlays and numbers.")],
     size: Annotated[
-        int | None, typer.Option(help="Make square results of this side, as the tables do.")
+        int | None, typer.Option(help="Stretch results to a square of this side, as the tables do.")
     ] = None,
     window: Annotated[int | None, typer.Option(help="Work in overlapping windows of this side, px.")] = None,
     seed: Seed = 0,
@@ -136,7 +143,15 @@ def detect(
     model = stored_run() if run == "stored" else RunFolder.open(run)
     values = (read_settings(settings_file) if settings_file else {}) | parse_settings(settings)
     rows = detect_folder(
-        model, photos, out, size=size, window=window, seed=seed, device=device, settings=values
+        model,
+        photos,
+        out,
+        size=size,
+        window=window,
+        seed=seed,
+        device=device,
+        settings=values,
+        progress=sys.stderr.isatty(),
     )
     percent = [row["crack_share_percent"] for row in rows]
     typer.echo(
@@ -210,7 +225,8 @@ def cell(
     max_steps: MaxSteps = None,
     vgg_weights: VGG = None,
     allow_dirty: Annotated[
-        bool, typer.Option(help="Write a record that must not be committed as a draft.")
+        bool,
+        typer.Option(help="Write a record that is not fit for the tables, as a draft that they leave out."),
     ] = False,
     again: Annotated[bool, typer.Option(help="Test again although the record is there.")] = False,
     train_only: Annotated[
@@ -223,33 +239,14 @@ def cell(
     A run that is there is used, and one that was interrupted goes on. A record that is there and still holds is
     left as it is. With --train-only each model is trained once, however many experiments share it.
     """
-    from upcrack_lite.baselines.registry import CRACKNET, FAMILIES
+    from upcrack_lite.baselines.registry import FAMILIES
     from upcrack_lite.metrics import METRICS
-    from upcrack_lite.reproduction.experiments import (
-        Experiment,
-        RunOptions,
-        Selection,
-        check_proxies,
-        experiments,
-    )
+    from upcrack_lite.reproduction.experiments import RunOptions, check_proxies
     from upcrack_lite.reproduction.records import load, scores
     from upcrack_lite.reproduction.run import run_experiment, train_experiment
 
-    values: dict[str, Any] = parse_settings(settings)
-    numbers = tuple(dict.fromkeys(seeds or (0,)))
-    if table is None:
-        if row is not None:
-            raise UserError("--row names a row of a table: give --table too, or --method")
-        sets = {"train_set": train_set, "test_set": test_set}
-        named = {name: value for name, value in sets.items() if value is not None}
-        pairs = tuple(values.items())
-        wanted = [Experiment(method or CRACKNET, recipe, scale, pairs, seed=one, **named) for one in numbers]
-    else:
-        if method is not None:
-            raise UserError(f"--method is for a call without --table: leave it out, or write --row {method}")
-        rows = () if row is None else (row,)
-        selection = Selection(table, recipe, scale, train_set or "", test_set or "", rows, numbers)
-        wanted = experiments([selection], values)
+    numbers, sets = tuple(dict.fromkeys(seeds or (0,))), (train_set, test_set)
+    wanted = _experiments(table, row, method, recipe, scale, sets, numbers, parse_settings(settings))
     if train_only:
         if again:
             raise UserError("--again tests again, and --train-only does not test: leave one of them out")
@@ -273,6 +270,34 @@ def cell(
         got = scores(load(path))
         five = ", ".join(f"{name} {got[name]:.3f}" for name in METRICS)
         typer.echo(f"{path}: {got['images']} images, {got['crack_share']:.3f} % crack; {five}")
+
+
+def _experiments(
+    table: str | None,
+    row: str | None,
+    method: str | None,
+    recipe: str,
+    scale: str,
+    sets: tuple[str | None, str | None],
+    seeds: tuple[int, ...],
+    values: dict[str, Any],
+) -> list[Experiment]:
+    """What `upcrack cell` is asked for: rows of a table, or one method. sets: to train and to test on."""
+    from upcrack_lite.baselines.registry import CRACKNET
+    from upcrack_lite.reproduction.experiments import Experiment, Selection, experiments
+
+    if table is not None:
+        if method is not None:
+            raise UserError(f"--method is for a call without --table: leave it out, or write --row {method}")
+        rows = () if row is None else (row,)
+        return experiments(
+            [Selection(table, recipe, scale, sets[0] or "", sets[1] or "", rows, seeds)], values
+        )
+    if row is not None:
+        raise UserError("--row names a row of a table: give --table too, or --method")
+    named = {name: one for name, one in zip(("train_set", "test_set"), sets, strict=True) if one is not None}
+    pairs = tuple(values.items())
+    return [Experiment(method or CRACKNET, recipe, scale, pairs, seed=seed, **named) for seed in seeds]
 
 
 def _note_start(folder: Path) -> None:
@@ -361,7 +386,7 @@ Name = Annotated[str, typer.Argument(help="A set; `upcrack data` lists them.")]
 Folder = Annotated[str, typer.Argument(help="A set's name, or any folder of photos with masks.")]
 Terms = Annotated[bool, typer.Option("--accept-terms", help="Accept the set's terms of use; asked once.")]
 Mirror = Annotated[
-    Path | None, typer.Option(help="A folder that holds the set; else UPCRACK_MIRROR, if it does.")
+    Path | None, typer.Option(help="A folder that holds the set; else the one that UPCRACK_MIRROR names.")
 ]
 Files = Annotated[
     list[Path] | None,
@@ -514,7 +539,7 @@ def build(
     count: Annotated[int | None, typer.Option(min=1, help="How many undamaged crops to cut.")] = None,
     size: Size = 256,
 ) -> None:
-    """Fetch, verify, crop and prepare a set: all of the above in one."""
+    """Fetch a set, verify it, cut its undamaged crops, and store it at one size: fetch, crops and prepare in one."""
     from upcrack_lite.data.catalog import trains
 
     fetch(name, root, accept_terms, mirror, files, manifest, keep_faulty)

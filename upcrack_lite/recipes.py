@@ -19,6 +19,9 @@ from upcrack_lite.errors import UserError
 Table = dict[str, tuple[Any, str]]
 """Field to its value and its why."""
 
+TABLE_SIZE = 256
+"""Side, px, at which the tables' photos are smoothed and scored (section IV-B)."""
+
 
 def value(default: Any, why: str, allowed: str | tuple[str, ...] = "") -> Any:
     """A field with its value, its why, and what else it may be: names, or an interval such as "(0, 1]"."""

@@ -35,12 +35,9 @@ import upcrack_lite
 from upcrack_lite import __version__
 from upcrack_lite.errors import UserError
 from upcrack_lite.io import write_atomically, write_csv, write_json
-from upcrack_lite.versions import FIRST, training_version
+from upcrack_lite.versions import COMMIT, FIRST, training_version
 
 FORMAT = 1
-
-COMMIT = r"[0-9a-f]{7,40}"
-"""What a commit is named by, as a regular expression."""
 
 BEFORE: dict[str, Any] = {
     "method": "upcracknet",

@@ -10,6 +10,9 @@ A method without a line of its own has the version of `EVERY`. What names no ver
 
 from __future__ import annotations
 
+COMMIT = r"[0-9a-f]{7,40}"
+"""What a commit is named by, as a regular expression."""
+
 EVERY = "*"
 
 TRAINING: dict[str, int] = {EVERY: 1}

@@ -14,8 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from upcrack_lite.baselines.registry import network
 from upcrack_lite.errors import UserError
-
-TABLE_SIZE = 256  # px, the side at which the tables' photos are looked at
+from upcrack_lite.recipes import TABLE_SIZE
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,8 @@ from upcrack_lite.errors import UserError, raise_for
 from upcrack_lite.images import overlay, to_tensor
 from upcrack_lite.io import check_writable, write_csv, write_image, write_json
 from upcrack_lite.predict.model import Model, load_model
+from upcrack_lite.recipes import TABLE_SIZE
 from upcrack_lite.runs import RunFolder, now
-
-TABLE_SIZE = 256  # section IV-B; the filter's diameter and sigmas are stated for maps of this size
 
 
 def detect_folder(

@@ -16,7 +16,7 @@ from typing import Any
 from upcrack_lite.baselines.registry import CRACKNET, FAMILIES
 from upcrack_lite.data import manifest as manifests
 from upcrack_lite.data.sources import source
-from upcrack_lite.recipes import preset
+from upcrack_lite.recipes import TABLE_SIZE, preset
 from upcrack_lite.reproduction.experiments import PAIRS, row_overrides
 from upcrack_lite.reproduction.published import Row, implied_prevalence
 from upcrack_lite.reproduction.records import Record
@@ -26,9 +26,6 @@ SEEDS = 3  # at least so many training runs before a row is compared
 
 OFFICIAL = {"deepcrack": 237, "crack500": 1124}
 """Test sets of the paper that can be had, with their number of photos."""
-
-TABLE_SIZE = 256
-"""Side that the tables' photos are stretched to, px; as `photos.TABLE_SIZE`, which would import PyTorch."""
 
 UNKNOWN_PATCHES = "which 200 patches of CFD the paper tested on is not published, so the kit tests on others"
 

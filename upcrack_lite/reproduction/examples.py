@@ -25,9 +25,9 @@ from upcrack_lite.images import to_tensor, to_uint8
 from upcrack_lite.masks import apply
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.predict.model import load_model
-from upcrack_lite.predict.photos import TABLE_SIZE, find_cracks
+from upcrack_lite.predict.photos import find_cracks
 from upcrack_lite.pretrained import load_generator, stored_run
-from upcrack_lite.recipes import DETECTION
+from upcrack_lite.recipes import DETECTION, TABLE_SIZE
 from upcrack_lite.reproduction import records
 from upcrack_lite.reproduction.photo_sets import photo_set
 from upcrack_lite.runs import RunFolder

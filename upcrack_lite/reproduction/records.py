@@ -31,8 +31,8 @@ from upcrack_lite.metrics import (
 from upcrack_lite.reproduction import record_files
 from upcrack_lite.reproduction.experiments import Experiment
 from upcrack_lite.reproduction.record_files import AGAIN, BINS, DRAFT, EDGES, MAPS, MapCounts
-from upcrack_lite.runs import COMMIT
 from upcrack_lite.thin_shapes import tolerance_f1
+from upcrack_lite.versions import COMMIT
 
 _NAME = re.compile(r".+-s\d+(-[0-9a-f]{8})?\.json")  # no draft
 # A path of a machine: it says nothing elsewhere, and may say who made the record.

@@ -25,8 +25,8 @@ from upcrack_lite.images import to_tensor
 from upcrack_lite.io import check_writable
 from upcrack_lite.metrics import Confusion, histograms, per_image
 from upcrack_lite.predict.model import Model, load_model
-from upcrack_lite.predict.photos import TABLE_SIZE
 from upcrack_lite.predict.scoring import RADIUS
+from upcrack_lite.recipes import TABLE_SIZE
 from upcrack_lite.reproduction import record_files
 from upcrack_lite.reproduction.experiments import Experiment, RunOptions, Selection, experiments
 from upcrack_lite.reproduction.photo_sets import (

@@ -13,10 +13,11 @@ from typing import Any
 
 import torch
 
-from upcrack_lite.baselines.cost import TABLE_SIZE, cost, count
+from upcrack_lite.baselines.cost import cost, count
 from upcrack_lite.baselines.recipes import method_preset
 from upcrack_lite.baselines.registry import COMPARED, CRACKNET, network
 from upcrack_lite.generator import Generator
+from upcrack_lite.recipes import TABLE_SIZE
 from upcrack_lite.reproduction import published
 from upcrack_lite.show.markup import items, table
 
