@@ -6,6 +6,7 @@ Three steps, one function each, and `detect`, which chains them. Maps are float3
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -187,10 +188,12 @@ def compare(
     return restored, error_map(image, restored, preset.error_variant)
 
 
-def smooth_and_threshold(error_map: torch.Tensor, preset: Preset) -> tuple[torch.Tensor, torch.Tensor]:
-    """The second half of `detect`: smooth maps and find their thresholds, ``(N,)``, as the preset says."""
+def smooth_and_threshold(
+    error_map: torch.Tensor, preset: Any, filter: str = "bilateral"
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The second half of `detect`: smooth maps and find their thresholds, ``(N,)``, as any method's preset says."""
     sigmas = preset.bilateral_sigma_color, preset.bilateral_sigma_space
-    smoothed = smooth(error_map, preset.bilateral_d, *sigmas)
+    smoothed = smooth(error_map, preset.bilateral_d, *sigmas, filter)
     rule = preset.threshold_rule, preset.threshold_value, preset.threshold_floor
     return smoothed, threshold_of(smoothed, *rule)
 

@@ -218,7 +218,7 @@ def average_precision(hist: np.ndarray) -> float:
 
     AP = Σ_k (R_k - R_{k+1}) P_k over the thresholds, pooled over the set.
     """
-    false, true = _at_or_above(_checked(hist).sum(axis=0))
+    false, true = at_or_above(_checked(hist).sum(axis=0))
     if true[0] == 0:
         return float("nan")
     precision = true / np.maximum(true + false, 1)
@@ -249,14 +249,14 @@ def _checked(hist: np.ndarray) -> np.ndarray:
     return counts.astype(np.int64)
 
 
-def _at_or_above(counts: np.ndarray) -> np.ndarray:
+def at_or_above(counts: np.ndarray) -> np.ndarray:
     """Count values at or above each bin's threshold, ``(..., 2, bins)``."""
     return np.cumsum(counts[..., ::-1], axis=-1)[..., ::-1]
 
 
 def _f1_curve(counts: np.ndarray) -> np.ndarray:
     """F1 in percent for each threshold, ``(..., bins)``; crack pixels must exist."""
-    false, true = np.moveaxis(_at_or_above(counts), -2, 0)
+    false, true = np.moveaxis(at_or_above(counts), -2, 0)
     return 200 * true / (true + false + true[..., :1])  # 2 TP / (TP + FP + all crack pixels)
 
 

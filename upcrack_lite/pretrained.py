@@ -31,17 +31,9 @@ def load_generator(run: RunFolder | Path | str, device: str = "cpu") -> tuple[Ge
     """
     device = check_device(device)
     run = run if isinstance(run, RunFolder) else RunFolder.open(run)
-    if not isinstance(run.manifest.get("preset"), dict):
-        raise UserError(f"{run.path}: its manifest holds no preset, so its network is unknown: train anew")
-    preset = from_dict(run.manifest["preset"])
+    preset = from_dict(run.preset_values())
     generator = Generator(preset.width, preset.depth, preset.dropout)
-    try:
-        generator.load_state_dict({k: v.float() for k, v in run.load_weights().items()})
-    except RuntimeError as error:
-        raise UserError(
-            f"the checkpoint in {run.path} does not fit its manifest (width {preset.width}, depth "
-            f"{preset.depth}): one of the two files was replaced; copy the run again"
-        ) from error
+    run.load_into(generator, f"width {preset.width}, depth {preset.depth}")
     return generator.to(device).eval(), preset
 
 

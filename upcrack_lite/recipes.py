@@ -310,13 +310,6 @@ def from_dict(values: Mapping[str, Any]) -> Preset:
     return Preset.from_dict(values)
 
 
-def check_precision(name: str) -> str:
-    """Return a name in `PRECISIONS`; raises UserError for another."""
-    if name not in PRECISIONS:
-        raise UserError(f"unknown precision {name!r}; choose one of {', '.join(PRECISIONS)}")
-    return name
-
-
 @cache
 def _types(kind: type) -> dict[str, Any]:
     """The types of a class's fields; looking them up takes longer than using them."""

@@ -206,6 +206,25 @@ class RunFolder:
         """Read the generator's weights. Raises UserError when there are none or the file is damaged."""
         return load_weights(self.path / "checkpoint.safetensors")
 
+    def preset_values(self) -> dict[str, Any]:
+        """The preset as the manifest holds it. Raises UserError where it holds none."""
+        values = self.manifest.get("preset")
+        if not isinstance(values, dict):
+            raise UserError(
+                f"{self.path}: its manifest holds no preset, so its network is unknown: train anew"
+            )
+        return values
+
+    def load_into(self, network: torch.nn.Module, what: str) -> None:
+        """Give a network, built as `what` says, the weights. Raises UserError where they do not fit it."""
+        try:
+            network.load_state_dict(self.load_weights())
+        except RuntimeError as error:
+            raise UserError(
+                f"the checkpoint in {self.path} does not fit its manifest ({what}): one of the two files was "
+                "replaced; copy the run again"
+            ) from error
+
     def save_resume(self, state: dict[str, Any]) -> None:
         """Write everything that training needs to go on: one file, so that its parts belong together."""
         write_atomically(self.path / "resume.pt", lambda p: torch.save(state, p))
@@ -232,6 +251,30 @@ class RunFolder:
         with file.open(newline="", encoding="utf-8") as lines:
             rows = list(csv.DictReader(lines))
         return [{k: int(v) if v.isdigit() else float(v) for k, v in row.items() if v} for row in rows]
+
+
+class Resumable:
+    """What a training puts aside and takes up again: the state of its `parts`, and of the random streams.
+
+    A subclass names its parts, attributes with a `state_dict`, and has `fabric` and the torch.Generator `draws`.
+    """
+
+    parts: tuple[str, ...]
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a later process needs to go on exactly here."""
+        cuda = torch.cuda.get_rng_state(self.fabric.device) if self.fabric.device.type == "cuda" else None
+        streams = {"draws": self.draws.get_state(), "rng": torch.get_rng_state(), "rng_cuda": cuda}
+        return {name: getattr(self, name).state_dict() for name in self.parts} | streams
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take up a saved state, random streams included."""
+        for name in self.parts:
+            getattr(self, name).load_state_dict(state[name])
+        self.draws.set_state(state["draws"])
+        torch.set_rng_state(state["rng"])
+        if state["rng_cuda"] is not None and self.fabric.device.type == "cuda":
+            torch.cuda.set_rng_state(state["rng_cuda"], self.fabric.device)
 
 
 def _differences(present: dict[str, Any], wanted: dict[str, Any]) -> list[str]:

@@ -29,7 +29,16 @@ from upcrack_lite.images import to_tensor, to_uint8
 from upcrack_lite.io import write_image
 from upcrack_lite.losses import adversarial_d, restoration_loss, total_loss
 from upcrack_lite.recipes import Preset
-from upcrack_lite.runs import RunFolder, check_crops, check_device, describe, environment, now, weights_hash
+from upcrack_lite.runs import (
+    Resumable,
+    RunFolder,
+    check_crops,
+    check_device,
+    describe,
+    environment,
+    now,
+    weights_hash,
+)
 from upcrack_lite.vgg import VGGFeatures
 
 if TYPE_CHECKING:
@@ -120,13 +129,15 @@ def split_by_photo(groups: list[str], fraction: float, seed: int) -> tuple[np.nd
     return training, validation
 
 
-class Trainer:
+class Trainer(Resumable):
     """The two networks, their optimizers and the state of a run; a `Loop` drives it through the epochs.
 
     fabric: says on which device and in which precision. seed: of the weights, of everything drawn, and of the masks
     and the noise of validation. vgg_weights: see `VGGFeatures`. images: uint8 ``(N, S, S, 3)``, the undamaged crops;
     split: indices of those to train on and of those to validate on. Single steps need no crops.
     """
+
+    parts = ("g", "d", "opt_g", "opt_d")
 
     def __init__(
         self,
@@ -245,21 +256,6 @@ class Trainer:
         for optimizer, rate in ((self.opt_g, self.preset.lr_g), (self.opt_d, self.preset.lr_d)):
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
-
-    def state(self) -> dict[str, Any]:
-        """Everything that a later process needs to go on exactly here."""
-        cuda = torch.cuda.get_rng_state(self.fabric.device) if self.fabric.device.type == "cuda" else None
-        streams = {"draws": self.draws.get_state(), "rng": torch.get_rng_state(), "rng_cuda": cuda}
-        return {name: getattr(self, name).state_dict() for name in ("g", "d", "opt_g", "opt_d")} | streams
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Take up a saved state, random streams included."""
-        for name in ("g", "d", "opt_g", "opt_d"):
-            getattr(self, name).load_state_dict(state[name])
-        self.draws.set_state(state["draws"])
-        torch.set_rng_state(state["rng"])
-        if state["rng_cuda"] is not None and self.fabric.device.type == "cuda":
-            torch.cuda.set_rng_state(state["rng_cuda"], self.fabric.device)
 
 
 @dataclass

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 
+from upcrack_lite import detection
 from upcrack_lite.baselines.base import Restorer, Supervised
 from upcrack_lite.baselines.recipes import MethodPreset
 from upcrack_lite.baselines.registry import COMPARED
 from upcrack_lite.baselines.registry import network as method
-from upcrack_lite.detection import smooth, threshold_of
 from upcrack_lite.errors import UserError
 from upcrack_lite.runs import RunFolder, check_device
 
@@ -28,20 +28,12 @@ def load_network(
     """
     device = check_device(device)
     run = run if isinstance(run, RunFolder) else RunFolder.open(run)
-    name, values = run.manifest.get("method"), run.manifest.get("preset")
+    name = run.manifest.get("method")
     if name not in COMPARED:
         raise UserError(f"{run.path} is a run of {name!r}, not of a compared method ({', '.join(COMPARED)})")
-    if not isinstance(values, dict):
-        raise UserError(f"{run.path}: its manifest holds no preset, so its network is unknown: train anew")
-    preset = MethodPreset.from_dict(values)
+    preset = MethodPreset.from_dict(run.preset_values())
     network = method(name).build(preset.width)
-    try:
-        network.load_state_dict(run.load_weights())
-    except RuntimeError as error:
-        raise UserError(
-            f"the checkpoint in {run.path} does not fit its manifest ({name}, width {preset.width}): one of the two "
-            "files was replaced; copy the run again"
-        ) from error
+    run.load_into(network, f"{name}, width {preset.width}")
     return network.float().to(device).eval(), preset
 
 
@@ -61,8 +53,5 @@ def score_map(
 
 
 def smooth_and_threshold(error_map: torch.Tensor, preset: MethodPreset) -> tuple[torch.Tensor, torch.Tensor]:
-    """Filter maps ``(N, 1, H, W)``, rounded to 8 bits, and find their thresholds ``(N,)``, as the preset says."""
-    spread = (preset.bilateral_d, preset.bilateral_sigma_color, preset.bilateral_sigma_space)
-    smoothed = smooth(error_map, *spread, preset.map_filter)
-    rule = (preset.threshold_rule, preset.threshold_value, preset.threshold_floor)
-    return smoothed, threshold_of(smoothed, *rule)
+    """As `detection.smooth_and_threshold`, with the filter that the preset names."""
+    return detection.smooth_and_threshold(error_map, preset, preset.map_filter)

@@ -22,6 +22,7 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.images import to_tensor, to_uint8
 from upcrack_lite.io import write_image
 from upcrack_lite.runs import (
+    Resumable,
     RunFolder,
     check_crops,
     check_device,
@@ -64,12 +65,14 @@ def random_views(
     return moved[:, :3], None if crack_mask is None else (moved[:, 3:] > 0.5).to(moved)
 
 
-class Task:
+class Task(Resumable):
     """A network with its images, optimizer, learning rate and random streams; a `Loop` drives it.
 
     images: uint8 ``(N, S, S, 3)``; crack_masks: bool ``(N, S, S)``, or None for a network that restores. split:
     indices of the images to train on and of those to validate on. seed: of order, views and masks.
     """
+
+    parts = ("network", "optimizer")
 
     def __init__(
         self,
@@ -83,7 +86,7 @@ class Task:
     ) -> None:
         self.preset, self.fabric, self.seed = preset, fabric, seed
         self.images, self.crack_masks = images, crack_masks
-        self.training, self.held_out = split
+        self.training, self.validation = split
         self.counts = (len(split[0]), len(split[1]))
         # The network itself is called, not Fabric's wrapper of it, which knows `forward` alone.
         _, self.optimizer = fabric.setup(network, optimizer_of(network, preset))
@@ -152,14 +155,14 @@ class Task:
 
     @torch.no_grad()
     def validate(self) -> float | None:
-        """The mean loss of the held-out images, each as it is, under the same masks at every call; None without any.
+        """The mean loss of the validation images as they are, under the same masks at every call; None without any.
 
         In eval mode. A network that learns from masks has one output then, and its loss is the cross entropy.
         """
         draws, size, losses = torch.Generator().manual_seed(self.seed), self.preset.batch_size, []
         self.network.eval()
-        for start in range(0, len(self.held_out), size):
-            chosen = self.held_out[start : start + size]
+        for start in range(0, len(self.validation), size):
+            chosen = self.validation[start : start + size]
             image, crack_mask = self.load(chosen)
             with self.fabric.autocast():
                 if crack_mask is None:
@@ -187,21 +190,6 @@ class Task:
         with self.fabric.autocast():
             self.network.calibrate(self.load(self.training[start : start + size])[0] for start in starts)
         return self.network.state_dict()
-
-    def state(self) -> dict[str, Any]:
-        """Everything that a later process needs to go on exactly here."""
-        cuda = torch.cuda.get_rng_state(self.fabric.device) if self.fabric.device.type == "cuda" else None
-        streams = {"draws": self.draws.get_state(), "rng": torch.get_rng_state(), "rng_cuda": cuda}
-        return {name: getattr(self, name).state_dict() for name in ("network", "optimizer")} | streams
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Take up a saved state, random streams included."""
-        for name in ("network", "optimizer"):
-            getattr(self, name).load_state_dict(state[name])
-        self.draws.set_state(state["draws"])
-        torch.set_rng_state(state["rng"])
-        if state["rng_cuda"] is not None and self.fabric.device.type == "cuda":
-            torch.cuda.set_rng_state(state["rng_cuda"], self.fabric.device)
 
     @torch.no_grad()
     def picture(self, path: Path) -> None:

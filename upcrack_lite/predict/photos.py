@@ -97,12 +97,17 @@ def find_cracks(
     """
     height, width = (size, size) if size is not None else photo.shape[:2]
     if window is None:
-        image = to_tensor(resize(photo, None, model.preset.size)[0]).to(model.device)
-        scores = enlarge(model.score_map(image, seed), (TABLE_SIZE, TABLE_SIZE))
+        scores = square_map(model, photo, TABLE_SIZE, seed)
     else:
         scores = windowed_map(model, photo, window, seed)
     smoothed, thresholds = model.smooth_and_threshold(scores)
     return enlarge(smoothed.cpu(), (height, width))[0, 0].numpy(), float(thresholds[0])
+
+
+def square_map(model: Model, photo: np.ndarray, side: int, seed: int = 0) -> torch.Tensor:
+    """Map of a photo ``(H, W, 3)`` that is stretched to the network's square, enlarged to ``(1, 1, side, side)``."""
+    image = to_tensor(resize(photo, None, model.preset.size)[0]).to(model.device)
+    return enlarge(model.score_map(image, seed), (side, side))
 
 
 def windowed_map(model: Model, photo: np.ndarray, window: int, seed: int = 0) -> torch.Tensor:
@@ -117,8 +122,7 @@ def windowed_map(model: Model, photo: np.ndarray, window: int, seed: int = 0) ->
     weight = np.outer(ramp, ramp)
     total, weights = np.zeros((2, height, width), np.float32)
     for y, x in _corners(height, width, window):
-        image = to_tensor(resize(photo[y : y + window, x : x + window], None, model.preset.size)[0])
-        scores = enlarge(model.score_map(image.to(model.device), seed), (window, window))[0, 0].cpu().numpy()
+        scores = square_map(model, photo[y : y + window, x : x + window], window, seed)[0, 0].cpu().numpy()
         total[y : y + window, x : x + window] += scores * weight
         weights[y : y + window, x : x + window] += weight
     return torch.from_numpy(total / weights)[None, None]  # (1, 1, H, W)

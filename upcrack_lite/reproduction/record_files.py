@@ -26,6 +26,7 @@ import numpy as np
 from upcrack_lite.baselines.registry import learns_from_masks
 from upcrack_lite.errors import UserError
 from upcrack_lite.io import read_json, write_atomically, write_text
+from upcrack_lite.metrics import at_or_above
 from upcrack_lite.reproduction.experiments import Experiment, RunOptions
 
 FORMAT = 2  # raised when a field's meaning changes
@@ -64,8 +65,7 @@ class MapCounts:
     def of(cls, hist: np.ndarray) -> MapCounts:
         """From the histograms of all photos, int `(N, 2, 256)`, as `metrics.histograms` gives them."""
         hist = np.asarray(hist, np.int64)
-        above = np.cumsum(hist[..., ::-1], axis=-1)[..., ::-1]
-        false, true = above[:, 0], above[:, 1]
+        false, true = np.moveaxis(at_or_above(hist), 1, 0)
         place = (2 * true / np.maximum(true + false + true[:, :1], 1)).argmax(axis=-1)
         photo = np.arange(len(hist))
         best = np.stack([place, true[photo, place], false[photo, place]], axis=-1)

@@ -19,12 +19,11 @@ from tqdm import tqdm
 from upcrack_lite.baselines.base import PhotoScores
 from upcrack_lite.baselines.registry import CRACKNET, FAMILIES, after_training, learns_from_masks
 from upcrack_lite.data.reading import resize
-from upcrack_lite.detection import enlarge
 from upcrack_lite.errors import UserError
-from upcrack_lite.images import to_tensor
 from upcrack_lite.io import check_writable
 from upcrack_lite.metrics import Confusion, histograms, per_image
 from upcrack_lite.predict.model import Model, load_model
+from upcrack_lite.predict.photos import square_map
 from upcrack_lite.predict.scoring import RADIUS
 from upcrack_lite.recipes import TABLE_SIZE
 from upcrack_lite.reproduction import record_files
@@ -216,8 +215,7 @@ class NetworkDetector:
 
     def find(self, photo: np.ndarray, crack_mask: np.ndarray) -> PhotoScores:
         """Find cracks in a photo, uint8 `(H, W, 3)`; the mask is not looked at."""
-        image = to_tensor(resize(photo, None, self.model.preset.size, RULE)[0]).to(self.model.device)
-        raw = enlarge(self.model.score_map(image, self.seed), (TABLE_SIZE, TABLE_SIZE))  # (1, 1, 256, 256)
+        raw = square_map(self.model, photo, TABLE_SIZE, self.seed)  # (1, 1, 256, 256)
         smoothed, thresholds = self.model.smooth_and_threshold(raw)
         smoothed, threshold = smoothed[0, 0].cpu().numpy(), float(thresholds[0])
         return PhotoScores(raw[0, 0].cpu().numpy(), smoothed, threshold, smoothed > threshold)
