@@ -6,12 +6,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 
 from upcrack_lite.baselines import recipes, training_free
+from upcrack_lite.baselines.recipes import FROZEN
 from upcrack_lite.baselines.training_free import FAMILIES, MAPS, Variant, find, segment, segment_all, to_gray
 from upcrack_lite.data.synthetic import synthetic_road
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import Confusion
+from upcrack_lite.reproduction import records
 
 
 def line(size: int = 96, width: int = 4, depth: int = 80, noise: int = 6) -> tuple[np.ndarray, np.ndarray]:
@@ -176,3 +179,10 @@ def test_a_checkpoint_that_is_not_this_selection_is_refused(selected, place):
     run.save_weights({"counts": counts, "chosen": torch.tensor(place or 0)})
     with pytest.raises(UserError, match="one of its files was replaced; select anew"):
         training_free.selected_variant(run)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_frozen_variant_is_the_one_that_the_committed_record_chose(family):
+    record = records.load(ROOT / "results" / f"{family}-paper-full-deepcrack-to-deepcrack-s0.json")
+    assert FROZEN[family] in FAMILIES[family]
+    assert FROZEN[family].name == record.train.chosen.name

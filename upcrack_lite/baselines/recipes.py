@@ -230,6 +230,7 @@ MAPS = ("global_darkness", "local_darkness", "black_tophat", "frangi", "sato", "
 DARKNESS = MAPS[:2]  # maps in interquartile ranges, on which a level z is a threshold
 FAMILY_RULES = ("otsu", "bilateral_otsu", "z")
 FAMILY_SIZE = 256  # px: the side at which the tables' photos are looked at; a filter's scale belongs to it
+_LEAST = 1 / 650  # share of the photo: 100 pixels of 256 x 256
 
 
 @dataclass(frozen=True)
@@ -296,7 +297,7 @@ class FamilyPreset(Values):
             "threshold_rule": (rule, "the name of the family"),
             "sigmas": ((0.0, 1.0, 2.0), "no smoothing, and two Gaussians, px"),
             "zs": ((1.5, 2.0, 2.5, 3.0) if rule == "z" else (), "four levels, in interquartile ranges"),
-            "least_areas": ((0.0, 1 / 650), "all components, and those of at least 100 pixels of 256 x 256"),
+            "least_areas": ((0.0, _LEAST), "all components, and those of at least 100 pixels of 256 x 256"),
         }
 
     def check(self) -> None:
@@ -342,3 +343,25 @@ FAMILIES: Mapping[str, tuple[Variant, ...]] = MappingProxyType(
     {name: family_preset(name).variants for name in _FAMILIES}
 )
 """Family to its variants."""
+
+FROZEN: Mapping[str, Variant] = MappingProxyType(
+    {
+        "tf_global_darkness": Variant("global_darkness", 0.0, "z", 2.0, _LEAST),
+        "tf_local_darkness": Variant("local_darkness", 0.0, "z", 2.0, _LEAST),
+        "tf_global_darkness_otsu": Variant("global_darkness", 0.0, "otsu", 0.0, _LEAST),
+        "tf_global_darkness_paper": Variant("global_darkness", 0.0, "bilateral_otsu"),
+        "tf_local_darkness_otsu": Variant("local_darkness", 0.0, "otsu", 0.0, _LEAST),
+        "tf_local_darkness_paper": Variant("local_darkness", 0.0, "bilateral_otsu", 0.0, _LEAST),
+        "tf_black_tophat_otsu": Variant("black_tophat", 2.0, "otsu", 0.0, _LEAST),
+        "tf_black_tophat_paper": Variant("black_tophat", 2.0, "bilateral_otsu", 0.0, _LEAST),
+        "tf_frangi_otsu": Variant("frangi", 2.0, "otsu", 0.0, _LEAST),
+        "tf_frangi_paper": Variant("frangi", 2.0, "bilateral_otsu", 0.0, _LEAST),
+        "tf_sato_otsu": Variant("sato", 0.0, "otsu", 0.0, _LEAST),
+        "tf_sato_paper": Variant("sato", 2.0, "bilateral_otsu", 0.0, _LEAST),
+        "tf_gabor_otsu": Variant("gabor", 2.0, "otsu", 0.0, _LEAST),
+        "tf_gabor_paper": Variant("gabor", 2.0, "bilateral_otsu", 0.0, _LEAST),
+    }
+)
+"""Family to the variant that is ready to use: the one with the best pooled F1 on DeepCrack's 300 training photos, of
+256 px, among the family's variants. Crack masks chose it, so on other photos it is a transfer from DeepCrack. The
+committed records of DeepCrack hold the counts of all variants."""
