@@ -76,10 +76,10 @@ def test_fetch_crops_prepare_and_train_on_the_crops(upcrack, small_mirror, tmp_p
     assert "here: data/deepcrack" in screen
     assert "upcrack data fetch deepcrack" not in screen
     assert "at 32 px by nearest" in upcrack("prepare", "deepcrack", "--size", 32, "--rule", "nearest")[1]
-    images, groups, data = undamaged("data/deepcrack_undamaged", "auto", CropRule((160,), 300, 4, 32, 0))
-    assert images.shape == (6, 32, 32, 3)
-    assert set(groups) <= {"train_0", "train_1", "train_2"}
-    assert data["crops"]["count"] == 6
+    cut = undamaged("data/deepcrack_undamaged", "auto", CropRule((160,), 300, 4, 32, 0))
+    assert cut.images.shape == (6, 32, 32, 3)
+    assert set(cut.groups) <= {"train_0", "train_1", "train_2"}
+    assert cut.facts["crops"]["count"] == 6
     words = ["train", "--data", "data/deepcrack_undamaged", "--out", "run", "--crops", "3"]
     result = CliRunner().invoke(cli.app, words)
     assert "are cut already: leave out --crops" in str(result.exception)
@@ -161,8 +161,8 @@ def test_nothing_trains_on_sets_to_test_on_whatever_their_folder_is_called(upcra
         (folder / "provenance.json").write_text('{"name": "crack500_heldout"}')
     status, text = upcrack("crops", folder, "--windows", 32, "--count", 2, "--size", 32)
     assert status == 2
-    assert "never cut from test photos" in text
-    with pytest.raises(UserError, match="never cut from test photos"):
+    assert "nothing is trained on test photos" in text
+    with pytest.raises(UserError, match="nothing is trained on test photos"):
         undamaged(str(folder), "auto", CropRule((32,), 2, 0, 32, 0))
 
 
@@ -173,8 +173,8 @@ def test_crops_of_one_place_stay_together(tmp_path):
     (tmp_path / "d" / "train_lab").rename(folder / "mask")
     lines = ["file,source_photo,group", *(f"train_{i}.jpg,,{'one' if i < 2 else 'two'}" for i in range(3))]
     (folder / "recovered_names.csv").write_text("\n".join(lines) + "\n")
-    _, groups, _ = undamaged(str(folder), "auto", CropRule((32,), 6, 0, 32, 0))
-    assert set(groups) == {"one", "two"}
+    cut = undamaged(str(folder), "auto", CropRule((32,), 6, 0, 32, 0))
+    assert set(cut.groups) == {"one", "two"}
 
 
 @pytest.mark.parametrize(
@@ -199,11 +199,11 @@ def test_the_authors_crops_train_as_they_are(upcrack, tmp_path):
         path.rename(path.with_name(f"20160222_081011_{path.stem[-1]}.png"))
     folder = folder.rename(tmp_path / "crack500_authors")
     assert "holds undamaged crops already: train with" in upcrack("crops", folder)[1]
-    images, groups, data = undamaged(str(folder), "auto", CropRule((160,), 300, 4, 64, 0))
-    assert images.shape == (3, 64, 64, 3)
-    assert groups == ["20160222_081011"] * 3
-    assert data["photos"] == 3
-    assert "window" not in data
+    cut = undamaged(str(folder), "auto", CropRule((160,), 300, 4, 64, 0))
+    assert cut.images.shape == (3, 64, 64, 3)
+    assert cut.groups == ["20160222_081011"] * 3
+    assert cut.facts["photos"] == 3
+    assert "window" not in cut.facts
 
 
 def test_every_script_runs_its_set():

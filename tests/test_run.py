@@ -87,7 +87,7 @@ def untrained(monkeypatch) -> list:
     """Any training is noted, and fails."""
     calls = []
     monkeypatch.setattr(
-        "upcrack_lite.reproduction.run.train", lambda *a, **k: calls.append(a) or pytest.fail("trained")
+        "upcrack_lite.baselines.trainer.train", lambda *a, **k: calls.append(a) or pytest.fail("trained")
     )
     return calls
 
@@ -467,7 +467,7 @@ def test_a_changed_comment_or_command_makes_nothing_stale_and_a_training_version
     data, clean, monkeypatch, untrained
 ):
     with monkeypatch.context() as free:
-        free.setattr("upcrack_lite.reproduction.run.train", train)
+        free.setattr("upcrack_lite.baselines.trainer.train", train)
         path = make(tiny(), data)
     values, maps = record_files.read(path)
     values |= {"command": "upcrack cell in other words", "code_sha256": "a" * 64}
@@ -546,7 +546,7 @@ def test_the_command_makes_the_record_of_a_row(data, clean, upcrack):
 def test_the_command_trains_each_model_once_and_stops_there(data, clean, upcrack, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "upcrack_lite.reproduction.run.train", lambda *a, **k: asked.append(a[2].name) or stored_run()
+        "upcrack_lite.baselines.trainer.train", lambda *a, **k: asked.append(a[2].name) or stored_run()
     )
     folders = ("--data-root", data, "--runs", data.parent / "runs", "--results", data.parent / "results")
     words = ("--train-only", "--table", 2, "--train-set", "synthetic", "--test-set", "cfd_patches")

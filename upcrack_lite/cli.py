@@ -18,6 +18,7 @@ from upcrack_lite.io import check_writable, parse_settings, read_settings
 
 if TYPE_CHECKING:
     from upcrack_lite.reproduction.experiments import Experiment
+    from upcrack_lite.runs import RunFolder
 
 # What costs time to import (torch, lightning) is imported inside the commands, so that --help answers at once.
 PLAIN: dict[str, Any] = {"add_completion": False, "rich_markup_mode": None, "pretty_exceptions_enable": False}
@@ -30,6 +31,7 @@ app.add_typer(data_app, name="data")
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random draws.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Precision = Annotated[str, typer.Option(help="32-true, or bf16-mixed, bf16-true or 16-mixed on a GPU.")]
+Method = Annotated[str, typer.Option(help="upcracknet, a compared network, or a training-free baseline.")]
 Recipe = Annotated[str, typer.Option(help="paper or released.")]
 Scale = Annotated[str, typer.Option(help="full (256 px, width 64) or lite (128 px, width 16).")]
 MaxSteps = Annotated[
@@ -74,10 +76,11 @@ def train(
     context: typer.Context,
     data: Annotated[str, typer.Option(help="A data set's folder, or 'synthetic' for roads drawn here.")],
     out: Annotated[Path, typer.Option(help="The run folder; an interrupted run in it goes on.")],
+    method: Method = "upcracknet",
     recipe: Recipe = "paper",
     scale: Scale = "lite",
     layout: Annotated[str, typer.Option(help="auto, deepcrack, cfd, crack500, plain, or photos.")] = "auto",
-    crops: Annotated[int, typer.Option(min=2, help="How many undamaged crops to train on.")] = 300,
+    crops: Annotated[int, typer.Option(min=2, help="How many undamaged crops, or roads, at most.")] = 300,
     window: Annotated[int, typer.Option(min=16, help="Side of a crop in the photo, px.")] = 160,
     margin: Annotated[int, typer.Option(min=0, help="Distance of a crop from any crack, px.")] = 4,
     seed: Seed = 0,
@@ -87,34 +90,49 @@ def train(
     vgg_weights: VGG = None,
     settings: Settings = None,
 ) -> None:
-    """Train on undamaged crops of a data set.
+    """Train a method on undamaged crops of a data set, or on its photos with crack masks where it learns from these.
 
     Layout 'photos' takes a plain folder of photos without any crack.
     """
-    from upcrack_lite.data.catalog import undamaged
+    from upcrack_lite.baselines.registry import learns_from_masks, preset_of, unused_options
+    from upcrack_lite.data.catalog import labeled, undamaged
     from upcrack_lite.data.crops import CropRule
-    from upcrack_lite.recipes import preset
 
     values = parse_settings(settings)
-    for name in {"recipe", "scale"} & values.keys():
+    for name in {"method", "recipe", "scale"} & values.keys():
         raise UserError(f"{name} is an option of its own: --{name} {values[name]}")
-    chosen = preset(recipe, scale, **values)
+    chosen = preset_of(method, recipe, scale, **values)
+    given = [name for name in context.params if context.get_parameter_source(name).name == "COMMANDLINE"]
+    if useless := [name.replace("_", "-") for name in given if name in unused_options(method)]:
+        raise UserError(f"{method} has no use for --{', --'.join(useless)}: leave it out")
     check_writable(out)
-    names = ("crops", "window", "margin")
-    given = [name for name in names if context.get_parameter_source(name).name == "COMMANDLINE"]
+    read = labeled if learns_from_masks(method) else undamaged
     rule = CropRule((window,), crops, margin, chosen.size, seed)
-    images, groups, facts = undamaged(data, layout, rule, given)
-    typer.echo(f"{len(images)} undamaged crops from {len(set(groups))} photos, used at {chosen.size} px")
-    from upcrack_lite.training import train as run_training
+    got = read(data, layout, rule, [name for name in ("crops", "window", "margin") if name in given])
+    few = f" ({got.facts['asked']} asked for; there is no room for more)" if "asked" in got.facts else ""
+    typer.echo(
+        f"{len(got.images)} {got.what}{few} from {len(set(got.groups))} photos, used at {chosen.size} px"
+    )
+    from upcrack_lite.baselines.trainer import train_any
 
     how = {"device": device, "precision": precision, "max_steps": max_steps, "vgg_weights": vgg_weights}
     with _interruptible(f"the same command goes on from the last whole epoch in {out}"):
-        run = run_training(images, chosen, out, groups=groups, data=facts, seed=seed, **how)
+        run = train_any(method, got, chosen, out, seed=seed, progress=sys.stderr.isatty(), **how)
+    typer.echo(f"{out}: {_outcome(run)}")
+
+
+def _outcome(run: RunFolder) -> str:
+    """What a training came to, in words."""
+    from upcrack_lite.baselines.registry import FAMILIES
+
     m = run.manifest
-    typer.echo(
-        f"{out}: {m['epochs_done']} epochs, {m['steps_done']} steps in {m['train_seconds']:.0f} s; "
-        f"best epoch {m['best_epoch']}"
-    )
+    if run.method in FAMILIES:
+        from upcrack_lite.baselines.training_free import selected_variant
+
+        variant, counted = selected_variant(run)
+        return f"{variant.name}: the best of {len(counted)}, F1 {counted[variant].f1:.1f} on these photos"
+    counts = f"{m['epochs_done']} epochs, {m['steps_done']} steps in {m['train_seconds']:.0f} s"
+    return f"{counts}; best epoch {m['best_epoch']}"
 
 
 @app.command(no_args_is_help=True)

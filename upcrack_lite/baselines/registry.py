@@ -43,6 +43,8 @@ def preset_of(method: str, recipe: str, scale: str, **overrides: Any) -> AnyPres
 
     Raises UserError for an unknown method, recipe, scale or value, or a recipe that is not the method's.
     """
+    if method not in METHODS:
+        raise UserError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
     if method == CRACKNET:
         return recipes.preset(recipe, scale, **overrides)
     if recipe not in recipes.RECIPES:
@@ -62,6 +64,12 @@ def after_training(method: str) -> tuple[str, ...]:
     if method in FAMILIES:
         return ()
     return recipes.DETECTION if method == CRACKNET else DETECTION
+
+
+def unused_options(method: str) -> tuple[str, ...]:
+    """The options of `trainer.train_any` that the method has no use for."""
+    without_steps = ("precision", "max_steps") if method in FAMILIES else ()
+    return (*without_steps, *(() if method == CRACKNET else ("vgg_weights",)))
 
 
 def _kind(method: str) -> type[Preset | MethodPreset | FamilyPreset]:

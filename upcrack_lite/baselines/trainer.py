@@ -17,7 +17,9 @@ from torch.nn import functional
 from upcrack_lite.baselines.base import Restorer, Supervised, check_masks
 from upcrack_lite.baselines.encoders import download, start_encoder
 from upcrack_lite.baselines.recipes import MethodPreset
+from upcrack_lite.baselines.registry import CRACKNET, FAMILIES, AnyPreset, unused_options
 from upcrack_lite.baselines.registry import network as method
+from upcrack_lite.data.datasets import TrainingData
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import to_tensor, to_uint8
 from upcrack_lite.io import write_image
@@ -32,7 +34,7 @@ from upcrack_lite.runs import (
     now,
     weights_hash,
 )
-from upcrack_lite.training import Loop, split_by_photo
+from upcrack_lite.training import Loop, split_by_photo, train
 
 if TYPE_CHECKING:
     from lightning import Fabric
@@ -202,6 +204,35 @@ class Task(Resumable):
         rows = [image, *([] if crack_mask is None else [2 * crack_mask - 1]), 2 * scores - 1]
         lines = [np.concatenate(list(to_uint8(x.expand(-1, 3, -1, -1))), axis=1) for x in rows]
         write_image(path, np.concatenate(lines))
+
+
+def train_any(
+    method_name: str,
+    given: TrainingData,
+    preset: AnyPreset,
+    out: Path | str,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    progress: bool = True,
+    **options: Any,
+) -> RunFolder:
+    """Train a method of any kind on what it learns from; a family selects its variant.
+
+    options: `precision`, `max_steps` and `vgg_weights`, as in `training.train`, which explains all arguments; those
+    that the method has no use for are left out. Returns the finished run. Raises UserError as the method's training.
+    """
+    unused = unused_options(method_name)
+    both: dict[str, Any] = {"data": given.facts, "seed": seed, "progress": progress}
+    both |= {name: value for name, value in options.items() if name not in unused}
+    if method_name in FAMILIES:
+        from upcrack_lite.baselines.training_free import select_variant
+
+        return select_variant(given.images, given.crack_masks, preset, out, **both)
+    both |= {"groups": given.groups, "device": device}
+    if method_name == CRACKNET:
+        return train(given.images, preset, out, **both)
+    return train_method(method_name, given.images, preset, out, crack_masks=given.crack_masks, **both)
 
 
 def train_method(

@@ -10,13 +10,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from upcrack_lite.data import manifest as manifests
 from upcrack_lite.data.check import Finding, verify
 from upcrack_lite.data.crop_folder import is_crop_folder, read_crops, read_description, write_crops
 from upcrack_lite.data.crops import CropRule, photo_of, undamaged_crops
-from upcrack_lite.data.datasets import LARGEST, load
+from upcrack_lite.data.datasets import LARGEST, TrainingData, load
 from upcrack_lite.data.folders import check_space
 from upcrack_lite.data.layouts import LAYOUTS, SPLITS, fitting, layout_of, pairs, split_folders, unlabeled
 from upcrack_lite.data.manifest import PROVENANCE
@@ -31,6 +29,9 @@ TEST_ONLY = ("cfd", "cfd_patches", "crack500_heldout")
 
 CROPS = {"deepcrack": 300, "crack500": 1896, "crack500_crops360": 1896, "crack500_kept": 1896}
 """How many undamaged crops the paper trains on (section IV-A); the proxy sets take Crack500's number."""
+
+LEAST_CROPS = 8
+"""So few undamaged crops make a batch; `upcrack train` goes on with them where the photos have room for no more."""
 
 
 def overview(root: Path) -> str:
@@ -98,7 +99,7 @@ def refuse_test_set(folder: Path) -> None:
     """Raise `UserError` for a set to test on: by its layout, by what it was fetched as, or by its name."""
     name = _provenance(folder).get("name", folder.resolve().name)
     if "cfd" in fitting(folder) or name in TEST_ONLY:
-        raise UserError(f"{folder} is a set to test on: crops for training are never cut from test photos")
+        raise UserError(f"{folder} is a set to test on: nothing is trained on test photos")
 
 
 def train_command(crops: Path) -> str:
@@ -182,29 +183,27 @@ def cut_crops(name: str, root: Path, out: Path | None, rule: CropRule) -> tuple[
     return target, lines
 
 
-def undamaged(
-    data: str, layout: str, rule: CropRule, given: Sequence[str] = ()
-) -> tuple[np.ndarray, list[str], dict[str, Any]]:
+def undamaged(data: str, layout: str, rule: CropRule, given: Sequence[str] = ()) -> TrainingData:
     """Cut, read or draw the undamaged crops that `upcrack train --data` names.
 
     data: a folder of photos with masks, of photos without any crack (layout "photos"), or of crops that are cut
     already; or "synthetic". given: options of the rule that the user asked for; crops that are cut refuse them.
-    Returns uint8 ``(N, S, S, 3)``, the photo of each crop, and facts about them for a run's manifest.
-    Raises UserError for an unknown layout, a folder that does not fit it, a test set, or a file that cannot be read.
+    Where the photos have room for fewer crops than the rule's, but `LEAST_CROPS`, these are taken, and the facts say
+    how many were `asked` for. Raises UserError for fewer, an unknown layout, a folder that does not fit it, a test
+    set, or a file that cannot be read.
     """
     folder = Path(data)
     if data == "synthetic":
         roads = synthetic_set(rule.count, rule.size, rule.seed, crack_free=1.0)
-        return roads.images, roads.names, {"name": "synthetic", "seed": rule.seed}
-    if layout not in ("auto", "photos", *LAYOUTS):
-        raise UserError(f"unknown layout {layout!r}; choose auto, photos, {', '.join(LAYOUTS)}")
+        return TrainingData(roads.images, roads.names, {"name": "synthetic", "seed": rule.seed})
+    _check_layout(layout)
     is_cut = is_crop_folder(folder) or (folder.is_dir() and "crack500_authors" in fitting(folder))
     if given and is_cut:
         raise UserError(f"the crops in {data} are cut already: leave out --{', --'.join(given)}")
     facts: dict[str, Any] = {"name": folder.resolve().name}
     if layout == "auto" and is_crop_folder(folder):
         crops = read_crops(folder, rule.size)
-        return crops.images, crops.groups, facts | {"crops": read_description(folder)}
+        return TrainingData(crops.images, crops.groups, facts | {"crops": read_description(folder)})
     if layout == "photos":
         photos = unlabeled(folder)
     else:
@@ -215,10 +214,47 @@ def undamaged(
         facts["fetched_manifest_sha256"] = listed
     if layout != "photos" and photos[0].mask is None:  # undamaged crops as their authors cut them
         roads = load(folder, "train", rule.size, layout)
-        return roads.images, places_of(folder, roads.names), facts
-    crops = undamaged_crops(photos, rule)
+        return TrainingData(roads.images, places_of(folder, roads.names), facts)
+    crops = undamaged_crops(photos, rule, LEAST_CROPS)
     places = places_of(folder, [str(row["name"]) for row in crops.rows])
-    return crops.images, places, facts | {"window": rule.windows[0], "margin": rule.margin}
+    facts |= {"window": rule.windows[0], "margin": rule.margin}
+    return TrainingData(
+        crops.images, places, facts | ({"asked": rule.count} if len(crops) < rule.count else {})
+    )
+
+
+def labeled(data: str, layout: str, rule: CropRule, given: Sequence[str] = ()) -> TrainingData:
+    """Read or draw the photos with crack masks that `upcrack train --data` names, stretched to `rule.size`.
+
+    data: a set's folder, whose training split is read; or "synthetic", which draws `rule.count` roads. given: as in
+    `undamaged`; photos are taken whole, so a folder refuses them. Raises UserError as `undamaged`, or for photos
+    without masks.
+    """
+    folder = Path(data)
+    if data == "synthetic":
+        roads = synthetic_set(rule.count, rule.size, rule.seed)
+        return TrainingData(roads.images, roads.names, {"name": data, "seed": rule.seed}, roads.crack_masks)
+    _check_layout(layout)
+    no_masks = (
+        f"{folder}: this method learns from crack masks, and here are none: give a set's folder with masks"
+    )
+    if layout == "photos" or is_crop_folder(folder):
+        raise UserError(no_masks)
+    if pairs(folder, layout, "train")[0].mask is None:
+        raise UserError(no_masks)
+    refuse_test_set(folder)
+    if given:
+        raise UserError(f"photos with crack masks are taken whole: leave out --{', --'.join(given)}")
+    roads = load(folder, "train", rule.size, layout)
+    facts = {"name": folder.resolve().name, "split": "train", "photos": len(roads)}
+    if listed := manifests.digest_in(folder):
+        facts["fetched_manifest_sha256"] = listed
+    return TrainingData(roads.images, places_of(folder, roads.names), facts, roads.crack_masks)
+
+
+def _check_layout(layout: str) -> None:
+    if layout not in ("auto", "photos", *LAYOUTS):
+        raise UserError(f"unknown layout {layout!r}; choose auto, photos, {', '.join(LAYOUTS)}")
 
 
 def verified(

@@ -88,7 +88,7 @@ class Crops:
         return sum(int(row["window"]) < size for row in self.rows)
 
 
-def undamaged_crops(pairs: list[Pair], rule: CropRule) -> Crops:
+def undamaged_crops(pairs: list[Pair], rule: CropRule, least: int | None = None) -> Crops:
     """Cut windows without cracks, spread over the photos as evenly as they allow.
 
     The photos are visited in a seeded order, one window each, then a second one each, and so on until
@@ -109,20 +109,23 @@ def undamaged_crops(pairs: list[Pair], rule: CropRule) -> Crops:
         pairs: photos with masks, of a training split alone; in a photo whose mask is None every window
             counts as crack-free.
         rule: which windows qualify, how many are cut, and their size.
+        least: so many windows are enough where the photos have no room for more; None takes `rule.count`.
 
     Raises:
-        UserError: no photos, fewer windows than asked for, or unreadable files (all are listed).
+        UserError: no photos, fewer windows than asked for or enough, or unreadable files (all are listed).
     """
     if not pairs:
         raise UserError("no photos to cut windows from: pairs is empty")
     places = _places(pairs, rule)
     offered = Counter(window for photo in places for _, _, window in photo)
-    if offered.total() < rule.count:
+    needed = rule.count if least is None else min(least, rule.count)
+    if offered.total() < needed:
         each = ", ".join(f"{offered[window]} of {window}×{window}" for window in rule.windows)
+        asked = f"{needed} asked for: ask for fewer, or" if least is None else f"{needed} needed:"
         raise UserError(
-            f"only {offered.total()} crack-free windows in {len(pairs)} photos ({each} pixels), {rule.count} asked "
-            f"for: ask for fewer, or use a smaller window, a smaller margin (now {rule.margin}), a smaller stride "
-            f"(now {rule.stride}) or more photos"
+            f"only {offered.total()} crack-free windows in {len(pairs)} photos ({each} pixels), {asked} "
+            f"use a smaller window, a smaller margin (now {rule.margin}), a smaller stride (now {rule.stride}) "
+            "or more photos"
         )
     order = np.random.default_rng(rule.seed).permutation(len(pairs))
     chosen: list[tuple[int, Place]] = []  # index of the pair, place

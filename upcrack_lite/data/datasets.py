@@ -9,6 +9,7 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,6 +46,25 @@ class RoadSet:
 
     def __len__(self) -> int:
         return len(self.images)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """What a method learns from.
+
+    images: uint8 `(N, S, S, 3)`; groups: the photo of each; facts: plain values for the run's manifest.
+    crack_masks: bool `(N, S, S)` for a method that learns from them, else None: then the images are undamaged crops.
+    """
+
+    images: np.ndarray
+    groups: list[str]
+    facts: dict[str, Any]
+    crack_masks: np.ndarray | None = None
+
+    @property
+    def what(self) -> str:
+        """What they are, in words."""
+        return "undamaged crops" if self.crack_masks is None else "photos with crack masks"
 
 
 def load(

@@ -25,6 +25,7 @@ from upcrack_lite.baselines.registry import (
     network,
     preset_from,
     preset_of,
+    unused_options,
 )
 from upcrack_lite.errors import UserError
 from upcrack_lite.recipes import PAPER, PRECISIONS, RECIPES, SCALES
@@ -212,11 +213,8 @@ class RunOptions:
 
     def usable(self, experiment: Experiment) -> RunOptions:
         """Options of many experiments for this one: those that its method has no use for are as usual."""
-        method = experiment.method
-        unused: dict[str, Any] = {} if method == CRACKNET else {"vgg_weights": None}
-        if method in FAMILIES:
-            unused |= {"precision": "32-true", "max_steps": None}
-        return dataclasses.replace(self, **unused)
+        unused, usual = unused_options(experiment.method), RunOptions.__dataclass_fields__
+        return dataclasses.replace(self, **{name: usual[name].default for name in unused})
 
     def check(self, experiment: Experiment) -> None:
         """Raise UserError for an option that the experiment has no use for."""

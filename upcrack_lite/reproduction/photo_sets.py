@@ -16,6 +16,7 @@ import numpy as np
 from upcrack_lite.baselines.registry import learns_from_masks
 from upcrack_lite.data import manifest as manifests
 from upcrack_lite.data.crop_folder import is_crop_folder, read_crops, read_description
+from upcrack_lite.data.datasets import TrainingData
 from upcrack_lite.data.layouts import Pair, pairs, read_pair
 from upcrack_lite.data.manifest import MANIFEST
 from upcrack_lite.data.reading import resize, resize_mask
@@ -135,24 +136,6 @@ def photo_set(name: str, data_root: str | Path, split: str = "test") -> PhotoSet
 def _line(path: Path, folder: Path) -> bytes:
     content = hashlib.sha256(path.read_bytes()).hexdigest()
     return f"{path.relative_to(folder).as_posix()} {content}\n".encode()
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingData:
-    """images: uint8 `(N, S, S, 3)`; groups: the photo of each; facts: plain values for the run's manifest.
-
-    crack_masks: bool `(N, S, S)` for a method that learns from them, else None: then the images are undamaged crops.
-    """
-
-    images: np.ndarray
-    groups: list[str]
-    facts: dict[str, Any]
-    crack_masks: np.ndarray | None = None
-
-    @property
-    def what(self) -> str:
-        """What they are, in words."""
-        return "undamaged crops" if self.crack_masks is None else "photos with crack masks"
 
 
 def training_data(experiment: Experiment, data_root: str | Path) -> TrainingData:

@@ -18,6 +18,8 @@ from tqdm import tqdm
 
 from upcrack_lite.baselines.base import PhotoScores
 from upcrack_lite.baselines.registry import CRACKNET, FAMILIES, after_training, learns_from_masks
+from upcrack_lite.baselines.trainer import train_any
+from upcrack_lite.data.datasets import TrainingData
 from upcrack_lite.data.reading import resize
 from upcrack_lite.errors import UserError
 from upcrack_lite.io import check_writable
@@ -31,7 +33,6 @@ from upcrack_lite.reproduction.experiments import Experiment, RunOptions, Select
 from upcrack_lite.reproduction.photo_sets import (
     RULE,
     PhotoSet,
-    TrainingData,
     content_digest,
     photo_set,
     source_manifest,
@@ -41,7 +42,6 @@ from upcrack_lite.reproduction.photo_sets import (
 from upcrack_lite.reproduction.record_files import COUNTS, FORMAT, MAPS, Inputs, MapCounts
 from upcrack_lite.runs import BEFORE, RunFolder, check_device, code_digest, data_hash, environment, now
 from upcrack_lite.thin_shapes import cldice, tolerance_counts
-from upcrack_lite.training import train
 from upcrack_lite.versions import testing_version
 
 TINY = {"size": 64, "depth": 6, "width": 4, "disc_width": 4, "load_size": 72, "epochs": 1}
@@ -167,18 +167,8 @@ def _train(
 ) -> RunFolder:
     preset = experiment.training_preset()
     say(f"{folder}: {len(data.images)} {data.what} at {preset.size} px")
-    both: dict[str, Any] = {"data": data.facts, "seed": experiment.seed, "progress": progress}
-    if experiment.method in FAMILIES:
-        from upcrack_lite.baselines.training_free import select_variant
-
-        return select_variant(data.images, data.crack_masks, preset, folder, **both)
-    both |= {"groups": data.groups, "device": options.device, "precision": options.precision}
-    both |= {"max_steps": options.max_steps}
-    if experiment.method == CRACKNET:
-        return train(data.images, preset, folder, **both, vgg_weights=options.vgg_weights)
-    from upcrack_lite.baselines.trainer import train_method
-
-    return train_method(experiment.method, data.images, preset, folder, **both, crack_masks=data.crack_masks)
+    how = {name: getattr(options, name) for name in ("device", "precision", "max_steps", "vgg_weights")}
+    return train_any(experiment.method, data, preset, folder, seed=experiment.seed, progress=progress, **how)
 
 
 def run_table(
