@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 
@@ -45,20 +46,45 @@ def overlay(image: np.ndarray, predicted: np.ndarray, crack_mask: np.ndarray | N
     Without a crack_mask nobody knows what is right, and what was predicted is orange.
     Returns uint8 ``(H, W, 3)``. Raises UserError for other types or shapes that differ.
     """
-    image, predicted = np.asarray(image), np.asarray(predicted)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise UserError(f"image must be uint8 (H, W, 3), got {image.dtype} {image.shape}")
-    masks = {"predicted": predicted} | ({} if crack_mask is None else {"crack_mask": np.asarray(crack_mask)})
-    for name, mask in masks.items():
-        if mask.dtype != np.bool_ or mask.shape != image.shape[:2]:
-            raise UserError(f"{name} must be bool {image.shape[:2]}, got {mask.dtype} {mask.shape}")
+    image, predicted = _photo_and_mask(image, predicted)
+    truth = None if crack_mask is None else _photo_and_mask(image, crack_mask, "crack_mask")[1]
     gray = (image @ np.array([0.299, 0.587, 0.114])).round().astype(np.uint8)  # (H, W)
     painted = np.repeat(gray[..., None], 3, axis=2)  # (H, W, 3)
-    if crack_mask is None:
+    if truth is None:
         painted[predicted] = COLORS["detected"]
         return painted
-    truth = masks["crack_mask"]
     painted[predicted & truth] = COLORS["tp"]
     painted[predicted & ~truth] = COLORS["fp"]
     painted[~predicted & truth] = COLORS["fn"]
     return painted
+
+
+def outline(photo: np.ndarray, crack_mask: np.ndarray) -> np.ndarray:
+    """Draw a thin line around what was detected and leave the crack itself and the photo's colors as they are.
+
+    photo: uint8 ``(H, W, 3)``; crack_mask: bool ``(H, W)``, True = crack. No pixel of the mask is changed. The line
+    is orange, with a black one outside it, so that it shows on dark and on bright roads; each is as many pixels
+    thick as the longer side has thousands, at least one.
+    Returns uint8 ``(H, W, 3)``. Raises UserError for other types or shapes that differ.
+    """
+    photo, crack_mask = _photo_and_mask(photo, crack_mask, "crack_mask")
+    thick = max(1, round(max(crack_mask.shape) / 1000))
+    square = np.ones((3, 3), np.uint8)
+    near = cv2.dilate(crack_mask.astype(np.uint8), square, iterations=thick)
+    far = cv2.dilate(near, square, iterations=thick)
+    drawn = photo.copy()
+    drawn[(far > 0) & ~crack_mask] = 0
+    drawn[(near > 0) & ~crack_mask] = COLORS["detected"]
+    return drawn
+
+
+def _photo_and_mask(
+    photo: np.ndarray, mask: np.ndarray, name: str = "predicted"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both as arrays; raises UserError where one is of another type or their shapes differ."""
+    photo, mask = np.asarray(photo), np.asarray(mask)
+    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
+        raise UserError(f"image must be uint8 (H, W, 3), got {photo.dtype} {photo.shape}")
+    if mask.dtype != np.bool_ or mask.shape != photo.shape[:2]:
+        raise UserError(f"{name} must be bool {photo.shape[:2]}, got {mask.dtype} {mask.shape}")
+    return photo, mask
