@@ -85,6 +85,11 @@ def test_an_outline_leaves_the_crack_and_the_road_alone_and_shows_on_any_road(si
 
 def test_an_outline_refuses_other_types_and_sizes():
     photo, mask = np.zeros((4, 5, 3), np.uint8), np.zeros((4, 5), bool)
-    for wrong in [(photo, mask.astype(np.uint8)), (photo, mask[:3]), (photo[..., 0], mask), (photo / 2, mask)]:
+    for wrong in [
+        (photo, mask.astype(np.uint8)),
+        (photo, mask[:3]),
+        (photo[..., 0], mask),
+        (photo / 2, mask),
+    ]:
         with pytest.raises(UserError, match="must be"):
             outline(*wrong)
