@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from upcrack_lite import __version__
-from upcrack_lite.errors import UserError
+from upcrack_lite.errors import UserError, listed
 from upcrack_lite.io import check_writable, parse_settings, read_settings
 
 if TYPE_CHECKING:
@@ -190,19 +190,45 @@ def detect(
 
 @app.command(no_args_is_help=True)
 def score(
-    out: Annotated[Path, typer.Argument(help="What `upcrack detect` wrote.")],
-    masks: Annotated[Path, typer.Argument(help="A folder of masks with the photos' names.")],
+    predictions: Annotated[
+        Path, typer.Argument(help="What `upcrack detect` wrote, or any folder of predicted masks.")
+    ],
+    masks: Annotated[Path, typer.Argument(help="A folder of hand-made masks with the photos' names.")],
+    photos: Annotated[
+        Path | None,
+        typer.Option(help="A folder of the photos, for overlays, and to doubt masks that do not fit them."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder of the results; else PREDICTIONS/score.")
+    ] = None,
+    beside: Annotated[
+        str | None,
+        typer.Option(help="deepcrack, cfd or crack500: print UP-CrackNet's row of the paper beside it."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Compare detections with hand-made masks: the five metrics of the paper and more."""
-    from upcrack_lite.predict.scoring import as_text, score_folder
+    """Compare predicted masks with hand-made ones: the five metrics of the paper and more.
 
-    result = score_folder(out, masks, progress=sys.stderr.isatty())
-    typer.echo(json.dumps(result, indent=1) if as_json else as_text(result))
+    Both sides pair by file name; white is crack. Status 3: some photos could not be scored; they are named.
+    """
+    from upcrack_lite.predict.scoring import as_text, score_folder
+    from upcrack_lite.reproduction import beside as printing
+
+    if beside is not None:
+        printing.own_rows(beside)
+    result = score_folder(predictions, masks, photos=photos, out=out, progress=sys.stderr.isatty())
+    text = "" if as_json else as_text(result)
+    if beside is not None:
+        result["beside"] = printing.beside(result, beside)
+        text += "" if as_json else f"\n\n{printing.as_text(result)}"
+    typer.echo(json.dumps(result, indent=1) if as_json else text)
     for warning in result["warnings"]:
         typer.echo(f"Warning: {warning}", err=True)
     if not as_json:
-        typer.echo(f"\nscore.json, per_image.csv and overlays are in {out / 'score'}")
+        typer.echo(f"\nscore.json, per_image.csv and overlays are in {out or predictions / 'score'}")
+    if left := result["not_scored"]:
+        typer.echo(listed(left, "not scored"), err=True)
+        raise typer.Exit(3)
 
 
 # --- The paper's tables

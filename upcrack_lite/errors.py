@@ -9,9 +9,14 @@ class UserError(ValueError):
     """Input that cannot be used. `upcrack` prints it as plain text and exits with status 2."""
 
 
+def listed(problems: list[str], title: str) -> str:
+    """A title and the problems under it, the first 20 in full."""
+    shown, more = problems[:_LISTED], len(problems) - _LISTED
+    lines = [f"{title} ({len(problems)}):", *shown, *([f"and {more} more"] if more > 0 else [])]
+    return "\n  ".join(lines)
+
+
 def raise_for(problems: list[str], title: str) -> None:
-    """Raise one `UserError` that lists the problems, the first 20 in full; do nothing for none."""
+    """Raise one `UserError` that lists the problems; do nothing for none."""
     if problems:
-        shown, more = problems[:_LISTED], len(problems) - _LISTED
-        lines = [f"{title} ({len(problems)}):", *shown, *([f"and {more} more"] if more > 0 else [])]
-        raise UserError("\n  ".join(lines))
+        raise UserError(listed(problems, title))

@@ -1,14 +1,16 @@
-"""Compare a folder of detections with hand-made masks: what `upcrack score` does.
+"""Compare predicted crack masks with hand-made ones: what `upcrack score` does.
 
-OUT/score/score.json      the pooled metrics with intervals, and how they were computed
-OUT/score/per_image.csv   one row a photo
-OUT/score/overlays/       true positive green, false positive blue, false negative red
+OUT/score.json      the result, as `score_folder` describes it
+OUT/per_image.csv   one row a photo
+OUT/overlays/       true positive green, false positive blue, false negative red
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from upcrack_lite.data.reading import IMAGE_TYPES, read_image, read_mask, resize_mask
+from upcrack_lite.data.duplicates import contrasts, misfit
+from upcrack_lite.data.reading import read_image, read_mask, resize_mask
 from upcrack_lite.errors import UserError, raise_for
 from upcrack_lite.images import overlay
 from upcrack_lite.io import check_writable, write_csv, write_image, write_json
@@ -32,178 +35,252 @@ from upcrack_lite.metrics import (
     per_image,
     pooled,
 )
-from upcrack_lite.predict.photos import read_detection
+from upcrack_lite.predict.pairing import Prediction, pair, read_predicted, read_predictions
 from upcrack_lite.runs import now
 from upcrack_lite.thin_shapes import cldice, tolerance_counts, tolerance_f1
 
 RADIUS = 2  # px, the tolerance of the field's tolerant F1
 
+_NAMED = 10  # names in one warning
 
-def score_folder(out: Path | str, masks: Path | str, progress: bool = True) -> dict[str, Any]:
-    """Score the detections in OUT against the masks of the same names; returns what score.json holds.
 
-    masks: a folder with one mask (.png, .jpg, .bmp, .tif or CFD's .mat) for every photo of OUT.
-    Sizes must agree. Where `upcrack detect --size S` made S x S results, masks are stretched to S by the
-    tables' rule: bilinear, then > 127. Percentages throughout; an undefined metric is null.
-    Raises UserError for a detection that is not finished, masks that are missing (all are named), cannot be
-    read or have another size.
+@dataclass
+class _Counts:
+    """What is gathered photo by photo. soft: predictions of many levels; fitted: masks held against a photo."""
+
+    confusions: list[Confusion] = field(default_factory=list)
+    hists: list[np.ndarray] = field(default_factory=list)
+    near: list[np.ndarray] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    sizes: Counter[str] = field(default_factory=Counter)
+    doubts: dict[str, str] = field(default_factory=dict)
+    soft: int = 0
+    fitted: int = 0
+
+
+def score_folder(
+    predictions: Path | str,
+    masks: Path | str,
+    *,
+    photos: Path | str | None = None,
+    out: Path | str | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Score the predictions in a folder against the masks of the same names; returns what score.json holds.
+
+    predictions: the OUT of `upcrack detect`, or a folder of masks by another program, white = crack.
+    masks: a folder of hand-made masks (.png, .jpg, .bmp, .tif or CFD's .mat).
+    photos: a folder of the photos; else they are taken from where `upcrack detect` found them. They lie under the
+    overlays, and masks that do not fit them are doubted. out: folder of the results; else predictions/score.
+
+    Sizes must agree. Where `upcrack detect` made S x S results, masks are stretched to S by the tables' rule:
+    bilinear, then > 127. What cannot be scored is left out and named. Percentages throughout; null: undefined.
+
+    images: photos scored. not_scored: one sentence for each that was not. sizes: "WxH" to number of photos.
+    crack_share_percent: of all pixels of the masks; crack_shares: of each mask, by name.
+    soft_predictions: how many hold many levels and were thresholded at > 127.
+    pooled: counts of all photos' pixels and their five metrics, the paper's way; interval_95: bootstrap over photos.
+    mean: of the single photos' metrics, where defined; mean_interval_95; mean_images: how many photos define each.
+    ods_f1, ods_threshold, ois_f1, average_precision, auroc: of the maps; null without them.
+    tolerance_2px_f1, cldice_mean: for thin shapes. stretched_to: S or null. model: name of the run, or null.
+    photos_seen: masks that were held against their photo; doubts: mask to why it may not fit. warnings. scored: when.
+
+    Raises UserError where nothing can be scored, or a folder cannot be used.
     """
-    out, masks = Path(out), Path(masks)
-    facts = read_detection(out)
-    pairs = _match(facts, masks)
+    predictions, masks = Path(predictions), Path(masks)
+    out = predictions / "score" if out is None else Path(out)
+    if predictions.resolve() == masks.resolve():
+        raise UserError(f"{masks}: predictions and masks are one folder; name that of the hand-made masks")
+    given = read_predictions(predictions, photos)
+    pairs = pair(given, masks)
     check_writable(out)
-    confusions, hists, near, rows, problems = [], [], [], [], []
-    for row, mask_path in tqdm(pairs, disable=not progress, desc="scoring", unit="photo"):
-        name = row["name"]
-        predicted = _read_gray(out / "masks" / f"{name}.png") > 127  # (H, W)
-        errors = _read_gray(out / "maps" / f"{name}.png").astype(np.float32) / 255
+    counts, problems = _Counts(), list(pairs.unpaired)
+    for prediction, mask_path in tqdm(pairs.listed, disable=not progress, desc="scoring", unit="photo"):
         try:
-            crack_mask = read_mask(mask_path)
+            _count(counts, prediction, mask_path, given.size, out)
         except UserError as error:
             problems.append(str(error))
-            continue
-        if facts["size"] is not None:
-            crack_mask = resize_mask(crack_mask, facts["size"])
-        if crack_mask.shape != predicted.shape:
-            problems.append(
-                f"{mask_path}: is {crack_mask.shape[1]}×{crack_mask.shape[0]}, the detection "
-                f"{predicted.shape[1]}×{predicted.shape[0]}"
+    if not counts.rows:
+        raise_for(problems, "nothing could be scored: every prediction needs a mask of its name and size")
+    result = _nulls(_summary(counts) | {"stretched_to": given.size, "model": given.model})
+    result |= {"not_scored": problems, "warnings": _warnings(counts, pairs.spare), "scored": now()}
+    write_csv(out / "per_image.csv", counts.rows)
+    write_json(out / "score.json", result)
+    return result
+
+
+def _count(counts: _Counts, prediction: Prediction, mask_path: Path, size: int | None, out: Path) -> None:
+    """Count one photo. Raises UserError, with nothing counted, for files that cannot be read or differ in size."""
+    name = prediction.name
+    predicted, soft = read_predicted(prediction.mask)  # (H, W)
+    crack_mask = read_mask(mask_path)
+    crack_mask = crack_mask if size is None else resize_mask(crack_mask, size)
+    score_map = None
+    if prediction.score_map is not None:
+        score_map = read_image(prediction.score_map)[..., 0].astype(np.float32) / 255
+    for what, path in ((predicted, prediction.mask), (score_map, prediction.score_map)):
+        if what is not None and what.shape != crack_mask.shape:
+            (height, width), (high, wide) = crack_mask.shape, what.shape
+            raise UserError(
+                f"{mask_path}: is {width}×{height}, the prediction {path} {wide}×{high}; score at one size"
             )
-            continue
-        confusions += per_image(predicted, crack_mask)
-        hists.append(histograms(errors, crack_mask)[0])
-        near.append(tolerance_counts(predicted, crack_mask, RADIUS)[0])
-        rows += per_image_table([name], predicted, crack_mask, errors)
-        shown = _photo(row, predicted.shape)
-        write_image(out / "score" / "overlays" / f"{name}.jpg", overlay(shown, predicted, crack_mask))
-    raise_for(problems, "masks that do not fit")
-    total, hist = pooled(confusions), np.stack(hists)
-    best, threshold = ods(hist)
-    score = {
+    photo = _photo(prediction.photo, predicted.shape)
+    row = per_image_table([name], predicted, crack_mask, score_map)[0]
+    if photo is not None:
+        counts.fitted += 1
+        if why := misfit(contrasts(photo, crack_mask)):
+            counts.doubts[mask_path.name] = row["doubt"] = why
+    under = np.full((*predicted.shape, 3), 160, np.uint8) if photo is None else photo
+    write_image(out / "overlays" / f"{name}.jpg", overlay(under, predicted, crack_mask))
+    counts.confusions += per_image(predicted, crack_mask)
+    counts.near.append(tolerance_counts(predicted, crack_mask, RADIUS)[0])
+    if score_map is not None:
+        counts.hists.append(histograms(score_map, crack_mask)[0])
+    counts.rows.append(row)
+    counts.sizes[f"{predicted.shape[1]}x{predicted.shape[0]}"] += 1
+    counts.soft += soft
+
+
+def _summary(counts: _Counts) -> dict[str, Any]:
+    """The numbers of score.json."""
+    total, rows = pooled(counts.confusions), counts.rows
+    columns = {m: [row[m] for row in rows if not math.isnan(row[m])] for m in METRICS}
+    best, threshold, *rest = (None,) * 5
+    if counts.hists:
+        hist = np.stack(counts.hists)
+        best, threshold = ods(hist)
+        rest = [ois(hist), average_precision(hist), auroc(hist)]
+    return {
         "images": len(rows),
+        "sizes": dict(counts.sizes),
         "crack_share_percent": total.prevalence,
+        "crack_shares": {row["name"]: row["crack_share"] for row in rows},
+        "soft_predictions": counts.soft,
         "pooled": total.to_dict(),
-        "interval_95": {m: list(bootstrap_interval(confusions, m)) for m in METRICS},
+        "interval_95": {m: list(bootstrap_interval(counts.confusions, m)) for m in METRICS},
+        "mean": {m: _mean(values) for m, values in columns.items()},
+        "mean_interval_95": {m: _mean_interval(values) for m, values in columns.items()},
+        "mean_images": {m: len(values) for m, values in columns.items()},
         "ods_f1": best,
         "ods_threshold": threshold,
-        "ois_f1": ois(hist),
-        "average_precision": average_precision(hist),
-        "auroc": auroc(hist),
-        f"tolerance_{RADIUS}px_f1": tolerance_f1(np.stack(near)),
+        **dict(zip(("ois_f1", "average_precision", "auroc"), rest, strict=True)),
+        f"tolerance_{RADIUS}px_f1": tolerance_f1(np.stack(counts.near)),
         "cldice_mean": _mean([row["cldice"] for row in rows]),
-        "size": facts["size"] or "each mask's own",
-        "window": facts["window"],
-        "run": facts["run"],
-        "overrides": facts["overrides"],
-        "warnings": _warnings(total),
-        "scored": now(),
+        "photos_seen": counts.fitted,
+        "doubts": counts.doubts,
     }
-    score = _nulls(score)
-    write_csv(out / "score" / "per_image.csv", rows)
-    write_json(out / "score" / "score.json", score)
-    return score
 
 
 def as_text(result: dict[str, Any]) -> str:
-    """The pooled metrics with their 95 % bootstrap intervals, as text."""
+    """The pooled metrics and the photos' means with their 95 % bootstrap intervals, as text."""
 
     def number(value: float | None) -> str:
         return "undefined" if value is None else f"{value:9.3f}"
 
-    lines = [
-        f"{result['images']} images, {number(result['crack_share_percent']).strip()} % of the pixels are crack",
-        "",
-    ]
-    lines.append(f"{'pooled, percent':<22}{'value':>9}   95 % interval over images")
-    for name, (low, high) in result["interval_95"].items():
-        between = "" if low is None else f"   {low:.3f} to {high:.3f}"
-        lines.append(f"{name:<22}{number(result['pooled'][name]):>9}{between}")
-    lines.append("")
-    for name in ("ods_f1", "ois_f1", "average_precision", "auroc", "tolerance_2px_f1", "cldice_mean"):
-        lines.append(f"{name:<22}{number(result[name]):>9}")
+    def between(limits: list[float | None]) -> str:
+        return "" if limits[0] is None else f"{limits[0]:.2f} to {limits[1]:.2f}"
+
+    side = result["stretched_to"]
+    how = f"stretched to {side}×{side}" if side else "at their own size"
+    share = number(result["crack_share_percent"]).strip()
+    lines = [f"{result['images']} photos {how}; {share} % of the pixels are crack", ""]
+    lines.append(f"{'percent':<18}{'pooled':>9}  {'95 % interval':<18}{'mean':>9}  95 % interval")
+    for name in METRICS:
+        left = f"{number(result['pooled'][name]):>9}  {between(result['interval_95'][name]):<18}"
+        right = f"{number(result['mean'][name]):>9}  {between(result['mean_interval_95'][name])}"
+        lines.append(f"{name:<18}{left}{right}".rstrip())
+    lines.append(
+        "pooled: all pixels counted together, as in the paper; mean: of the single photos; intervals over photos\n"
+    )
+    names = ("tolerance_2px_f1", "cldice_mean")
+    if result["ods_f1"] is not None or result["auroc"] is not None:
+        names = ("ods_f1", "ois_f1", "average_precision", "auroc", *names)
+    lines += [f"{name:<18}{number(result[name]):>9}" for name in names]
+    if not result["photos_seen"]:
+        lines.append(
+            "\nno photo at hand: whether masks fit their photos was not looked at; name them with --photos"
+        )
     return "\n".join(lines)
 
 
 def per_image_table(
-    names: Sequence[str], predicted: Any, crack_mask: Any, error_map: Any
+    names: Sequence[str], predicted: Any, crack_mask: Any, error_map: Any = None
 ) -> list[dict[str, Any]]:
     """Score each image by itself: one row an image, for per_image.csv; in percent.
 
-    names: N names. predicted, crack_mask: bool ``(N, H, W)`` or one ``(H, W)``. error_map: float in [0, 1], likewise.
+    names: N names. predicted, crack_mask: bool ``(N, H, W)`` or one ``(H, W)``. error_map: float in [0, 1], likewise;
+    without it the columns over all thresholds are None.
     Raises UserError where counts, shapes or types differ.
     """
     confusions = per_image(predicted, crack_mask)
     if len(names) != len(confusions):
         raise UserError(f"{len(names)} names for {len(confusions)} images: give one name an image")
     near, lines = tolerance_counts(predicted, crack_mask, RADIUS), cldice(predicted, crack_mask)
+    hists = [None] * len(names) if error_map is None else histograms(error_map, crack_mask)
     rows = []
-    for index, hist in enumerate(histograms(error_map, crack_mask)):
-        one = confusions[index]
+    for index, (one, hist) in enumerate(zip(confusions, hists, strict=True)):
         rows.append({"name": names[index]} | one.to_dict())
         rows[-1] |= {
             "crack_share": one.prevalence,
             "predicted_share": float(100 * (one.tp + one.fp) / one.counts.sum()),
             "tolerance_f1": tolerance_f1(near[index]),
             "cldice": float(lines[index]),
-            "best_f1": ois(hist),
-            "average_precision": average_precision(hist),
-            "auroc": auroc(hist),
+            "best_f1": None if hist is None else ois(hist),
+            "average_precision": None if hist is None else average_precision(hist),
+            "auroc": None if hist is None else auroc(hist),
         }
     return rows
 
 
-def _match(facts: dict[str, Any], masks: Path) -> list[tuple[dict[str, Any], Path]]:
-    """Pair every detection with its mask by name. Masks without a detection are left alone."""
-    if not masks.is_dir():
-        raise UserError(f"{masks}: there is no such folder of masks")
-    by_stem: dict[str, list[Path]] = {}
-    for path in sorted(masks.iterdir()):
-        if path.suffix.lower() in (*IMAGE_TYPES, ".mat"):
-            by_stem.setdefault(path.stem, []).append(path)
-    problems, pairs = [], []
-    for row in facts["photos"]:
-        candidates = by_stem.get(row["name"], [])
-        # The official Crack500 folders keep photo.jpg and mask.png side by side under one name.
-        if len(candidates) == 2 and {p.suffix.lower() for p in candidates} == {".jpg", ".png"}:
-            candidates = [p for p in candidates if p.suffix.lower() == ".png"]
-        if len(candidates) == 1:
-            pairs.append((row, candidates[0]))
-        else:
-            what = "no mask" if not candidates else f"{len(candidates)} masks"
-            problems.append(f"{row['name']}: {what} in {masks}")
-    raise_for(problems, "every detection needs one mask of the same name")
-    return pairs
-
-
-def _read_gray(path: Path) -> np.ndarray:
-    gray = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if gray is None:
-        raise UserError(f"{path} is missing or damaged: run `upcrack detect` again")
-    return gray
-
-
-def _photo(row: dict[str, Any], shape: tuple[int, int]) -> np.ndarray:
-    """The photo under the overlay, stretched to the result; plain gray where it has been moved away."""
+def _photo(path: Path | None, shape: tuple[int, int]) -> np.ndarray | None:
+    """The photo, stretched to the result; None where it is not known or cannot be read any more."""
+    if path is None:
+        return None
     try:
-        photo = read_image(row["photo"])
+        photo = read_image(path)
     except UserError:
-        return np.full((*shape, 3), 160, np.uint8)
+        return None
     return photo if photo.shape[:2] == shape else cv2.resize(photo, shape[::-1], interpolation=cv2.INTER_AREA)
 
 
-def _warnings(total: Confusion) -> list[str]:
-    """What makes the masks look wrong, though they can be read."""
+def _warnings(counts: _Counts, spare: list[str]) -> list[str]:
+    """What makes the result look wrong, though all could be read, and what was done that one may not expect."""
+    total, said = pooled(counts.confusions), []
     if total.prevalence > 50:
-        return ["more than half of the masks' pixels are crack: crack must be white; are they inverted?"]
+        said.append("more than half of the masks' pixels are crack: crack must be white; are they inverted?")
     if total.prevalence == 0:
-        return ["no mask holds a crack: recall, F1 and the like say nothing"]
-    return []
+        said.append("no mask holds a crack: recall, F1 and the like say nothing")
+    if 2 * (total.tp + total.fp) > total.counts.sum():
+        said.append("more than half of the pixels are predicted as crack: white is crack; are they inverted?")
+    if total.tp + total.fp == 0:
+        said.append("no pixel is predicted as crack: white is crack, 255 or the upper one of two levels")
+    if counts.soft:
+        said.append(
+            f"{counts.soft} of {len(counts.rows)} predictions hold many levels: crack is above 127 of 255"
+        )
+    if counts.doubts:
+        named = "; ".join(f"{name}: {why}" for name, why in list(counts.doubts.items())[:_NAMED])
+        more = len(counts.doubts) - _NAMED
+        rest = f"; and {more} more, in per_image.csv" if more > 0 else ""
+        said.append(f"{len(counts.doubts)} of {counts.fitted} masks may not fit their photo ({named}{rest})")
+    if spare:
+        few = ", ".join(spare[:3]) + (" and others" if len(spare) > 3 else "")
+        said.append(f"{len(spare)} masks are of photos that were not in the detection ({few})")
+    return said
 
 
-def _mean(values: list[float]) -> float:
+def _mean(values: Sequence[float]) -> float:
     """The mean of the values that are defined; nan where none is."""
     defined = [value for value in values if not math.isnan(value)]
     return sum(defined) / len(defined) if defined else math.nan
+
+
+def _mean_interval(values: Sequence[float], n: int = 1000) -> list[float]:
+    """Percentile bootstrap of the mean, 95 %, as `bootstrap_interval`; nan without values."""
+    if not values:
+        return [math.nan, math.nan]
+    drawn = np.random.default_rng(0).choice(values, size=(n, len(values)))
+    return np.quantile(drawn.mean(axis=1), [0.025, 0.975]).tolist()
 
 
 def _nulls(value: Any) -> Any:

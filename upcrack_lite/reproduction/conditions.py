@@ -44,7 +44,7 @@ LABELED = "photos with crack masks"
 NOT_SHARED = ("scadn", "riad")
 """Methods whose program, as it was run for the paper, its authors did not share."""
 
-_SAME_FRACTION = 0.1
+SAME_FRACTION = 0.1
 """Percent of crack by which a photo at 256 × 256 may differ from the manifest. In DeepCrack none differs by 0.06."""
 
 
@@ -217,7 +217,7 @@ def other_test_photos(record: Record) -> list[str]:
     }
     wanted = {path.stem: part for path, part in paths.items() if path.parts[0].startswith("test")}
     has = {image.name: 100 * (image.tp + image.fn) / size**2 for image in record.images}
-    other = [one for one in wanted if abs(has.get(one, -1) - wanted[one]) > _SAME_FRACTION]
+    other = [one for one in wanted if abs(has.get(one, -1) - wanted[one]) > SAME_FRACTION]
     if not other:
         return []
     return [

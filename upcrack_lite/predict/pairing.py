@@ -1,0 +1,169 @@
+"""Which predicted mask belongs to which hand-made mask: what `upcrack score` settles before it counts.
+
+Predictions are the OUT of `upcrack detect` (its masks/ and, where they are there, its maps/), or any folder of masks
+that another program wrote. Both sides pair by file name without the ending.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from upcrack_lite.data.reading import IMAGE_TYPES, read_image, read_mask
+from upcrack_lite.errors import UserError
+from upcrack_lite.predict.photos import read_detection
+
+MASK_TYPES = (*IMAGE_TYPES, ".mat")
+
+_FEW_LEVELS = 16  # a file of more gray levels is a probability, or a mask saved as JPEG; both have soft edges
+
+# What programs add to a photo's name: its ending, or a word such as _mask.
+_ADDED = re.compile(
+    r"(\.(jpe?g|png|bmp|tiff?)|[-_. ](masks?|pred(ict(ed|ions?))?s?|lab(el)?s?|gt|seg(mentation)?|prob|out(put)?))+$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A predicted mask on disk, with the map it was made from and its photo where they are known."""
+
+    name: str
+    mask: Path
+    score_map: Path | None = None
+    photo: Path | None = None
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """All predictions of a folder.
+
+    Attributes:
+        listed: one a photo.
+        size: side of the square that `upcrack detect` stretched its results to; None for each photo's own size.
+        model: the run that detected; None for the masks of another program.
+        failed: for each photo that `upcrack detect` could not read, what was wrong with it.
+    """
+
+    listed: tuple[Prediction, ...]
+    size: int | None = None
+    model: str | None = None
+    failed: tuple[str, ...] = ()
+
+
+@dataclass
+class Pairs:
+    """Predictions with their masks; `unpaired`: what has no partner and why; `spare`: masks that nobody asked for."""
+
+    listed: list[tuple[Prediction, Path]] = field(default_factory=list)
+    unpaired: list[str] = field(default_factory=list)
+    spare: list[str] = field(default_factory=list)
+
+
+def read_predictions(folder: Path | str, photos: Path | str | None = None) -> Predictions:
+    """List the predictions of a folder. photos: where the photos lie; else where `upcrack detect` found them.
+
+    Raises UserError for no such folder, one without predictions, or a detection that is not finished.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder of predictions")
+    known = {} if photos is None else _by_name(Path(photos), IMAGE_TYPES, (".jpg", ".jpeg"))[0]
+    if not (folder / "detection.json").is_file():
+        files, doubled = _by_name(folder, IMAGE_TYPES, (".png",))
+        if doubled:
+            raise UserError(f"{folder}: holds {doubled[0]}; keep one predicted mask a photo")
+        if not files:
+            inside = [name for name in ("masks", "pred", "predictions") if (folder / name).is_dir()]
+            remedy = f"; give {folder / inside[0]}" if inside else f"; read are {', '.join(IMAGE_TYPES)}"
+            raise UserError(f"{folder}: holds no predicted mask and no detection{remedy}")
+        return Predictions(tuple(Prediction(n, path, None, known.get(n)) for n, path in files.items()))
+    facts = read_detection(folder)
+    maps = folder / "maps"
+    listed = tuple(
+        Prediction(
+            name := row["name"],
+            folder / "masks" / f"{name}.png",
+            maps / f"{name}.png" if maps.is_dir() else None,
+            known.get(name, Path(row["photo"])),
+        )
+        for row in facts["photos"]
+    )
+    return Predictions(listed, facts["size"], Path(facts["run"]).name, tuple(facts.get("failed", ())))
+
+
+def pair(predictions: Predictions, masks: Path | str) -> Pairs:
+    """Find each prediction's mask by name.
+
+    A mask without a prediction is unpaired where another program predicted, for its photo may have failed there. Of
+    `upcrack detect` it is known which photos it was asked for: other masks are spare.
+    Raises UserError for no such folder, one without masks, or a detection given as the masks.
+    """
+    masks = Path(masks)
+    if not masks.is_dir():
+        raise UserError(f"{masks}: there is no such folder of masks")
+    if (masks / "detection.json").is_file():
+        raise UserError(f"{masks} holds a detection: give the predictions first, then the hand-made masks")
+    files, doubled = _by_name(masks, MASK_TYPES, (".png",))
+    if not files and not doubled:
+        raise UserError(f"{masks}: holds no mask; read are {', '.join(MASK_TYPES)}")
+    pairs = Pairs(unpaired=[f"{each} in {masks}" for each in doubled])
+    pairs.unpaired += [f"{each} (`upcrack detect` could not read it)" for each in predictions.failed]
+    named = {one.name: one for one in predictions.listed}
+    twice = {each.split(":")[0] for each in doubled}
+    for name, one in named.items():
+        if name in files:
+            pairs.listed.append((one, files[name]))
+        elif name not in twice:
+            pairs.unpaired.append(f"{name}: no mask of this name in {masks}{_hint(name, files)}")
+    pairs.spare = [name for name in files if name not in named]
+    if predictions.model is None:
+        pairs.unpaired += [f"{name}: a mask without a prediction{_hint(name, named)}" for name in pairs.spare]
+        pairs.spare = []
+    return pairs
+
+
+def read_predicted(path: Path) -> tuple[np.ndarray, bool]:
+    """Read a predicted mask, bool ``(H, W)``, True = crack, and tell whether it was soft.
+
+    A file of a few gray levels is read as `read_mask` reads a hand-made one. One of more holds probabilities or soft
+    edges: crack is above 127 of 255. Raises UserError for a file that cannot be read so.
+    """
+    levels = read_image(path).max(axis=2)  # (H, W)
+    if len(np.unique(levels)) <= _FEW_LEVELS:
+        return read_mask(path), False
+    return levels > 127, True
+
+
+def _by_name(folder: Path, types: Iterable[str], first: tuple[str, ...]) -> tuple[dict[str, Path], list[str]]:
+    """Files of these types by name, and the names that several share.
+
+    Photo and mask side by side, as Crack500's authors publish them, are told apart by the ending: `first` is taken.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder")
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in types and path.is_file() and not path.name.startswith("."):
+            found.setdefault(path.stem, []).append(path)
+    files, doubled = {}, []
+    for name, paths in found.items():
+        endings = {path.suffix.lower() for path in paths}
+        if len(paths) == 2 and ".png" in endings and endings & {".jpg", ".jpeg"}:
+            paths = [path for path in paths if path.suffix.lower() in first]
+        if len(paths) == 1:
+            files[name] = paths[0]
+        else:
+            doubled.append(f"{name}: {len(paths)} files of this name ({', '.join(p.name for p in paths)})")
+    return files, doubled
+
+
+def _hint(name: str, others: Iterable[str]) -> str:
+    """Name the file that is probably meant: the same name with a word more or less, or in other letters."""
+    bare = _ADDED.sub("", name).casefold()
+    near = [other for other in others if _ADDED.sub("", other).casefold() == bare]
+    return f"; {near[0]} is near: give both one name" if near else ""
