@@ -16,6 +16,9 @@ from pathlib import Path
 import pytest
 from build_site import toc_files
 from playwright.sync_api import Browser, Page, Route, sync_playwright
+from test_detection_report import detection
+
+from upcrack_lite.predict.report import write_report
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = Path(os.environ.get("UPCRACK_SITE", ROOT / "build/book/html"))
@@ -223,3 +226,27 @@ def test_an_outside_request_would_be_noticed(browser, address):
     seen.page.evaluate("fetch('https://example.org/x.js').catch(() => 0)")
     assert seen.elsewhere == ["https://example.org/x.js"]
     seen.page.context.close()
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_the_report_of_a_detection_sorts_by_keyboard_and_fits_the_screen(browser, tmp_path, screen):
+    page_file = write_report(detection(tmp_path))
+    seen = visit(browser, page_file.as_uri().removesuffix("/report.html"), screen)
+    page = seen.page
+    page.goto(page_file.as_uri())
+    page.screenshot(path=SHOTS / f"detection-report-{screen}.png")
+    head = page.locator("#photos th", has_text="Length (px)")
+    index = head.evaluate("head => head.cellIndex")
+    for order, sign in (("descending", -1), ("ascending", 1)):
+        head.get_by_role("button").press("Enter")
+        assert head.get_attribute("aria-sort") == order
+        values = page.locator(f"#photos tbody td:nth-child({index + 1})").evaluate_all(
+            "cells => cells.map(cell => Number(cell.dataset.value))"
+        )
+        assert len(set(values)) == 6
+        assert values == sorted(values, key=lambda value: sign * value)
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    shown = page.locator("img").evaluate_all("all => all.map(i => i.scrollIntoView() || i.decode())")
+    assert len(shown) == 12
+    assert (seen.elsewhere, seen.errors, seen.failed) == ([], [], [])
+    page.context.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import cv2
 import numpy as np
 import torch
@@ -76,6 +78,14 @@ def outline(photo: np.ndarray, crack_mask: np.ndarray) -> np.ndarray:
     drawn[(far > 0) & ~crack_mask] = 0
     drawn[(near > 0) & ~crack_mask] = COLORS["detected"]
     return drawn
+
+
+def data_url(image: np.ndarray, quality: int) -> str:
+    """An image, uint8 ``(H, W, 3)``, as a JPEG (quality 0 to 100) in an address that a page can hold."""
+    # Color at full resolution: a thin orange line is gray otherwise.
+    how = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    data = cv2.imencode(".jpg", image[..., ::-1], [*how, cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def _photo_and_mask(

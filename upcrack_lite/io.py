@@ -103,7 +103,9 @@ def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
 def write_image(path: Path, pixels: np.ndarray) -> None:
     """Write a picture, uint8 ``(H, W)`` gray or ``(H, W, 3)`` RGB, in the format of the file's ending."""
     pixels = pixels if pixels.ndim == 2 else cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2BGR)
-    ok, data = cv2.imencode(path.suffix, pixels)
+    # Color at full resolution, or a thin line drawn on a photo turns gray; a PNG has no such choice.
+    full = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    ok, data = cv2.imencode(path.suffix, pixels, full if path.suffix == ".jpg" else [])
     if not ok:
         raise UserError(f"{path} could not be encoded")
     write_atomically(path, lambda p: p.write_bytes(data.tobytes()))

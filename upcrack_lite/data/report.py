@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import shlex
 import textwrap
@@ -20,7 +19,7 @@ from upcrack_lite.data.reading import read_image, read_mask
 from upcrack_lite.data.sources import Source
 from upcrack_lite.data.survey import Photo, Survey
 from upcrack_lite.errors import UserError
-from upcrack_lite.images import overlay
+from upcrack_lite.images import data_url, overlay
 from upcrack_lite.io import check_writable, write_json, write_text
 
 FORMAT = 1
@@ -176,8 +175,7 @@ def _picture(pixels: np.ndarray, alt: str) -> dict[str, str]:
     scale = min(1.0, _LONG_SIDE / max(pixels.shape[:2]))
     size = [max(1, round(side * scale)) for side in pixels.shape[1::-1]]
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 70])[1]
-    return {"alt": alt, "address": f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}"}
+    return {"alt": alt, "address": data_url(small, 70)}
 
 
 def _verdict(findings: list[Finding]) -> str:
