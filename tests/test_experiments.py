@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 from small_records import chosen
 
-from upcrack_lite.baselines.registry import FAMILIES, METHODS, preset_from
+from upcrack_lite.baselines.registry import BESIDE, FAMILIES, METHODS, preset_from
 from upcrack_lite.errors import UserError
 from upcrack_lite.recipes import preset
 from upcrack_lite.reproduction import published
@@ -105,12 +105,15 @@ def test_a_method_gets_the_options_that_it_has_a_use_for_and_refuses_others():
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
-        ({"method": "upcrack"}, "choose one of deeplabv3plus, enet, .*riad, upcracknet, tf_global_darkness"),
+        (
+            {"method": "upcrack"},
+            "choose one of deeplabv3plus, enet, .*riad, upcracknet, drawn, tf_global_darkness",
+        ),
         ({"recipe": "papers"}, "choose one of paper, released"),
         ({"scale": "small"}, "choose one of full, lite"),
         ({"scale": ""}, "choose one of full, lite"),
         ({"train_set": "cfd"}, "choose one of deepcrack, crack500_kept, crack500, synthetic"),
-        ({"test_set": "cfd"}, "choose one of deepcrack, cfd_patches"),
+        ({"test_set": "cfd155"}, "choose one of deepcrack, cfd_patches"),
         ({"seed": -1}, "seed"),
         ({"seed": True}, "seed"),
         ({"overrides": (("lamda", 1),)}, "unknown preset value 'lamda'"),
@@ -165,9 +168,9 @@ def test_each_table_has_the_printed_pair_and_may_have_another():
     assert proxy.slug() == "upcracknet-paper-lite-crack500_kept-to-crack500_heldout-s0"
 
 
-def test_a_table_of_methods_has_the_printed_rows_and_then_the_training_free_baselines():
+def test_a_table_of_methods_has_the_printed_rows_and_then_those_beside_them():
     named = [one.method for one in chosen(4, seeds=(3, 4))]
-    assert list(dict.fromkeys(named)) == [*(row.key for row in published.rows(4)), *FAMILIES]
+    assert list(dict.fromkeys(named)) == [*(row.key for row in published.rows(4)), *BESIDE]
     assert all(named.count(name) == (1 if name in FAMILIES else 2) for name in named), "nothing is drawn"
     (free,) = chosen(4, seeds=(3, 4), rows=["tf_sato_otsu"])
     assert free == Experiment("tf_sato_otsu", scale="lite", seed=7)
@@ -245,9 +248,9 @@ def test_a_sweep_is_a_product_and_what_two_tables_share_is_made_once():
     assert len(named) == len(set(named)) == 12
     assert named[:2] == [("unet", "paper", "deepcrack", seed) for seed in (0, 1)]
     assert made.left_out == ("unet: no recipe released, which is UP-CrackNet's alone",)
-    assert len(plan({"tables": "3,4,6", "train_set": "deepcrack", "test_set": "deepcrack"}).experiments) == 28
+    assert len(plan({"tables": "3,4,6", "train_set": "deepcrack", "test_set": "deepcrack"}).experiments) == 29
     everything = plan({})
-    assert len(everything.experiments) == 178
+    assert len(everything.experiments) == 184
     assert everything.options == RunOptions()
 
 
@@ -268,7 +271,10 @@ def test_what_cannot_be_is_left_out_and_named():
         ({"table": "4"}, "unknown setting table; choose from tables, rows"),
         ({"tables": "9"}, r"no table '9'; choose 1 \(I\)"),
         ({"recipe": "paper,book"}, "unknown recipe 'book'; choose one of paper, released"),
-        ({"train_set": "crack500", "test_set": "crack500_heldout,cfd"}, "unknown test set 'cfd'; choose one"),
+        (
+            {"train_set": "crack500", "test_set": "crack500_heldout,cfd155"},
+            "unknown test set 'cfd155'; choose one",
+        ),
         ({"seeds": "0,x"}, "seed must be a whole number, 0 or more, not 'x'"),
         ({"tables": "1,2", "rows": "striped,stripes"}, "a row 'stripes'; choose mae.*jumbled"),
         ({"rows": "unet", "recipe": "released"}, "unet: no recipe released"),

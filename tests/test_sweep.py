@@ -64,9 +64,9 @@ def test_each_profile_plans_each_training_once_and_each_cell(tmp_path, profile):
 
 @pytest.mark.slow
 def test_what_cannot_be_planned_is_refused_before_anything_runs(tmp_path):
-    done = sweep("local", config={"tables": "4", "test_set": "cfd", "state": tmp_path})
+    done = sweep("local", config={"tables": "4", "test_set": "cfd155", "state": tmp_path})
     assert done.returncode != 0
-    assert "unknown test set 'cfd'; choose one of deepcrack, cfd_patches" in done.stdout
+    assert "unknown test set 'cfd155'; choose one of deepcrack, cfd_patches" in done.stdout
     done = sweep("kubernetes", "-n", config={"tables": "4", "state": tmp_path, "runs": tmp_path})
     assert done.returncode != 0
     assert "data_root, results: each job has a working folder of its own here" in done.stdout

@@ -11,7 +11,7 @@ import pytest
 from small_records import chosen, official_values, save, small_values
 
 from upcrack_lite import versions
-from upcrack_lite.baselines.registry import FAMILIES
+from upcrack_lite.baselines.registry import BESIDE
 from upcrack_lite.reproduction import conditions, published, records, tables
 from upcrack_lite.reproduction.experiments import Experiment, Selection
 from upcrack_lite.reproduction.published import implied_prevalence
@@ -161,7 +161,7 @@ def test_records_go_to_their_row_alone():
 def test_no_row_is_blank_without_records():
     for number in published.TABLES:
         for row in tables.table(Selection(number)):
-            absent = row.printed.key in FAMILIES
+            absent = row.printed.key in BESIDE
             assert (row.verdict is Verdict.ABSENT) == absent
             assert absent or row.verdict in (Verdict.NOT_RUN, Verdict.CANNOT)
             assert row.reason

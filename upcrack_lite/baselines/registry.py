@@ -1,4 +1,4 @@
-"""Every method that makes rows of tables, by its name: UP-CrackNet, the compared networks, training-free families.
+"""Every method that makes rows of tables, by its name: the paper's, and those that stand beside them.
 
 PyTorch is imported only where a network is asked for.
 """
@@ -14,6 +14,8 @@ from upcrack_lite import recipes
 from upcrack_lite.baselines.recipes import DETECTION, SUPERVISED, FamilyPreset, MethodPreset
 from upcrack_lite.baselines.recipes import FAMILIES as FAMILIES
 from upcrack_lite.baselines.recipes import METHODS as _NETWORKS
+from upcrack_lite.drawn import recipe as drawn
+from upcrack_lite.drawn.recipe import DrawnPreset
 from upcrack_lite.errors import UserError
 from upcrack_lite.recipes import Preset
 
@@ -24,10 +26,16 @@ CRACKNET = "upcracknet"
 COMPARED = tuple(_NETWORKS)
 """The compared networks, in the order of the paper's Table III."""
 
-METHODS = (*COMPARED, CRACKNET, *FAMILIES)
-"""All; no table of the paper has the families."""
+DRAWN = "drawn"
+EXTRA = (DRAWN,)
+"""Methods that train and are not in the paper; they learn from undamaged crops."""
 
-AnyPreset = Preset | MethodPreset | FamilyPreset
+BESIDE = (*EXTRA, *FAMILIES)
+"""Rows that stand beside the printed ones: no table of the paper has them."""
+
+METHODS = (*COMPARED, CRACKNET, *BESIDE)
+
+AnyPreset = Preset | MethodPreset | FamilyPreset | DrawnPreset
 
 
 def learns_from_masks(method: str) -> bool:
@@ -63,6 +71,8 @@ def after_training(method: str) -> tuple[str, ...]:
     """The preset values that can be changed after training."""
     if method in FAMILIES:
         return ()
+    if method == DRAWN:
+        return drawn.DETECTION
     return recipes.DETECTION if method == CRACKNET else DETECTION
 
 
@@ -72,9 +82,11 @@ def unused_options(method: str) -> tuple[str, ...]:
     return (*without_steps, *(() if method == CRACKNET else ("vgg_weights",)))
 
 
-def _kind(method: str) -> type[Preset | MethodPreset | FamilyPreset]:
+def _kind(method: str) -> type[AnyPreset]:
     if method == CRACKNET:
         return Preset
+    if method == DRAWN:
+        return DrawnPreset
     return FamilyPreset if method in FAMILIES else MethodPreset
 
 

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
-from upcrack_lite.baselines.registry import CRACKNET, FAMILIES
+from upcrack_lite.baselines.registry import BESIDE, CRACKNET, DRAWN
 from upcrack_lite.data import manifest as manifests
 from upcrack_lite.data.sources import source
 from upcrack_lite.recipes import TABLE_SIZE, preset
@@ -35,6 +35,7 @@ SETS = {
     "crack500_kept": "a stand-in for Crack500 (four fifths of its training photos that we have)",
     "crack500_heldout": "a stand-in for Crack500 (one fifth of its training photos that we have)",
     "cfd_patches": "CFD, as patches that the kit draws",
+    "cfd": "CFD, whole photos",
     "synthetic": "synthetic roads",
 }
 """The sets in words."""
@@ -108,7 +109,7 @@ def _training(some: list[Record]) -> list[str]:
             f"{middle['iou']:.2f} %",
         ]
     values = first.preset
-    if first.key.method == CRACKNET:
+    if first.key.method in (CRACKNET, DRAWN):
         width = f"{values['width']:g} channels in the first level"
     else:
         width = "full width" if values["width"] == 1 else f"{values['width']:g} of its full width"
@@ -116,7 +117,7 @@ def _training(some: list[Record]) -> list[str]:
         f"{first.key.scale} scale: {values['size']} px, {width}",
         f"trained on {origin}, {epochs} epochs",
     ]
-    if first.key.method != CRACKNET:
+    if first.key.method not in (CRACKNET, DRAWN):
         encoder = first.train.encoder
         said.append(
             f"encoder weights: {encoder['source'] if encoder else 'none, the network starts from nothing'}"
@@ -151,7 +152,7 @@ def family_median(record: Record) -> dict[str, float]:
 def unmet(row: Row, some: list[Record]) -> list[str]:
     """What keeps a group from being compared with a printed row, one sentence each; empty: nothing."""
     first = some[0]
-    if row.key in FAMILIES:
+    if row.key in BESIDE:
         return ["the paper has no such row"]
     said = ["the paper's own program of it is not shared"] if row.key in NOT_SHARED else []
     if first.key.scale != "full":

@@ -33,7 +33,7 @@ from upcrack_lite.reproduction import published
 from upcrack_lite.versions import testing_version, training_version
 
 TRAIN_SETS = ("deepcrack", "crack500_kept", "crack500", "synthetic")
-TEST_SETS = ("deepcrack", "cfd_patches", "crack500_heldout", "crack500", "synthetic")
+TEST_SETS = ("deepcrack", "cfd_patches", "crack500_heldout", "crack500", "cfd", "synthetic")
 DEVICES = ("auto", "cpu", "cuda")
 
 _SETS = {"DeepCrack": "deepcrack", "Crack500": "crack500", "CFD": "cfd_patches"}  # paper's name to the kit's
@@ -323,7 +323,7 @@ def experiments(
 
 
 def row_names(table: int) -> tuple[str, ...]:
-    """The rows of a table, and after them the training-free baselines that stand beside its methods."""
+    """The rows of a table, and after them the methods that stand beside them."""
     return tuple(CHOICES.get(table, METHODS))
 
 

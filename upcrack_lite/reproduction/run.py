@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from upcrack_lite.baselines.base import PhotoScores
-from upcrack_lite.baselines.registry import CRACKNET, FAMILIES, after_training, learns_from_masks
+from upcrack_lite.baselines.registry import CRACKNET, DRAWN, FAMILIES, after_training, learns_from_masks
 from upcrack_lite.baselines.trainer import train_any
 from upcrack_lite.data.datasets import TrainingData
 from upcrack_lite.data.reading import resize
@@ -51,6 +51,8 @@ TINY |= {"mask_cells": (32, 16, 8)}
 TINY_COMPARED = {"size": 64, "width": 0.125, "epochs": 1, "batch_size": 4}
 """The same for a compared method."""
 
+TINY_DRAWN = {"size": 64, "scene": 64, "width": 4, "epochs": 1, "batch_size": 2}
+
 TINY_STEPS = 4
 
 USUAL = RunOptions()
@@ -60,7 +62,7 @@ def tiny_values(method: str) -> dict[str, Any]:
     """Preset values that make a method's training a matter of seconds; training-free baselines need none."""
     if method in FAMILIES:
         return {}
-    return dict(TINY if method == CRACKNET else TINY_COMPARED)
+    return dict({CRACKNET: TINY, DRAWN: TINY_DRAWN}.get(method, TINY_COMPARED))
 
 
 def silent(line: str) -> None:

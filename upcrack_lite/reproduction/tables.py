@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from upcrack_lite.baselines.registry import FAMILIES
+from upcrack_lite.baselines.registry import BESIDE, EXTRA, FAMILIES
 from upcrack_lite.metrics import METRICS, Confusion, bootstrap_interval, pooled
 from upcrack_lite.reproduction import published, records
 from upcrack_lite.reproduction.conditions import (
@@ -151,7 +151,7 @@ def table(selection: Selection, given: Iterable[Record] = ()) -> list[TableRow]:
     used = [record for record in given if _is_meant(record, selection)]
     rows = []
     for name in selection.row_names:
-        make = published.beside if name in FAMILIES else published.row
+        make = published.beside if name in BESIDE else published.row
         rows.append(_row(make(selection.table, name), used, selection.recipe))
     return rows
 
@@ -275,6 +275,8 @@ def _score(some: list[Record], both: list[Confusion], metric: str) -> Score:
 
 
 def _verdict(row: Row, ours: Sequence[Ours], recipe: str) -> tuple[Verdict, str]:
+    if row.key in EXTRA:
+        return Verdict.ABSENT, "not in the paper: it learns to segment cracks drawn on undamaged road"
     if row.key in FAMILIES:
         return Verdict.ABSENT, "a detector without training, which shows what the numbers beside it are worth"
     if row.key in NOT_SHARED:

@@ -31,6 +31,7 @@ from upcrack_lite.show.pages import TITLES
 LOOKS = {
     "supervised": (LINES[0], MARKERS[0]),
     "unsupervised": (LINES[1], MARKERS[2]),
+    "drawn cracks": (LINES[3], MARKERS[3]),
     "training-free": (LINES[2], MARKERS[1]),
 }
 

@@ -40,6 +40,7 @@ TITLES = {
     "scadn": "SCADN",
     "riad": "RIAD",
     "upcracknet": "UP-CrackNet",
+    "drawn": "drawn cracks",
     "tf_global_darkness": "darkness",
     "tf_local_darkness": "local darkness",
     "tf_global_darkness_otsu": "darkness + Otsu",

@@ -1,0 +1,1 @@
+"""A detector that learns to segment cracks drawn on undamaged road."""
