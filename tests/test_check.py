@@ -73,12 +73,24 @@ def detector_output(folder):
     mask = road(1)[1]
     mask[:20] = 60
     Image.fromarray(mask).save(folder / "train_lab" / "01.png")
-    return ("gray mask", "error", ("train_lab/01.png",))
+    return ("unreadable", "error", ("train_lab/01.png",))
 
 
 def blurred_mask(folder):
     change(folder / "test_lab" / "21.png", lambda mask: Image.fromarray(cv2.blur(np.asarray(mask), (3, 3))))
     return ("gray mask", "warning", ("test_lab/21.png",))
+
+
+def dim_mask(folder):
+    change(folder / "test_lab" / "21.png", lambda mask: mask.point(lambda value: value // 4))
+    return ("mask levels", "warning", ("test_lab/21.png",))
+
+
+def class_labels(folder):
+    mask = road(1)[1]
+    mask[:20] = 1
+    Image.fromarray(mask).save(folder / "train_lab" / "01.png")
+    return ("unreadable", "error", ("train_lab/01.png",))
 
 
 def turned_mask(folder):
@@ -127,6 +139,8 @@ def same_mask_in_other_bytes(folder):
         cut_photo,
         detector_output,
         blurred_mask,
+        dim_mask,
+        class_labels,
         turned_mask,
         small_mask,
         mirrored_mask,
@@ -150,6 +164,16 @@ def test_each_fault_is_found_and_nothing_else(folder, fault):
     assert passed(findings) == (expected[1] != "error")
     for finding in findings:
         assert str(folder) not in finding.message
+
+
+def test_a_set_whose_masks_are_all_dim_is_good_and_says_so(folder):
+    for path in folder.glob("*_lab/*"):
+        change(path, lambda mask: mask.point(lambda value: value and 38))
+    facts = survey(folder)
+    assert [(f.check, f.level, len(f.paths)) for f in verify(facts, SOURCE)] == [
+        ("mask levels", "note", 12),
+        ("mask levels", "note", 8),
+    ]
 
 
 def test_missing_files_and_parts(folder):

@@ -111,37 +111,6 @@ def test_a_picture_of_too_many_pixels_is_refused(tmp_path, monkeypatch, ending):
             read(path)
 
 
-def test_masks_of_every_kind(tmp_path):
-    crack = np.zeros((5, 7), bool)
-    crack[2, 1:6] = True
-    Image.fromarray(crack).save(tmp_path / "bits.png")
-    Image.fromarray(crack.astype(np.uint8)).save(tmp_path / "zeros_and_ones.png")
-    Image.fromarray(np.where(crack, 128, 127).astype(np.uint8)).save(tmp_path / "gray.png")
-    Image.fromarray(np.where(crack, 65535, 32767).astype(np.uint16)).save(tmp_path / "deep.png")
-    red = np.zeros((5, 7, 3), np.uint8)
-    red[crack, 0] = 255
-    Image.fromarray(red).save(tmp_path / "red.png")
-    palette = Image.fromarray(crack.astype(np.uint8), "P")
-    palette.putpalette([0, 0, 0, 128, 0, 0])
-    palette.save(tmp_path / "palette.png")
-    for path in sorted(tmp_path.glob("*.png")):
-        assert (read_mask(path) == crack).all(), path.name
-    Image.fromarray(np.zeros((5, 7), np.uint8)).save(tmp_path / "empty.png")
-    assert not read_mask(tmp_path / "empty.png").any()
-
-
-def test_an_image_of_class_labels_is_no_mask(tmp_path):
-    labels = np.zeros((8, 8), np.uint8)
-    labels[2] = 3
-    Image.fromarray(labels).save(tmp_path / "labels.png")
-    with pytest.raises(
-        UserError, match=r"values 0, 3, so it is an image of class labels; save the crack class"
-    ):
-        read_mask(tmp_path / "labels.png")
-    Image.fromarray(labels // 3).save(tmp_path / "ones.png")
-    assert read_mask(tmp_path / "ones.png").sum() == 8
-
-
 def test_cfd_labels_2_and_4_are_crack(tmp_path):
     labels = np.array([[1, 2, 3], [4, 1, 2]], np.uint8)
     savemat(tmp_path / "a.mat", {"groundTruth": {"Segmentation": labels, "Boundaries": labels}})

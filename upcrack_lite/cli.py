@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from upcrack_lite import __version__
-from upcrack_lite.errors import UserError, listed
+from upcrack_lite.errors import Note, UserError, listed
 from upcrack_lite.io import check_writable, parse_settings, read_settings
 
 if TYPE_CHECKING:
@@ -603,12 +604,22 @@ def script(name: str) -> None:
 
 
 def run(words: list[str]) -> None:
-    """Run a command given as words; print a UserError as text and exit with status 2."""
+    """Run a command given as words; print a UserError or a Note as text, and exit with status 2 for the first."""
     try:
-        app(words)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            app(words)
     except (UserError, PermissionError) as error:
         typer.echo(f"upcrack: {error}", err=True)
         sys.exit(2)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    """Print a note without the place in the code that it comes from; other warnings keep it."""
+    if issubclass(category, Note):
+        typer.echo(f"upcrack: {message}", err=True)
+    else:
+        typer.echo(warnings.formatwarning(message, category, *where[:2]), err=True, nl=False)
 
 
 if __name__ == "__main__":

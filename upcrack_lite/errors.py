@@ -1,6 +1,8 @@
-"""The one exception that speaks to a person: it names the thing that is wrong and the remedy."""
+"""What speaks to a person: an error names the thing that is wrong and the remedy, a note how input was taken."""
 
 from __future__ import annotations
+
+import warnings
 
 _LISTED = 20  # problems shown in one message
 
@@ -14,6 +16,15 @@ def listed(problems: list[str], title: str) -> str:
     shown, more = problems[:_LISTED], len(problems) - _LISTED
     lines = [f"{title} ({len(problems)}):", *shown, *([f"and {more} more"] if more > 0 else [])]
     return "\n  ".join(lines)
+
+
+class Note(UserWarning):
+    """Input that is used, though it may be meant otherwise. `upcrack` prints it as plain text."""
+
+
+def note(message: str) -> None:
+    """Say how unusual input is read. The same message is shown once."""
+    warnings.warn(message, Note, stacklevel=2)
 
 
 def raise_for(problems: list[str], title: str) -> None:

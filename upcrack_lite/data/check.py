@@ -183,12 +183,28 @@ def _masks(survey: Survey) -> Iterator[Finding]:
             )
             message = f"{what} ({_few(names)}); JPEG or resizing changed the edges: take the original masks"
             yield Finding("gray mask", "warning", message, names)
+        yield from _levels(part, read)
         if empty := tuple(photo.mask for photo in read if photo.crack_share == 0):
             what = (
                 f"{part}: {count(len(empty), 'mask')} of {len(photos)} without a crack pixel ({_few(empty)})"
             )
             message = f"{what}; right for undamaged road, a lost label otherwise"
             yield Finding("empty mask", "note", message, empty)
+
+
+def _levels(part: str, photos: list[Photo]) -> Iterator[Finding]:
+    """Masks of other levels than black and white; masks of several kinds in one part may be several classes."""
+    kinds: dict[tuple[int, int] | None, list[str]] = {}
+    for photo in photos:
+        if photo.levels or photo.crack_share:  # an empty mask is of any kind
+            kinds.setdefault(photo.levels, []).append(photo.mask)
+    usual = kinds.pop(None, [])
+    for (road, crack), masks in kinds.items():
+        what = f"{part}: {count(len(masks), 'mask')} of {len(photos)} with the values {road} and {crack}"
+        message, level = f"{what} ({_few(masks)}); {crack} is read as crack", "note"
+        if len(kinds) > 1 or usual:
+            message, level = f"{message}, though other masks have other values: look at them", "warning"
+        yield Finding("mask levels", level, message, tuple(masks))
 
 
 def _lying_wrong(part: str, photos: list[Photo]) -> Iterator[Finding]:

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
-from upcrack_lite.errors import UserError
+from upcrack_lite.data.labels import Label, label_of
+from upcrack_lite.errors import UserError, note
 
 IMAGE_TYPES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 """File name endings that are read as images, in small or capital letters."""
@@ -72,8 +73,7 @@ def read_image(path: str | Path) -> np.ndarray:
         UserError: the file is missing, cut off, no image, neither 8 nor 16 bits deep, or has more than
             179 million pixels.
     """
-    # OpenCV 5.0 gives the channels of a 16-bit TIFF in the wrong order when asked for RGB.
-    image = cv2.cvtColor(_decode(Path(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH), cv2.COLOR_BGR2RGB)
+    image = _decode(Path(path))
     if image.dtype == np.uint16:
         image = ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
     return image
@@ -82,34 +82,42 @@ def read_image(path: str | Path) -> np.ndarray:
 def read_mask(path: str | Path) -> np.ndarray:
     """Read a crack mask as bool `(H, W)`, True = crack.
 
-    An image file is crack where its brightest channel is above half of its range (> 127 of 255), so
-    a colored label counts too; a file that holds only 0 and 1 is crack where it is 1. It is turned by
-    its EXIF tag like a photo. A `.mat` file is a CFD label: 2 and 4 are crack (1 is road, 3 intact road
-    enclosed by cracks).
+    Of two levels the upper one is crack, whatever they are, and a `Note` says so once a folder unless they
+    are 0 and white or 0 and 1. Soft edges, as JPEG and resizing leave them, are crack above half of the range
+    (> 127 of 255). The brightest channel counts, or the transparency where the color is the same everywhere.
+    The file is turned by its EXIF tag like a photo. A `.mat` file is a CFD label: 2 and 4 are crack (1 is
+    road, 3 intact road enclosed by cracks).
 
     Raises:
         UserError: the file is missing, cut off or no mask, such as a photo or an image of class labels.
     """
     path = Path(path)
+    label = read_label(path)
+    if label.levels:
+        road, crack = label.levels
+        note(f"{path.parent}: holds masks with the values {road} and {crack}; {crack} is read as crack")
+    elif label.crack_mask.all():
+        note(f"{path}: is white all over, so all of it is read as crack")
+    return label.crack_mask
+
+
+def read_label(path: Path) -> Label:
+    """Read a crack mask as `read_mask` does, with what it says about its levels, and without a note."""
     if path.suffix.lower() == ".mat":
-        return np.isin(_read_segmentation(path), CFD_CRACK_LABELS)
-    values = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH).max(axis=2)
-    if values.max() <= 1:
-        return values == 1
-    top = np.iinfo(values.dtype).max
-    levels = np.unique(values)
-    if levels[-1] < 32 and len(levels) <= 16:
-        raise UserError(
-            f"{path}: holds the values {', '.join(map(str, levels))}, so it is an image of class labels; "
-            "save the crack class as 255 and all others as 0"
-        )
-    between = np.mean((values > 0.2 * top) & (values < 0.8 * top))
-    # Soft edges and JPEG make some gray; many levels over a fifth of all pixels make a photo.
-    if between > 0.2 and len(levels) > 32:
-        raise UserError(
-            f"{path}: is {100 * between:.0f} % gray, so it is a photo and no mask of black and white"
-        )
-    return values > top // 2
+        return Label(np.isin(_read_segmentation(path), CFD_CRACK_LABELS))
+    pixels = _decode(path)
+    opacity, is_jpeg = None, False
+    try:
+        with Image.open(path) as picture:
+            is_jpeg = picture.format == "JPEG"
+            if picture.has_transparency_data:
+                opacity = np.asarray(ImageOps.exif_transpose(picture).convert("RGBA").getchannel("A"))
+    except (OSError, SyntaxError, ValueError):
+        pass  # Pillow knows fewer kinds of TIFF than OpenCV
+    try:
+        return label_of(pixels, opacity, is_jpeg)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -230,8 +238,8 @@ def check_rule(rule: str, size: int = 1) -> None:
         raise UserError(f"unknown rule of resizing {rule!r}; choose {' or '.join(RULES)}")
 
 
-def _decode(path: Path, flags: int) -> np.ndarray:
-    """Decode an image file that is whole, with 8 or 16 bits a channel, to `(H, W, 3)`."""
+def _decode(path: Path) -> np.ndarray:
+    """Decode an image file that is whole, with 8 or 16 bits a channel, to RGB `(H, W, 3)`."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -242,14 +250,15 @@ def _decode(path: Path, flags: int) -> np.ndarray:
         raise UserError(f"{path}: is empty (0 bytes); copy it again")
     _check_whole(data, path)
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error:  # a picture larger than OpenCV's limit
         image = None
     if image is None:
         raise UserError(f"{path}: is not an image that can be read; save it as 8-bit PNG or JPEG")
     if image.dtype not in (np.uint8, np.uint16):
         raise UserError(f"{path}: has {image.dtype} values; save it with 8 or 16 bits a channel")
-    return image
+    # OpenCV 5.0 gives the channels of a 16-bit TIFF in the wrong order when asked for RGB.
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def _check_whole(data: bytes, path: Path) -> None:

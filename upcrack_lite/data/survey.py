@@ -11,8 +11,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 from scipy.io import loadmat
 from tqdm import tqdm
@@ -20,7 +20,7 @@ from tqdm import tqdm
 from upcrack_lite.data.duplicates import contrasts, perceptual_hashes
 from upcrack_lite.data.layouts import LAYOUTS, layout_of, pair_up, split_folders
 from upcrack_lite.data.manifest import Entry
-from upcrack_lite.data.reading import is_image, read_image, read_mask
+from upcrack_lite.data.reading import is_image, read_image, read_label
 from upcrack_lite.errors import UserError
 
 _COMPANIONS = ("recovered_names.csv",)  # belong to a set without being a photo or a mask
@@ -36,6 +36,7 @@ class Photo:
         image, mask: POSIX paths relative to the set's folder; `mask` is None without a label.
         image_size, mask_size: (width, height) in pixels, as a viewer shows them; None when unreadable.
         crack_share: share of crack pixels in percent.
+        levels: the two levels of a mask that are neither 0 and white nor 0 and 1, the upper one read as crack.
         gray_share: share, 0 to 1, of mask pixels that are neither black nor white; 0 for `.mat`.
         above_one_share: `.mat` only: percent of label values above 1, which counts label 3 as crack too.
         mask_pixels: a hash of the mask's pixels, whatever its file format.
@@ -53,6 +54,7 @@ class Photo:
     image_size: tuple[int, int] | None = None
     mask_size: tuple[int, int] | None = None
     crack_share: float | None = None
+    levels: tuple[int, int] | None = None
     gray_share: float | None = None
     above_one_share: float | None = None
     mask_pixels: str | None = None
@@ -145,13 +147,15 @@ def _look(
         files.append(_file(folder, image_path, image, phash=f"{hashes[0]:016x}" if hashes else None))
         facts |= {"image": files[-1].path, "image_size": _size(image), "hashes": hashes}
     if mask_path:
-        crack_mask = _tried(read_mask, mask_path, problems)
+        label = _tried(read_label, mask_path, problems)
+        crack_mask = label and label.crack_mask
         share = None if crack_mask is None else 100 * float(crack_mask.mean())
         files.append(_file(folder, mask_path, crack_mask, share))
         facts |= {"mask": files[-1].path, "mask_size": _size(crack_mask), "crack_share": share}
         if crack_mask is not None:
             facts["mask_pixels"] = hashlib.sha256(crack_mask.tobytes()).hexdigest()
-            facts["gray_share"], facts["above_one_share"] = _label_facts(mask_path)
+            facts |= {"levels": label.levels, "gray_share": label.gray_share}
+            facts["above_one_share"] = _above_one(mask_path)
     if part is None:
         return None, files
     if image is not None and crack_mask is not None:
@@ -160,7 +164,7 @@ def _look(
     return Photo(part=part, name=image_path.stem, problem=problem, **facts), files
 
 
-def _tried(read: Callable[[Path], np.ndarray], path: Path, problems: list[str]) -> np.ndarray | None:
+def _tried(read: Callable[[Path], Any], path: Path, problems: list[str]) -> Any:
     """Read a file, or note the reader's message and return None."""
     try:
         return read(path)
@@ -169,15 +173,12 @@ def _tried(read: Callable[[Path], np.ndarray], path: Path, problems: list[str]) 
         return None
 
 
-def _label_facts(path: Path) -> tuple[float, float | None]:
-    """Return the share, 0 to 1, of gray in a mask, and for a CFD label the percent of values above 1."""
-    if path.suffix.lower() == ".mat":
-        labels = np.asarray(loadmat(path)["groundTruth"]["Segmentation"][0, 0])
-        return 0.0, 100 * float(np.mean(labels > 1))
-    data = np.fromfile(path, np.uint8)
-    values = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH).max(axis=2)
-    white = 1 if values.max() <= 1 else np.iinfo(values.dtype).max
-    return float(np.mean((values > 0) & (values < white))), None
+def _above_one(path: Path) -> float | None:
+    """Return the percent of values above 1 in a CFD label; None for an image."""
+    if path.suffix.lower() != ".mat":
+        return None
+    labels = np.asarray(loadmat(path)["groundTruth"]["Segmentation"][0, 0])
+    return 100 * float(np.mean(labels > 1))
 
 
 def _relative(folder: Path, message: str) -> str:
