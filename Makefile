@@ -115,12 +115,17 @@ lock: .venv/installed ## resolve requirements/lock.txt anew (UPGRADE=1: to the n
 	  -c requirements/torch.txt $(addprefix --no-emit-package ,$(UNLOCKED)) -o requirements/lock.txt
 	$(COMPILE) requirements/uv.in $(if $(UPGRADE),--upgrade) -o requirements/uv.txt
 
-STORED := upcrack train --data synthetic --crops 600 --set epochs=22 --out $(or $(RUNS),runs)/synthetic
+STORED_upcracknet := upcrack train --data synthetic --crops 600 --set epochs=22 --out $(or $(RUNS),runs)/synthetic
+STORED_drawn := upcrack train --method drawn --scale full --data synthetic --precision bf16-mixed --device cpu \
+  --out $(or $(RUNS),runs)/drawn-synthetic
+STORE = from upcrack_lite.pretrained import FOLDERS, store; store('$(1)', FOLDERS['$(2)'], '$(strip $(STORED_$(2)))')
 
 .PHONY: stored
-stored: .venv/installed ## train the model that comes with the kit anew, and put it in its place (7 minutes on one core)
-	$(BIN)/$(STORED)
-	$(BIN)/python -c "from upcrack_lite.pretrained import store; store('$(or $(RUNS),runs)/synthetic', command='$(STORED)')"
+stored: .venv/installed ## train the models that come with the kit anew, and put them in their place (15 minutes on one core)
+	$(BIN)/$(STORED_upcracknet)
+	$(BIN)/python -c "$(call STORE,$(or $(RUNS),runs)/synthetic,upcracknet)"
+	$(BIN)/$(STORED_drawn)
+	$(BIN)/python -c "$(call STORE,$(or $(RUNS),runs)/drawn-synthetic,drawn)"
 
 .PHONY: vendor
 vendor: ## fetch the site's JavaScript again, as pinned in book/_static/vendor (needs npm)

@@ -565,7 +565,7 @@ def test_the_command_trains_each_model_once_and_stops_there(data, clean, upcrack
         (["--row", "upcracknet"], "give --table too"),
         (["--table", "9"], "no table"),
         (["--table", "4", "--row", "segnet"], "has no row 'segnet'"),
-        (["--test-set", "cfd"], "unknown test set 'cfd'"),
+        (["--test-set", "cfd155"], "unknown test set 'cfd155'"),
         (["--set", "epoch=3"], "unknown preset value 'epoch'"),
         (["--set", "recipe=paper"], "an option of its own: --recipe paper"),
         (["--table", "4", "--method", "unet"], "write --row unet"),

@@ -1,7 +1,7 @@
-"""The small checkpoint that comes with the kit: a lite model trained on synthetic roads.
+"""The trained models that come with the kit; both have seen synthetic roads alone, so no license binds them.
 
-It is a run folder like any other, with the weights in half precision; `make stored` makes it anew. The quick start
-and the detection chapter use it, so that they need no training.
+`drawn` finds cracks in photos. `upcracknet` is a lite network that the chapters restore roads with. Each is a run
+folder like any other, with the weights in half precision; `make stored` makes both anew.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from upcrack_lite.generator import Generator
 from upcrack_lite.recipes import Preset, from_dict
 from upcrack_lite.runs import RunFolder, check_device
 
-FOLDER = Path(__file__).resolve().parent / "assets" / "lite_synthetic"
+_ASSETS = Path(__file__).resolve().parent / "assets"
+FOLDERS = {"drawn": _ASSETS / "drawn", "upcracknet": _ASSETS / "lite_synthetic"}
 
 
-def stored_run() -> RunFolder:
-    """Open the stored run. Raises UserError when the installation lacks it."""
-    return RunFolder.open(FOLDER)
+def stored_run(name: str = "upcracknet") -> RunFolder:
+    """Open a stored run. Raises UserError for an unknown name, or when the installation lacks it."""
+    if name not in FOLDERS:
+        raise UserError(f"no model {name!r} comes with the kit; choose one of {', '.join(FOLDERS)}")
+    return RunFolder.open(FOLDERS[name])
 
 
 def load_generator(run: RunFolder | Path | str, device: str = "cpu") -> tuple[Generator, Preset]:
@@ -37,7 +40,7 @@ def load_generator(run: RunFolder | Path | str, device: str = "cpu") -> tuple[Ge
     return generator.to(device).eval(), preset
 
 
-def store(run: RunFolder | Path | str, folder: Path | str = FOLDER, command: str = "") -> RunFolder:
+def store(run: RunFolder | Path | str, folder: Path | str, command: str = "") -> RunFolder:
     """Put what is needed to detect from a finished run, weights in float16, in place of a stored one.
 
     command: how the run was made, for the manifest. Raises UserError when the run is not finished or the folder holds

@@ -59,7 +59,7 @@ class PhotoSet:
         return len(self.pairs) if self.folder else SYNTHETIC_PHOTOS
 
     def photos(self, size: int, seen: list[bytes]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-        """Give (name, photo uint8 `(H, W, 3)`, mask bool `(size, size)`), one at a time.
+        """Give (name, photo uint8 `(H, W, 3)`, mask bool `(size, size)`), one at a time; size 0 keeps the mask's own.
 
         seen: a list that gets a line for each file: what `content_digest` sums up.
         Raises UserError for a file that cannot be read or is not as the manifest says.
@@ -69,7 +69,11 @@ class PhotoSet:
                 photo, crack_mask = synthetic_road(256, [self.seed, index])
                 both = hashlib.sha256(photo.tobytes() + crack_mask.tobytes()).hexdigest()
                 seen.append(f"{index} {both}\n".encode())
-                yield f"synthetic_{self.seed}_{index:05d}", photo, resize_mask(crack_mask, size)
+                yield (
+                    f"synthetic_{self.seed}_{index:05d}",
+                    photo,
+                    resize_mask(crack_mask, size) if size else crack_mask,
+                )
             return
         for pair in self.pairs:
             for path in (pair.image, pair.mask):
@@ -81,7 +85,7 @@ class PhotoSet:
                         f"see what differs with `upcrack data verify {self.name}`"
                     )
             photo, crack_mask = read_pair(pair)
-            yield pair.name, photo, resize_mask(crack_mask, size)
+            yield pair.name, photo, resize_mask(crack_mask, size) if size else crack_mask
 
 
 def content_digest(seen: list[bytes]) -> str:

@@ -65,7 +65,7 @@ class Key(Part):
 class Protocol(Part):
     """How the test was done; the other values of the detection are in `preset`."""
 
-    size: Annotated[int, Field(ge=8)]  # side that photo and mask are stretched to, px
+    size: Count  # side that photo and mask are stretched to, px; 0: each photo has its own size
     resize_rule: Literal["area", "nearest"]
     dropout_seed: Count
     threshold_rule: str
@@ -254,7 +254,7 @@ class Record(Part):
             raise ValueError("images: two have the same name")
         if self.test.images != len(names):
             raise ValueError(f"test.images: says {self.test.images}, but there are {len(names)}")
-        share = 100 * sum(i.tp + i.fn for i in self.images) / (len(names) * self.protocol.size**2)
+        share = sum(self.confusions, Confusion()).prevalence
         if abs(share - self.test.crack_share) > 1e-9:
             raise ValueError(f"test.crack_share: says {self.test.crack_share}, but the counts give {share}")
         self._check_kind()
@@ -277,8 +277,9 @@ class Record(Part):
 
 
 def _check_image(where: str, image: Image, pixels: int) -> None:
+    """pixels: of the photo; 0 where the record does not say."""
     said = image.tp + image.fp + image.fn + image.tn
-    if said != pixels:
+    if pixels and said != pixels:
         raise ValueError(f"{where}: tp + fp + fn + tn is {said}, not {pixels}")
     near_mask, predicted, near_predicted, crack = image.tolerance
     if (predicted, crack) != (image.tp + image.fp, image.tp + image.fn):

@@ -1,9 +1,9 @@
 """Make one record: train an experiment's model if it is not there, test it, write what came out. Chapter: the tables.
 
 The tables' protocol: photo and mask are stretched to 256 × 256, one photo at a time. A network sees the photo at its
-own size; a smaller map is enlarged to 256 × 256 before filter and threshold. For UP-CrackNet `upcrack detect` with
-`--size 256` and `upcrack score` give the same numbers. Records are plain JSON and arrays, so a machine that only
-trains and tests needs no pydantic.
+own size; a smaller map is enlarged to 256 × 256 before filter and threshold. With the value `native` photo and mask
+keep their size. `upcrack detect` and `upcrack score` give the same numbers. Records are plain JSON and arrays, so a
+machine that only trains and tests needs no pydantic.
 """
 
 from __future__ import annotations
@@ -289,8 +289,9 @@ def evaluate(
     device, preset, started = check_device(device), experiment.preset(), now()
     tested = detector(run, experiment, device)
     rows, seen, hists = [], [], {name: [] for name in MAPS}
+    size = 0 if getattr(preset, "native", False) else TABLE_SIZE
     todo = tqdm(
-        tests.photos(TABLE_SIZE, seen), total=len(tests), disable=not progress, desc="testing", unit="photo"
+        tests.photos(size, seen), total=len(tests), disable=not progress, desc="testing", unit="photo"
     )
     for name, photo, crack_mask in todo:
         result = tested.find(photo, crack_mask)
@@ -303,7 +304,7 @@ def evaluate(
         "preset": preset.to_dict(),
         "command": command or experiment.command(),
         "protocol": {
-            "size": TABLE_SIZE,
+            "size": size,
             "resize_rule": RULE,
             "dropout_seed": experiment.seed,
             "threshold_rule": preset.threshold_rule,
@@ -339,13 +340,13 @@ def _photo(result: PhotoScores, crack_mask: np.ndarray) -> dict[str, Any]:
 
 def _test_facts(tests: PhotoSet, seen: list[bytes], rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Which photos were tested on."""
-    crack = sum(row["tp"] + row["fn"] for row in rows)
+    crack, pixels = (sum(row[name] for row in rows for name in names) for names in (("tp", "fn"), COUNTS))
     return {
         "digest": tests.digest,
         "known": tests.known,
         "content_sha256": content_digest(seen),
         "images": len(rows),
-        "crack_share": 100 * crack / (len(rows) * TABLE_SIZE**2),
+        "crack_share": 100 * crack / pixels,
     }
 
 
