@@ -13,6 +13,7 @@ import pytest
 from upcrack_lite import cli
 from upcrack_lite.data import manifest
 from upcrack_lite.data.synthetic import synthetic_road
+from upcrack_lite.errors import Note
 from upcrack_lite.metrics import METRICS, Confusion
 from upcrack_lite.predict.scoring import as_text, score_folder
 from upcrack_lite.reproduction.beside import beside
@@ -132,8 +133,12 @@ def test_a_detection_is_scored_with_its_maps_and_names_what_it_could_not_read(fo
         ),
         (lambda f: (f / "pred/b.png").write_text("no image"), r"pred/b\.png: is not an image"),
         (lambda f: (f / "masks/b.png").write_bytes(b""), r"masks/b\.png: is empty"),
-        (lambda f: write(f / "pred/b.png", np.eye(192, dtype=np.uint8) * 3 + 1), "image of class labels"),
-        (lambda f: (f / "photos/b.png").replace(f / "masks/b.png"), "a photo and no mask"),
+        (
+            lambda f: write(f / "pred/b.png", np.indices((192, 192), np.uint8)[0] // 48),
+            "image of class labels",
+        ),
+        (lambda f: (f / "photos/b.png").replace(f / "masks/b.png"), r"masks/b\.png: .* a photo and no mask"),
+        (lambda f: (f / "photos/b.png").replace(f / "pred/b.png"), r"pred/b\.png: "),
     ],
 )
 def test_what_cannot_be_scored_is_named_and_the_others_are_scored(folder, change, says, monkeypatch, capsys):
@@ -172,6 +177,14 @@ def test_wrong_folders_are_refused_and_nothing_is_written(folder, given, says, m
     assert upcrack(monkeypatch, "score", *given) == 2
     assert re.search(says, capsys.readouterr().err)
     assert not list(folder.rglob("score.json"))
+
+
+def test_the_upper_of_two_levels_is_crack_in_predictions_too(folder):
+    before = scored(folder)["pooled"]
+    for path in (folder / "pred").glob("*.png"):
+        write(path, read(path) // 255 * 38)
+    with pytest.warns(Note, match=r"0 and 38; 38 is read as crack"):
+        assert scored(folder)["pooled"] == before
 
 
 def test_jpeg_names_pair_and_probabilities_are_thresholded_and_said_once(folder):

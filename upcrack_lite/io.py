@@ -10,7 +10,7 @@ import csv
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +141,35 @@ def read_settings(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise UserError(f"{path} holds no settings: it needs lines such as `bilateral_d: 5`")
     return values
+
+
+def check_settings_file(path: Path, names: Iterable[str]) -> None:
+    """Ask whether settings may be written to a file: a new one, or one that holds nothing but such names.
+
+    Raises UserError when the folder is missing, or the path names a folder or a file that is something else.
+    """
+    if not path.name or path.is_dir():
+        raise UserError(f"{path} is a folder: name a file in it, such as {path / 'parameters.yaml'}")
+    if not path.parent.is_dir():
+        raise UserError(f"there is no folder {path.parent}: make it, or name a file in another one")
+    if path.exists():
+        try:
+            there = set(read_settings(path))
+        except UserError:
+            there = set()
+        if not there or not there <= set(names):
+            raise UserError(f"{path} exists and is no parameter file: name another one; it was not touched")
+
+
+def write_settings(path: Path | str, values: Mapping[str, Any], note: str = "") -> Path:
+    """Write settings as YAML, for `read_settings` or ``papermill IN OUT -f path``, in one step; returns the path.
+
+    note: a line of comment above them. An earlier file of the same names is replaced. Raises UserError as
+    `check_settings_file`.
+    """
+    import yaml
+
+    path = Path(path).expanduser()
+    check_settings_file(path, values)
+    write_text(path, (f"# {note}\n" if note else "") + yaml.safe_dump(dict(values), sort_keys=False))
+    return path

@@ -19,7 +19,7 @@ from upcrack_lite.predict.photos import read_detection
 
 MASK_TYPES = (*IMAGE_TYPES, ".mat")
 
-_FEW_LEVELS = 16  # a file of more gray levels is a probability, or a mask saved as JPEG; both have soft edges
+_FEW_LEVELS = 16  # class numbers and what else is refused have as many, probabilities and JPEG more
 
 # What programs add to a photo's name: its ending, or a word such as _mask.
 _ADDED = re.compile(
@@ -130,13 +130,14 @@ def pair(predictions: Predictions, masks: Path | str) -> Pairs:
 def read_predicted(path: Path) -> tuple[np.ndarray, bool]:
     """Read a predicted mask, bool ``(H, W)``, True = crack, and tell whether it was soft.
 
-    A file of a few gray levels is read as `read_mask` reads a hand-made one. One of more holds probabilities or soft
-    edges: crack is above 127 of 255. Raises UserError for a file that cannot be read so.
+    A gray file of more than 16 levels holds probabilities or soft edges: crack is above 127 of 255. Any other is read
+    as `read_mask` reads a hand-made one. Raises UserError for a file that cannot be read so.
     """
-    levels = read_image(path).max(axis=2)  # (H, W)
-    if len(np.unique(levels)) <= _FEW_LEVELS:
-        return read_mask(path), False
-    return levels > 127, True
+    pixels = read_image(path)
+    gray = pixels[..., 0]
+    if (pixels == gray[..., None]).all() and len(np.unique(gray)) > _FEW_LEVELS:
+        return gray > 127, True
+    return read_mask(path), False
 
 
 def _by_name(folder: Path, types: Iterable[str], first: tuple[str, ...]) -> tuple[dict[str, Path], list[str]]:

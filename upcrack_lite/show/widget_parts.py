@@ -7,18 +7,13 @@ picture a few times larger than its pixels, so small ones are enlarged without s
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import cv2
 import ipywidgets
 import numpy as np
-import yaml
 from ipywidgets import Layout
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.io import write_text
 from upcrack_lite.metrics import METRICS, Confusion
 from upcrack_lite.show.figures import NAMES, PALETTE
 
@@ -179,29 +174,3 @@ def histogram_svg(levels: np.ndarray, threshold: float, crack_mask: np.ndarray |
         'width="240" height="240" viewBox="0 0 240 240" font-family="sans-serif" font-size="12" fill="#111"'
     )
     return f'<svg xmlns="http://www.w3.org/2000/svg" {look}>{"".join(parts)}</svg>'.encode()
-
-
-def write_parameters(path: Path | str, parameters: Mapping[str, Any]) -> Path:
-    """Write a YAML file for ``papermill IN OUT -f path`` in one step, and return its path.
-
-    An earlier file of the same parameters is replaced. Raises UserError when the folder is missing, or the path
-    names a folder or a file that is something else.
-    """
-    path = Path(path).expanduser()
-    if not path.name or path.is_dir():
-        raise UserError(f"{path} is a folder: name a file in it, such as {path / 'parameters.yaml'}")
-    if not path.parent.is_dir():
-        raise UserError(f"there is no folder {path.parent}: make it, or name a file in another one")
-    if path.exists() and not _holds(path, parameters):
-        raise UserError(f"{path} exists and is no parameter file: name another one; it was not touched")
-    write_text(path, yaml.safe_dump(dict(parameters), sort_keys=False))
-    return path
-
-
-def _holds(path: Path, parameters: Mapping[str, Any]) -> bool:
-    """True when the file holds nothing but values of these parameters, so that it may be replaced."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return False
-    return isinstance(values, dict) and bool(values) and set(values) <= set(parameters)

@@ -23,6 +23,7 @@ from upcrack_lite.baselines.training_free import MAPS, Variant, to_gray
 from upcrack_lite.detection import VARIANTS, binarize, smooth, threshold_of
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import overlay, to_tensor, to_uint8
+from upcrack_lite.io import write_settings
 from upcrack_lite.metrics import Confusion, to_masks
 from upcrack_lite.recipes import Preset, preset
 from upcrack_lite.show.untrained import TITLES
@@ -39,7 +40,6 @@ from upcrack_lite.show.widget_parts import (
     row,
     score_table,
     slider,
-    write_parameters,
 )
 
 FILLS: Mapping[str, float] = {"black (−1)": -1.0, "mid-gray (0)": 0.0, "white (1)": 1.0}
@@ -169,8 +169,8 @@ class PostProcessingTuner(Plate):
         }
 
     def export(self, path: Path | str) -> Path:
-        """Write `parameters()` as a file for ``papermill ... -f path``; see `write_parameters`."""
-        return write_parameters(path, self.parameters())
+        """Write `parameters()` as a file for ``papermill ... -f path``; see `write_settings`."""
+        return write_settings(path, self.parameters())
 
     # --- the stages: each computes its part and hands on; a new threshold does not filter again
 
