@@ -108,6 +108,13 @@ def mirrored_mask(folder):
     return ("turned", "warning", ("train_img/03.jpg", "train_lab/03.png"))
 
 
+def mask_of_another_photo(folder):
+    for name, seed in (("03", 32), ("04", 34)):
+        Image.fromarray(road(seed)[1]).save(folder / "train_lab" / f"{name}.png")
+    paths = tuple(f"train_{kind}" for name in ("03", "04") for kind in (f"img/{name}.jpg", f"lab/{name}.png"))
+    return ("misfit", "warning", paths)
+
+
 def small_photo(folder):
     for kind, name in (("img", "04.jpg"), ("lab", "04.png")):
         change(
@@ -144,6 +151,7 @@ def same_mask_in_other_bytes(folder):
         turned_mask,
         small_mask,
         mirrored_mask,
+        mask_of_another_photo,
         small_photo,
         lost_label,
         inverted,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 
 import cv2
 import numpy as np
@@ -295,6 +296,16 @@ def test_the_floor_guards_a_crack_free_map_and_leaves_a_clear_crack_alone():
     assert torch.equal(guarded[1], without[1])
     assert int(guarded[1].sum()) == 3 * 40
     assert detection.threshold_of(maps, floor=0.2)[0] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_map_that_is_not_finite_makes_no_mask(value):
+    broken = torch.rand(2, 1, 6, 6)
+    broken[1, 0, 2, 3] = value
+    at_half = partial(detection.above, threshold=torch.tensor([0.5, 0.5]))
+    for call in (detection.smooth, detection.threshold_of, detection.binarize, at_half):
+        with pytest.raises(UserError, match="holds NaN or infinite values, so there is no mask"):
+            call(broken)
 
 
 @pytest.mark.parametrize("rule", detection.RULES)

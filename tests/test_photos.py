@@ -211,6 +211,13 @@ def test_a_stored_run_detects_like_the_run_itself(run, tmp_path):
     with pytest.raises(UserError, match="mine is not a run folder"):
         store(run, tmp_path / "mine")
     assert [p.name for p in tmp_path.iterdir() if p.name != "stored"] == ["mine"]
+    large = RunFolder(tmp_path / "large", run.manifest)
+    shutil.copytree(run.path, large.path)
+    large.save_weights({name: 1e5 + value for name, value in run.load_weights().items()})
+    before = (stored.path / "checkpoint.safetensors").read_bytes()
+    with pytest.raises(UserError, match=r"large in half precision: .* holds NaN or infinite values"):
+        store(large, tmp_path / "stored")
+    assert (stored.path / "checkpoint.safetensors").read_bytes() == before
 
 
 def test_the_command_line_from_training_to_score(folder, monkeypatch, capsys):

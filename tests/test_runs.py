@@ -9,6 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from upcrack_lite import runs
 from upcrack_lite.errors import UserError
@@ -133,6 +134,41 @@ def test_missing_and_damaged_weights_are_named(run):
         file.write_bytes(content)
         with pytest.raises(UserError, match="is damaged"):
             run.load_weights()
+
+
+UNSOUND = {
+    "nan": (torch.tensor([1.0, float("nan")]), "holds NaN or infinite values"),
+    "infinite": (torch.tensor([[1.0], [-float("inf")]]), "holds NaN or infinite values"),
+    "infinite half": (torch.tensor([70000.0]).half(), "holds NaN or infinite values"),
+    "double": (torch.zeros(2, dtype=torch.float64), "is of the type float64"),
+    "bytes": (torch.zeros(2, dtype=torch.uint8), "is of the type uint8"),
+}
+
+
+@pytest.mark.parametrize("name", UNSOUND)
+def test_weights_that_are_no_sound_numbers_are_neither_written_nor_read(run, name):
+    tensor, message = UNSOUND[name]
+    run.save_weights({"good": torch.ones(2)})
+    before = listing(run.path)
+    named = rf"checkpoint\.safetensors: second {message}"
+    with pytest.raises(UserError, match=named):
+        run.save_weights({"good": torch.ones(2), "second": tensor})
+    assert listing(run.path) == before
+    save_file({"good": torch.ones(2), "second": tensor}, run.path / "checkpoint.safetensors")
+    with pytest.raises(UserError, match=named):
+        run.load_weights()
+    torch.save({"second": tensor}, run.path / "vgg.pth")
+    with pytest.raises(UserError, match=rf"vgg\.pth: second {message}"):
+        runs.read_state(run.path / "vgg.pth", "VGG weights")
+
+
+def test_integers_do_not_pass_for_weights(run):
+    network = torch.nn.BatchNorm1d(2)
+    run.save_weights(network.state_dict())
+    run.load_into(network, "two features")
+    run.save_weights(network.state_dict() | {"weight": torch.ones(2, dtype=torch.int64)})
+    with pytest.raises(UserError, match=r"checkpoint\.safetensors: weight is of the type int64"):
+        run.load_into(network, "two features")
 
 
 def test_the_resume_state_comes_back_and_damage_is_named(run):

@@ -170,6 +170,9 @@ def test_a_file_that_lacks_a_layer_or_has_it_in_another_shape_is_refused_by_name
     save_file(state | {"features.0.bias": torch.zeros(3)}, path)
     with pytest.raises(UserError, match=r"features\.0\.bias"):
         VGGFeatures("vgg16", weights=path)
+    save_file(state | {"features.0.bias": state["features.0.bias"].to(torch.int32)}, path)
+    with pytest.raises(UserError, match=r"features\.0\.bias is of the type int32"):
+        VGGFeatures("vgg16", weights=path)
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])

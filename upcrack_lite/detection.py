@@ -145,6 +145,7 @@ def binarize(
 
 def above(error_map: torch.Tensor, threshold: torch.Tensor) -> torch.Tensor:
     """Where maps ``(N, 1, H, W)`` lie above their threshold, ``(N,)``: bool ``(N, 1, H, W)``."""
+    check_finite(error_map)
     # Half a gray level of room: 8-bit levels and thresholds are multiples of 1/255 that float32 may round apart.
     return (error_map * 255).round() > (threshold.view(-1, 1, 1, 1) * 255 + 1e-3)
 
@@ -205,10 +206,20 @@ def enlarge(error_map: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return functional.interpolate(error_map, size=size, mode="bilinear", align_corners=False)
 
 
+def check_finite(error_map: torch.Tensor) -> None:
+    """Raise UserError for a map with NaN or infinite values, which would be taken for "no crack"."""
+    if not torch.isfinite(error_map).all():
+        raise UserError(
+            "the map of a photo holds NaN or infinite values, so there is no mask: the model's weights are broken, "
+            "or too large for the precision; take or train another model"
+        )
+
+
 def _bytes(error_map: torch.Tensor) -> np.ndarray:
     """Maps in [0, 1] as uint8 ``(N, H, W)``."""
     if error_map.ndim != 4 or error_map.shape[1] != 1:
         raise UserError(f"expected error maps (N, 1, H, W), got {tuple(error_map.shape)}")
+    check_finite(error_map)
     return (error_map[:, 0].detach().float().cpu().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
 
 

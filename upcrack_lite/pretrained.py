@@ -14,7 +14,7 @@ import torch
 from upcrack_lite.errors import UserError
 from upcrack_lite.generator import Generator
 from upcrack_lite.recipes import Preset, from_dict
-from upcrack_lite.runs import RunFolder, check_device
+from upcrack_lite.runs import RunFolder, check_device, check_numbers
 
 _ASSETS = Path(__file__).resolve().parent / "assets"
 FOLDERS = {"drawn": _ASSETS / "drawn", "upcracknet": _ASSETS / "lite_synthetic"}
@@ -43,8 +43,8 @@ def load_generator(run: RunFolder | Path | str, device: str = "cpu") -> tuple[Ge
 def store(run: RunFolder | Path | str, folder: Path | str, command: str = "") -> RunFolder:
     """Put what is needed to detect from a finished run, weights in float16, in place of a stored one.
 
-    command: how the run was made, for the manifest. Raises UserError when the run is not finished or the folder holds
-    something else; nothing is touched then.
+    command: how the run was made, for the manifest. Raises UserError when the run is not finished, a weight is
+    beyond 65504, or the folder holds something else; nothing is touched then.
     """
     run, folder = run if isinstance(run, RunFolder) else RunFolder.open(run), Path(folder)
     if not run.finished:
@@ -52,6 +52,7 @@ def store(run: RunFolder | Path | str, folder: Path | str, command: str = "") ->
     if folder.exists():
         RunFolder.open(folder)
     weights = {k: v.half() if v.dtype == torch.float32 else v for k, v in run.load_weights().items()}
+    check_numbers(weights, f"{run.path} in half precision")
     beside = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
     stored = RunFolder.create(beside, {**run.manifest, "status": "running"})

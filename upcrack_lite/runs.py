@@ -55,6 +55,9 @@ BEFORE: dict[str, Any] = {
 }
 """What a manifest means that lacks one of these."""
 
+_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.int32, torch.int64)
+"""What weights and counters come in. A double is a sign of another program, and would be rounded silently."""
+
 _TOLD_APART = ("commit", "code_sha256", "device", "used_device")
 """What of the environment makes one start of a run another than an earlier one."""
 
@@ -198,12 +201,14 @@ class RunFolder:
         write_json(self.path / "manifest.json", self.manifest)
 
     def save_weights(self, state: dict[str, torch.Tensor]) -> None:
-        """Write the generator's weights."""
+        """Write the weights. Raises UserError for some that are no sound numbers; the file stays as it was."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-        write_atomically(self.path / "checkpoint.safetensors", lambda p: p.write_bytes(save(tensors)))
+        file = self.path / "checkpoint.safetensors"
+        check_numbers(tensors, file)
+        write_atomically(file, lambda p: p.write_bytes(save(tensors)))
 
     def load_weights(self) -> dict[str, torch.Tensor]:
-        """Read the generator's weights. Raises UserError when there are none or the file is damaged."""
+        """Read the weights. Raises UserError as `load_weights`."""
         return load_weights(self.path / "checkpoint.safetensors")
 
     def preset_values(self) -> dict[str, Any]:
@@ -217,8 +222,10 @@ class RunFolder:
 
     def load_into(self, network: torch.nn.Module, what: str) -> None:
         """Give a network, built as `what` says, the weights. Raises UserError where they do not fit it."""
+        weights = self.load_weights()
+        check_types(weights, network.state_dict(), self.path / "checkpoint.safetensors")
         try:
-            network.load_state_dict(self.load_weights())
+            network.load_state_dict(weights)
         except RuntimeError as error:
             raise UserError(
                 f"the checkpoint in {self.path} does not fit its manifest ({what}): one of the two files was "
@@ -293,18 +300,41 @@ def _differences(present: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
 
 
 def load_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Read a safetensors file. Raises UserError when it is missing or damaged."""
+    """Read a safetensors file. Raises UserError when it is missing, damaged, or holds no sound numbers."""
     if not path.is_file():
         raise UserError(
             f"no checkpoint at {path}: the run has not finished an epoch, or the file was moved; put it back, or "
             f"delete the folder {path.parent} and train anew"
         )
     try:
-        return load_file(path)
+        state = load_file(path)
     except (SafetensorError, OSError) as error:
         raise UserError(
             f"{path} is damaged ({error}): copy it again, or delete the folder {path.parent} and train anew"
         ) from error
+    check_numbers(state, path)
+    return state
+
+
+def check_numbers(state: dict[str, torch.Tensor], file: Path | str) -> None:
+    """Raise UserError, with the file and the tensor, where a value is NaN or infinite, or of an odd type."""
+    for name, tensor in state.items():
+        if tensor.dtype not in _TYPES:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise UserError(f"{file}: {name} is of the type {kind}, so it is no weight: save it as float32")
+        if not torch.isfinite(tensor).all():
+            raise UserError(
+                f"{file}: {name} holds NaN or infinite values, so nothing can be computed with it: take the file "
+                "anew from where it was right, or train anew with a smaller learning rate"
+            )
+
+
+def check_types(state: dict[str, torch.Tensor], own: dict[str, torch.Tensor], file: Path | str) -> None:
+    """Raise UserError, with the file and the tensor, where integers stand in place of a network's own weights."""
+    for name in state.keys() & own.keys():
+        if own[name].is_floating_point() and not state[name].is_floating_point():
+            kind = str(state[name].dtype).removeprefix("torch.")
+            raise UserError(f"{file}: {name} is of the type {kind}, so it is no weight: save it as float32")
 
 
 def read_state(
@@ -313,7 +343,7 @@ def read_state(
     """Read a table of tensors, .safetensors or what `torch.save` wrote. No code in the file is run.
 
     what: such as "encoder weights", for the error. Raises UserError for a file that is missing (with `remedy`),
-    damaged, or holds something else.
+    damaged, or holds something else or no sound numbers.
     """
     path = Path(path)
     if not path.is_file():
@@ -324,6 +354,7 @@ def read_state(
         raise UserError(f"{path} cannot be read as {what} ({error}): fetch it again") from error
     if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
         raise UserError(f"{path} holds no table of tensors, so no {what}: save model.state_dict()")
+    check_numbers(state, path)
     return state
 
 

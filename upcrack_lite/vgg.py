@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.runs import read_state
+from upcrack_lite.runs import check_types, read_state
 
 # Released: EdgeConnect's list. VGG-16 has no fourth convolution in blocks 3 and 4, so its last one stands in.
 LAYERS: dict[str, tuple[str, ...]] = {
@@ -128,4 +128,5 @@ def _load(features: nn.Sequential, path: Path, network: str) -> None:
             f"{path} does not hold {network}: {', '.join(wrong[:4])} missing or of another shape. "
             "If the file holds the other network, set style_network to it."
         )
+    check_types(state, {f"features.{name}": tensor for name, tensor in features.state_dict().items()}, path)
     features.load_state_dict({name.removeprefix("features."): state[name].float() for name in wanted})

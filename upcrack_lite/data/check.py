@@ -15,7 +15,7 @@ import numpy as np
 
 from upcrack_lite.data import manifest
 from upcrack_lite.data.crops import photo_of
-from upcrack_lite.data.duplicates import ORIENTATIONS, better_orientation, near_duplicates
+from upcrack_lite.data.duplicates import ORIENTATIONS, better_orientation, misfit, near_duplicates
 from upcrack_lite.data.layouts import LAYOUTS
 from upcrack_lite.data.manifest import SAME_SHARE, Entry
 from upcrack_lite.data.sources import Source
@@ -26,6 +26,7 @@ LEVELS = ("error", "warning", "note")
 
 _PHOTO_LIKE = 0.15  # share of gray from which a mask is no mask; JPEG leaves up to 0.07 on real masks
 _MOSTLY_CRACK = 60.0  # percent; the largest real mask of DeepCrack, CFD and Crack500's crops has 53 %
+_MISFITS = 0.05  # share of masks from which misfits are no false alarms; the right ones of Crack500 have 0.03
 
 
 @dataclass(frozen=True)
@@ -208,7 +209,7 @@ def _levels(part: str, photos: list[Photo]) -> Iterator[Finding]:
 
 
 def _lying_wrong(part: str, photos: list[Photo]) -> Iterator[Finding]:
-    """Masks of the right size that would fit their photo far better turned or mirrored."""
+    """Masks of the right size that would fit their photo far better turned or mirrored, or not at all."""
     pairs = [(p, better_orientation(p.contrast)) for p in photos if p.image_size == p.mask_size]
     if wrong := [(photo, better) for photo, better in pairs if better]:
         better, often = Counter(better for _, better in wrong).most_common(1)[0]
@@ -219,6 +220,13 @@ def _lying_wrong(part: str, photos: list[Photo]) -> Iterator[Finding]:
         )
         paths = tuple(path for photo, _ in wrong for path in (photo.image, photo.mask))
         yield Finding("turned", "warning", message, paths)
+    likely = [photo for photo, better in pairs if not better and photo.crack_share <= _MOSTLY_CRACK]
+    unlike = [photo for photo in likely if misfit(photo.contrast)]
+    if unlike:
+        what = f"{part}: {count(len(unlike), 'mask')} of {len(pairs)} mark what is no darker than the road beside it"
+        message = f"{what} ({_few(photo.mask for photo in unlike)}); look whether they are of other photos"
+        paths = tuple(path for photo in unlike for path in (photo.image, photo.mask))
+        yield Finding("misfit", "warning" if len(unlike) > _MISFITS * len(pairs) else "note", message, paths)
 
 
 def _label_3(survey: Survey) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from upcrack_lite.errors import UserError
 REMEDY = "save the crack as 255 and all else as 0"
 
 _FEW = 16  # so many levels or fewer are drawn on purpose where the file is not a JPEG
-_CLASSES = 16  # gray below it is a class number: resizing leaves such a dark gray only beside many others
+_CLASSES = 16  # grays below it alone are class numbers: soft edges have brighter ones too
 # A soft edge is steep, so wherever 5×5 pixels are even, they are near black or near white. Measured on 500 real
 # masks as JPEG of quality 5 to 95 and at 1/4 to 6 times their size: none has an even area between these shares.
 _EVEN, _SIDE, _DARK, _BRIGHT = 0.03, 5, 0.15, 0.75
@@ -83,12 +83,16 @@ def _check_levels(values: np.ndarray, levels: np.ndarray, is_jpeg: bool) -> None
     top = np.iinfo(values.dtype).max
     few = len(levels) <= _FEW
     listed = ", ".join(map(str, levels)) if few else f"{levels[0]} to {levels[-1]}"
-    # What was a JPEG once has noise on both sides: just above black and just below white.
-    if few and not is_jpeg and not ((levels > top - _CLASSES) & (levels < top)).any():
+    if few and not is_jpeg:
         even = (
             _even(values, 3 if len(levels) <= 4 else _SIDE, 0) & (values > levels[0]) & (values < levels[-1])
         )
-        if even.any() or ((levels > 0) & (levels < _CLASSES)).any():
+        # What was a JPEG once has noise on both sides: just above black and just below white.
+        noisy = ((levels > top - _CLASSES) & (levels < top)).any()
+        numbers = ((levels > 0) & (levels < _CLASSES)).any() and not (
+            (levels >= _CLASSES) & (levels < top)
+        ).any()
+        if numbers or (even.any() and not noisy):
             raise UserError(f"holds the values {listed}, so it is an image of class labels; {REMEDY}")
     if levels[-1] <= top // 2:
         raise UserError(f"holds the values {listed} of {top}, and no limit between road and crack; {REMEDY}")
