@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from scipy.io import savemat
 
 from upcrack_lite.data.reading import image_size, loss_by_resizing, read_image, read_mask, resize
-from upcrack_lite.errors import UserError
+from upcrack_lite.errors import Note, UserError
 
 RNG = np.random.default_rng(7)
 
@@ -62,8 +62,24 @@ def test_images_of_every_kind(tmp_path):
     Image.fromarray(gray).save(tmp_path / "gray.bmp")
     assert (read_image(tmp_path / "gray.bmp") == gray[..., None]).all()
     rgba = np.dstack([colors, np.zeros((6, 9), np.uint8)])
-    Image.fromarray(rgba).save(tmp_path / "rgba.png")
-    assert (read_image(tmp_path / "rgba.png") == colors).all()
+    for name in ("rgba.png", "rgba.tif"):
+        Image.fromarray(rgba).save(tmp_path / name)
+        assert (read_image(tmp_path / name) == colors).all(), name
+    Image.fromarray(colors).convert("CMYK").save(tmp_path / "cmyk.jpg", quality=95)
+    assert np.abs(read_image(tmp_path / "cmyk.jpg").astype(int) - colors).max() < 8
+    Image.fromarray(rgba).quantize(8).save(tmp_path / "palette.png")
+    assert (
+        read_image(tmp_path / "palette.png")
+        == np.asarray(Image.open(tmp_path / "palette.png").convert("RGBA"))[..., :3]
+    ).all()
+    Image.fromarray(gray > 20).save(tmp_path / "bits.tif", compression="group4")
+    assert (read_image(tmp_path / "bits.tif") == np.where(gray > 20, 255, 0)[..., None]).all()
+    Image.fromarray(colors, "LAB").save(tmp_path / "lab.tif")
+    with pytest.raises(UserError, match=r"lab\.tif: has Lab colors"):
+        read_image(tmp_path / "lab.tif")
+    cv2.imwrite(str(tmp_path / "12.png"), gray.astype(np.uint16) * 60)
+    with pytest.warns(Note, match=r"stay below 4096 of 65535, so they are read as nearly black"):
+        read_image(tmp_path / "12.png")
     for ending in ("png", "tif"):
         deep = colors[..., ::-1].astype(np.uint16) * 257
         cv2.imwrite(str(tmp_path / f"deep.{ending}"), deep)
@@ -89,6 +105,13 @@ def test_photos_stand_as_their_exif_tag_says(tmp_path, orientation):
         expected = np.asarray(ImageOps.exif_transpose(Image.open(path)))
         assert (read_image(path) == expected).all()
         assert image_size(path) == expected.shape[:2]
+        opacity = picture.convert("L").point(lambda value: 255 * (value > 99))
+        Image.merge("LA", [picture.convert("L"), opacity]).convert("RGBA").save(path, exif=exif)
+        in_memory = io.BytesIO(path.read_bytes())  # Pillow 13 turns a TIFF twice that it maps from disk
+        turned = np.asarray(ImageOps.exif_transpose(Image.open(in_memory).convert("RGBA")))
+        assert (read_image(path) == turned[..., :3]).all()
+        Image.merge("LA", [opacity.point(lambda value: 0), opacity]).convert("RGBA").save(path, exif=exif)
+        assert (read_mask(path) == (turned[..., 3] > 0)).all()
     path = tmp_path / "a.jpg"
     picture.save(path, exif=exif, quality=95)
     expected = np.asarray(ImageOps.exif_transpose(Image.open(path))).astype(int)

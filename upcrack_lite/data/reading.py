@@ -67,14 +67,20 @@ def read_image(path: str | Path) -> np.ndarray:
     """Read a photo as uint8 RGB `(H, W, 3)`.
 
     The photo is turned as its EXIF orientation tag says, so that it stands as a viewer shows it.
-    Gray becomes three equal channels, transparency is dropped, 16-bit values are divided by 257.
+    Gray becomes three equal channels, transparency is dropped, 16-bit values are divided by 257: 65535 is white,
+    whatever the brightest pixel is. A `Note` names a folder of photos that use only 12 of the 16 bits.
 
     Raises:
-        UserError: the file is missing, cut off, no image, neither 8 nor 16 bits deep, or has more than
-            179 million pixels.
+        UserError: the file is missing, cut off, no image, neither 8 nor 16 bits deep, in Lab colors, or has more
+            than 179 million pixels.
     """
     image = _decode(Path(path))
     if image.dtype == np.uint16:
+        if 0 < image.max() < 4096:
+            note(
+                f"{Path(path).parent}: holds 16-bit photos that stay below 4096 of 65535, so they are read as nearly "
+                "black; multiply their values by 16"
+            )
         image = ((image.astype(np.uint32) + 128) // 257).astype(np.uint8)
     return image
 
@@ -108,10 +114,11 @@ def read_label(path: Path) -> Label:
     pixels = _decode(path)
     opacity, is_jpeg = None, False
     try:
-        with Image.open(path) as picture:
+        # From memory: Pillow 13 turns a mapped TIFF twice.
+        with Image.open(io.BytesIO(path.read_bytes())) as picture:
             is_jpeg = picture.format == "JPEG"
             if picture.has_transparency_data:
-                opacity = np.asarray(ImageOps.exif_transpose(picture).convert("RGBA").getchannel("A"))
+                opacity = np.asarray(ImageOps.exif_transpose(picture.convert("RGBA")))[..., 3]
     except (OSError, SyntaxError, ValueError):
         pass  # Pillow knows fewer kinds of TIFF than OpenCV
     try:
@@ -257,7 +264,22 @@ def _decode(path: Path) -> np.ndarray:
         raise UserError(f"{path}: is not an image that can be read; save it as 8-bit PNG or JPEG")
     if image.dtype not in (np.uint8, np.uint16):
         raise UserError(f"{path}: has {image.dtype} values; save it with 8 or 16 bits a channel")
+    if data[:2] in (b"II", b"MM") and image.dtype == np.uint8:
+        return _without_opacity(data, path, image)
     # OpenCV 5.0 gives the channels of a 16-bit TIFF in the wrong order when asked for RGB.
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _without_opacity(data: bytes, path: Path, image: np.ndarray) -> np.ndarray:
+    """The RGB of an 8-bit TIFF, from the BGR that OpenCV decoded; it makes black what is transparent."""
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            if picture.mode == "LAB":
+                raise UserError(f"{path}: has Lab colors, which are not read; save it in RGB")
+            if picture.has_transparency_data:
+                return np.asarray(ImageOps.exif_transpose(picture.convert("RGBA")))[..., :3]
+    except (OSError, SyntaxError):
+        pass  # a kind of TIFF that only OpenCV knows
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
