@@ -107,7 +107,7 @@ def test_a_method_gets_the_options_that_it_has_a_use_for_and_refuses_others():
     [
         (
             {"method": "upcrack"},
-            "choose one of deeplabv3plus, enet, .*riad, upcracknet, drawn, tf_global_darkness",
+            "choose one of deeplabv3plus, enet, .*riad, upcracknet, drawn, patchcore, tf_global_darkness",
         ),
         ({"recipe": "papers"}, "choose one of paper, released"),
         ({"scale": "small"}, "choose one of full, lite"),
@@ -248,9 +248,9 @@ def test_a_sweep_is_a_product_and_what_two_tables_share_is_made_once():
     assert len(named) == len(set(named)) == 12
     assert named[:2] == [("unet", "paper", "deepcrack", seed) for seed in (0, 1)]
     assert made.left_out == ("unet: no recipe released, which is UP-CrackNet's alone",)
-    assert len(plan({"tables": "3,4,6", "train_set": "deepcrack", "test_set": "deepcrack"}).experiments) == 29
+    assert len(plan({"tables": "3,4,6", "train_set": "deepcrack", "test_set": "deepcrack"}).experiments) == 30
     everything = plan({})
-    assert len(everything.experiments) == 184
+    assert len(everything.experiments) == 190
     assert everything.options == RunOptions()
 
 

@@ -14,7 +14,7 @@ from small_records import chosen, save, small_values
 from typer.testing import CliRunner
 
 from upcrack_lite import cli
-from upcrack_lite.baselines.registry import FAMILIES
+from upcrack_lite.baselines.registry import BESIDE
 from upcrack_lite.errors import UserError
 from upcrack_lite.reproduction import published, verify
 from upcrack_lite.reproduction.experiments import Experiment
@@ -169,7 +169,7 @@ def test_every_printed_number_is_listed_twice_even_without_a_record(tmp_path):
     values = verify.shown(tmp_path)
     rows = len(published.rows())
     assert sum(len(one["values"]) for one in values["numbers"]) == rows * 2 * 5
-    assert len(values["verdicts"]) == rows + 6 * len(FAMILIES)
+    assert len(values["verdicts"]) == rows + 6 * len(BESIDE)
     assert values["records"] == {}
 
 

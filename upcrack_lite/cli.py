@@ -32,13 +32,13 @@ app.add_typer(data_app, name="data")
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random draws.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Precision = Annotated[str, typer.Option(help="32-true, or bf16-mixed, bf16-true or 16-mixed on a GPU.")]
-Method = Annotated[str, typer.Option(help="upcracknet, a compared network, or a training-free baseline.")]
+Method = Annotated[str, typer.Option(help="upcracknet, another network, or a training-free baseline.")]
 Recipe = Annotated[str, typer.Option(help="paper or released.")]
 Scale = Annotated[str, typer.Option(help="full (256 px, width 64) or lite (128 px, width 16).")]
 MaxSteps = Annotated[
     int | None, typer.Option(min=1, help="Stop after so many batches: a try, never a result.")
 ]
-VGG = Annotated[str | None, typer.Option(help="VGG file for the style loss, or 'random'.")]
+VGG = Annotated[str | None, typer.Option(help="VGG file for the style loss or patchcore, or 'random'.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
@@ -132,6 +132,8 @@ def _outcome(run: RunFolder) -> str:
 
         variant, counted = selected_variant(run)
         return f"{variant.name}: the best of {len(counted)}, F1 {counted[variant].f1:.1f} on these photos"
+    if not m["epochs_done"]:
+        return f"trained in {m['train_seconds']:.0f} s, without steps"
     counts = f"{m['epochs_done']} epochs, {m['steps_done']} steps in {m['train_seconds']:.0f} s"
     return f"{counts}; best epoch {m['best_epoch']}"
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from upcrack_lite import recipes
+from upcrack_lite.baselines.memory import PATCHCORE, MemoryPreset
 from upcrack_lite.baselines.recipes import DETECTION, SUPERVISED, FamilyPreset, MethodPreset
 from upcrack_lite.baselines.recipes import FAMILIES as FAMILIES
 from upcrack_lite.baselines.recipes import METHODS as _NETWORKS
@@ -27,15 +29,23 @@ COMPARED = tuple(_NETWORKS)
 """The compared networks, in the order of the paper's Table III."""
 
 DRAWN = "drawn"
-EXTRA = (DRAWN,)
-"""Methods that train and are not in the paper; they learn from undamaged crops."""
+EXTRA: Mapping[str, str] = MappingProxyType(
+    {
+        DRAWN: "it learns to segment cracks drawn on undamaged road",
+        PATCHCORE: "it measures how far features of a patch are from those of undamaged road",
+    }
+)
+"""Methods that learn from undamaged crops and that the paper does not have, in words."""
 
 BESIDE = (*EXTRA, *FAMILIES)
 """Rows that stand beside the printed ones: no table of the paper has them."""
 
 METHODS = (*COMPARED, CRACKNET, *BESIDE)
 
-AnyPreset = Preset | MethodPreset | FamilyPreset | DrawnPreset
+ONE_SCALE = (PATCHCORE, *FAMILIES)
+"""Methods whose scale changes nothing."""
+
+AnyPreset = Preset | MethodPreset | FamilyPreset | DrawnPreset | MemoryPreset
 
 
 def learns_from_masks(method: str) -> bool:
@@ -78,16 +88,15 @@ def after_training(method: str) -> tuple[str, ...]:
 
 def unused_options(method: str) -> tuple[str, ...]:
     """The options of `trainer.train_any` that the method has no use for."""
-    without_steps = ("precision", "max_steps") if method in FAMILIES else ()
-    return (*without_steps, *(() if method == CRACKNET else ("vgg_weights",)))
+    without_steps = ("precision", "max_steps") if method in (*FAMILIES, PATCHCORE) else ()
+    return (*without_steps, *(() if method in (CRACKNET, PATCHCORE) else ("vgg_weights",)))
 
 
 def _kind(method: str) -> type[AnyPreset]:
-    if method == CRACKNET:
-        return Preset
-    if method == DRAWN:
-        return DrawnPreset
-    return FamilyPreset if method in FAMILIES else MethodPreset
+    if method in FAMILIES:
+        return FamilyPreset
+    own = {CRACKNET: Preset, DRAWN: DrawnPreset, PATCHCORE: MemoryPreset}
+    return own.get(method, MethodPreset)
 
 
 @cache

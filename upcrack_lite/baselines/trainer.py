@@ -17,7 +17,7 @@ from torch.nn import functional
 from upcrack_lite.baselines.base import Restorer, Supervised, check_masks
 from upcrack_lite.baselines.encoders import download, start_encoder
 from upcrack_lite.baselines.recipes import MethodPreset
-from upcrack_lite.baselines.registry import CRACKNET, DRAWN, FAMILIES, AnyPreset, unused_options
+from upcrack_lite.baselines.registry import CRACKNET, DRAWN, FAMILIES, PATCHCORE, AnyPreset, unused_options
 from upcrack_lite.baselines.registry import network as method
 from upcrack_lite.data.datasets import TrainingData
 from upcrack_lite.errors import UserError
@@ -236,6 +236,10 @@ def train_any(
         from upcrack_lite.drawn.training import train_drawn
 
         return train_drawn(given.images, preset, out, **both)
+    if method_name == PATCHCORE:
+        from upcrack_lite.baselines.patchcore import train_patchcore
+
+        return train_patchcore(given.images, preset, out, **both)
     return train_method(method_name, given.images, preset, out, crack_masks=given.crack_masks, **both)
 
 

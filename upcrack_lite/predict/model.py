@@ -11,8 +11,14 @@ from typing import Any
 import torch
 
 from upcrack_lite import detection
-from upcrack_lite.baselines.recipes import MethodPreset
-from upcrack_lite.baselines.registry import COMPARED, CRACKNET, FAMILIES, after_training, preset_from
+from upcrack_lite.baselines.registry import (
+    CRACKNET,
+    FAMILIES,
+    PATCHCORE,
+    AnyPreset,
+    after_training,
+    preset_from,
+)
 from upcrack_lite.errors import UserError
 from upcrack_lite.generator import Generator
 from upcrack_lite.pretrained import load_generator
@@ -32,7 +38,7 @@ class Model:
         smooth_and_threshold: from maps ``(N, 1, H, W)`` to smoothed maps, in steps of 1/255, and thresholds ``(N,)``.
     """
 
-    preset: Preset | MethodPreset
+    preset: AnyPreset
     device: str
     score_map: Callable[[torch.Tensor, int], torch.Tensor]
     smooth_and_threshold: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
@@ -57,18 +63,18 @@ def load_model(
     if method == CRACKNET:
         generator, preset = load_generator(run, device)
         return crack_net(generator, at_test(preset, settings or {}, method), device)
-    if method not in COMPARED:
-        raise UserError(f"{run.path} is a run of {method!r}; known are {CRACKNET}, {', '.join(COMPARED)}")
     from upcrack_lite.baselines import prediction
 
-    network, preset = prediction.load_network(run, device)
+    if method == PATCHCORE:
+        from upcrack_lite.baselines.patchcore import load_patchcore
+
+        core, preset = load_patchcore(run, device)
+        score_map = partial(core.score_map, preset.sigma)
+    else:
+        network, preset = prediction.load_network(run, device)
+        score_map = partial(prediction.score_map, network, preset)
     preset = at_test(preset, settings or {}, method)
-    return Model(
-        preset,
-        device,
-        partial(prediction.score_map, network, preset),
-        partial(prediction.smooth_and_threshold, preset=preset),
-    )
+    return Model(preset, device, score_map, partial(prediction.smooth_and_threshold, preset=preset))
 
 
 def crack_net(generator: Generator, preset: Preset, device: str = "cpu") -> Model:

@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from upcrack_lite.baselines.registry import EXTRA, FAMILIES
+from upcrack_lite.baselines.registry import DRAWN, EXTRA, FAMILIES
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import average_precision, ods
 from upcrack_lite.reproduction import experiments, published
@@ -117,5 +117,5 @@ def _kind(row: published.Row) -> str:
     if row.key in FAMILIES:
         return "training-free"
     if row.key in EXTRA:
-        return "drawn cracks"
+        return "drawn cracks" if row.key == DRAWN else "unsupervised"
     return next(kind for kind, strategies in GROUPS.items() if row.strategy in strategies)

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
 
-from upcrack_lite.baselines.registry import BESIDE, CRACKNET, DRAWN
+from upcrack_lite.baselines.registry import BESIDE, COMPARED, CRACKNET, DRAWN, PATCHCORE
 from upcrack_lite.data import manifest as manifests
 from upcrack_lite.data.sources import source
 from upcrack_lite.recipes import TABLE_SIZE, preset
@@ -111,17 +111,21 @@ def _training(some: list[Record]) -> list[str]:
     values = first.preset
     if first.key.method in (CRACKNET, DRAWN):
         width = f"{values['width']:g} channels in the first level"
+    elif first.key.method == PATCHCORE:
+        width = f"a memory of {values['memory']} vectors"
     else:
         width = "full width" if values["width"] == 1 else f"{values['width']:g} of its full width"
+    length = "without steps" if epochs == "0" else f"{epochs} epochs"
     said = [
         f"{first.key.scale} scale: {values['size']} px, {width}",
-        f"trained on {origin}, {epochs} epochs",
+        f"trained on {origin}, {length}",
     ]
     if first.key.method not in (CRACKNET, DRAWN):
         encoder = first.train.encoder
         said.append(
             f"encoder weights: {encoder['source'] if encoder else 'none, the network starts from nothing'}"
         )
+    if first.key.method in COMPARED:
         rule, value = values["threshold_rule"], values["threshold_value"]
         at = f"at {value:g}" if rule == "fixed" else f"by the rule {rule}"
         said.append(f"its map is cut {at}; the paper does not say how it cuts")

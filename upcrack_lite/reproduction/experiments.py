@@ -20,6 +20,7 @@ from upcrack_lite.baselines.registry import (
     CRACKNET,
     FAMILIES,
     METHODS,
+    ONE_SCALE,
     AnyPreset,
     after_training,
     network,
@@ -74,7 +75,8 @@ the lite preset leaves it out.
 class Experiment:
     """One trained model on one test set.
 
-    A training-free baseline draws nothing and sees 256 px: its scale is full, its seed 0, whatever is asked.
+    A training-free baseline draws nothing and sees 256 px: its scale is full, its seed 0, whatever is asked. The
+    scale of all of `ONE_SCALE` is full.
 
     overrides: (name, value) pairs of preset values. They are sorted, and those that the preset has anyway are
     dropped, so that equal choices make equal experiments.
@@ -98,8 +100,9 @@ class Experiment:
             raise UserError(f"the seed must be a whole number, 0 or more, not {self.seed!r}")
         if why := shared_photos(self.train_set, self.test_set):
             raise UserError(why)
-        if self.method in FAMILIES:
+        if self.method in ONE_SCALE:
             object.__setattr__(self, "scale", "full")
+        if self.method in FAMILIES:
             object.__setattr__(self, "seed", 0)
         chosen = dict(self.overrides)
         for name in {"method", "recipe", "scale"} & chosen.keys():

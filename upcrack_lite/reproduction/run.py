@@ -17,7 +17,14 @@ import numpy as np
 from tqdm import tqdm
 
 from upcrack_lite.baselines.base import PhotoScores
-from upcrack_lite.baselines.registry import CRACKNET, DRAWN, FAMILIES, after_training, learns_from_masks
+from upcrack_lite.baselines.registry import (
+    CRACKNET,
+    DRAWN,
+    FAMILIES,
+    PATCHCORE,
+    after_training,
+    learns_from_masks,
+)
 from upcrack_lite.baselines.trainer import train_any
 from upcrack_lite.data.datasets import TrainingData
 from upcrack_lite.data.reading import resize
@@ -52,6 +59,7 @@ TINY_COMPARED = {"size": 64, "width": 0.125, "epochs": 1, "batch_size": 4}
 """The same for a compared method."""
 
 TINY_DRAWN = {"size": 64, "scene": 64, "width": 4, "epochs": 1, "batch_size": 2}
+TINY_MEMORY = {"size": 64, "memory": 20, "candidates": 200}
 
 TINY_STEPS = 4
 
@@ -62,7 +70,8 @@ def tiny_values(method: str) -> dict[str, Any]:
     """Preset values that make a method's training a matter of seconds; training-free baselines need none."""
     if method in FAMILIES:
         return {}
-    return dict({CRACKNET: TINY, DRAWN: TINY_DRAWN}.get(method, TINY_COMPARED))
+    own = {CRACKNET: TINY, DRAWN: TINY_DRAWN, PATCHCORE: TINY_MEMORY}
+    return dict(own.get(method, TINY_COMPARED))
 
 
 def silent(line: str) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from upcrack_lite.baselines.registry import BESIDE, EXTRA, FAMILIES
+from upcrack_lite.baselines.registry import BESIDE, EXTRA, FAMILIES, ONE_SCALE
 from upcrack_lite.metrics import METRICS, Confusion, bootstrap_interval, pooled
 from upcrack_lite.reproduction import published, records
 from upcrack_lite.reproduction.conditions import (
@@ -228,8 +228,10 @@ def command(row: Row, recipe: str = "paper") -> str:
 def _is_meant(record: Record, selection: Selection) -> bool:
     """True if a record has the scale, the sets and the seed that are named; a baseline has one scale and seed."""
     key, names = record.key, ("scale", "train_set", "test_set")
+    if key.method in ONE_SCALE:
+        names = names[1:]
     if key.method in FAMILIES:
-        selection, names = replace(selection, seeds=()), names[1:]
+        selection = replace(selection, seeds=())
     named = all(getattr(selection, name) in ("", getattr(key, name)) for name in names)
     return named and (not selection.seeds or key.seed in selection.seeds)
 
@@ -276,7 +278,7 @@ def _score(some: list[Record], both: list[Confusion], metric: str) -> Score:
 
 def _verdict(row: Row, ours: Sequence[Ours], recipe: str) -> tuple[Verdict, str]:
     if row.key in EXTRA:
-        return Verdict.ABSENT, "not in the paper: it learns to segment cracks drawn on undamaged road"
+        return Verdict.ABSENT, f"not in the paper: {EXTRA[row.key]}"
     if row.key in FAMILIES:
         return Verdict.ABSENT, "a detector without training, which shows what the numbers beside it are worth"
     if row.key in NOT_SHARED:

@@ -41,6 +41,7 @@ TITLES = {
     "riad": "RIAD",
     "upcracknet": "UP-CrackNet",
     "drawn": "drawn cracks",
+    "patchcore": "PatchCore",
     "tf_global_darkness": "darkness",
     "tf_local_darkness": "local darkness",
     "tf_global_darkness_otsu": "darkness + Otsu",
