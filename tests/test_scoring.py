@@ -112,7 +112,7 @@ def test_a_detection_is_scored_with_its_maps_and_names_what_it_could_not_read(fo
     (out / "maps/b.png").unlink()
     assert (
         "maps/b.png: there is no such file"
-        in score_folder(out, folder / "masks", progress=False)["not_scored"][1]
+        in score_folder(out, folder / "masks", progress=False)["not_scored"][0]
     )
 
 
@@ -157,11 +157,13 @@ def test_what_cannot_be_scored_is_named_and_the_others_are_scored(folder, change
         (("pred", "nowhere"), "nowhere: there is no such folder of masks"),
         (("masks", "masks"), "predictions and masks are one folder"),
         (("pred", "empty"), "empty: holds no mask"),
-        (("empty", "masks"), "empty: holds no predicted mask"),
-        ((".", "masks"), "give .*masks"),
+        (("empty", "masks"), "empty: holds no detection and no predicted mask"),
+        ((".", "masks"), "give a folder in it: empty, masks, other, out, photos …"),
         (("masks", "out"), "out holds a detection: give the predictions first"),
         (("pred", "other"), r"nothing could be scored(?s:.*)a: no mask"),
-        (("pred", "masks", "--photos", "nowhere"), "nowhere: there is no such folder"),
+        (("pred", "masks", "--photos", "nowhere"), "nowhere: there is no such folder of photos"),
+        (("pred", "masks", "--photos", "other"), "other: holds no photo of the names"),
+        (("pred/a.png", "masks"), "a.png: is a file: give the folder of predictions"),
         (("pred", "masks", "--out", "pred/a.png"), "a.png is a file"),
         (
             ("pred", "masks", "--beside", "gaps"),

@@ -7,7 +7,7 @@ that another program wrote. Both sides pair by file name without the ending.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,18 +69,17 @@ def read_predictions(folder: Path | str, photos: Path | str | None = None) -> Pr
 
     Raises UserError for no such folder, one without predictions, or a detection that is not finished.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such folder of predictions")
-    known = {} if photos is None else _by_name(Path(photos), IMAGE_TYPES, (".jpg", ".jpeg"))[0]
+    folder = _folder(folder, "predictions")
+    known = {} if photos is None else _by_name(_folder(photos, "photos"), IMAGE_TYPES, (".jpg", ".jpeg"))[0]
     if not (folder / "detection.json").is_file():
         files, doubled = _by_name(folder, IMAGE_TYPES, (".png",))
         if doubled:
             raise UserError(f"{folder}: holds {doubled[0]}; keep one predicted mask a photo")
         if not files:
-            inside = [name for name in ("masks", "pred", "predictions") if (folder / name).is_dir()]
-            remedy = f"; give {folder / inside[0]}" if inside else f"; read are {', '.join(IMAGE_TYPES)}"
-            raise UserError(f"{folder}: holds no predicted mask and no detection{remedy}")
+            raise UserError(
+                f"{folder}: holds no detection and no predicted mask{_instead(folder, IMAGE_TYPES)}"
+            )
+        _check_known(known, files, photos)
         return Predictions(tuple(Prediction(n, path, None, known.get(n)) for n, path in files.items()))
     facts = read_detection(folder)
     maps = folder / "maps"
@@ -93,6 +92,7 @@ def read_predictions(folder: Path | str, photos: Path | str | None = None) -> Pr
         )
         for row in facts["photos"]
     )
+    _check_known(known, [one.name for one in listed], photos)
     return Predictions(listed, facts["size"], Path(facts["run"]).name, tuple(facts.get("failed", ())))
 
 
@@ -103,14 +103,12 @@ def pair(predictions: Predictions, masks: Path | str) -> Pairs:
     `upcrack detect` it is known which photos it was asked for: other masks are spare.
     Raises UserError for no such folder, one without masks, or a detection given as the masks.
     """
-    masks = Path(masks)
-    if not masks.is_dir():
-        raise UserError(f"{masks}: there is no such folder of masks")
+    masks = _folder(masks, "masks")
     if (masks / "detection.json").is_file():
         raise UserError(f"{masks} holds a detection: give the predictions first, then the hand-made masks")
     files, doubled = _by_name(masks, MASK_TYPES, (".png",))
     if not files and not doubled:
-        raise UserError(f"{masks}: holds no mask; read are {', '.join(MASK_TYPES)}")
+        raise UserError(f"{masks}: holds no mask{_instead(masks, MASK_TYPES)}")
     pairs = Pairs(unpaired=[f"{each} in {masks}" for each in doubled])
     pairs.unpaired += [f"{each} (`upcrack detect` could not read it)" for each in predictions.failed]
     named = {one.name: one for one in predictions.listed}
@@ -140,13 +138,33 @@ def read_predicted(path: Path) -> tuple[np.ndarray, bool]:
     return read_mask(path), False
 
 
+def _folder(path: Path | str, of: str) -> Path:
+    """The path of a folder. Raises UserError where it is none."""
+    path = Path(path)
+    if not path.is_dir():
+        what = "is a file: give the folder" if path.exists() else "there is no such folder"
+        raise UserError(f"{path}: {what} of {of}")
+    return path
+
+
+def _instead(folder: Path, types: Iterable[str]) -> str:
+    """What to give in place of a folder without files of these types."""
+    inside = sorted(path for path in folder.iterdir() if path.is_dir())
+    few = ", ".join(map(str, inside[:5])) + (" …" if len(inside) > 5 else "")
+    return f"; give a folder in it: {few}" if inside else f"; read are {', '.join(types)}"
+
+
+def _check_known(known: Mapping[str, Path], names: Iterable[str], photos: Path | str | None) -> None:
+    """Raise UserError where the folder of photos has none of these names."""
+    if photos is not None and not known.keys() & set(names):
+        raise UserError(f"{photos}: holds no photo of the names that the predictions have")
+
+
 def _by_name(folder: Path, types: Iterable[str], first: tuple[str, ...]) -> tuple[dict[str, Path], list[str]]:
     """Files of these types by name, and the names that several share.
 
     Photo and mask side by side, as Crack500's authors publish them, are told apart by the ending: `first` is taken.
     """
-    if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such folder")
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in types and path.is_file() and not path.name.startswith("."):

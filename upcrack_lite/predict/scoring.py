@@ -94,12 +94,13 @@ def score_folder(
     given = read_predictions(predictions, photos)
     pairs = pair(given, masks)
     check_writable(out)
-    counts, problems = _Counts(), list(pairs.unpaired)
+    counts, problems = _Counts(), []
     for prediction, mask_path in tqdm(pairs.listed, disable=not progress, desc="scoring", unit="photo"):
         try:
             _count(counts, prediction, mask_path, given.size, out)
         except UserError as error:
             problems.append(str(error))
+    problems += pairs.unpaired
     if not counts.rows:
         raise_for(problems, "nothing could be scored: every prediction needs a mask of its name and size")
     result = _nulls(_summary(counts) | {"stretched_to": given.size, "model": given.model})
