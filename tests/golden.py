@@ -52,7 +52,6 @@ from upcrack_lite.metrics import (
     pooled,
 )
 from upcrack_lite.predict.model import load_model
-from upcrack_lite.predict.photos import windowed_map
 from upcrack_lite.predict.scoring import per_image_table
 from upcrack_lite.pretrained import stored_run
 from upcrack_lite.recipes import RECIPES, SCALES, preset
@@ -324,7 +323,7 @@ def generator_at_test() -> Values:
         here[where] = [digest(to_uint8(maps)), digest(to_uint8(smoothed)), *rounded(cuts.tolist())]
         here[where] += [counts.tp, counts.fp, counts.fn, counts.tn]
     photo = synthetic_road(180, [77, 5])[0]
-    windows = windowed_map(load_model(generator_run, settings={"test_dropout": False}), photo, 96)
+    windows = load_model(generator_run, settings={"test_dropout": False}, window=96).score_photo(photo)
     near["windows"], here["windows"] = windows.mean().item(), digest(to_uint8(windows))
     tables = NetworkDetector(load_model(generator_run), 9).find(photo, None)  # the tables' way: 256 px
     near["tables"] = float(tables.score_map.mean())

@@ -5,24 +5,30 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from upcrack_lite import cli
-from upcrack_lite.baselines.recipes import method_preset
+from upcrack_lite.baselines.recipes import FROZEN, method_preset
 from upcrack_lite.baselines.trainer import train_method
 from upcrack_lite.data.reading import read_image, resize
 from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
-from upcrack_lite.detection import detect, smooth
+from upcrack_lite.detection import detect
+from upcrack_lite.drawn import detect as drawn_detect
+from upcrack_lite.drawn.network import DrawnNet
+from upcrack_lite.drawn.recipe import DrawnPreset
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import to_tensor
 from upcrack_lite.predict.model import load_model
-from upcrack_lite.predict.photos import detect_folder, find_cracks, windowed_map
+from upcrack_lite.predict.photos import NO_CONTRAST, contrast, detect_folder, read_detection
 from upcrack_lite.predict.scoring import score_folder
+from upcrack_lite.predict.windows import windowed_map
 from upcrack_lite.pretrained import load_generator, store
 from upcrack_lite.recipes import preset
 from upcrack_lite.runs import RunFolder
@@ -62,110 +68,252 @@ def upcrack(monkeypatch, *words: object) -> int:
     return stop.value.code or 0
 
 
-def test_every_photo_gets_a_mask_of_its_own_size(run, folder):
-    rows = detect_folder(run, folder / "photos", folder / "out", progress=False)
-    assert {row["name"] for row in rows} == set(SIZES)
+def detected(model, folder: Path, **options):
+    return detect_folder(model, folder / "photos", folder / "out", progress=False, **options)
+
+
+def files_of(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture
+def model(run):
+    return load_model(run)
+
+
+def test_every_photo_gets_a_mask_of_its_own_size_cut_from_the_map_that_is_saved(model, folder):
+    rows = detected(model, folder, mm_per_pixel=2.0).rows
+    assert [row["name"] for row in rows] == sorted(SIZES)
     for row in rows:
-        mask = mask_of(folder / "out/masks" / f"{row['name']}.png")
+        mask, levels = (mask_of(folder / f"out/{kind}/{row['name']}.png") for kind in ("masks", "maps"))
         assert mask.shape == SIZES[row["name"]] == (row["height"], row["width"])
-        assert set(np.unique(mask)) <= {0, 255}
-        assert row["crack_share_percent"] == pytest.approx(100 * (mask > 0).mean(), abs=1e-4)
+        assert set(np.unique(mask)) == {0, 255}
+        assert np.array_equal(mask > 0, levels > row["threshold_level"])
+        assert row["crack_fraction_percent"] == pytest.approx(100 * (mask > 0).mean(), abs=1e-4)
+        assert row["length_mm"] == pytest.approx(2 * row["length_px"], abs=0.01)
+        assert row["warning"] == ""
         assert (folder / "out/overlays" / f"{row['name']}.jpg").is_file()
     with (folder / "out/summary.csv").open() as file:
         assert [line["name"] for line in csv.DictReader(file)] == [row["name"] for row in rows]
     assert json.loads((folder / "out/detection.json").read_text())["status"] == "finished"
 
 
-def test_the_result_is_that_of_detect(run, folder):
-    detect_folder(run, folder / "photos", folder / "out", size=256, progress=False)
+def test_the_tables_protocol_is_that_of_detect(run, model, folder):
+    detected(model, folder, protocol="tables", size=256, overlays="none")
     generator, made = load_generator(run)
     photo = resize(read_image(folder / "photos/wide.png"), None, 64)[0]
     found = detect(generator, to_tensor(photo), made, size=(256, 256))
     assert np.array_equal(mask_of(folder / "out/masks/wide.png") > 0, found.crack_mask[0, 0].numpy())
+    assert not (folder / "out/overlays").exists()
 
 
-def test_windows_cover_the_photo_and_agree_with_one_window(run):
+@pytest.mark.parametrize("shape", [(160, 200), (64, 64), (40, 300), (300, 7), (1, 1)])
+def test_windows_leave_no_seam(shape):
+    photo = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    found = windowed_map(lambda some: some.mean(axis=3, dtype=np.float32), photo, 64)
+    assert np.allclose(found, photo.mean(axis=2), atol=1e-3)
+
+
+def test_a_photo_as_large_as_a_window_is_that_window(run, model):
+    corner = synthetic_road(160, 3)[0][:64, :64]
     generator, made = load_generator(run)
-    model = load_model(run)
-    photo = synthetic_road(160, 3)[0]
-    errors = windowed_map(model, photo, 64)
-    assert errors.shape == (1, 1, 160, 160)
-    assert torch.isfinite(errors).all()
-    corner = photo[:64, :64]
     alone = detect(generator, to_tensor(corner), made)
-    # A photo as large as one window is that window, at its own scale.
-    single = windowed_map(model, corner, 64)
-    assert torch.allclose(single, alone.error_map, atol=1e-6)
-    smoothed, cut = find_cracks(model, corner, window=64)
-    assert np.allclose(smoothed, smooth(single)[0, 0].numpy())
-    assert cut == pytest.approx(float(alone.threshold[0]))
-
-
-def test_a_damaged_photo_is_named_and_the_others_are_done(run, folder, monkeypatch):
-    (folder / "photos/tall.png").write_bytes(b"no image any more")
-    monkeypatch.setattr(
-        "upcrack_lite.predict.photos.image_size", lambda path: (1, 1)
-    )  # it was whole when it was checked
-    with pytest.raises(UserError, match=r"2 photo\(s\) done(?s:.*)tall\.png"):
-        detect_folder(run, folder / "photos", folder / "out", progress=False)
-    assert (folder / "out/masks/wide.png").is_file()
-    assert json.loads((folder / "out/detection.json").read_text())["failed"]
+    assert model.window == 64  # synthetic crops are drawn at the network's size
+    scores = model.find(corner)
+    assert np.allclose(scores.score_map, alone.error_map[0, 0], atol=1e-6)
+    assert np.array_equal(scores.crack_mask, alone.crack_mask[0, 0].numpy())
 
 
 @pytest.mark.parametrize(
-    "bad", ["missing", "text", "two names", "foreign out", "file as out", "size", "window"]
+    ("data", "window"),
+    [
+        ({"crops": 9, "window": 160, "margin": 4}, 160),
+        ({"crops": {"count": 300, "windows": {"256": 72, "192": 228}}}, 192),
+        ({"crops": 9}, 64),
+    ],
 )
-def test_wrong_input_is_refused_before_any_work(run, folder, bad):
-    source, out, more = folder / "photos", folder / "out", {}
-    if bad == "missing":
-        source = folder / "nowhere"
-    elif bad == "text":
-        (source / "notes.png").write_text("no image")
+def test_a_window_shows_as_much_road_as_a_crop_of_the_training(run, tmp_path, data, window):
+    other = RunFolder.open(shutil.copytree(run.path, tmp_path / "run"))
+    other.manifest["data"] = data
+    model = load_model(other)
+    assert model.window == window
+    assert f"windows of {window} px" in model.look()
+    assert load_model(other, window=80).window == 80
+
+
+def test_a_stopped_detection_goes_on_and_does_new_photos_only(model, folder, monkeypatch):
+    asked = []
+
+    def reading(path):
+        asked.append(path.stem)
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return read_image(path)
+
+    monkeypatch.setattr("upcrack_lite.predict.photos.read_image", reading)
+    with pytest.raises(KeyboardInterrupt):
+        detected(model, folder)
+    assert len((folder / "out/summary.csv").read_text().splitlines()) == 2
+    with pytest.raises(UserError, match="the last one was interrupted"):
+        read_detection(folder / "out")
+    assert detected(model, folder).new == 2
+    assert asked == ["small", "tall", "tall", "wide"]
+    cv2.imwrite(str(folder / "photos/added.png"), synthetic_road(96, 8)[0])
+    cv2.imwrite(str(folder / "photos/tall.png"), synthetic_road(64, 9)[0])  # replaced by another
+    (folder / "out/masks/small.png").unlink()
+    found = detected(model, folder)
+    assert asked[4:] == ["added", "small", "tall"]
+    assert found.new == 3
+    assert [(row["name"], row["height"]) for row in found.rows] == [
+        ("added", 96),
+        ("small", 40),
+        ("tall", 64),
+        ("wide", 90),
+    ]
+
+
+def test_what_cannot_be_read_or_written_is_named_at_the_end(run, folder, monkeypatch, capsys):
+    (folder / "photos/tall.png").write_bytes(b"no image any more")
+    (folder / "out/maps/wide.png").mkdir(parents=True)
+    (folder / "out/detection.json").write_text("{}")
+    words = (folder / "photos", folder / "out", "--model", run.path)
+    assert upcrack(monkeypatch, "detect", *words) == 2  # that is another detection
+    (folder / "out/detection.json").unlink()
+    (folder / "out/maps/wide.png").rmdir()
+    (folder / "out/maps").rmdir()
+    long = (
+        folder / "photos" / f"{'l' * 250}.png"
+    )  # with the ending of a file that is being written it is too long
+    shutil.copy(folder / "photos/wide.png", long)
+    assert upcrack(monkeypatch, "detect", *words) == 3
+    said = capsys.readouterr()
+    assert "photos: 2; crack fraction" in said.out
+    assert "2 skipped" in said.err
+    assert "tall.png" in said.err
+    assert long.stem in said.err
+    assert len(read_detection(folder / "out")["failed"]) == 2
+    for path in (folder / "photos").iterdir():
+        path.write_bytes(b"no image any more")
+    assert upcrack(monkeypatch, "detect", *words) == 3
+    with pytest.raises(UserError, match="none could be read"):
+        read_detection(folder / "out")
+
+
+def test_a_map_that_is_not_finite_is_refused(model, folder):
+    unsound = replace(model, score_map=lambda image, seed: torch.full((len(image), 1, 64, 64), torch.nan))
+    found = detected(unsound, folder)
+    assert (found.rows, len(found.failed)) == ([], 3)
+    assert "small.png: the map of a photo holds NaN" in found.failed[0]
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        ("nowhere", "no such photo or folder"),
+        ("two names", "shares its name with wide.bmp"),
+        ("foreign out", "holds other files"),
+        ("file as out", "is a file"),
+        ({"size": 256}, "for the protocol 'tables' alone"),
+        ({"protocol": "best"}, "choose one of native, tables"),
+        ({"overlays": "best"}, "choose one of outline, fill, none"),
+        ({"mm_per_pixel": -1}, "positive number"),
+    ],
+    ids=str,
+)
+def test_wrong_input_is_refused_before_any_work(model, folder, bad, says):
+    source, out = folder / "photos", folder / "out"
+    if bad == "nowhere":
+        source = folder / bad
     elif bad == "two names":
         shutil.copy(source / "wide.png", source / "wide.bmp")
-        cv2.imwrite(str(source / "wide.bmp"), np.zeros((8, 8, 3), np.uint8))
     elif bad == "foreign out":
         out.mkdir()
         (out / "thesis.txt").write_text("mine")
     elif bad == "file as out":
         out.write_text("mine")
-    else:
-        more = {bad: 1}
-    with pytest.raises(UserError):
-        detect_folder(run, source, out, progress=False, **more)
-    assert not (out / "masks").exists()
+    before = files_of(folder)
+    with pytest.raises(UserError, match=says):
+        detect_folder(model, source, out, progress=False, **(bad if isinstance(bad, dict) else {}))
+    assert files_of(folder) == before
 
 
-def test_an_interrupted_detection_does_not_look_finished(run, folder, monkeypatch):
-    detect_folder(run, folder / "photos", folder / "out", progress=False)
-    monkeypatch.setattr(
-        "upcrack_lite.predict.photos.find_cracks", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt)
-    )
-    with pytest.raises(KeyboardInterrupt):
-        detect_folder(run, folder / "photos", folder / "out", progress=False)
-    with pytest.raises(UserError, match="no finished detection"):
-        score_folder(folder / "out", folder / "masks", progress=False)
-    monkeypatch.undo()
-    detect_folder(run, folder / "photos", folder / "out", progress=False)  # and it can be done again
-    assert score_folder(folder / "out", folder / "masks", progress=False)["images"] == 3
-
-
-@pytest.mark.parametrize(
-    "change", [{"size": 64}, {"seed": 1}, {"settings": {"bilateral_d": 5}}, {"source": "one"}]
-)
-def test_an_earlier_detection_is_not_mixed_with_another(run, folder, change):
-    detect_folder(run, folder / "photos", folder / "out", progress=False)
-    before = {path: path.read_bytes() for path in sorted((folder / "out").rglob("*")) if path.is_file()}
-    if "source" in change:
-        (folder / "one").mkdir()
-        shutil.copy(folder / "photos/wide.png", folder / "one")
-        source, more = folder / "one", {}
-    else:
-        source, more = folder / "photos", change
+@pytest.mark.parametrize("change", ["seed", "setting", "weights", "source"])
+def test_an_earlier_detection_is_not_mixed_with_another(run, folder, change, tmp_path):
+    own = RunFolder.open(shutil.copytree(run.path, tmp_path / "run"))
+    detected(load_model(own), folder)
+    before = files_of(folder / "out")
+    if change == "weights":
+        own.save_weights({name: 2 * one for name, one in own.load_weights().items()})
+    other = load_model(own, settings={"bilateral_d": 5} if change == "setting" else None)
+    source = folder / ("masks" if change == "source" else "photos")
     with pytest.raises(UserError, match=r"holds a detection with another .*nothing was touched"):
-        detect_folder(run, source, folder / "out", progress=False, **more)
-    after = {path: path.read_bytes() for path in sorted((folder / "out").rglob("*")) if path.is_file()}
-    assert after == before
+        detect_folder(other, source, folder / "out", progress=False, seed=int(change == "seed"))
+    assert files_of(folder / "out") == before
+
+
+def test_a_photo_without_contrast_is_warned_of(folder, monkeypatch, capsys):
+    draws = np.random.default_rng(0)
+    blank = 90 + 4 * draws.standard_normal((120, 160, 3)) + np.linspace(-10, 10, 160)[:, None]
+    cv2.imwrite(str(folder / "photos/blank.jpg"), blank.round().astype(np.uint8))
+    assert upcrack(monkeypatch, "detect", folder / "photos", folder / "out", "--json") == 0
+    said = json.loads(capsys.readouterr().out)["photos"]
+    assert {row["name"] for row in said if row["warning"]} == {"blank"}
+    assert said[0]["crack_fraction_percent"] > 10  # this is what Otsu makes of nothing
+    assert upcrack(monkeypatch, "detect", folder / "photos", folder / "out") == 0
+    assert "Warning: no contrast, so nothing can be found here: blank" in capsys.readouterr().out
+    faint = np.full((120, 160, 3), 200, np.uint8)
+    cv2.line(faint, (10, 0), (90, 119), (170, 170, 170), 2)
+    assert contrast(faint) > NO_CONTRAST > contrast(faint[:, 100:])
+
+
+def test_photos_of_any_kind_are_read_alike(folder):
+    rgb = synthetic_road(128, 5)[0][:100]
+    photos = folder / "kinds"
+    photos.mkdir()
+    cv2.imwrite(str(photos / "plain.png"), rgb[..., ::-1])
+    cv2.imwrite(str(photos / "deep.png"), rgb[..., ::-1].astype(np.uint16) * 257)
+    cv2.imwrite(str(photos / "alpha.png"), np.dstack([rgb[..., ::-1], np.full(rgb.shape[:2], 9, np.uint8)]))
+    turned = Image.fromarray(np.rot90(rgb))
+    turned.getexif()[0x0112] = 6  # a viewer turns it clockwise
+    turned.save(photos / "turned.png", exif=turned.getexif())
+    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    for name, pixels in (("gray", gray), ("deep_gray", gray.astype(np.uint16) * 257)):
+        cv2.imwrite(str(photos / f"{name}.png"), pixels)
+    found = detect_folder(load_model("tf_gabor_otsu"), photos, folder / "out", progress=False)
+    assert not found.failed
+    maps = {row["name"]: mask_of(folder / f"out/maps/{row['name']}.png") for row in found.rows}
+    for name in ("deep", "alpha", "turned"):
+        assert np.array_equal(maps[name], maps["plain"]), name
+    assert np.array_equal(maps["gray"], maps["deep_gray"])
+
+
+def test_a_family_looks_at_the_size_that_its_scale_belongs_to(folder, monkeypatch, capsys):
+    road = cv2.resize(synthetic_road(512, 5)[0], (1200, 900), interpolation=cv2.INTER_CUBIC)
+    model = load_model("tf_black_tophat_otsu")
+    assert model.find(road).crack_mask.shape == (256, 341)
+    assert model.find(road[:40]).crack_mask.shape == (40, 1200)
+    assert model.find(road, "tables").crack_mask.shape == (256, 256)
+    words = ("detect", folder / "photos", folder / "out", "--model", "tf_black_tophat_otsu")
+    assert upcrack(monkeypatch, *words) == 0
+    assert f"{FROZEN['tf_black_tophat_otsu'].name}; each photo is shrunk" in capsys.readouterr().out
+    assert upcrack(monkeypatch, *words, "--window", 64) == 2
+
+
+def test_the_drawn_crack_detector_sees_a_photo_whole_or_as_the_tables_do(folder, tmp_path):
+    made = DrawnPreset.make("drawn", "lite", size=64, width=4)
+    run = RunFolder.create(tmp_path / "drawn", {"method": "drawn", "preset": made.to_dict()})
+    run.save_weights(DrawnNet(4).state_dict())
+    model, photo = load_model(run), read_image(folder / "photos/wide.png")
+    network, _ = drawn_detect.load_network(run)
+    for protocol, seen in (("native", photo), ("tables", resize(photo, None, 256)[0])):
+        probability = drawn_detect.score_map(network, made, seen)
+        scores = model.find(photo, protocol)
+        assert np.array_equal(scores.score_map, probability)
+        assert np.array_equal(scores.crack_mask, (probability * 255).round() > 127)
+    assert "1/2, 1/4" in model.look()
+    assert {row["threshold_level"] for row in detected(model, folder).rows} == {127}
+    with pytest.raises(UserError, match="leave the window out"):
+        load_model(run, window=64)
 
 
 def test_a_run_of_a_compared_method_finds_cracks_too(folder, tmp_path):
@@ -175,25 +323,24 @@ def test_a_run_of_a_compared_method_finds_cracks_too(folder, tmp_path):
     run = train_method(
         "ddrnet", images, made, tmp_path / "ddrnet", crack_masks=crack_masks, max_steps=2, progress=False
     )
-    (row, *_) = detect_folder(run, folder / "photos", folder / "out", size=256, progress=False)
-    assert row["threshold"] == 0.5
+    assert {row["threshold_level"] for row in detected(load_model(run), folder).rows} == {127}
     settings = {"threshold_rule": "percentile", "threshold_value": 90.0}
     rows = detect_folder(
-        run, folder / "photos", folder / "more", size=256, window=64, settings=settings, progress=False
+        load_model(run, settings=settings), folder / "photos", folder / "more", progress=False
     )
-    assert all(0 < one["crack_share_percent"] <= 10 for one in rows)
+    assert all(0 < one["crack_fraction_percent"] <= 10 for one in rows.rows)
     with pytest.raises(UserError, match="'epochs' is no setting of detection; choose one of map_filter"):
-        detect_folder(run, folder / "photos", folder / "no", settings={"epochs": 3}, progress=False)
+        load_model(run, settings={"epochs": 3})
 
 
 def test_the_tuners_file_sets_the_detection(run, folder, monkeypatch, capsys):
     (folder / "tuned.yaml").write_text("bilateral_d: 5\nthreshold_rule: fixed\nthreshold_value: 0.25\n")
-    words = [run.path, folder / "photos", folder / "out", "--settings", folder / "tuned.yaml"]
+    words = [folder / "photos", folder / "out", "--model", run.path, "--settings", folder / "tuned.yaml"]
     assert upcrack(monkeypatch, "detect", *words, "--set", "bilateral_d=7") == 0
     facts = json.loads((folder / "out/detection.json").read_text())
     assert (facts["preset"]["bilateral_d"], facts["preset"]["threshold_rule"]) == (7, "fixed")
-    assert {row["threshold"] for row in facts["photos"]} == {0.25}
-    shares = [row["crack_share_percent"] for row in facts["photos"]]
+    assert {row["threshold_level"] for row in facts["photos"]} == {63}
+    shares = [row["crack_fraction_percent"] for row in facts["photos"]]
     assert f"median {np.median(shares):.2f} %" in capsys.readouterr().out
     (folder / "tuned.yaml").write_text("- a list")
     assert upcrack(monkeypatch, "detect", *words) == 2
@@ -229,7 +376,7 @@ def test_the_command_line_from_training_to_score(folder, monkeypatch, capsys):
         )
         == 0
     )
-    assert upcrack(monkeypatch, "detect", made, folder / "photos", folder / "out", "--window", 64) == 0
+    assert upcrack(monkeypatch, "detect", folder / "photos", folder / "out", "--model", made) == 0
     assert upcrack(monkeypatch, "score", folder / "out", folder / "masks") == 0
     printed = capsys.readouterr().out
     for word in ("precision", "recall", "accuracy", "f1", "iou", "95 % interval"):
@@ -259,9 +406,13 @@ def test_training_on_a_folder_of_undamaged_photos(folder, monkeypatch):
         (["train", "--data", "synthetic", "--out", "x", "--set", "scale=full"], "--scale full"),
         (["train", "--data", "synthetic", "--out", "/proc/x"], "cannot be written"),
         (["train", "--data", ".", "--out", "x", "--layout", "best"], "photos"),
-        (["detect", "stored", ".", "o", "--set", "size=256"], "no setting of detection"),
+        (["detect", ".", "o", "--set", "size=256"], "no setting of detection"),
+        (["detect", ".", "o", "--model", "stored"], "now called upcracknet"),
+        (["detect", ".", "o", "--model", "unet"], "no trained unet comes with the kit"),
+        (["detect", ".", "o", "--model", "best"], "tf_frangi_otsu"),
+        (["detect", ".", "o", "--window", "8"], "at least 16 px"),
         (["train", "--data", "synthetic", "--out", "x", "--set", "epochs=many"], "must be of type int"),
-        (["detect", "no_run", "p", "o"], "no_run is not a run folder"),
+        (["detect", "nowhere", "o"], "no such photo or folder"),
         (["score", "nothing", "m"], "nothing: there is no such folder of predictions"),
     ],
 )
@@ -284,7 +435,7 @@ def test_real_photos_from_crops_to_score(mirror, tmp_path, monkeypatch):
     size = [f"--set={k}={json.dumps(v)}" for k, v in TINY.overrides().items()]
     words = ["--data", mirror / "deepcrack", "--crops", 40, "--max-steps", 2, "--out", tmp_path / "run"]
     assert upcrack(monkeypatch, "train", *words, *size) == 0
-    assert upcrack(monkeypatch, "detect", tmp_path / "run", photos, tmp_path / "out") == 0
+    assert upcrack(monkeypatch, "detect", photos, tmp_path / "out", "--model", tmp_path / "run") == 0
     result = score_folder(tmp_path / "out", test_lab, progress=False)
     assert result["images"] == 6
     assert 0 < result["crack_share_percent"] < 20

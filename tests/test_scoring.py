@@ -69,7 +69,7 @@ def detection(folder: Path, **facts) -> Path:
         "status": "finished",
         "photos": rows,
         "size": None,
-        "run": "/else/where/first",
+        "model": "/else/where/first",
         "failed": [],
     } | facts
     (folder / "out/detection.json").write_text(json.dumps(facts))

@@ -18,6 +18,8 @@ from upcrack_lite.errors import Note, UserError, listed
 from upcrack_lite.io import check_writable, parse_settings, read_settings
 
 if TYPE_CHECKING:
+    from upcrack_lite.predict.model import Model
+    from upcrack_lite.predict.photos import Detected
     from upcrack_lite.reproduction.experiments import Experiment
     from upcrack_lite.runs import RunFolder
 
@@ -140,55 +142,79 @@ def _outcome(run: RunFolder) -> str:
 
 @app.command(no_args_is_help=True)
 def detect(
-    run: Annotated[
-        str, typer.Argument(help="A run folder, or 'stored' for the model that comes with the kit.")
-    ],
     photos: Annotated[Path, typer.Argument(help="A photo or a folder of photos.")],
     out: Annotated[Path, typer.Argument(help="A folder for masks, maps, overlays and numbers.")],
-    size: Annotated[
-        int | None, typer.Option(help="Stretch results to a square of this side, as the tables do.")
+    model: Annotated[
+        str, typer.Option(help="upcracknet, a run folder, or a training-free family such as tf_frangi_otsu.")
+    ] = "upcracknet",
+    protocol: Annotated[
+        str, typer.Option(help="native, or tables: squeezed to a square as in the paper's tables.")
+    ] = "native",
+    window: Annotated[
+        int | None, typer.Option(help="Side of the windows, px; else what a training crop showed.")
     ] = None,
-    window: Annotated[int | None, typer.Option(help="Work in overlapping windows of this side, px.")] = None,
+    size: Annotated[
+        int | None, typer.Option(help="With --protocol tables: leave results squares of this side.")
+    ] = None,
+    overlay: Annotated[str, typer.Option(help="How cracks are shown: outline, fill or none.")] = "outline",
+    mm_per_pixel: Annotated[
+        float | None, typer.Option(help="Side of a pixel on the road: adds lengths and widths in mm.")
+    ] = None,
     seed: Seed = 0,
     device: Device = "cpu",
+    as_json: Json = False,
     settings: Settings = None,
     settings_file: Annotated[
         Path | None, typer.Option("--settings", help="YAML file of settings, as the tuner exports it.")
     ] = None,
 ) -> None:
-    """Find the cracks in photos: masks, error maps, overlays, and a table of crack fractions."""
-    from upcrack_lite.predict.photos import detect_folder
-    from upcrack_lite.pretrained import stored_run
-    from upcrack_lite.runs import RunFolder
+    """Find the cracks in photos: masks, maps, overlays, and a table of crack fractions.
 
-    model = stored_run() if run == "stored" else RunFolder.open(run)
+    The same command goes on after a stop, and does the photos that are new. Status 3 if photos were skipped.
+    """
+    from upcrack_lite.predict.model import load_model
+    from upcrack_lite.predict.photos import detect_folder
+
     values = (read_settings(settings_file) if settings_file else {}) | parse_settings(settings)
-    rows = detect_folder(
-        model,
-        photos,
-        out,
-        size=size,
-        window=window,
-        seed=seed,
-        device=device,
-        settings=values,
-        progress=sys.stderr.isatty(),
-    )
-    percent = [row["crack_share_percent"] for row in rows]
-    typer.echo(
-        f"photos: {len(rows)}; crack fraction: median {statistics.median(percent):.2f} %, "
-        f"most {max(percent):.2f} %"
-    )
-    typer.echo(f"masks, maps, overlays and summary.csv are in {out}")
-    if not model.finished:
-        typer.echo(f"Note: the training in {run} is not finished; this is its best epoch so far.")
-    if model.manifest.get("data", {}).get("name") == "synthetic":
-        typer.echo(
-            "Note: this model has seen synthetic roads only; look at the overlays before you trust it."
+    detector = load_model(model, device, values, window)
+    typer.echo(f"{detector.name}: {detector.look(protocol)}", err=as_json)
+    how = {
+        "protocol": protocol,
+        "size": size,
+        "seed": seed,
+        "overlays": overlay,
+        "mm_per_pixel": mm_per_pixel,
+    }
+    with _interruptible(f"the same command goes on where it was stopped; {out} holds what is done"):
+        found = detect_folder(detector, photos, out, **how, progress=sys.stderr.isatty())
+    if as_json:
+        typer.echo(json.dumps({"photos": found.rows, "failed": found.failed}, indent=1))
+    else:
+        typer.echo("\n".join(_detected(found, detector, photos, out)))
+    if found.failed:
+        typer.echo("\n  ".join([f"{len(found.failed)} skipped:", *found.failed]), err=True)
+        raise typer.Exit(3)
+
+
+def _detected(found: Detected, model: Model, photos: Path, out: Path) -> Iterator[str]:
+    """What `upcrack detect` says at its end, line by line."""
+    if found.rows:
+        percent = [row["crack_fraction_percent"] for row in found.rows]
+        before = len(found.rows) - found.new
+        yield (
+            f"photos: {found.new}{f' and {before} done before' if before else ''}; crack fraction: median "
+            f"{statistics.median(percent):.2f} %, most {max(percent):.2f} %"
         )
-    others = sum(not p.name.startswith(".") for p in photos.iterdir()) - len(rows) if photos.is_dir() else 0
-    if others:
-        typer.echo(f"Note: {others} other file(s) or folder(s) in {photos} were passed over.")
+        yield f"masks, maps, overlays and summary.csv are in {out}"
+    if found.blank:
+        yield f"Warning: no contrast, so nothing can be found here: {', '.join(found.blank)}"
+    if model.run is not None and not model.run.finished:
+        yield f"Note: the training in {model.name} is not finished; this is its best epoch so far."
+    if model.run is not None and model.run.manifest.get("data", {}).get("name") == "synthetic":
+        yield "Note: this model has seen synthetic roads only; look at the overlays before you trust it."
+    others = sum(not path.name.startswith(".") for path in photos.iterdir()) if photos.is_dir() else 0
+    if others > len(found.rows) + len(found.failed):
+        yield f"Note: other files or folders in {photos} were passed over."
 
 
 @app.command(no_args_is_help=True)

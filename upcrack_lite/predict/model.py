@@ -1,90 +1,274 @@
-"""A trained network of any method, ready to look at photos: its map, and how the map becomes a mask."""
+"""Any detector, ready for photos: a stored model, a run of any method, or a training-free family by name.
+
+A photo is looked at in one of two ways, the protocols. "native" keeps the size of what the detector knows: a network
+that learned from small crops sees the photo in overlapping windows of the side that its crops showed. "tables" is the
+way of the paper's tables: the whole photo is squeezed to the network's square, and its map filtered at 256 x 256 px.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from statistics import median_low
 from typing import Any
 
+import cv2
+import numpy as np
 import torch
 
 from upcrack_lite import detection
+from upcrack_lite.baselines.base import PhotoScores
+from upcrack_lite.baselines.recipes import FAMILY_SIZE, FROZEN, Variant
 from upcrack_lite.baselines.registry import (
     CRACKNET,
+    DRAWN,
     FAMILIES,
+    METHODS,
     PATCHCORE,
-    AnyPreset,
     after_training,
     preset_from,
 )
+from upcrack_lite.data.reading import resize
 from upcrack_lite.errors import UserError
 from upcrack_lite.generator import Generator
-from upcrack_lite.pretrained import load_generator
-from upcrack_lite.recipes import Preset
+from upcrack_lite.images import to_tensor
+from upcrack_lite.predict.windows import windowed_map
+from upcrack_lite.pretrained import FOLDERS, load_generator, stored_run
+from upcrack_lite.recipes import TABLE_SIZE, Preset
 from upcrack_lite.runs import RunFolder, check_device
+from upcrack_lite.versions import testing_version
+
+PROTOCOLS = ("native", "tables")
 
 
 @dataclass(frozen=True)
 class Model:
-    """A network with its preset.
+    """A detector of any kind.
 
     Attributes:
-        preset: of its training, with the values of the detection as they are to be used.
-        device: "cpu" or "cuda".
-        score_map: from photos ``(N, 3, S, S)`` in [-1, 1] and a seed to maps ``(N, 1, S, S)`` in [0, 1], high where a
-            crack is likely; S is the preset's size. The seed is that of dropout noise or masks.
-        smooth_and_threshold: from maps ``(N, 1, H, W)`` to smoothed maps, in steps of 1/255, and thresholds ``(N,)``.
+        name: of a stored model or a family, or the path of a run.
+        method: its name in the registry.
+        preset: of its training, with the values of the detection as they are to be used; None for a family.
+        run: where its weights come from; None for a family by name.
     """
 
-    preset: AnyPreset
+    name: str
+    method: str
+    preset: Any
+    run: RunFolder | None
     device: str
+
+    def look(self, protocol: str = "native") -> str:
+        """Say in one sentence what becomes of a photo before the detector sees it."""
+        raise NotImplementedError
+
+    def score_photo(self, photo: np.ndarray, protocol: str = "native", seed: int = 0) -> torch.Tensor:
+        """The map of a photo, uint8 ``(H, W, 3)``, before filter and threshold, high where a crack is likely.
+
+        Returns float32 in [0, 1], ``(1, 1, H, W)`` for "native" and ``(1, 1, 256, 256)`` for "tables".
+        seed: of dropout noise or masks.
+        """
+        raise NotImplementedError
+
+    def smooth_and_threshold(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """From maps ``(N, 1, H, W)`` to smoothed maps, in steps of 1/255, and thresholds ``(N,)``."""
+        return detection.smooth_and_threshold(
+            maps, self.preset, getattr(self.preset, "map_filter", "bilateral")
+        )
+
+    def find(self, photo: np.ndarray, protocol: str = "native", seed: int = 0) -> PhotoScores:
+        """Find cracks in a photo, uint8 ``(H, W, 3)``; arrays have the size of the map.
+
+        Raises UserError for a map that is not finite.
+        """
+        raw = self.score_photo(photo, protocol, seed)
+        smoothed, thresholds = self.smooth_and_threshold(raw)
+        smoothed, threshold = smoothed[0, 0].cpu().numpy(), float(thresholds[0])
+        return PhotoScores(raw[0, 0].cpu().numpy(), smoothed, threshold, smoothed > threshold)
+
+    def facts(self) -> dict[str, Any]:
+        """What makes its results these and no others, as plain values."""
+        weights = None
+        if self.run is not None:
+            weights = hashlib.sha256((self.run.path / "checkpoint.safetensors").read_bytes()).hexdigest()
+        return {
+            "model": self.name,
+            "method": self.method,
+            "testing_version": testing_version(self.method),
+            "weights_sha256": weights,
+            "preset": None if self.preset is None else self.preset.to_dict(),
+            "overrides": {} if self.preset is None else self.preset.overrides(),
+        }
+
+
+@dataclass(frozen=True)
+class Network(Model):
+    """UP-CrackNet or a compared network, which takes squares of S px, S the preset's size.
+
+    Attributes:
+        score_map: from images ``(N, 3, S, S)`` in [-1, 1] and a seed to maps ``(N, 1, S, S)`` in [0, 1].
+        window: side of a window, px of the photo.
+    """
+
     score_map: Callable[[torch.Tensor, int], torch.Tensor]
-    smooth_and_threshold: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+    window: int
+
+    def look(self, protocol: str = "native") -> str:
+        """See `Model.look`."""
+        size = self.preset.size
+        if protocol == "tables":
+            return f"each photo is squeezed to {size} × {size} px, its map filtered at {TABLE_SIZE} × {TABLE_SIZE}"
+        change = "shrunk" if size < self.window else "enlarged"
+        windows = f"each photo is cut into overlapping windows of {self.window} px"
+        return windows if size == self.window else f"{windows}, {change} to {size} px"
+
+    def score_photo(self, photo: np.ndarray, protocol: str = "native", seed: int = 0) -> torch.Tensor:
+        """See `Model.score_photo`."""
+        if protocol == "tables":
+            return self._maps(photo[None], TABLE_SIZE, seed)
+        side = self.window
+        found = windowed_map(lambda some: self._maps(some, side, seed)[:, 0].cpu().numpy(), photo, side)
+        return torch.from_numpy(found)[None, None]
+
+    def _maps(self, images: np.ndarray, side: int, seed: int) -> torch.Tensor:
+        """Maps ``(N, 1, side, side)`` of images ``(N, H, W, 3)`` that are stretched to the network's square."""
+        squares = np.stack([resize(image, None, self.preset.size)[0] for image in images])
+        return detection.enlarge(self.score_map(to_tensor(squares).to(self.device), seed), (side, side))
+
+    def facts(self) -> dict[str, Any]:
+        """See `Model.facts`."""
+        return super().facts() | {"window": self.window}
+
+
+@dataclass(frozen=True)
+class Drawn(Model):
+    """The detector that learned from drawn cracks, which takes photos of any size.
+
+    Attributes:
+        probability: from a photo, uint8 ``(H, W, 3)``, to float32 ``(H, W)`` in [0, 1].
+    """
+
+    probability: Callable[[np.ndarray], np.ndarray]
+
+    def look(self, protocol: str = "native") -> str:
+        """See `Model.look`."""
+        scales = ", ".join(f"1/{2**octave}" for octave in range(1, self.preset.octaves))
+        size = (
+            f"squeezed to {TABLE_SIZE} × {TABLE_SIZE} px" if protocol == "tables" else "seen at its own size"
+        )
+        return f"each photo is {size}, and at {scales} of it" if scales else f"each photo is {size}"
+
+    def score_photo(self, photo: np.ndarray, protocol: str = "native", seed: int = 0) -> torch.Tensor:
+        """See `Model.score_photo`; nothing is drawn."""
+        photo = resize(photo, None, TABLE_SIZE)[0] if protocol == "tables" else photo
+        return torch.from_numpy(self.probability(photo))[None, None]
+
+
+@dataclass(frozen=True)
+class Family(Model):
+    """The variant of a training-free family that was chosen by crack masks.
+
+    Its scales, such as sigma, are px of a photo of 256 px. So "native" shrinks a photo until its shorter side has
+    256 px, and keeps its shape; smaller ones stay as they are. Cracks far below 1/256 of that side are lost.
+    """
+
+    variant: Variant
+
+    def look(self, protocol: str = "native") -> str:
+        """See `Model.look`."""
+        side = FAMILY_SIZE
+        to = (
+            f"squeezed to {side} × {side} px"
+            if protocol == "tables"
+            else f"shrunk to {side} px, its shorter side"
+        )
+        return f"{self.variant.name}; each photo is {to}"
+
+    def find(self, photo: np.ndarray, protocol: str = "native", seed: int = 0) -> PhotoScores:
+        """See `Model.find`; arrays have the size of the shrunk photo. Nothing is drawn."""
+        from upcrack_lite.baselines.training_free import find
+
+        if protocol == "tables":
+            return find(resize(photo, None, FAMILY_SIZE)[0], self.variant)
+        height, width = photo.shape[:2]
+        share = min(1, FAMILY_SIZE / min(height, width))
+        size = (round(width * share), round(height * share))
+        return find(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), self.variant)
+
+    def facts(self) -> dict[str, Any]:
+        """See `Model.facts`."""
+        return super().facts() | {"variant": asdict(self.variant)}
 
 
 def load_model(
-    run: RunFolder | Path | str, device: str = "cpu", settings: Mapping[str, Any] | None = None
+    model: RunFolder | Path | str,
+    device: str = "cpu",
+    settings: Mapping[str, Any] | None = None,
+    window: int | None = None,
 ) -> Model:
-    """Load the network of a run onto a device ("auto", "cpu" or "cuda").
+    """Load a detector onto a device ("auto", "cpu" or "cuda").
 
-    settings: values of the detection to set otherwise.
-    Raises UserError for a run that does not hold a network that fits it, no such device, or a setting that is none of
-    the detection's (it lists them).
+    model: the name of a stored model or of a training-free family, whose variant is the one that DeepCrack's training
+    photos chose; or a run, which may be one of a family too.
+    settings: values of the detection to set otherwise. window: side of a window, px of the photo; else what a crop
+    of the training showed, or where the run does not know it, the network's own size.
+    Raises UserError for an unknown name, a run that does not hold a network that fits it, no such device, a setting
+    that is none of the detection's (it lists them), or a window where there is none.
     """
-    device = check_device(device)
-    run = run if isinstance(run, RunFolder) else RunFolder.open(run)
-    method = run.method
+    device, settings = check_device(device), settings or {}
+    if window is not None and window < 16:
+        raise UserError(f"window must be at least 16 px, got {window}")
+    name, run = _resolve(model)
+    method = name if run is None else run.method
     if method in FAMILIES:
-        raise UserError(
-            f"{run.path} chose among detectors without training, which have no network: `upcrack cell` tests it"
+        from upcrack_lite.baselines.training_free import selected_variant
+
+        if settings or window:
+            raise UserError(f"{name} needs no training and has no settings and no window: leave them out")
+        return Family(
+            name, method, None, run, device, FROZEN[name] if run is None else selected_variant(run)[0]
         )
+    if method == DRAWN:
+        from upcrack_lite.drawn import detect as drawn
+
+        if window:
+            raise UserError(f"{name} sees a photo whole: leave the window out")
+        network, preset = drawn.load_network(run, device)
+        preset = at_test(preset, settings, method)
+        return Drawn(name, method, preset, run, device, partial(drawn.score_map, network, preset))
     if method == CRACKNET:
         generator, preset = load_generator(run, device)
-        return crack_net(generator, at_test(preset, settings or {}, method), device)
-    from upcrack_lite.baselines import prediction
-
-    if method == PATCHCORE:
+        preset = at_test(preset, settings, method)
+        score_map = partial(_error_map, generator, preset)
+    elif method == PATCHCORE:
         from upcrack_lite.baselines.patchcore import load_patchcore
 
         core, preset = load_patchcore(run, device)
+        preset = at_test(preset, settings, method)
         score_map = partial(core.score_map, preset.sigma)
     else:
+        from upcrack_lite.baselines import prediction
+
         network, preset = prediction.load_network(run, device)
+        preset = at_test(preset, settings, method)
         score_map = partial(prediction.score_map, network, preset)
-    preset = at_test(preset, settings or {}, method)
-    return Model(preset, device, score_map, partial(prediction.smooth_and_threshold, preset=preset))
+    return Network(name, method, preset, run, device, score_map, window or training_window(run, preset.size))
 
 
-def crack_net(generator: Generator, preset: Preset, device: str = "cpu") -> Model:
-    """UP-CrackNet's generator as a model: its map is the error between photo and restoration (Eq. 1)."""
-    return Model(
-        preset,
-        device,
-        lambda image, seed: detection.compare(generator, image, preset, seed)[1],
-        partial(detection.smooth_and_threshold, preset=preset),
-    )
+def _error_map(generator: Generator, preset: Preset, image: torch.Tensor, seed: int) -> torch.Tensor:
+    """UP-CrackNet's map: the error between photo and restoration (Eq. 1)."""
+    return detection.compare(generator, image, preset, seed)[1]
+
+
+def training_window(run: RunFolder, size: int) -> int:
+    """How many px of a photo a crop of a run's training showed; `size` where its manifest does not say."""
+    data = run.manifest.get("data", {})
+    if isinstance(crops := data.get("crops"), dict):
+        return median_low(int(side) for side, count in crops["windows"].items() for _ in range(count))
+    return data.get("window", size)
 
 
 def at_test(preset: Any, settings: Mapping[str, Any], method: str = CRACKNET) -> Any:
@@ -94,3 +278,23 @@ def at_test(preset: Any, settings: Mapping[str, Any], method: str = CRACKNET) ->
         if name not in known:
             raise UserError(f"{name!r} is no setting of detection; choose one of {', '.join(known)}")
     return preset_from(method, preset.to_dict() | dict(settings))
+
+
+def _resolve(model: RunFolder | Path | str) -> tuple[str, RunFolder | None]:
+    """The name of a model and its run; None for a family by name."""
+    if isinstance(model, RunFolder):
+        return str(model.path), model
+    name = str(model)
+    if name in FOLDERS:
+        return name, stored_run(name)
+    if name in FAMILIES:
+        return name, None
+    if Path(name).exists():
+        return name, RunFolder.open(name)
+    if name == "stored":
+        raise UserError(f"the model 'stored' is now called {CRACKNET}: write --model {CRACKNET}")
+    if name in METHODS:
+        raise UserError(f"no trained {name} comes with the kit: train one, and name its run folder")
+    raise UserError(
+        f"unknown model {name!r}: name a run folder, or one of {', '.join((*FOLDERS, *FAMILIES))}"
+    )

@@ -45,7 +45,7 @@ class Predictions:
     Attributes:
         listed: one a photo.
         size: side of the square that `upcrack detect` stretched its results to; None for each photo's own size.
-        model: the run that detected; None for the masks of another program.
+        model: name of the model that detected, of a run its folder; None for the masks of another program.
         failed: for each photo that `upcrack detect` could not read, what was wrong with it.
     """
 
@@ -93,7 +93,7 @@ def read_predictions(folder: Path | str, photos: Path | str | None = None) -> Pr
         for row in facts["photos"]
     )
     _check_known(known, [one.name for one in listed], photos)
-    return Predictions(listed, facts["size"], Path(facts["run"]).name, tuple(facts.get("failed", ())))
+    return Predictions(listed, facts["size"], Path(facts["model"]).name, tuple(facts.get("failed", ())))
 
 
 def pair(predictions: Predictions, masks: Path | str) -> Pairs:

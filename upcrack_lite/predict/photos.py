@@ -1,189 +1,215 @@
 """A folder of photos in, crack masks and numbers out: what `upcrack detect` does.
 
 OUT/masks/NAME.png      crack = 255, at the photo's own size
-OUT/maps/NAME.png       the smoothed map, 8 bits
-OUT/overlays/NAME.jpg   the photo with the cracks painted over it
-OUT/summary.csv         one row a photo: threshold, percent of pixels that are crack
-OUT/detection.json      which run, which choices, which photos; written last
+OUT/maps/NAME.png       the smoothed map, 8 bits; the mask is what lies above the threshold's level in it
+OUT/overlays/NAME.jpg   the photo with the cracks outlined, or painted over it
+OUT/summary.csv         one row a photo: threshold, and what `measures.measure` measures
+OUT/detection.json      which model, which choices, which photos, which failed
+
+Summary and detection.json grow with every photo, so that the same call goes on after a kill, and does what is new.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from upcrack_lite.baselines.base import PhotoScores
 from upcrack_lite.data.layouts import photos
-from upcrack_lite.data.reading import image_size, read_image, resize
+from upcrack_lite.data.reading import read_image, resize
 from upcrack_lite.detection import enlarge
 from upcrack_lite.errors import UserError, raise_for
-from upcrack_lite.images import overlay, to_tensor
+from upcrack_lite.images import outline, overlay
 from upcrack_lite.io import check_writable, write_csv, write_image, write_json
-from upcrack_lite.predict.model import Model, load_model
-from upcrack_lite.recipes import TABLE_SIZE
-from upcrack_lite.runs import RunFolder, now
+from upcrack_lite.predict.measures import check_scale, measure
+from upcrack_lite.predict.model import PROTOCOLS, Model
+from upcrack_lite.runs import now
+
+OVERLAYS = ("outline", "fill", "none")
+NO_CONTRAST = 10.0
+"""Gray levels: a photo whose `contrast` is less is blank. None of 700 photos of DeepCrack, CFD and Crack500 has less
+than 47, synthetic roads have 39 or more; blank photos, noisy (6 levels) or unevenly lit, at most 9."""
+
+
+@dataclass(frozen=True)
+class Detected:
+    """What became of the photos: summary.csv's rows of all that are done, how many are new, what failed and why."""
+
+    rows: list[dict[str, Any]]
+    new: int
+    failed: list[str]
+
+    @property
+    def blank(self) -> list[str]:
+        """The names of photos without contrast."""
+        return [row["name"] for row in self.rows if row["warning"]]
 
 
 def detect_folder(
-    run: RunFolder | Path | str,
+    model: Model,
     source: Path | str,
     out: Path | str,
     *,
+    protocol: str = "native",
     size: int | None = None,
-    window: int | None = None,
     seed: int = 0,
-    device: str = "cpu",
+    overlays: str = "outline",
+    mm_per_pixel: float | None = None,
     progress: bool = True,
-    settings: dict[str, Any] | None = None,
-) -> list[dict[str, Any]]:
-    """Detect cracks in a photo or in all photos of a folder; returns the rows of summary.csv.
+) -> Detected:
+    """Detect cracks in a photo or in all photos of a folder; what OUT holds already is not done again.
 
-    size: side of square results, as in the paper's tables (256); None keeps each photo's own size.
-    window: work in overlapping windows of so many pixels instead of shrinking the whole photo; choose the
-    size of the crops that the model was trained on, times how much closer the photos were taken.
-    settings: values of the detection, such as ``{"threshold_rule": "fixed", "threshold_value": 0.2}``.
-    Raises UserError before any work for a missing run or photo, a file that is no image, a setting of
-    training, or an OUT that holds something else, another detection included. A photo that turns out damaged
-    is named at the end; the others are done.
+    protocol: "native", or "tables" for the way of the paper's tables (see `predict.model`).
+    size: with "tables", side of square results, as the tables have them (256); None gives each photo's own size.
+    overlays: a name in `OVERLAYS`. mm_per_pixel: side of a photo's pixel on the road; adds lengths and widths in mm.
+    A photo that cannot be read or written is skipped and named in the result; the next call tries it again.
+    Raises UserError before any work for no photo, two photos of one name, an unknown word or size, or an OUT that
+    holds something else, another detection included.
     """
     source, out = Path(source), Path(out)
-    model = load_model(run, device, settings)
-    preset = model.preset
-    if size is not None and size < 8:
-        raise UserError(f"size must be at least 8 px, got {size}")
-    if window is not None and window < 16:
-        raise UserError(f"window must be at least 16 px, got {window}")
+    for word, known in ((protocol, PROTOCOLS), (overlays, OVERLAYS)):
+        if word not in known:
+            raise UserError(f"unknown word {word!r}; choose one of {', '.join(known)}")
+    if size is not None and (size < 8 or protocol != "tables" or mm_per_pixel is not None):
+        raise UserError(f"size {size}: squares of at least 8 px, for the protocol 'tables' alone, without mm")
+    check_scale(mm_per_pixel)
     files = _files(source)
-    facts = {"run": str(run.path if isinstance(run, RunFolder) else run), "preset": preset.to_dict()}
-    facts |= {"overrides": preset.overrides(), "size": size, "window": window, "seed": seed}
-    facts["files"] = [str(path.resolve()) for path in files]
-    _claim(out, facts)
-    rows, problems = [], []
-    for path in tqdm(files, disable=not progress, desc="detecting", unit="photo"):
+    facts = model.facts() | {"source": str(source.resolve()), "protocol": protocol, "size": size}
+    facts |= {"seed": seed, "overlays": overlays, "mm_per_pixel": mm_per_pixel}
+    facts = json.loads(json.dumps(facts))  # as the file gives it back
+    done = {row["name"]: row for row in _claim(out, facts)}
+    todo = [path for path in files if not _is_done(done.get(path.stem), path, out)]
+    for path in todo:
+        done.pop(path.stem, None)  # the row of another file of this name
+    failed: list[str] = []
+    started = {"started": now()}
+    _save(out, facts | started | {"status": "running"}, done, failed)
+    for path in tqdm(todo, "detecting", len(files), initial=len(files) - len(todo), disable=not progress):
         try:
-            photo = read_image(path)
+            photo, modified = read_image(path), _modified(path)
+            scores = model.find(photo, protocol, seed)
+            shown = photo if size is None else resize(photo, None, size)[0]
+            numbers = _write(out, path.stem, shown, scores, facts)
+            file = {"photo": str(path.resolve()), "photo_modified": modified}
+            done[path.stem] = {"name": path.stem} | numbers | file
         except UserError as error:
-            problems.append(str(error))
+            failed.append(str(error) if path.stem in str(error) else f"{path}: {error}")
             continue
-        smoothed, threshold = find_cracks(model, photo, size=size, window=window, seed=seed)
-        crack_mask = smoothed > threshold  # (H, W)
-        shown = photo if size is None else resize(photo, None, size)[0]
-        write_image(out / "masks" / f"{path.stem}.png", crack_mask.astype(np.uint8) * 255)
-        write_image(out / "maps" / f"{path.stem}.png", (smoothed * 255).round().astype(np.uint8))
-        write_image(out / "overlays" / f"{path.stem}.jpg", overlay(shown, crack_mask))
-        row = {"name": path.stem, "photo": str(path.resolve()), "height": crack_mask.shape[0]}
-        row |= {"width": crack_mask.shape[1], "threshold": round(threshold, 5)}
-        rows.append(row | {"crack_share_percent": round(100 * float(crack_mask.mean()), 4)})
-    if rows:
-        write_csv(out / "summary.csv", rows)
-        end = {"status": "finished", "finished": now(), "photos": rows, "failed": problems}
-        write_json(out / "detection.json", facts | end)
-    raise_for(problems, f"{len(rows)} photo(s) done; these could not be read")
-    return rows
+        _save(out, facts | started | {"status": "running"}, done, failed)
+    _save(out, facts | started | {"status": "finished", "finished": now()}, done, failed)
+    return Detected(_sorted(done), len(todo) - len(failed), failed)
 
 
-def find_cracks(
-    model: Model, photo: np.ndarray, *, size: int | None = None, window: int | None = None, seed: int = 0
-) -> tuple[np.ndarray, float]:
-    """Smoothed map, float ``(H, W)`` in [0, 1], and the threshold for one photo, uint8 ``(H, W, 3)``.
+def contrast(photo: np.ndarray) -> float:
+    """Gray levels between the darkest and the brightest patch of 4 x 4 px, each against the 30 px around it.
 
-    Without a window the photo is stretched to the network's square, the map is enlarged to 256 px, smoothed
-    there, its threshold found, and enlarged to the result's size. With one, maps of windows are joined first.
+    photo: uint8 ``(H, W, 3)``. Near 0 for a blank photo, also a noisy or an unevenly lit one.
     """
-    height, width = (size, size) if size is not None else photo.shape[:2]
-    if window is None:
-        scores = square_map(model, photo, TABLE_SIZE, seed)
-    else:
-        scores = windowed_map(model, photo, window, seed)
-    smoothed, thresholds = model.smooth_and_threshold(scores)
-    return enlarge(smoothed.cpu(), (height, width))[0, 0].numpy(), float(thresholds[0])
+    gray = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    size = tuple(max(1, length // 4) for length in gray.shape[::-1])
+    patches = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    return float(np.ptp(patches - cv2.GaussianBlur(patches, (0, 0), 4)))
 
 
-def square_map(model: Model, photo: np.ndarray, side: int, seed: int = 0) -> torch.Tensor:
-    """Map of a photo ``(H, W, 3)`` that is stretched to the network's square, enlarged to ``(1, 1, side, side)``."""
-    image = to_tensor(resize(photo, None, model.preset.size)[0]).to(model.device)
-    return enlarge(model.score_map(image, seed), (side, side))
-
-
-def windowed_map(model: Model, photo: np.ndarray, window: int, seed: int = 0) -> torch.Tensor:
-    """Map of a photo ``(H, W, 3)`` from windows that overlap by half: ``(1, 1, H, W)`` in [0, 1].
-
-    Where windows overlap their maps are averaged, weighted less toward a window's border. A photo smaller
-    than the window is treated as one window.
-    """
-    height, width = photo.shape[:2]
-    window = min(window, height, width)
-    ramp = np.minimum(np.arange(1, window + 1), np.arange(window, 0, -1)).astype(np.float32)
-    weight = np.outer(ramp, ramp)
-    total, weights = np.zeros((2, height, width), np.float32)
-    for y, x in _corners(height, width, window):
-        scores = square_map(model, photo[y : y + window, x : x + window], window, seed)[0, 0].cpu().numpy()
-        total[y : y + window, x : x + window] += scores * weight
-        weights[y : y + window, x : x + window] += weight
-    return torch.from_numpy(total / weights)[None, None]  # (1, 1, H, W)
+def in_levels(scores: PhotoScores, size: tuple[int, int]) -> tuple[np.ndarray, int]:
+    """The smoothed map at (height, width), uint8, and the level above which a pixel is crack."""
+    smoothed = enlarge(torch.from_numpy(scores.smoothed)[None, None], size)[0, 0].numpy()
+    # A threshold that is a whole level may lie a little below it in float32.
+    return (smoothed * 255).round().astype(np.uint8), int(scores.threshold * 255 + 1e-3)
 
 
 def read_detection(out: Path | str) -> dict[str, Any]:
     """Read detection.json. Raises UserError when `upcrack detect` did not finish in that folder."""
     file = Path(out) / "detection.json"
     if not file.is_file():
-        raise UserError(f"{out} holds no finished detection: run `upcrack detect RUN PHOTOS {out}` first")
+        raise UserError(f"{out} holds no finished detection: run `upcrack detect PHOTOS {out}` first")
     try:
         facts = json.loads(file.read_text(encoding="utf-8"))
-        finished = facts["status"] == "finished" and facts["photos"][0]["name"]
-    except (ValueError, KeyError, IndexError, TypeError) as error:
+        finished, rows = facts["status"] == "finished", len(facts["photos"])
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file} is damaged ({error!r}): run `upcrack detect` again") from error
     if not finished:
         raise UserError(f"{out} holds no finished detection: the last one was interrupted, run it again")
+    if not rows:
+        raise UserError(f"{out} holds no photo: none could be read, as {file} says")
     return facts
 
 
-def _corners(height: int, width: int, window: int) -> Iterator[tuple[int, int]]:
-    def starts(length: int) -> list[int]:
-        return sorted({*range(0, length - window, max(window // 2, 1)), length - window})
-
-    return ((y, x) for y in starts(height) for x in starts(width))
+def _write(
+    out: Path, name: str, shown: np.ndarray, scores: PhotoScores, facts: dict[str, Any]
+) -> dict[str, Any]:
+    """Write a photo's pictures, at the size of the photo that is shown; returns its numbers."""
+    levels, threshold = in_levels(scores, shown.shape[:2])
+    crack_mask = levels > threshold  # (H, W)
+    write_image(out / "maps" / f"{name}.png", levels)
+    if facts["overlays"] != "none":
+        draw = outline if facts["overlays"] == "outline" else overlay
+        write_image(out / "overlays" / f"{name}.jpg", draw(shown, crack_mask))
+    write_image(out / "masks" / f"{name}.png", crack_mask.astype(np.uint8) * 255)
+    height, width = crack_mask.shape
+    blank = contrast(shown) < NO_CONTRAST
+    numbers = {"height": height, "width": width, "threshold_level": threshold}
+    warning = "no contrast: nothing can be found here" if blank else ""
+    return numbers | measure(crack_mask, facts["mm_per_pixel"]) | {"warning": warning}
 
 
 def _files(source: Path) -> list[Path]:
-    """The photos to work on; their headers are read first, so that a wrong file is found at once."""
+    """The photos to work on. Raises UserError for none, or two of one name."""
     if not source.exists():
         raise UserError(f"{source}: there is no such photo or folder")
     files = [source] if source.is_file() else photos(source)
-    problems, seen = [], {}
-    for path in files:
-        try:
-            image_size(path)
-        except UserError as error:
-            problems.append(str(error))
-        if path.stem in seen:
-            problems.append(
-                f"{path}: shares its name with {seen[path.stem].name}; results would overwrite each other"
-            )
-        seen[path.stem] = path
-    raise_for(problems, "nothing was done, for these photos cannot be used; repair them or take them away")
+    first = {path.stem: path.name for path in reversed(files)}
+    twice = [path for path in files if first[path.stem] != path.name]
+    problems = [f"{path}: shares its name with {first[path.stem]}; results would overwrite" for path in twice]
+    raise_for(problems, "nothing was done; rename these photos or take them away")
     return files
 
 
-def _claim(out: Path, facts: dict[str, Any]) -> None:
-    """Take a new or empty folder, or one that holds this very detection, and mark it as not finished."""
+def _claim(out: Path, facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of OUT, which must be new, empty, or hold this very detection."""
     check_writable(out)
-    if out.is_dir() and any(out.iterdir()):
-        file = out / "detection.json"
-        if not file.is_file():
-            raise UserError(f"{out} holds other files: name a new folder; nothing in it was touched")
-        try:
-            earlier = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError:
-            earlier = {}
-        differ = [key for key in facts if earlier.get(key) != facts[key]]
-        if differ:
-            raise UserError(
-                f"{out} holds a detection with another {', '.join(differ)}: name a new folder; nothing was touched"
-            )
-    write_json(out / "detection.json", facts | {"status": "running", "started": now()})
+    if not out.is_dir() or not any(out.iterdir()):
+        return []
+    file = out / "detection.json"
+    if not file.is_file():
+        raise UserError(f"{out} holds other files: name a new folder; nothing in it was touched")
+    try:
+        earlier = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        earlier = {}
+    differ = [key for key in facts if key not in earlier or earlier[key] != facts[key]]
+    if differ:
+        raise UserError(
+            f"{out} holds a detection with another {', '.join(differ)}: name a new folder; nothing was touched"
+        )
+    return earlier["photos"]
+
+
+def _is_done(row: dict[str, Any] | None, path: Path, out: Path) -> bool:
+    """True if a photo's row is that of the very file, and its mask, which is written last, is there."""
+    if row is None or not (out / "masks" / f"{path.stem}.png").is_file():
+        return False
+    return (row["photo"], row["photo_modified"]) == (str(path.resolve()), _modified(path))
+
+
+def _modified(path: Path) -> str:
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
+
+
+def _sorted(done: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [done[name] for name in sorted(done)]
+
+
+def _save(out: Path, facts: dict[str, Any], done: dict[str, dict[str, Any]], failed: list[str]) -> None:
+    """Write what is known so far, each file in one step."""
+    write_json(out / "detection.json", facts | {"photos": _sorted(done), "failed": failed})
+    if done:
+        write_csv(out / "summary.csv", _sorted(done))

@@ -39,7 +39,7 @@ _TITLES = {
     "components": ("Components", ",.0f"),
     "warning": ("Warnings", ""),
 }
-_IN_CAPTION = ("photo", "modified", "height", "width")  # of no use for comparing photos
+_IN_CAPTION = ("photo", "photo_modified", "height", "width")  # of no use for comparing photos
 
 
 def write_report(out: Path | str, *, progress: bool = False) -> Path:

@@ -25,7 +25,6 @@ from upcrack_lite.images import to_tensor, to_uint8
 from upcrack_lite.masks import apply
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.predict.model import load_model
-from upcrack_lite.predict.photos import find_cracks
 from upcrack_lite.pretrained import load_generator, stored_run
 from upcrack_lite.recipes import DETECTION, TABLE_SIZE
 from upcrack_lite.reproduction import records
@@ -136,8 +135,7 @@ def method_of(run: RunFolder, seed: int = 0) -> Method:
     model = load_model(run)
 
     def crack_mask_of(photo: np.ndarray) -> np.ndarray:
-        smoothed, threshold = find_cracks(model, photo, size=TABLE_SIZE, seed=seed)
-        return smoothed > threshold  # (256, 256)
+        return model.find(photo, "tables", seed).crack_mask  # (256, 256)
 
     return crack_mask_of
 

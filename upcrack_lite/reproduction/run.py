@@ -2,8 +2,8 @@
 
 The tables' protocol: photo and mask are stretched to 256 × 256, one photo at a time. A network sees the photo at its
 own size; a smaller map is enlarged to 256 × 256 before filter and threshold. With the value `native` photo and mask
-keep their size. `upcrack detect` and `upcrack score` give the same numbers. Records are plain JSON and arrays, so a
-machine that only trains and tests needs no pydantic.
+keep their size. `upcrack detect`, with `--protocol tables --size 256`, and `upcrack score` give the same numbers.
+Records are plain JSON and arrays, so a machine that only trains and tests needs no pydantic.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.io import check_writable
 from upcrack_lite.metrics import Confusion, histograms, per_image
 from upcrack_lite.predict.model import Model, load_model
-from upcrack_lite.predict.photos import square_map
 from upcrack_lite.predict.scoring import RADIUS
 from upcrack_lite.recipes import TABLE_SIZE
 from upcrack_lite.reproduction import record_files
@@ -216,10 +215,8 @@ class NetworkDetector:
 
     def find(self, photo: np.ndarray, crack_mask: np.ndarray) -> PhotoScores:
         """Find cracks in a photo, uint8 `(H, W, 3)`; the mask is not looked at."""
-        raw = square_map(self.model, photo, TABLE_SIZE, self.seed)  # (1, 1, 256, 256)
-        smoothed, thresholds = self.model.smooth_and_threshold(raw)
-        smoothed, threshold = smoothed[0, 0].cpu().numpy(), float(thresholds[0])
-        return PhotoScores(raw[0, 0].cpu().numpy(), smoothed, threshold, smoothed > threshold)
+        protocol = "native" if getattr(self.model.preset, "native", False) else "tables"
+        return self.model.find(photo, protocol, self.seed)
 
     def family(self) -> None:
         """A network stands alone."""
