@@ -62,9 +62,10 @@ def label_of(pixels: np.ndarray, opacity: np.ndarray | None = None, is_jpeg: boo
             )
         return label
     top = np.iinfo(pixels.dtype).max
-    values = pixels.max(axis=2)
+    red, green, blue = cv2.split(pixels)
+    values = cv2.max(cv2.max(red, green), blue)
     levels = np.flatnonzero(np.bincount(values.ravel()))
-    if not (pixels == pixels[..., :1]).all():
+    if not (np.array_equal(red, green) and np.array_equal(red, blue)):
         _check_colors(pixels, values)
     if len(levels) == 1:
         if levels[0] not in (0, top):
@@ -108,17 +109,21 @@ def _check_levels(values: np.ndarray, levels: np.ndarray, is_jpeg: bool) -> None
 def _check_colors(pixels: np.ndarray, values: np.ndarray) -> None:
     """Refuse colors that the brightest channel does not tell apart, such as red and green, or red on white."""
     top = np.iinfo(pixels.dtype).max
-    colors = np.unique(pixels.reshape(-1, 3), axis=0)
-    if len(colors) > _FEW:
-        colors = pixels[_even(pixels, _SIDE, _EVEN * top).all(axis=2) & (values > top // 2)]
-        unlike = len(colors) and np.ptp(colors, axis=0).max() > top // 4
+    red, green, blue = (channel.astype(np.int64) for channel in cv2.split(pixels))
+    packed = np.unique(red << 32 | green << 16 | blue)  # as numbers, which sort fast
+    colors = np.stack([packed >> 32, packed >> 16 & 0xFFFF, packed & 0xFFFF], axis=1)
+    if len(colors) > _FEW:  # soft edges or JPEG: only areas tell
+        areas = pixels[_even(pixels, _SIDE, _EVEN * top).all(axis=2) & (values > top // 2)].astype(int)
+        channel = areas[:, np.ptp(areas, axis=0).argmax()] if len(areas) else np.zeros(1)
+        unlike = areas[[channel.argmin(), channel.argmax()]] if np.ptp(channel) > top // 4 else None
     else:
-        pairs = colors.astype(int)[:, None], colors.astype(int)[None]
-        as_bright = abs(pairs[0].max(axis=2) - pairs[1].max(axis=2)) < top // 16
-        unlike = (as_bright & (abs(pairs[0] - pairs[1]).max(axis=2) > top // 4)).any()
-    if unlike:
-        listed = ", ".join("(" + " ".join(map(str, color)) + ")" for color in colors[[0, -1]].tolist())
-        raise UserError(f"holds several colors about as bright, among them {listed} in RGB; {REMEDY}")
+        one, other = colors[:, None], colors[None]
+        as_bright = abs(one.max(axis=2) - other.max(axis=2)) < top // 16
+        pairs = np.argwhere(as_bright & (abs(one - other).max(axis=2) > top // 4))
+        unlike = colors[pairs[0]] if len(pairs) else None
+    if unlike is not None:
+        listed = " and ".join("(" + " ".join(map(str, color)) + ")" for color in unlike.tolist())
+        raise UserError(f"holds the colors {listed} in RGB, about as bright; {REMEDY}")
 
 
 def _even(pixels: np.ndarray, side: int, spread: float) -> np.ndarray:
