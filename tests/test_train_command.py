@@ -41,7 +41,7 @@ def train(out: Path, data: Path | str, method: str, *words: str) -> tuple[str, R
     return result.stdout, RunFolder.open(out)
 
 
-@pytest.mark.parametrize("method", ["upcracknet", "riad", "patchcore", "unet", FAMILY])
+@pytest.mark.parametrize("method", ["upcracknet", "riad", "drawn", "patchcore", "unet", FAMILY])
 @pytest.mark.parametrize("data", ["plain", "synthetic"])
 def test_each_kind_of_method_learns_from_what_it_needs(roads, method, data):
     crops = ["--crops=8"] if data == "synthetic" or method not in ("unet", FAMILY) else []

@@ -34,7 +34,9 @@ app.add_typer(data_app, name="data")
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random draws.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Precision = Annotated[str, typer.Option(help="32-true, or bf16-mixed, bf16-true or 16-mixed on a GPU.")]
-Method = Annotated[str, typer.Option(help="upcracknet, another network, or a training-free baseline.")]
+Method = Annotated[
+    str, typer.Option(help="upcracknet, drawn, a network to compare, or a training-free baseline.")
+]
 Recipe = Annotated[str, typer.Option(help="paper or released.")]
 Scale = Annotated[str, typer.Option(help="full (256 px, width 64) or lite (128 px, width 16).")]
 MaxSteps = Annotated[

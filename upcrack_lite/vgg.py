@@ -1,4 +1,4 @@
-"""Pre-trained VGG features for the style loss: from torchvision, from a file, or, by name, random ones."""
+"""Pre-trained VGG features: from torchvision, from a file, or, by name, random ones."""
 
 from __future__ import annotations
 
@@ -112,9 +112,9 @@ def _download(network: str) -> nn.Module:
         return get_model(network, weights="IMAGENET1K_V1")
     except (URLError, OSError, RuntimeError) as error:
         raise UserError(
-            f"the {network} weights for the style loss are neither in torchvision's cache nor within reach "
-            f"({error}). Set {VARIABLE} to a local file (or --vgg-weights), or leave the term out with "
-            "lambda_style=0."
+            f"the {network} weights are neither in torchvision's cache nor within reach "
+            f"({error}). Set {VARIABLE} to a local file (or --vgg-weights); UP-CrackNet can leave the "
+            "style loss out with lambda_style=0."
         ) from error
 
 
