@@ -37,8 +37,8 @@ def measure(crack_mask: np.ndarray, mm_per_pixel: float | None = None) -> dict[s
     Width: at each skeleton pixel, its distance d to the nearest road pixel plus the largest such distance off the
     skeleton beside it. In a band of n pixels the center has d = (n + 1) / 2 and the pixels beside it
     (n - 1) / 2 when n is odd; both middle pixels have n / 2 when n is even: the sum is n for both, where 2d - 1
-    is right for odd n alone. On straight cracks at any angle the mean is within 0.5 px, the maximum 0 to 1 px too
-    large. Where cracks meet, the maximum is of the junction: 15 % (Y) to 41 % (X) more than the branches.
+    is right for odd n alone. On straight cracks at any angle the mean is within 0.5 px, the maximum within 1 px.
+    Where cracks meet, the maximum is of the junction: 15 % (Y) to 41 % (X) more than the branches.
 
     Raises UserError for another type or shape, or a mm_per_pixel that is not a positive number.
     """
