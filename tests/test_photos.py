@@ -255,12 +255,17 @@ def test_a_photo_without_contrast_is_warned_of(folder, monkeypatch, capsys):
     draws = np.random.default_rng(0)
     blank = 90 + 4 * draws.standard_normal((120, 160, 3)) + np.linspace(-10, 10, 160)[:, None]
     cv2.imwrite(str(folder / "photos/blank.jpg"), blank.round().astype(np.uint8))
-    assert upcrack(monkeypatch, "detect", folder / "photos", folder / "out", "--json") == 0
+    words = ("detect", folder / "photos", folder / "out")
+    assert upcrack(monkeypatch, *words, "--json", "--no-report") == 0
     said = json.loads(capsys.readouterr().out)["photos"]
     assert {row["name"] for row in said if row["warning"]} == {"blank"}
     assert said[0]["crack_fraction_percent"] > 10  # this is what Otsu makes of nothing
-    assert upcrack(monkeypatch, "detect", folder / "photos", folder / "out") == 0
-    assert "Warning: no contrast, so nothing can be found here: blank" in capsys.readouterr().out
+    assert not (folder / "out/report.html").exists()
+    assert upcrack(monkeypatch, *words) == 0
+    printed = capsys.readouterr().out
+    assert "Warning: no contrast, so nothing can be found here: blank" in printed
+    assert str(folder / "out/report.html") in printed
+    assert "No contrast: nothing can be found here" in (folder / "out/report.html").read_text()
     faint = np.full((120, 160, 3), 200, np.uint8)
     cv2.line(faint, (10, 0), (90, 119), (170, 170, 170), 2)
     assert contrast(faint) > NO_CONTRAST > contrast(faint[:, 100:])

@@ -162,6 +162,7 @@ def detect(
     mm_per_pixel: Annotated[
         float | None, typer.Option(help="Side of a pixel on the road: adds lengths and widths in mm.")
     ] = None,
+    report: Annotated[bool, typer.Option(help="Write report.html, a page with all of it.")] = True,
     seed: Seed = 0,
     device: Device = "cpu",
     as_json: Json = False,
@@ -176,6 +177,7 @@ def detect(
     """
     from upcrack_lite.predict.model import load_model
     from upcrack_lite.predict.photos import detect_folder
+    from upcrack_lite.predict.report import write_report
 
     values = (read_settings(settings_file) if settings_file else {}) | parse_settings(settings)
     detector = load_model(model, device, values, window)
@@ -189,10 +191,13 @@ def detect(
     }
     with _interruptible(f"the same command goes on where it was stopped; {out} holds what is done"):
         found = detect_folder(detector, photos, out, **how, progress=sys.stderr.isatty())
+        page = write_report(out, progress=sys.stderr.isatty()) if report else None
     if as_json:
         typer.echo(json.dumps({"photos": found.rows, "failed": found.failed}, indent=1))
     else:
         typer.echo("\n".join(_detected(found, detector, photos, out)))
+        if page is not None:
+            typer.echo(f"to look at it all in a browser: {page}")
     if found.failed:
         typer.echo("\n  ".join([f"{len(found.failed)} skipped:", *found.failed]), err=True)
         raise typer.Exit(3)

@@ -5,6 +5,7 @@ OUT/maps/NAME.png       the smoothed map, 8 bits; the mask is what lies above th
 OUT/overlays/NAME.jpg   the photo with the cracks outlined, or painted over it
 OUT/summary.csv         one row a photo: threshold, and what `measures.measure` measures
 OUT/detection.json      which model, which choices, which photos, which failed
+OUT/report.html         all of it to look at (`report.write_report`)
 
 Summary and detection.json grow with every photo, so that the same call goes on after a kill, and does what is new.
 """
