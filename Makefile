@@ -116,8 +116,8 @@ lock: .venv/installed ## resolve requirements/lock.txt anew (UPGRADE=1: to the n
 	$(COMPILE) requirements/uv.in $(if $(UPGRADE),--upgrade) -o requirements/uv.txt
 
 STORED_upcracknet := upcrack train --data synthetic --crops 600 --set epochs=22 --out $(or $(RUNS),runs)/synthetic
-STORED_drawn := upcrack train --method drawn --scale full --data synthetic --precision bf16-mixed --device cpu \
-  --out $(or $(RUNS),runs)/drawn-synthetic
+STORED_drawn := upcrack cell --method drawn --scale full --train-set synthetic --test-set synthetic \
+  --precision bf16-mixed --device cpu --train-only --runs $(or $(RUNS),runs)
 STORE = from upcrack_lite.pretrained import FOLDERS, store; store('$(1)', FOLDERS['$(2)'], '$(strip $(STORED_$(2)))')
 
 .PHONY: stored
@@ -125,7 +125,7 @@ stored: .venv/installed ## train the models that come with the kit anew, and put
 	$(BIN)/$(STORED_upcracknet)
 	$(BIN)/python -c "$(call STORE,$(or $(RUNS),runs)/synthetic,upcracknet)"
 	$(BIN)/$(STORED_drawn)
-	$(BIN)/python -c "$(call STORE,$(or $(RUNS),runs)/drawn-synthetic,drawn)"
+	$(BIN)/python -c "$(call STORE,$(or $(RUNS),runs)/drawn-paper-full-synthetic-s0,drawn)"
 
 .PHONY: vendor
 vendor: ## fetch the site's JavaScript again, as pinned in book/_static/vendor (needs npm)

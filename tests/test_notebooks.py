@@ -15,7 +15,7 @@ from run_notebook import NotebookError, check_parameters, clean, run_notebook, u
 from upcrack_lite.reproduction import published
 
 ROOT = Path(__file__).resolve().parents[1]
-READ_EARLIER = {"19": "15", "20": "15"}
+READ_EARLIER = {"19": "15", "20": "15", "21": "15", "22": "15"}
 """Chapters that were written later than they are read: their number, and that of the chapter before them."""
 
 

@@ -147,7 +147,7 @@ def test_the_scores_are_those_of_detect_and_score(data, tmp_path, settings):
     record = evaluated(stored_run(), experiment, data)
     got = records.scores(record)
     assert got["images"] == wanted["images"] == 3
-    assert got["crack_share"] == wanted["crack_fraction_percent"]
+    assert got["crack_share"] == wanted["crack_share_percent"]
     assert got["tp"] > 0
     assert {name: got[name] for name in wanted["pooled"]} == wanted["pooled"]
     assert {name: list(got["interval_95"][name]) for name in wanted["interval_95"]} == wanted["interval_95"]
@@ -525,9 +525,8 @@ def upcrack(capsys):
     return call
 
 
-def test_the_command_makes_the_record_of_a_row(data, clean, upcrack, monkeypatch):
-    monkeypatch.setenv("UPCRACK_DATA", str(data))  # as every `upcrack data` command
-    folders = ("--runs", data.parent / "runs", "--results", data.parent / "results")
+def test_the_command_makes_the_record_of_a_row(data, clean, upcrack):
+    folders = ("--data-root", data, "--runs", data.parent / "runs", "--results", data.parent / "results")
     settings = [word for name, value in TINY for word in ("--set", f"{name}={json.dumps(value)}")]
     status, printed = upcrack("--table", 4, "--row", "upcracknet", *folders, *settings, "--device", "cpu")
     assert status == 0

@@ -64,23 +64,27 @@ def draw_scene(
     """Draw one scene: gray uint8 ``(S, S)`` and its label, bool ``(S, S)``."""
     size, kind = preset.scene, rng.random()
     if whole := kind >= 1 - preset.whole:
-        ground, covered = _window(rng, size, preset.ground_low, material.whole, material.whole_cracks)
+        ground, covered = random_window(rng, size, preset.ground_low, material.whole, material.whole_cracks)
     else:
         source = material.given if kind < preset.given else material.plain
-        ground = _window(rng, size, preset.ground_low, source)[0]
+        ground = random_window(rng, size, preset.ground_low, source)[0]
         covered = np.zeros_like(ground)
-    ground = _look_alikes(rng, ground, preset)
+    ground = look_alikes(rng, ground, preset)
     if not whole and rng.random() >= preset.crack_free:
         covered = crack_coverage(rng, material, preset)
-        other = _window(rng, size, preset.ground_low, material.given)[0]
+        other = random_window(rng, size, preset.ground_low, material.given)[0]
         ground = dig(rng, ground, covered, other)
     if rng.random() < preset.shadows:
         ground = _shadow(rng, ground)
-    label = cv2.GaussianBlur(covered, (0, 0), 0.8) > preset.label_level
-    return photograph(rng, ground), label
+    return photograph(rng, ground), soft_label(covered, preset.label_level)
 
 
-def _window(
+def soft_label(covered: np.ndarray, level: float) -> np.ndarray:
+    """Where coverage, blurred by 0.8 px, is above a level: bool ``(S, S)``, a little wider than the crack."""
+    return cv2.GaussianBlur(covered, (0, 0), 0.8) > level
+
+
+def random_window(
     rng: np.random.Generator, size: int, low: int, source: np.ndarray, beside: np.ndarray | None = None
 ) -> list[np.ndarray]:
     """A random square of a random image, turned or mirrored, at `size` px; of `beside` the same square, 0 to 1."""
@@ -145,7 +149,7 @@ def dig(rng: np.random.Generator, ground: np.ndarray, covered: np.ndarray, debri
     return ground + covered * np.clip(depth, 0, 1) * (floor - ground)
 
 
-def _look_alikes(rng: np.random.Generator, ground: np.ndarray, preset: DrawnPreset) -> np.ndarray:
+def look_alikes(rng: np.random.Generator, ground: np.ndarray, preset: DrawnPreset) -> np.ndarray:
     """Stains and light patches, pits, painted lines, bright veins and straight grooves; none of them is labeled."""
     size = len(ground)
     if rng.random() < preset.stains:

@@ -384,3 +384,31 @@ def check_frozen_choice(fn: Answer) -> None:
         need(not peeked, "that is the best test score: it was chosen with the answers in hand")
         equal(reported, wanted, f"the best on the training set has {wanted:.1f} on the test set")
         equal(middle, np.median(test), "the second number is the median of all test scores")
+
+
+@check("the coverage is blurred first, so that the label is a little wider than the crack.")
+def check_soft_label(fn: Answer) -> None:
+    """fn(covered (H, W) in [0, 1], level) -> bool (H, W)."""
+    covered = np.zeros((21, 21), np.float32)
+    covered[:, 9:12] = 1.0
+    narrow, wide = fn(covered, 0.6), fn(covered, 0.1)
+    need(
+        np.asarray(narrow).dtype == bool, "return a mask, True where the blurred coverage is above the level"
+    )
+    need(narrow[10, 10] and not narrow[10, 3], "the crack itself is marked, and the road far from it is not")
+    need(
+        wide[10].sum() > 3,
+        "at level 0.1 the label of a crack of 3 px is wider than 3 px: blur by 0.8 px first",
+    )
+    need(narrow[10].sum() == 3, "at level 0.6 it is 3 px wide: the blur is 0.8 px, not more")
+
+
+@check("logits are averaged, and the sigmoid comes last.")
+def check_mean_logit(fn: Answer) -> None:
+    """fn(list of logit maps (H, W)) -> probability (H, W)."""
+    equal(fn([np.zeros((2, 2))]), np.full((2, 2), 0.5), "a logit of 0 is a probability of one half")
+    maps = [np.full((2, 2), 6.0), np.full((2, 2), -2.0), np.full((2, 2), -7.0)]
+    hint = (
+        "average the logits (here to -1), then take the sigmoid: not the mean or the maximum of probabilities"
+    )
+    equal(fn(maps), np.full((2, 2), 1 / (1 + np.exp(1.0))), hint)

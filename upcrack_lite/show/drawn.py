@@ -1,0 +1,146 @@
+"""What the records say about the drawn-crack detector, beside paper, baselines and UP-CrackNet. Chapter: 21."""
+
+from __future__ import annotations
+
+import html
+import statistics
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from upcrack_lite.baselines.registry import CRACKNET, DRAWN
+from upcrack_lite.metrics import average_precision
+from upcrack_lite.reproduction import published, record_files
+from upcrack_lite.reproduction.conditions import SETS
+from upcrack_lite.reproduction.records import Record, scores
+from upcrack_lite.reproduction.tables import recorded
+from upcrack_lite.show.markup import items, table
+from upcrack_lite.show.pages import TITLES
+
+TESTS = ("deepcrack", "cfd", "cfd_patches", "crack500_heldout")
+PRINTED = {"deepcrack": 4, "cfd_patches": 7, "crack500_heldout": 8}
+"""Test set to the printed table whose row stands beside it; only DeepCrack's photos are the paper's."""
+
+BESIDE = ("upcracknet", "deepcrack18", "unet", "tf_global_darkness", "tf_frangi_otsu")
+"""Other methods trained, or chosen, on DeepCrack, at lite scale: ours, two that learn from masks, two without."""
+
+FREE = {"native", "epochs"}
+"""Values that do not make another detector in the ablation: how it is tested, and for how long all were trained."""
+
+
+class Transfer:
+    """The records of the detector. results: the folder of records; empty: the kit's."""
+
+    def __init__(self, results: Path | str = "") -> None:
+        every = recorded(record_files.folder("results", results))
+        self.drawn = [record for record in every if record.key.method == DRAWN]
+        self.others = [
+            record for record in every if record.key.method in BESIDE and not record.experiment.overrides
+        ]
+
+    def table(self) -> Any:
+        """F1, mean and spread over seeds, for each training set: at own size, by the tables' protocol, and others."""
+        groups: dict[tuple[str, str, bool], list[Record]] = {}
+        for record in self.drawn:
+            if set(record.key.overrides) <= {"native"}:
+                native = bool(record.key.overrides.get("native"))
+                groups.setdefault((record.key.train_set, record.key.scale, native), []).append(record)
+        lines = []
+        for (train_set, scale, native), some in sorted(groups.items(), key=lambda one: (one[0][2], one[0])):
+            size = "own size" if native else "256 × 256"
+            lines.append(self._line(f"drawn cracks, {scale}", train_set, size, some))
+        lines += [
+            self._line(TITLES[name], "deepcrack", "256 × 256", some)
+            for name in BESIDE
+            if (some := [r for r in self.others if self._is_at_home(r, name)])
+        ]
+        printed = {test: f"{published.row(number, CRACKNET).f1:.1f}" for test, number in PRINTED.items()}
+        dashes = dict.fromkeys(TESTS, "–")
+        lines.append({"": "printed: UP-CrackNet", "train": "its own", "size": "256 × 256"} | dashes | printed)
+        note = (
+            "F1 in percent, pixels pooled over the photos, strict; mean ± standard deviation over seeds, where there "
+            "are several. Trained on synthetic: no pixel of a real photo. The printed row is of Tables IV, VII and "
+            "VIII; only DeepCrack's photos are the same there."
+        )
+        labels = {"train": "trained on", "size": "tested at"} | {name: name for name in TESTS}
+        return table("F1 on four test sets", lines, labels, note, "drawn-transfer", text=("train", "size"))
+
+    def ablation(self) -> Any:
+        """One value at a time set otherwise: F1 beside the detector that is trained as long with nothing changed."""
+        groups: dict[tuple[tuple[str, Any], ...], list[Record]] = {}
+        for record in self.drawn:
+            if "epochs" in record.key.overrides:
+                changed = {n: v for n, v in record.key.overrides.items() if n not in FREE}
+                groups.setdefault(tuple(sorted(changed.items())), []).append(record)
+        if () not in groups:
+            return items(["There is no record of a changed value yet."])
+        tests = [name for name in ("synthetic", *TESTS) if any(r.key.test_set == name for r in groups[()])]
+        lines = []
+        for changed, some in sorted(groups.items()):
+            name = ", ".join(f"{n} = {v:g}" for n, v in changed) or "nothing changed"
+            train = ", ".join(dict.fromkeys(r.key.train_set for r in some))
+            lines.append(
+                {"": name, "train": train} | {t: _f1([r for r in some if r.key.test_set == t]) for t in tests}
+            )
+        epochs = groups[()][0].key.overrides["epochs"]
+        note = (
+            f"F1 in percent, photos at their own size; each trained for {100 * epochs} steps; mean ± standard "
+            "deviation over seeds."
+        )
+        return table(
+            "One factor at a time",
+            lines,
+            {"train": "trained on"} | {t: t for t in tests},
+            note,
+            "drawn-ablation",
+            text=("train",),
+        )
+
+    def says(self) -> Any:
+        """The distance to what is printed, in sentences whose numbers are computed from the records."""
+        said = []
+        for native in (False, True):
+            some = [
+                r
+                for r in self.drawn
+                if r.key.overrides == ({"native": True} if native else {})
+                and (r.key.train_set, r.key.test_set, r.key.scale) == ("synthetic", "deepcrack", "full")
+            ]
+            if some:
+                mean, printed = _mean(some), published.row(4, CRACKNET).f1
+                where = "at the photos' own size" if native else "by the tables' protocol"
+                worth = statistics.fmean(average_precision(r.maps["raw"].pooled) for r in some)
+                said.append(
+                    f"Without any real photo in training, F1 on DeepCrack {where} is {mean:.1f} %, "
+                    f"{abs(mean - printed):.1f} points {'above' if mean > printed else 'below'} the {printed:.1f} % "
+                    f"printed for UP-CrackNet. Its map's average precision is {worth:.1f} %."
+                )
+        return items([html.escape(line) for line in said] or ["There is no record yet."])
+
+    @staticmethod
+    def _is_at_home(record: Record, name: str) -> bool:
+        key = record.key
+        usual = key.method == name and key.train_set == "deepcrack" and key.recipe == "paper"
+        return usual and (key.scale == "lite" or name.startswith("tf_"))
+
+    @staticmethod
+    def _line(name: str, train_set: str, size: str, some: Iterable[Record]) -> Mapping[str, str]:
+        by_test = {test: [r for r in some if r.key.test_set == test] for test in TESTS}
+        return {
+            "": name,
+            "train": html.escape(SETS[train_set]) if train_set == "synthetic" else train_set,
+            "size": size,
+        } | {test: _f1(records) for test, records in by_test.items()}
+
+
+def _mean(some: list[Record]) -> float:
+    return statistics.fmean(scores(record)["f1"] for record in some)
+
+
+def _f1(some: list[Record]) -> str:
+    """Mean and spread over seeds; a dash where there is no record."""
+    if not some:
+        return "–"
+    values = [scores(record)["f1"] for record in some]
+    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.1f}{spread}"
