@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from pathlib import Path
 
 import cv2
@@ -124,8 +125,10 @@ def test_a_picture_of_too_many_pixels_is_refused(tmp_path, monkeypatch, ending):
     path = tmp_path / f"a.{ending}"
     cv2.imwrite(str(path), np.full((60, 80, 3), 7, np.uint8))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60 * 80 // 2)
-    with pytest.warns(Image.DecompressionBombWarning):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         assert read_image(path).shape == (60, 80, 3)
+        assert image_size(path) == (60, 80)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60 * 80 // 2 - 1)
     for read in (read_image, read_mask, image_size):
         with pytest.raises(

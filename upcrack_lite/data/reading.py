@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,7 +137,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
         UserError: the file is missing or its header cannot be read.
     """
     try:
-        with Image.open(path) as picture:
+        with _opened(path) as picture:
             # Pillow knows fewer kinds of TIFF than OpenCV, and its versions differ on the size of a turned one.
             if picture.format != "TIFF":
                 width, height = picture.size
@@ -273,7 +275,7 @@ def _decode(path: Path) -> np.ndarray:
 def _without_opacity(data: bytes, path: Path, image: np.ndarray) -> np.ndarray:
     """The RGB of an 8-bit TIFF, from the BGR that OpenCV decoded; it makes black what is transparent."""
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with _opened(io.BytesIO(data)) as picture:
             if picture.mode == "LAB":
                 raise UserError(f"{path}: has Lab colors, which are not read; save it in RGB")
             if picture.has_transparency_data:
@@ -283,12 +285,20 @@ def _without_opacity(data: bytes, path: Path, image: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
+@contextmanager
+def _opened(source: str | Path | io.BytesIO) -> Iterator[Image.Image]:
+    """Open with Pillow, which warns from half its limit on of pictures that are read all the same."""
+    ignored = warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning)
+    with ignored, Image.open(source) as picture:
+        yield picture
+
+
 def _check_whole(data: bytes, path: Path) -> None:
     """Refuse an image that ends too early or has too many pixels. What Pillow does not know is left to OpenCV."""
     is_jpeg = data.startswith(b"\xff\xd8")
     is_whole = not is_jpeg or _jpeg_ends(data)
     try:
-        with Image.open(io.BytesIO(data)) as picture:
+        with _opened(io.BytesIO(data)) as picture:
             if picture.format == "PNG":
                 picture.verify()  # reads every chunk's checksum, quicker than decoding
             elif not is_jpeg:
