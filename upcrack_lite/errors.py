@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 _LISTED = 20  # problems shown in one message
+_said: set[str] = set()  # the notes that were shown
 
 
 class UserError(ValueError):
@@ -23,8 +24,11 @@ class Note(UserWarning):
 
 
 def note(message: str) -> None:
-    """Say how unusual input is read. The same message is shown once."""
-    warnings.warn(message, Note, stacklevel=2)
+    """Say how unusual input is read. The same message is shown once in a process."""
+    if message not in _said:
+        # Python's own memory of what it has shown is emptied whenever anyone changes a filter.
+        _said.add(message)
+        warnings.warn(message, Note, stacklevel=2)
 
 
 def raise_for(problems: list[str], title: str) -> None:
