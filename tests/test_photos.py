@@ -349,6 +349,8 @@ def test_the_tuners_file_sets_the_detection(run, folder, monkeypatch, capsys):
     assert {row["threshold_level"] for row in facts["photos"]} == {63}
     shares = [row["crack_fraction_percent"] for row in facts["photos"]]
     assert f"median {np.median(shares):.2f} %" in capsys.readouterr().out
+    assert upcrack(monkeypatch, "detect", *words[:-1], folder / "none.yaml") == 2
+    assert "none.yaml cannot be read as settings: No such file or directory\n" in capsys.readouterr().err
     (folder / "tuned.yaml").write_text("- a list")
     assert upcrack(monkeypatch, "detect", *words) == 2
 

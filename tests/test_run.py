@@ -525,8 +525,9 @@ def upcrack(capsys):
     return call
 
 
-def test_the_command_makes_the_record_of_a_row(data, clean, upcrack):
-    folders = ("--data-root", data, "--runs", data.parent / "runs", "--results", data.parent / "results")
+def test_the_command_makes_the_record_of_a_row(data, clean, upcrack, monkeypatch):
+    monkeypatch.setenv("UPCRACK_DATA", str(data))  # as every `upcrack data` command
+    folders = ("--runs", data.parent / "runs", "--results", data.parent / "results")
     settings = [word for name, value in TINY for word in ("--set", f"{name}={json.dumps(value)}")]
     status, printed = upcrack("--table", 4, "--row", "upcracknet", *folders, *settings, "--device", "cpu")
     assert status == 0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from upcrack_lite import cli
@@ -89,3 +90,22 @@ def test_what_a_method_does_not_have_is_refused(roads, words, says):
     assert isinstance(result.exception, UserError)
     assert says in str(result.exception)
     assert not out.exists()
+
+
+def test_a_precision_that_does_not_exist_is_a_wrong_argument_with_the_choices(roads):
+    words = ["train", f"--data={roads / 'plain'}", f"--out={roads / 'run'}", "--precision=half"]
+    result = CliRunner().invoke(cli.app, words)
+    assert result.exit_code == 2
+    assert "'half' is not one of '32-true', 'bf16-mixed'" in result.output
+    assert not (roads / "run").exists()
+
+
+@pytest.mark.filterwarnings("default")
+def test_dim_masks_are_said_once_as_plain_text(roads, capsys):
+    for path in (roads / "plain/mask").iterdir():
+        Image.fromarray(np.asarray(Image.open(path)) // 255 * np.uint8(38)).save(path)
+    words = ["train", "--data", roads / "plain", "--out", roads / "run", "--method", FAMILY]
+    with pytest.raises(SystemExit):
+        cli.run([str(word) for word in words])
+    said = f"upcrack: {roads / 'plain/mask'}: holds masks with the values 0 and 38; 38 is read as crack"
+    assert [line for line in capsys.readouterr().err.splitlines() if "38" in line] == [said]

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -33,7 +33,10 @@ app.add_typer(data_app, name="data")
 
 Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random draws.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
-Precision = Annotated[str, typer.Option(help="32-true, or bf16-mixed, bf16-true or 16-mixed on a GPU.")]
+Precision = Annotated[
+    Literal["32-true", "bf16-mixed", "bf16-true", "16-mixed"],
+    typer.Option(help="32-true, or one of the others on a GPU."),
+]
 Method = Annotated[
     str, typer.Option(help="upcracknet, drawn, a network to compare, or a training-free baseline.")
 ]
@@ -300,7 +303,9 @@ def cell(
         list[int] | None,
         typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of all random draws; may be repeated."),
     ] = None,
-    data_root: Annotated[Path, typer.Option(help="The folder of all data sets.")] = Path("data"),
+    data_root: Annotated[
+        Path, typer.Option(envvar="UPCRACK_DATA", help="The folder of all data sets.")
+    ] = Path("data"),
     runs: Annotated[Path, typer.Option(help="The folder of runs; interrupted ones go on.")] = Path("runs"),
     results: Results = Path("results"),
     device: Device = "auto",

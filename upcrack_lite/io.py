@@ -136,7 +136,9 @@ def read_settings(path: Path) -> dict[str, Any]:
 
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise UserError(f"{path} cannot be read as settings: {os.strerror(error.errno)}") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path} cannot be read as settings: {error}") from error
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise UserError(f"{path} holds no settings: it needs lines such as `bilateral_d: 5`")
