@@ -447,4 +447,4 @@ def test_real_photos_from_crops_to_score(mirror, tmp_path, monkeypatch):
     assert upcrack(monkeypatch, "detect", photos, tmp_path / "out", "--model", tmp_path / "run") == 0
     result = score_folder(tmp_path / "out", test_lab, progress=False)
     assert result["images"] == 6
-    assert 0 < result["crack_share_percent"] < 20
+    assert 0 < result["crack_fraction_percent"] < 20

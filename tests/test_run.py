@@ -147,7 +147,7 @@ def test_the_scores_are_those_of_detect_and_score(data, tmp_path, settings):
     record = evaluated(stored_run(), experiment, data)
     got = records.scores(record)
     assert got["images"] == wanted["images"] == 3
-    assert got["crack_share"] == wanted["crack_share_percent"]
+    assert got["crack_share"] == wanted["crack_fraction_percent"]
     assert got["tp"] > 0
     assert {name: got[name] for name in wanted["pooled"]} == wanted["pooled"]
     assert {name: list(got["interval_95"][name]) for name in wanted["interval_95"]} == wanted["interval_95"]

@@ -252,7 +252,7 @@ def test_the_papers_own_test_photos_are_known_by_name_and_crack_fraction():
         (few, {"544x384": 20}, "Photos: 20 of the paper's 237. Sizes: not 256×256"),
         ({name: share + 1 for name, share in few.items()}, {"256x256": 20}, "20 of 20 are not among"),
     ):
-        assert says in beside({"crack_shares": part, "sizes": sizes}, "deepcrack")["compares"]
-    (crack500, cfd) = (beside({"crack_shares": few, "sizes": {}}, name) for name in ("crack500", "cfd"))
+        assert says in beside({"crack_fractions": part, "sizes": sizes}, "deepcrack")["compares"]
+    (crack500, cfd) = (beside({"crack_fractions": few, "sizes": {}}, name) for name in ("crack500", "cfd"))
     assert "not published" in cfd["compares"]
     assert "paper's are 1124" in crack500["compares"]

@@ -52,6 +52,7 @@ Settings = Annotated[
         "--set", metavar="NAME=VALUE", help="Set one value of the preset, such as epochs=20; may be repeated."
     ),
 ]
+DETECTOR = "drawn"  # what detects where nothing else is named
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Results = Annotated[Path, typer.Option(help="The folder of records.")]
 
@@ -154,7 +155,7 @@ def detect(
         typer.Option(
             help="drawn, upcracknet, a run folder, or a training-free family such as tf_frangi_otsu."
         ),
-    ] = "drawn",
+    ] = DETECTOR,
     protocol: Annotated[
         str, typer.Option(help="native, or tables: squeezed to a square as in the paper's tables.")
     ] = "native",
@@ -174,7 +175,8 @@ def detect(
     as_json: Json = False,
     settings: Settings = None,
     settings_file: Annotated[
-        Path | None, typer.Option("--settings", help="YAML file of settings, as the tuner exports it.")
+        Path | None,
+        typer.Option("--settings", help="YAML file of settings, as `upcrack tune` or the tuner writes it."),
     ] = None,
 ) -> None:
     """Find the cracks in photos: masks, maps, overlays, and a table of crack fractions.
@@ -270,6 +272,53 @@ def score(
         typer.echo(f"\nscore.json, per_image.csv and overlays are in {out or predictions / 'score'}")
     if left := result["not_scored"]:
         typer.echo(listed(left, "not scored"), err=True)
+        raise typer.Exit(3)
+
+
+@app.command(no_args_is_help=True)
+def tune(
+    photos: Annotated[Path, typer.Argument(help="A folder of photos of your road without any crack.")],
+    model: Annotated[
+        str, typer.Option(help="drawn, upcracknet or a run folder, as `upcrack detect` takes it.")
+    ] = DETECTOR,
+    false_alarm: Annotated[
+        str, typer.Option(help="Largest fraction of the road that may be marked: 0.1% or 0.001.")
+    ] = "0.1%",
+    out: Annotated[
+        Path, typer.Option(help="The YAML file to write, for `upcrack detect --settings`.")
+    ] = Path("settings.yaml"),
+    window: Annotated[int | None, typer.Option(help="Side of a window, px, as for `upcrack detect`.")] = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    settings: Settings = None,
+) -> None:
+    """Choose the threshold of a model on photos of undamaged road, and say what it costs on cracks drawn into them.
+
+    Status 3: some photos could not be read; they are named.
+    """
+    from upcrack_lite.io import check_settings_file, write_settings
+    from upcrack_lite.predict import tune as tuning
+
+    limit = tuning.fraction(false_alarm)
+    check_settings_file(out, tuning.SETTINGS)
+    got = tuning.tune(
+        model,
+        photos,
+        limit,
+        window=window,
+        seed=seed,
+        device=device,
+        settings=parse_settings(settings),
+        progress=sys.stderr.isatty(),
+    )
+    write_settings(out, got.settings, f"for {model}: at most {100 * limit:g} % of undamaged road is marked")
+    typer.echo(tuning.as_text(got))
+    for warning in tuning.warnings(got):
+        typer.echo(f"Warning: {warning}", err=True)
+    seen = f" --window {window}" if window else ""
+    typer.echo(f"\n{out} written: upcrack detect PHOTOS OUT --model {model}{seen} --settings {out}")
+    if got.failed:
+        typer.echo(listed(got.failed, "not used"), err=True)
         raise typer.Exit(3)
 
 

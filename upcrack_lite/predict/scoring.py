@@ -77,7 +77,7 @@ def score_folder(
     bilinear, then > 127. What cannot be scored is left out and named. Percentages throughout; null: undefined.
 
     images: photos scored. not_scored: one sentence for each that was not. sizes: "WxH" to number of photos.
-    crack_share_percent: of all pixels of the masks; crack_shares: of each mask, by name.
+    crack_fraction_percent: of all pixels of the masks; crack_fractions: of each mask, by name.
     soft_predictions: how many hold many levels and were thresholded at > 127.
     pooled: counts of all photos' pixels and their five metrics, the paper's way; interval_95: bootstrap over photos.
     mean: of the single photos' metrics, where defined; mean_interval_95; mean_images: how many photos define each.
@@ -154,8 +154,8 @@ def _summary(counts: _Counts) -> dict[str, Any]:
     return {
         "images": len(rows),
         "sizes": dict(counts.sizes),
-        "crack_share_percent": total.prevalence,
-        "crack_shares": {row["name"]: row["crack_share"] for row in rows},
+        "crack_fraction_percent": total.prevalence,
+        "crack_fractions": {row["name"]: row["crack_share"] for row in rows},
         "soft_predictions": counts.soft,
         "pooled": total.to_dict(),
         "interval_95": {m: list(bootstrap_interval(counts.confusions, m)) for m in METRICS},
@@ -183,7 +183,7 @@ def as_text(result: dict[str, Any]) -> str:
 
     side = result["stretched_to"]
     how = f"stretched to {side}×{side}" if side else "at their own size"
-    share = number(result["crack_share_percent"]).strip()
+    share = number(result["crack_fraction_percent"]).strip()
     lines = [f"{result['images']} photos {how}; {share} % of the pixels are crack", ""]
     lines.append(f"{'percent':<18}{'pooled':>9}  {'95 % interval':<18}{'mean':>9}  95 % interval")
     for name in METRICS:

@@ -34,26 +34,26 @@ def beside(result: Mapping[str, Any], test_set: str) -> dict[str, Any]:
         printed = corrected(one)
         rows[f"Table {TABLES[one.table].roman}, trained on {one.train_set}"] = {
             **{metric: getattr(printed, metric) for metric in METRICS},
-            "crack_share": implied_prevalence(one),
+            "prevalence": implied_prevalence(one),
         }
     side, has = f"{TABLE_SIZE}×{TABLE_SIZE}", set(result["sizes"])
     same = has == {side.replace("×", "x")}
     sizes = (
         f"{side}, pooled, as in the paper" if same else f"not {side}, to which the paper squeezes each photo"
     )
-    photos = _photos(result["crack_shares"], test_set.lower())
+    photos = _photos(result["crack_fractions"], test_set.lower())
     return {"test_set": test_set.lower(), "rows": rows, "compares": f"Photos: {photos}. Sizes: {sizes}."}
 
 
 def as_text(result: Mapping[str, Any]) -> str:
     """A result that holds under "beside" what `beside` returned, as text: pooled metrics, here and as printed."""
-    printed, here = result["beside"], result["pooled"] | {"crack_share": result["crack_share_percent"]}
+    printed, here = result["beside"], result["pooled"] | {"prevalence": result["crack_fraction_percent"]}
     lines = [
         f"UP-CrackNet as the paper prints it for {printed['test_set']}, percent; its precision and recall, which are "
         "printed swapped, are swapped back here",
         f"{'':<18}{'here':>9}" + "".join(f"  {name}" for name in printed["rows"]),
     ]
-    for metric in (*METRICS, "crack_share"):
+    for metric in (*METRICS, "prevalence"):
         own = "undefined" if here[metric] is None else f"{here[metric]:9.3f}"
         cells = "".join(f"  {row[metric]:>{len(name)}.3f}" for name, row in printed["rows"].items())
         lines.append(f"{metric:<18}{own}{cells}")
