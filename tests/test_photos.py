@@ -255,7 +255,7 @@ def test_a_photo_without_contrast_is_warned_of(folder, monkeypatch, capsys):
     draws = np.random.default_rng(0)
     blank = 90 + 4 * draws.standard_normal((120, 160, 3)) + np.linspace(-10, 10, 160)[:, None]
     cv2.imwrite(str(folder / "photos/blank.jpg"), blank.round().astype(np.uint8))
-    words = ("detect", folder / "photos", folder / "out")
+    words = ("detect", folder / "photos", folder / "out", "--model", "upcracknet")
     assert upcrack(monkeypatch, *words, "--json", "--no-report") == 0
     said = json.loads(capsys.readouterr().out)["photos"]
     assert {row["name"] for row in said if row["warning"]} == {"blank"}
