@@ -99,7 +99,8 @@ def test_masks_of_another_program_are_scored_pooled_and_photo_by_photo(folder):
 
 
 def test_a_detection_is_scored_with_its_maps_and_names_what_it_could_not_read(folder):
-    write(folder / "masks/z.png", np.zeros((8, 8), np.uint8))
+    for name in "ez":
+        write(folder / f"masks/{name}.png", np.zeros((8, 8), np.uint8))
     out = detection(folder, failed=["photos/e.jpg: is cut off"])
     result = score_folder(out, folder / "masks", progress=False)
     assert [result["pooled"][m] for m in METRICS] == [100] * 5

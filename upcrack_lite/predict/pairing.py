@@ -118,7 +118,8 @@ def pair(predictions: Predictions, masks: Path | str) -> Pairs:
             pairs.listed.append((one, files[name]))
         elif name not in twice:
             pairs.unpaired.append(f"{name}: no mask of this name in {masks}{_hint(name, files)}")
-    pairs.spare = [name for name in files if name not in named]
+    asked = named.keys() | {Path(each.split(": ")[0]).stem for each in predictions.failed}
+    pairs.spare = [name for name in files if name not in asked]
     if predictions.model is None:
         pairs.unpaired += [f"{name}: a mask without a prediction{_hint(name, named)}" for name in pairs.spare]
         pairs.spare = []
