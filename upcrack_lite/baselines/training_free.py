@@ -63,9 +63,10 @@ def global_darkness(gray: np.ndarray, sigma: float = 0.0) -> np.ndarray:
 def local_darkness(gray: np.ndarray, sigma: float = 0.0, window: float = 0.28) -> np.ndarray:
     """How far a pixel lies below the median around it, in interquartile ranges of that difference.
 
-    window: side of the neighborhood as a share of the photo's shorter side. The median is taken on 8-bit gray.
+    window: side of the neighborhood as a share of the photo's longer side, at most 255 px, since OpenCV's
+    median goes little further. It is taken on 8-bit gray.
     """
-    side = max(3, round(window * min(gray.shape)) | 1)  # odd
+    side = min(max(3, round(window * max(gray.shape)) | 1), 255)  # odd
     background = cv2.medianBlur((gray * 255).round().astype(np.uint8), side).astype(np.float32) / 255
     below = background - blurred(gray, sigma)
     return ((below - np.median(below)) / iqr(below)).astype(np.float32)
