@@ -42,8 +42,8 @@ LEAST = 1.0  # points; below this two runs of the same code are not told apart
 ELSEWHERE = {1: (("deepcrack", "deepcrack"),), 2: (("deepcrack", "deepcrack"),)}
 """Tables that compare choices, not methods, can be made on other sets too; these are shown beside them."""
 
-SUBSTITUTES = ("style_network", "encoder_weights")
-"""Preset values that may differ from a row's, because the weights that it needs are not always at hand."""
+SUBSTITUTES = ("style_network", "encoder_weights", "native")
+"""Preset values that may differ from a row's: weights that are not always at hand, and photos at their own size."""
 
 
 class Verdict(StrEnum):
@@ -179,7 +179,8 @@ def group(row: Row, given: Iterable[Record]) -> list[Ours]:
     for record in given:
         key = record.key
         if belongs(row, record.experiment):
-            substituted = [str(value) for name, value in record.experiment.overrides if name in SUBSTITUTES]
+            chosen = [pair for pair in record.experiment.overrides if pair[0] in SUBSTITUTES]
+            substituted = ["own size" if name == "native" else str(value) for name, value in chosen]
             name = (key.recipe, key.scale, key.train_set, key.test_set, *substituted)
             groups.setdefault(name, []).append(record)
     return [
