@@ -37,6 +37,10 @@ def board_with_kron(size, cell):
     return np.stack([board, 1 - board])[:, None]
 
 
+def blurred(covered, sigma=0.8):
+    return cv2.GaussianBlur(covered, (0, 0), sigma)
+
+
 def sharp_batch(batch, mask, fill):
     return replace(batch, masked=masks.apply(batch.image, mask, fill), mask=mask)
 
@@ -226,6 +230,19 @@ RIGHT = {
         lambda a, b: (b[a.index(max(a))], float(np.median(b))),
         lambda a, b: (max(zip(a, b, strict=True))[1], np.median(b)),
     ],
+    "soft_label": [lambda c, v: blurred(c) > v, lambda c, v: ~(blurred(c) <= v)],
+    "mean_logit": [
+        lambda maps: 1 / (1 + np.exp(-sum(maps) / len(maps))),
+        lambda maps: np.tanh(np.mean(maps, axis=0) / 2) / 2 + 0.5,
+    ],
+    "mm_per_pixel": [
+        lambda a, b, mm: mm / math.dist(a, b),
+        lambda a, b, mm: mm / abs(complex(*a) - complex(*b)),
+    ],
+    "agreement": [
+        lambda a, b: 100.0 if not (a | b).any() else 200 * (a & b).sum() / (a.sum() + b.sum()),
+        lambda a, b: 100.0 * (1 - (a ^ b).sum() / max(1, a.sum() + b.sum())),
+    ],
 }
 WRONG = {
     "image_score": [
@@ -382,6 +399,27 @@ WRONG = {
         lambda a, b: (max(a), np.median(b)),
         lambda a, b: (b[int(np.argmax(a))], np.mean(b[:1])),
         lambda a, b: (b[int(np.argmax(a))], np.median(a) + 1),
+    ],
+    "soft_label": [
+        lambda c, v: c > v,
+        lambda c, v: blurred(c, 3) > v,
+        lambda c, v: (blurred(c) > v).astype(float),
+    ],
+    "mean_logit": [
+        lambda maps: np.mean([1 / (1 + np.exp(-one)) for one in maps], axis=0),
+        lambda maps: 1 / (1 + np.exp(-np.max(maps, axis=0))),
+        lambda maps: np.mean(maps, axis=0),
+    ],
+    "mm_per_pixel": [
+        lambda a, b, mm: math.dist(a, b) / mm,
+        lambda a, b, mm: mm / max(1, abs(b[0] - a[0])),
+        lambda a, b, mm: mm / (abs(b[0] - a[0]) + abs(b[1] - a[1])),
+    ],
+    "agreement": [
+        lambda a, b: 200 * (a & b).sum() / max(1, a.sum() + b.sum()),
+        lambda a, b: 100.0 * (a == b).mean(),
+        lambda a, b: 100.0 * (a & b).sum() / max(1, (a | b).sum()) if (a | b).any() else 100.0,
+        lambda a, b: 2 * (a & b).sum() / (a.sum() + b.sum()) if (a | b).any() else 1.0,
     ],
 }
 CHECKS = {

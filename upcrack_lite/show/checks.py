@@ -412,3 +412,33 @@ def check_mean_logit(fn: Answer) -> None:
         "average the logits (here to -1), then take the sigmoid: not the mean or the maximum of probabilities"
     )
     equal(fn(maps), np.full((2, 2), 1 / (1 + np.exp(1.0))), hint)
+
+
+@check("the distance of the two ends counts, in whatever direction they lie.", number)
+def check_mm_per_pixel(fn: Answer) -> None:
+    """fn(first (x, y), second (x, y), known_mm) -> mm per pixel."""
+    examples(
+        fn,
+        (((0, 0), (600, 0), 300.0), 0.5, "a ruler of 300 mm that covers 600 px gives 0.5"),
+        (((10, 20), (10, 120), 50.0), 0.5, "it may lie along a column"),
+        (((300, 400), (0, 0), 250.0), 0.5, "a slanted one is as long as its diagonal: sqrt(dx² + dy²) px"),
+    )
+
+
+@check(
+    "it is 100 for equal masks, 0 for masks without a common pixel, and the order does not matter.", number
+)
+def check_agreement(fn: Answer) -> None:
+    """fn(first bool (H, W), second) -> F in percent, 100 where both are empty."""
+    none = np.zeros((8, 8), bool)
+    top, row = none.copy(), none.copy()
+    top[:4], row[3] = True, True
+    examples(
+        fn,
+        ((top, top), 100, "equal masks agree wholly"),
+        ((top, ~top), 0, "no common pixel: 0"),
+        ((top, row), 40, "8 common pixels of 32 and 8: 2·8 / 40 is 40 %"),
+        ((row, top), 40, "swapping the masks should change nothing"),
+        ((none, top), 0, "one empty mask: 0"),
+        ((none, none), 100, "two empty masks are equal: give 100 and do not divide by 0"),
+    )
