@@ -125,3 +125,20 @@ def test_the_training_that_failed_is_told_with_the_scores_of_its_records():
 @pytest.mark.parametrize("table", SETS)
 def test_each_line_is_what_the_records_say(table, recipe):
     assert line(table, recipe) in README.splitlines()
+
+
+def test_the_numbers_of_the_stored_detector_are_its_records():
+    own = {("deepcrack", True), ("deepcrack", False), ("cfd", True)}
+    found = {}
+    for record in given():
+        key = record.key
+        native = key.overrides == {"native": True}
+        if (key.method, key.scale, key.train_set, key.seed) == ("drawn", "full", "synthetic", 0):
+            found[key.test_set, native] = records.scores(record)
+    assert own <= found.keys()
+    home, squeezed, cfd = (found[one] for one in (("deepcrack", True), ("deepcrack", False), ("cfd", True)))
+    text = " ".join(README.split())
+    assert f"it has an F1 of {home['f1']:.1f} % (IoU {home['iou']:.1f} %)" in text
+    printed = published.row(4, CRACKNET).f1
+    assert f"tables, {squeezed['f1']:.1f} %, where {printed:.1f} % is printed for UP-CrackNet" in text
+    assert f"On CFD's 118 whole photos it has {cfd['f1']:.1f} %" in text
