@@ -222,7 +222,7 @@ def test_a_command_for_all_rows_gives_each_the_options_that_it_has_a_use_for(tmp
     words = "--table 4 --train-only --max-steps 2 --vgg-weights random --precision bf16-mixed"
     done = CliRunner().invoke(app, [*words.split(), "--data-root", str(tmp_path)])
     assert done.exit_code == 0, done.output
-    assert len(asked) == 28
+    assert len(asked) == 30
     own, unet, free = (asked[name] for name in ("upcracknet", "unet", "tf_sato_otsu"))
     assert own == RunOptions("auto", "bf16-mixed", "random", 2)
     assert unet == RunOptions("auto", "bf16-mixed", None, 2)

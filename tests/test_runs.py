@@ -140,7 +140,7 @@ UNSOUND = {
     "nan": (torch.tensor([1.0, float("nan")]), "holds NaN or infinite values"),
     "infinite": (torch.tensor([[1.0], [-float("inf")]]), "holds NaN or infinite values"),
     "infinite half": (torch.tensor([70000.0]).half(), "holds NaN or infinite values"),
-    "double": (torch.zeros(2, dtype=torch.float64), "is of the type float64"),
+    "complex": (torch.zeros(2, dtype=torch.complex64), "is of the type complex64"),
     "bytes": (torch.zeros(2, dtype=torch.uint8), "is of the type uint8"),
 }
 

@@ -55,8 +55,8 @@ BEFORE: dict[str, Any] = {
 }
 """What a manifest means that lacks one of these."""
 
-_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.int32, torch.int64)
-"""What weights and counters come in. A double is a sign of another program, and would be rounded silently."""
+_TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int32, torch.int64)
+"""What weights and counters come in; doubles come from a training in double precision."""
 
 _TOLD_APART = ("commit", "code_sha256", "device", "used_device")
 """What of the environment makes one start of a run another than an earlier one."""

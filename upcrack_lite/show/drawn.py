@@ -24,9 +24,6 @@ PRINTED = {"deepcrack": 4, "cfd_patches": 7, "crack500_heldout": 8}
 BESIDE = ("upcracknet", "deepcrack18", "unet", "tf_global_darkness", "tf_frangi_otsu")
 """Other methods trained, or chosen, on DeepCrack, at lite scale: ours, two that learn from masks, two without."""
 
-FREE = {"native", "epochs"}
-"""Values that do not make another detector in the ablation: how it is tested, and for how long all were trained."""
-
 
 class Transfer:
     """The records of the detector. results: the folder of records; empty: the kit's."""
@@ -64,37 +61,6 @@ class Transfer:
         )
         labels = {"train": "trained on", "size": "tested at"} | {name: name for name in TESTS}
         return table("F1 on four test sets", lines, labels, note, "drawn-transfer", text=("train", "size"))
-
-    def ablation(self) -> Any:
-        """One value at a time set otherwise: F1 beside the detector that is trained as long with nothing changed."""
-        groups: dict[tuple[tuple[str, Any], ...], list[Record]] = {}
-        for record in self.drawn:
-            if "epochs" in record.key.overrides:
-                changed = {n: v for n, v in record.key.overrides.items() if n not in FREE}
-                groups.setdefault(tuple(sorted(changed.items())), []).append(record)
-        if () not in groups:
-            return items(["There is no record of a changed value yet."])
-        tests = [name for name in ("synthetic", *TESTS) if any(r.key.test_set == name for r in groups[()])]
-        lines = []
-        for changed, some in sorted(groups.items()):
-            name = ", ".join(f"{n} = {v:g}" for n, v in changed) or "nothing changed"
-            train = ", ".join(dict.fromkeys(r.key.train_set for r in some))
-            lines.append(
-                {"": name, "train": train} | {t: _f1([r for r in some if r.key.test_set == t]) for t in tests}
-            )
-        epochs = groups[()][0].key.overrides["epochs"]
-        note = (
-            f"F1 in percent, photos at their own size; each trained for {100 * epochs} steps; mean ± standard "
-            "deviation over seeds."
-        )
-        return table(
-            "One factor at a time",
-            lines,
-            {"train": "trained on"} | {t: t for t in tests},
-            note,
-            "drawn-ablation",
-            text=("train",),
-        )
 
     def says(self) -> Any:
         """The distance to what is printed, in sentences whose numbers are computed from the records."""
