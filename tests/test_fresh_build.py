@@ -41,8 +41,10 @@ def test_every_record_is_current_and_a_dry_sweep_plans_nothing(built, tmp_path, 
     monkeypatch.delenv(VARIABLE, raising=False)
     given = records.load_all(ROOT / "results")
     places = (built, tmp_path / "runs", ROOT / "results", tmp_path / "state")
-    plan = Plan({record.slug: record.experiment for record in given}, (), *places, options=RunOptions("cpu"))
-    assert Counter(plan.why(record.experiment) for record in given) == {"": len(given)}
+    for precision in {record.train.precision for record in given}:
+        some = {record.slug: record.experiment for record in given if record.train.precision == precision}
+        plan = Plan(some, (), *places, options=RunOptions("cpu", precision))
+        assert Counter(map(plan.why, some.values())) == {"": len(some)}
     words = [
         "tables=3,4,7,8",
         "rows=upcracknet,unet,tf_gabor_otsu",
