@@ -7,6 +7,7 @@ import base64
 import cv2
 import numpy as np
 import torch
+from torch.nn import functional
 
 from upcrack_lite.errors import UserError
 
@@ -30,6 +31,16 @@ def to_uint8(image: torch.Tensor) -> np.ndarray:
     """Turn tensors ``(N, 3, H, W)`` in [-1, 1] into photos uint8 ``(N, H, W, 3)``; values outside are clipped."""
     pixels = ((image.detach().float().cpu() + 1) * 127.5).round().clamp(0, 255)
     return pixels.to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()  # (N, H, W, 3)
+
+
+def padded(image: torch.Tensor, multiple: int) -> torch.Tensor:
+    """Enlarge images ``(N, C, H, W)`` to the right and below, mirrored, until `multiple` divides both sides."""
+    height, width = image.shape[-2:]
+    right, below = -width % multiple, -height % multiple
+    if not right and not below:
+        return image
+    mode = "reflect" if right < width and below < height else "replicate"  # a mirror needs enough to show
+    return functional.pad(image, (0, right, 0, below), mode=mode)
 
 
 COLORS = {

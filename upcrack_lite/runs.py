@@ -274,6 +274,10 @@ class Resumable:
         streams = {"draws": self.draws.get_state(), "rng": torch.get_rng_state(), "rng_cuda": cuda}
         return {name: getattr(self, name).state_dict() for name in self.parts} | streams
 
+    def facts(self) -> dict[str, Any]:
+        """What a record asks of every run, and only UP-CrackNet has."""
+        return {"style_weights": None, "start_sha256": None}
+
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up a saved state, random streams included."""
         for name in self.parts:

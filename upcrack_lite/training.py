@@ -246,6 +246,10 @@ class Trainer(Resumable):
     def finish(self, load: Callable[[], dict[str, torch.Tensor]]) -> None:
         """Nothing is left to find out at the end."""
 
+    def facts(self) -> dict[str, Any]:
+        """Where the features of the style loss come from."""
+        return {"style_weights": self.vgg.source if self.vgg else None}
+
     def rates(self) -> dict[str, float]:
         """Learning rates for the log."""
         return {"lr_g": self.opt_g.param_groups[0]["lr"]}
@@ -385,6 +389,32 @@ class Loop:
         )
 
 
+def train_task(
+    make: Callable[[Fabric], Any],
+    what: dict[str, Any],
+    preset: Any,
+    out: Path | str,
+    device: str,
+    progress: bool,
+) -> RunFolder:
+    """Train any method's task in its run folder, which may hold this very run: finished, or killed on its way.
+
+    make: builds the task for a `Loop`, once it is known that there is work. what: the run's facts, from `describe`.
+    Raises UserError for a folder that belongs to another run, or a loss that is no longer finite.
+    """
+    run = RunFolder.matching(out, what, preset.older())
+    if run is not None and run.finished:
+        return run
+    from lightning import Fabric  # here, because it takes seconds, and many import this file without training
+
+    task = make(Fabric(accelerator=device, devices=1, precision=what["precision"]))
+    run = run or RunFolder.create(out, what | {"started": now()})
+    run.start(environment() | {"used_device": str(task.fabric.device)})
+    run.manifest |= task.facts()
+    run.save_manifest()
+    return Loop(task, run, preset, what["max_steps"], progress).run_all()
+
+
 def train(
     images: np.ndarray,
     preset: Preset,
@@ -417,21 +447,15 @@ def train(
         "vgg_weights": None if vgg_weights is None else Path(vgg_weights).name,
     }
     what = describe("upcracknet", preset, images, data, seed, max_steps, precision, own)
-    run = RunFolder.matching(out, what, preset.older())
-    if run is not None and run.finished:
-        return run
-    from lightning import Fabric  # here, because it takes seconds, and many import this file without training
 
-    fabric = Fabric(accelerator=device, devices=1, precision=precision)
-    trainer = Trainer(preset, fabric, seed, vgg_weights, images, split)
-    if start is not None:
-        try:
-            trainer.g.load_state_dict(start)
-        except RuntimeError as error:
-            sizes = f"width {preset.width}, depth {preset.depth}"
-            raise UserError(f"the start weights do not fit {sizes}") from error
-    run = run or RunFolder.create(out, what | {"started": now()})
-    run.start(environment() | {"used_device": str(fabric.device)})
-    run.manifest["style_weights"] = trainer.vgg.source if trainer.vgg else None
-    run.save_manifest()
-    return Loop(trainer, run, preset, max_steps, progress).run_all()
+    def make(fabric: Fabric) -> Trainer:
+        trainer = Trainer(preset, fabric, seed, vgg_weights, images, split)
+        if start is not None:
+            try:
+                trainer.g.load_state_dict(start)
+            except RuntimeError as error:
+                sizes = f"width {preset.width}, depth {preset.depth}"
+                raise UserError(f"the start weights do not fit {sizes}") from error
+        return trainer
+
+    return train_task(make, what, preset, out, device, progress)

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from upcrack_lite.errors import UserError
+from upcrack_lite.images import padded
 
 
 @dataclass(frozen=True)
@@ -138,16 +139,6 @@ class Restorer(nn.Module):
             return self.scores(padded(image, self.multiple), generator)[..., :height, :width]
         finally:
             self.train(mode)
-
-
-def padded(image: torch.Tensor, multiple: int) -> torch.Tensor:
-    """Enlarge images ``(N, C, H, W)`` to the right and below, mirrored, until `multiple` divides both sides."""
-    height, width = image.shape[-2:]
-    right, below = -width % multiple, -height % multiple
-    if not right and not below:
-        return image
-    mode = "reflect" if right < width and below < height else "replicate"  # a mirror needs enough to show
-    return functional.pad(image, (0, right, 0, below), mode=mode)
 
 
 def check_masks(images: np.ndarray, crack_masks: np.ndarray | None) -> None:

@@ -18,8 +18,9 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import spectral_norm
 
 from upcrack_lite import masks
-from upcrack_lite.baselines.base import Method, Restorer, padded
+from upcrack_lite.baselines.base import Method, Restorer
 from upcrack_lite.baselines.blocks import scaled
+from upcrack_lite.images import padded
 
 CHANNELS = (64, 128, 256, 512)
 BLOCKS = 8  # residual blocks

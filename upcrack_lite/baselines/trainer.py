@@ -30,11 +30,9 @@ from upcrack_lite.runs import (
     check_device,
     data_hash,
     describe,
-    environment,
-    now,
     weights_hash,
 )
-from upcrack_lite.training import Loop, split_by_photo, train
+from upcrack_lite.training import split_by_photo, train, train_task
 
 if TYPE_CHECKING:
     from lightning import Fabric
@@ -280,24 +278,15 @@ def train_method(
         "encoder": None if start is None else {"source": "imagenet", "sha256": weights_hash(start)},
     }
     what = describe(method_name, preset, images, data, seed, max_steps, precision, own)
-    run = RunFolder.matching(out, what, preset.older())
-    if run is not None and run.finished:
-        return run
-    from lightning import Fabric  # here, because it takes seconds
 
-    fabric = Fabric(accelerator=device, devices=1, precision=precision)
-    fabric.seed_everything(seed, workers=False, verbose=False)
-    network = chosen.build(preset.width)
-    if start is not None:
-        start_encoder(network, chosen.encoder, start)
-    task = Task(network, preset, fabric, images, crack_masks, split, seed)
-    if run is None:
-        run = RunFolder.create(out, what | {"started": now()})
-    run.start(environment() | {"used_device": str(fabric.device)})
-    # What a record asks of every run, and only UP-CrackNet has.
-    run.manifest |= {"style_weights": None, "start_sha256": None}
-    run.save_manifest()
-    return Loop(task, run, preset, max_steps, progress).run_all()
+    def make(fabric: Fabric) -> Task:
+        fabric.seed_everything(seed, workers=False, verbose=False)
+        network = chosen.build(preset.width)
+        if start is not None:
+            start_encoder(network, chosen.encoder, start)
+        return Task(network, preset, fabric, images, crack_masks, split, seed)
+
+    return train_task(make, what, preset, out, device, progress)
 
 
 def _check(

@@ -11,12 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from torch.nn import functional
 
 from upcrack_lite.drawn.network import MULTIPLE, DrawnNet, normalized
 from upcrack_lite.drawn.recipe import DrawnPreset
 from upcrack_lite.drawn.scenes import to_gray
 from upcrack_lite.errors import UserError
+from upcrack_lite.images import padded
 from upcrack_lite.runs import RunFolder, check_device
 
 TILE = 1024  # px: side of a tile's middle
@@ -61,16 +61,8 @@ def logits(network: DrawnNet, gray: np.ndarray, tile: int = TILE) -> np.ndarray:
         for x in range(0, width, tile):
             top, left = max(0, y - MARGIN), max(0, x - MARGIN)
             part = gray[top : y + tile + MARGIN, left : x + tile + MARGIN]
-            padded = _padded(torch.from_numpy(np.ascontiguousarray(part))[None, None].to(device))
-            found = network(padded)[0, 0, y - top :, x - left :].float().cpu().numpy()
+            image = torch.from_numpy(np.ascontiguousarray(part))[None, None].to(device)
+            found = network(padded(image, MULTIPLE))[0, 0, y - top :, x - left :].float().cpu().numpy()
             bottom, right = min(height, y + tile), min(width, x + tile)
             result[y:bottom, x:right] = found[: bottom - y, : right - x]
     return result
-
-
-def _padded(gray: torch.Tensor) -> torch.Tensor:
-    """Enlarge ``(1, 1, H, W)`` to the right and below, mirrored, to multiples of 32."""
-    height, width = gray.shape[-2:]
-    right, below = -width % MULTIPLE, -height % MULTIPLE
-    mode = "reflect" if right < width and below < height else "replicate"  # a mirror needs enough to show
-    return functional.pad(gray, (0, right, 0, below), mode=mode)

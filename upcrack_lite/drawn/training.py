@@ -22,8 +22,8 @@ from upcrack_lite.drawn.recipe import STEPS, DrawnPreset
 from upcrack_lite.drawn.scenes import Material, draw_scene, prepare
 from upcrack_lite.errors import UserError
 from upcrack_lite.io import write_image
-from upcrack_lite.runs import Resumable, RunFolder, check_crops, check_device, describe, environment, now
-from upcrack_lite.training import Loop
+from upcrack_lite.runs import Resumable, RunFolder, check_crops, check_device, describe
+from upcrack_lite.training import train_task
 
 if TYPE_CHECKING:
     from lightning import Fabric
@@ -158,15 +158,6 @@ def train_drawn(
     check_crops(images, preset.size, groups)
     device = check_device(device)
     what = describe("drawn", preset, images, data, seed, max_steps, precision, {})
-    run = RunFolder.matching(out, what, preset.older())
-    if run is not None and run.finished:
-        return run
-    from lightning import Fabric  # here, because it takes seconds
-
-    fabric = Fabric(accelerator=device, devices=1, precision=precision)
-    trainer = DrawnTrainer(preset, fabric, images, seed)
-    run = run or RunFolder.create(out, what | {"started": now()})
-    run.start(environment() | {"used_device": str(fabric.device)})
-    run.manifest |= {"style_weights": None, "start_sha256": None}
-    run.save_manifest()
-    return Loop(trainer, run, preset, max_steps, progress).run_all()
+    return train_task(
+        lambda fabric: DrawnTrainer(preset, fabric, images, seed), what, preset, out, device, progress
+    )

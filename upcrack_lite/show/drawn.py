@@ -21,7 +21,7 @@ TESTS = ("deepcrack", "cfd", "cfd_patches", "crack500_heldout")
 PRINTED = {"deepcrack": 4, "cfd_patches": 7, "crack500_heldout": 8}
 """Test set to the printed table whose row stands beside it; only DeepCrack's photos are the paper's."""
 
-BESIDE = ("upcracknet", "deepcrack18", "unet", "tf_global_darkness", "tf_frangi_otsu")
+OTHERS = ("upcracknet", "deepcrack18", "unet", "tf_global_darkness", "tf_frangi_otsu")
 """Other methods trained, or chosen, on DeepCrack, at lite scale: ours, two that learn from masks, two without."""
 
 
@@ -32,7 +32,7 @@ class Transfer:
         every = recorded(record_files.folder("results", results))
         self.drawn = [record for record in every if record.key.method == DRAWN]
         self.others = [
-            record for record in every if record.key.method in BESIDE and not record.experiment.overrides
+            record for record in every if record.key.method in OTHERS and not record.experiment.overrides
         ]
 
     def table(self) -> Any:
@@ -48,7 +48,7 @@ class Transfer:
             lines.append(self._line(f"drawn cracks, {scale}", train_set, size, some))
         lines += [
             self._line(TITLES[name], "deepcrack", "256 × 256", some)
-            for name in BESIDE
+            for name in OTHERS
             if (some := [r for r in self.others if self._is_at_home(r, name)])
         ]
         printed = {test: f"{published.row(number, CRACKNET).f1:.1f}" for test, number in PRINTED.items()}
