@@ -52,3 +52,32 @@ def small_mirror(small_sources, tmp_path) -> Path:
 
     make(tmp_path / "mirror" / "deepcrack", "deepcrack")
     return tmp_path / "mirror"
+
+
+@pytest.fixture(scope="session")
+def address():
+    """The address of the built book."""
+    from site_browser import served  # here: it imports playwright, which few tests need
+
+    with served() as at:
+        yield at
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A browser for the built book."""
+    from site_browser import chromium
+
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture
+def desktop(browser, address):
+    """A page as on a desk; afterwards it must have asked no one else and raised nothing."""
+    from site_browser import visit
+
+    seen = visit(browser, address, "desktop")
+    yield seen
+    assert (seen.elsewhere, seen.errors, seen.failed) == ([], [], [])
+    seen.page.context.close()

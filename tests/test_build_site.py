@@ -53,9 +53,12 @@ def test_a_missing_page_is_named(small_book):
 
 def test_staging_removes_what_is_no_longer_listed(small_book):
     root, build = small_book
+    (build / "alive").mkdir()
+    (build / "alive/road-0.bin").write_bytes(b"made by the workflow")
     folder = stage(build, root)
     (folder / "book/renamed.md").write_text("# Old", encoding="utf-8")
     stage(build, root)
+    assert (folder / "book/_static/alive/road-0.bin").exists()
     assert not (folder / "book/renamed.md").exists()
     assert (folder / "book/intro.md").exists()
 

@@ -5,105 +5,19 @@ Screenshots of each page, as on a desk and on a phone, go to build/screenshots.
 
 from __future__ import annotations
 
-import http.server
 import json
-import os
-import shutil
-import threading
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 from build_site import toc_files
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Page
+from site_browser import ROOT, SCREENS, SHOTS, SITE, visit
 from test_detection_report import detection
 
 from upcrack_lite.predict.report import write_report
 
-ROOT = Path(__file__).resolve().parents[1]
-SITE = Path(os.environ.get("UPCRACK_SITE", ROOT / "build/book/html"))
-SHOTS = ROOT / "build/screenshots"
 PAGES = toc_files(ROOT / "_toc.yml")
-SCREENS = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-FLAGS += ["--disable-component-update", "--disable-sync", "--disable-quic"]
 
 pytestmark = pytest.mark.site
-
-
-class Handler(http.server.SimpleHTTPRequestHandler):
-    """Serves the site, without a line on the screen for each request."""
-
-    def __init__(self, *args):
-        super().__init__(*args, directory=str(SITE))
-
-    def log_message(self, *args):
-        pass
-
-
-@pytest.fixture(scope="session")
-def address():
-    """The site, served on this machine alone."""
-    if not (SITE / "index.html").exists():
-        pytest.fail(f"There is no built book at {SITE}. Build it first: make book")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Chromium from $CHROMIUM or the system."""
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if not path or not Path(path).exists():
-        pytest.fail(
-            f"No browser ({path or ', '.join(BROWSERS)}). Debian: apt-get install chromium; or set CHROMIUM."
-        )
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@dataclass
-class Visit:
-    """A page in the browser and everything that went wrong on it."""
-
-    page: Page
-    elsewhere: list[str] = field(default_factory=list)  # requests to any other host
-    errors: list[str] = field(default_factory=list)  # console errors, exceptions
-    failed: list[str] = field(default_factory=list)  # answers other than success
-
-
-def visit(browser: Browser, address: str, screen: str) -> Visit:
-    """Open an empty page that can reach the site only, and notes what it tries."""
-    page = browser.new_context(viewport=SCREENS[screen]).new_page()
-    page.set_default_timeout(60_000)
-    seen = Visit(page)
-
-    def gate(route: Route) -> None:
-        if route.request.url.startswith((address + "/", "data:", "blob:")):
-            route.continue_()
-        else:
-            seen.elsewhere.append(route.request.url)
-            route.abort()
-
-    page.route("**/*", gate)
-    page.on("console", lambda m: seen.errors.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda error: seen.errors.append(str(error)))
-    page.on("response", lambda r: seen.failed.append(f"{r.status} {r.url}") if r.status >= 400 else None)
-    return seen
-
-
-@pytest.fixture
-def desktop(browser, address):
-    """A page as on a desk; afterwards it must have asked no one else and raised nothing."""
-    seen = visit(browser, address, "desktop")
-    yield seen
-    assert (seen.elsewhere, seen.errors, seen.failed) == ([], [], [])
-    seen.page.context.close()
 
 
 def wait_until_drawn(page: Page) -> None:

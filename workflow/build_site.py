@@ -2,7 +2,8 @@
 
     python workflow/build_site.py --build build/book [--real]
 
-`--build` holds `run/` (executed chapters); this adds `stage/` (what Jupyter Book reads) and `html/` (the site).
+`--build` holds `run/` (executed chapters) and `alive/` (what the pages that move load); this adds `stage/` (what
+Jupyter Book reads) and `html/` (the site).
 """
 
 from __future__ import annotations
@@ -85,6 +86,7 @@ def stage(build: Path, root: Path = ROOT, real: bool = False) -> Path:
         raise FileNotFoundError(f"_toc.yml lists pages that do not exist: {', '.join(missing)}")
     pairs |= {p: folder / p.relative_to(root) for p in (root / "book").rglob("*.bib")}
     pairs |= {p: folder / p.relative_to(root) for p in (root / "book/_static").rglob("*") if p.is_file()}
+    pairs |= {p: folder / "book/_static/alive" / p.name for p in (build / "alive").glob("*")}
     for source, target in pairs.items():
         copy_changed(source, target)
     wanted = {*pairs.values(), folder / "_config.yml"}

@@ -1,0 +1,25 @@
+/** Computes beside the page, so that sliders stay smooth: from a recorded map and settings to mask and counts. */
+
+import { above, bilateral, confusion, histogram, thresholdOf, withoutSmall } from "./pixels.js";
+
+let road = null; // { map, truth, height, width }
+let smoothed = null;
+let made = ""; // with which filter
+
+self.onmessage = ({ data }) => {
+  if (data.road) {
+    road = data.road;
+    made = "";
+  }
+  const { filter, d, sigmaColor, sigmaSpace, rule, value, floor, area } = data.settings;
+  const { map, truth, height, width } = road;
+  const wanted = filter ? `${d} ${sigmaColor} ${sigmaSpace}` : "none";
+  if (made !== wanted) {
+    smoothed = filter ? bilateral(map, height, width, d, sigmaColor, sigmaSpace) : map;
+    made = wanted;
+  }
+  const threshold = thresholdOf(histogram(smoothed), rule, value, floor);
+  const mask = withoutSmall(above(smoothed, threshold), height, width, area);
+  const levels = [histogram(smoothed, truth, 0), histogram(smoothed, truth, 1)]; // background, crack
+  self.postMessage({ smoothed, threshold, mask, levels, counts: confusion(mask, truth) });
+};

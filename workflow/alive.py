@@ -1,0 +1,106 @@
+"""Make what the pages that move need from the stored models: recorded maps for the tuner.
+
+    python workflow/alive.py build/book/alive
+
+roads.json   what there is: roads, arrays of a road, and the settings that each detector starts from
+road-N.bin   the arrays of a road, one after the other, packed with gzip
+tuner.png    the same as a still picture for readers without JavaScript, and tuner.md, which shows it
+"""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from upcrack_lite.data.reading import resize
+from upcrack_lite.data.synthetic import synthetic_road
+from upcrack_lite.detection import VARIANTS, above, compare, enlarge, error_map, smooth, threshold_of
+from upcrack_lite.generator import Generator
+from upcrack_lite.images import overlay, to_tensor, to_uint8
+from upcrack_lite.io import write_atomically, write_json, write_text
+from upcrack_lite.metrics import Confusion
+from upcrack_lite.predict.model import load_model
+from upcrack_lite.pretrained import load_generator, stored_run
+from upcrack_lite.recipes import TABLE_SIZE, Preset
+from upcrack_lite.show.figures import images, use_style
+
+ROADS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("asphalt, a net of cracks", {"seed": [0, 1004], "surface": "asphalt", "crack_share": 0.04}),
+    ("asphalt, a thin crack", {"seed": 11, "surface": "asphalt", "crack_share": 0.01}),
+    ("asphalt, cracks under paint", {"seed": 5, "surface": "asphalt", "confounders": 2.5}),
+    ("concrete, a crack and a shadow", {"seed": 21, "surface": "concrete", "crack_share": 0.03}),
+    ("concrete, wide cracks and a joint", {"seed": 33, "surface": "concrete", "crack_share": 0.09}),
+    ("asphalt without a crack", {"seed": 8, "surface": "asphalt", "crack": False}),
+)
+FILTERS = ("off", "bilateral")
+RULES = (("otsu", 1.0), ("otsu_factor", 1.5), ("percentile", 95.0))
+TITLES = {"otsu": "Otsu", "otsu_factor": "1.5 × Otsu", "percentile": "95 % below"}
+
+
+def record(
+    photo: np.ndarray, truth: np.ndarray, generator: Generator, preset: Preset
+) -> dict[str, np.ndarray]:
+    """All arrays of a road, uint8: photo, truth (0 or 1), restored, and a map for each error variant and `drawn`.
+
+    photo: uint8 ``(256, 256, 3)``; truth: bool ``(256, 256)``. Maps are rounded to 8 bits as `smooth` does.
+    """
+    image = to_tensor(resize(photo, None, preset.size)[0])
+    restored, _ = compare(generator, image, preset)
+    maps = {name: enlarge(error_map(image, restored, name), truth.shape) for name in VARIANTS}
+    maps["drawn"] = load_model("drawn").score_photo(photo, "tables")
+    arrays = {"photo": photo, "truth": truth.astype(np.uint8), "restored": to_uint8(restored)[0]}
+    return arrays | {name: _levels(smooth(some, filter="none")) for name, some in maps.items()}
+
+
+def _levels(smoothed: torch.Tensor) -> np.ndarray:
+    return (smoothed[0, 0] * 255).round().to(torch.uint8).numpy()
+
+
+def still(arrays: dict[str, np.ndarray], preset: Preset, out: Path) -> None:
+    """Draw what the sliders would show: two filters and three rules on UP-CrackNet's map of one road."""
+    settings = preset.bilateral_d, preset.bilateral_sigma_color, preset.bilateral_sigma_space
+    raw = torch.from_numpy(arrays[preset.error_variant])[None, None].float() / 255
+    truth, panels, said = arrays["truth"] > 0, [], []
+    for kind in FILTERS:
+        smoothed = smooth(raw, *settings, filter="none" if kind == "off" else kind)
+        for rule, value in RULES:
+            crack_mask = above(smoothed, threshold_of(smoothed, rule, value))[0, 0].numpy()
+            f1 = Confusion.of(crack_mask, truth).f1
+            panels.append((f"{TITLES[rule]}, F1 {f1:.0f} %", overlay(arrays["photo"], crack_mask, truth)))
+            said.append(f"filter {kind}, {TITLES[rule]}: {f1:.0f} %")
+    use_style()
+    images(panels, ncols=3, key=True).savefig(out / "tuner.png", dpi=130)
+    text = (
+        "```{figure} _static/alive/tuner.png\n"
+        f":alt: Six masks of one road by UP-CrackNet. F1: {'; '.join(said)}.\n\n"
+        "What some settings do to one road. Above without filter, below with the bilateral filter.\n```\n"
+    )
+    write_text(out / "tuner.md", text)
+
+
+def main(out: Path) -> None:
+    """Write everything into a folder."""
+    out.mkdir(parents=True, exist_ok=True)
+    generator, preset = load_generator(stored_run())
+    shapes: dict[str, list[int]] = {}
+    for number, (_, road) in enumerate(ROADS):
+        arrays = record(*synthetic_road(TABLE_SIZE, **road), generator, preset)
+        shapes = {name: list(array.shape) for name, array in arrays.items()}
+        packed = gzip.compress(b"".join(array.tobytes() for array in arrays.values()), mtime=0)
+        write_atomically(out / f"road-{number}.bin", lambda aside, data=packed: aside.write_bytes(data))
+        if number == 0:
+            still(arrays, preset, out)
+    presets = {"upcracknet": preset.to_dict(), "drawn": asdict(load_model("drawn").preset)}
+    kept = ("error_variant", "map_filter", "bilateral_", "threshold_")
+    start = {name: {k: v for k, v in some.items() if k.startswith(kept)} for name, some in presets.items()}
+    write_json(out / "roads.json", {"roads": [title for title, _ in ROADS], "arrays": shapes, "start": start})
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
