@@ -1,4 +1,4 @@
-"""CrackForest (Shi et al., 2016): fetch, verify, prepare. A set to test on, so no crops are cut.
+"""CrackForest (Shi et al., 2016): fetch, verify. A set to test on, so no crops are cut.
 
     python data_scripts/cfd.py --accept-terms
 

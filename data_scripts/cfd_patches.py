@@ -1,4 +1,4 @@
-"""200 patches of 256×256 px cut from CrackForest: make, verify, prepare.
+"""200 patches of 256×256 px cut from CrackForest: make, verify.
 
     python data_scripts/cfd_patches.py --accept-terms
 

@@ -1,4 +1,4 @@
-"""Crack500 in its official layout: unpack what was downloaded by hand, verify, cut 1896 crops, prepare.
+"""Crack500 in its official layout: unpack what was downloaded by hand, verify, cut 1896 crops.
 
     python data_scripts/crack500.py --accept-terms --from traincrop.zip --from valcrop.zip --from testcrop.zip
 

@@ -1,4 +1,4 @@
-"""The 256×256 files of Crack500 that the paper's authors keep: fetch, verify, prepare.
+"""The 256×256 files of Crack500 that the paper's authors keep: fetch, verify.
 
     python data_scripts/crack500_authors.py --accept-terms
 

@@ -1,4 +1,4 @@
-"""The proxy set to test on, from the 360×360 crops in a mirror: make, verify, prepare.
+"""The proxy set to test on, from the 360×360 crops in a mirror: make, verify.
 
     python data_scripts/crack500_heldout.py --accept-terms --mirror DIR
 

@@ -1,4 +1,4 @@
-"""The proxy set to train on, from the 360×360 crops in a mirror: make, verify, cut 1896 crops, prepare.
+"""The proxy set to train on, from the 360×360 crops in a mirror: make, verify, cut 1896 crops.
 
     python data_scripts/crack500_kept.py --accept-terms --mirror DIR
 

@@ -1,4 +1,4 @@
-"""DeepCrack (Liu et al., 2019): fetch, verify, cut the 300 undamaged crops, prepare.
+"""DeepCrack (Liu et al., 2019): fetch, verify, cut the 300 undamaged crops.
 
     python data_scripts/deepcrack.py --accept-terms
 

@@ -65,13 +65,9 @@ def test_the_same_crops_give_the_same_bytes_anywhere(written, tmp_path):
     other = write_crops(some_crops(), tmp_path / "deep" / "er" / "name", dict(reversed(FACTS.items())))
     assert content(other) == content(written)
     assert not any(str(tmp_path).encode() in data for data in content(written).values())
-
-
-def test_a_second_time_changes_nothing_on_disk(written):
     before = {path: path.stat().st_mtime_ns for path in written.rglob("*")}
     assert write_crops(some_crops(), written, FACTS) == written
     assert {path: path.stat().st_mtime_ns for path in written.rglob("*")} == before
-    assert [path.name for path in written.parent.iterdir()] == ["crops"]
 
 
 def test_other_crops_are_refused_and_the_difference_is_named(written):
@@ -123,29 +119,24 @@ def test_all_damage_to_the_files_is_listed(written):
         read_crops(written)
     message = str(caught.value)
     assert "(4):" in message
-    assert "0001.png: there is no such file" in message
-    assert "0002.png: was changed or cut off" in message
-    assert "0003.png: was changed" in message
+    for number in (1, 2, 3):
+        assert f"000{number}.png: is missing, or was changed or cut off" in message
     assert "0006.png: is not in the index" in message
     assert "cut the crops again" in message
     with pytest.raises(UserError, match="cut the crops again"):
         write_crops(some_crops(), written, FACTS)
+    index = written / "index.csv"
+    index.write_text(index.read_text(encoding="utf-8").replace("photo 1", "photo 7", 1), encoding="utf-8")
+    with pytest.raises(
+        UserError, match=r"index\.csv: is missing, or was changed after it was written; delete"
+    ):
+        read_crops(written)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"format": 2}', '{"format": 1, "count": 5}'])
 def test_a_malformed_description_is_refused(written, text):
     (written / "crops.json").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match="cut the crops again"):
-        read_crops(written)
-
-
-def test_a_changed_or_missing_index_is_named(written):
-    path = written / "index.csv"
-    path.write_text(path.read_text(encoding="utf-8").replace("photo 1", "photo 7", 1), encoding="utf-8")
-    with pytest.raises(UserError, match=r"index\.csv: was changed after it was written; delete"):
-        read_crops(written)
-    path.unlink()
-    with pytest.raises(UserError, match=r"index\.csv: cannot be read"):
         read_crops(written)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +10,6 @@ from PIL import Image
 from scipy.io import savemat
 from small_sets import make
 
-from upcrack_lite.data import datasets
 from upcrack_lite.data.datasets import load
 from upcrack_lite.data.layouts import Pair, first_set, layout_of, pairs, photos, unlabeled
 from upcrack_lite.errors import UserError
@@ -164,65 +160,14 @@ def test_every_bad_file_of_a_set_is_listed(tmp_path):
         assert part in message
 
 
-def test_memory_mapped_sets_equal_and_are_used_again_until_a_file_changes(tmp_path, monkeypatch):
-    folder, store = make_set(tmp_path / "set", "plain"), tmp_path / "store"
-    changing = folder / "image" / "002.bmp"
-    (folder / "image" / "002.jpg").unlink()
-    write_image(changing)
-    plain = load(folder, "train", 16)
-    mapped = load(folder, "train", 16, memmap_dir=store)
-    assert isinstance(mapped.images, np.memmap)
-    assert (mapped.images == plain.images).all()
-    assert (mapped.crack_masks == plain.crack_masks).all()
-    (stored,) = store.iterdir()
-    assert stored.name.startswith("set-train-16-area-")
-    with monkeypatch.context() as patch:
-        patch.setattr(datasets, "read_pair", lambda pair: pytest.fail("read again"))
-        assert (load(folder, "train", 16, memmap_dir=store).images == plain.images).all()
-    before = changing.stat()
-    write_image(changing)  # other pixels under the same name, in as many bytes
-    os.utime(changing, ns=(before.st_mtime_ns + 1_000_000, before.st_mtime_ns + 1_000_000))
-    assert changing.stat().st_size == before.st_size
-    changed = load(folder, "train", 16, memmap_dir=store)
-    assert (changed.images[0] == plain.images[0]).all()
-    assert (changed.images[1] != plain.images[1]).any()
-    limited = load(folder, "train", 16, limit=1, memmap_dir=store)
-    assert limited.names == ["001"]
-
-
-def test_rules_are_kept_apart_and_blocks_leave_no_seam(tmp_path, monkeypatch):
-    folder, store = make_set(tmp_path / "set", "plain"), tmp_path / "store"
-    monkeypatch.setattr(datasets, "_BLOCK", 1)
-    for rule in ("area", "nearest"):
-        plain = load(folder, "test", 16, rule=rule)
-        mapped = load(folder, "test", 16, memmap_dir=store, rule=rule)
-        assert (mapped.images == plain.images).all()
-        assert (mapped.crack_masks == plain.crack_masks).all()
-    assert sorted(p.name.split("-")[3] for p in store.iterdir()) == ["area", "nearest"]
-    with pytest.raises(UserError, match="unknown rule of resizing 'cubic'"):
-        load(folder, "test", 16, rule="cubic")
-
-
 def test_the_authors_files_are_undamaged_crops_and_a_labeled_test_set(tmp_path):
     make(tmp_path, "crack500_authors")
     assert layout_of(tmp_path) == "crack500_authors"
     for split, count in (("train", 3), ("val", 2)):
         assert [pair.mask for pair in pairs(tmp_path, split=split)] == [None] * count
     assert {pair.mask.parent.name for pair in pairs(tmp_path, split="test")} == {"label"}
-    plain = load(tmp_path, "train", 16)
-    stored = load(tmp_path, "train", 16, memmap_dir=tmp_path / "store")
-    assert stored.crack_masks is plain.crack_masks is None
-    assert (stored.images == plain.images).all()
+    assert load(tmp_path, "train", 16).crack_masks is None
     assert load(tmp_path, "test", 16).crack_masks.any()
-
-
-def test_several_readers_may_store_one_set_at_once(tmp_path):
-    folder, store = make_set(tmp_path / "set", "plain"), tmp_path / "store"
-    with ThreadPoolExecutor(4) as pool:
-        stored = list(pool.map(lambda _: load(folder, "train", 16, memmap_dir=store), range(4)))
-    assert len({str(roads.images.filename) for roads in stored}) == 1
-    assert (stored[0].images == load(folder, "train", 16).images).all()
-    assert len(list(store.iterdir())) == 1
 
 
 def test_photos_lists_images_only(tmp_path):
@@ -243,14 +188,6 @@ def test_photos_lists_images_only(tmp_path):
 def test_bad_arguments_are_refused(tmp_path, bad):
     with pytest.raises(UserError, match=r"at least 1|from 1 to 4096"):
         load(make_set(tmp_path, "plain"), "train", **({"size": 8} | bad))
-
-
-def test_a_set_that_does_not_fit_on_the_disk_is_refused_before_it_is_written(tmp_path, monkeypatch):
-    folder = make_set(tmp_path / "set", "plain")
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10**9, 10**9, 1000))
-    with pytest.raises(UserError, match="free"):
-        load(folder, "train", 64, memmap_dir=tmp_path / "store")
-    assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.mirror

@@ -120,11 +120,12 @@ def test_a_faulty_set_is_not_put_in_place_but_reported(small_mirror, from_mirror
     assert json.loads((got.folder / PROVENANCE).read_text())["errors"] > 0
 
 
-def test_differences_to_a_manifest_are_reported(from_mirror, root, tmp_path):
+def test_differences_to_the_kits_manifest_are_reported(from_mirror, root, tmp_path, monkeypatch):
     listed = manifests.read(fetch("deepcrack", root, from_mirror).folder / MANIFEST)
     other = [replace(file, sha256="0" * 64) if "test_0.jpg" in file.path else file for file in listed]
     manifests.write(tmp_path / "other.csv", other)
-    got = fetch("deepcrack", tmp_path / "second", replace(from_mirror, manifest=tmp_path / "other.csv"))
+    monkeypatch.setattr(manifests, "packaged", lambda name: tmp_path / "other.csv")
+    got = fetch("deepcrack", tmp_path / "second", from_mirror)
     named = [finding for finding in got.findings if "test_img/test_0.jpg" in finding.paths]
     assert [(finding.check, finding.level) for finding in named] == [("manifest", "warning")]
 

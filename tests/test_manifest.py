@@ -13,7 +13,7 @@ from PIL import Image
 
 from upcrack_lite.data import manifest
 from upcrack_lite.data.manifest import Entry, compare, digest, packaged
-from upcrack_lite.data.sources import SOURCES, source
+from upcrack_lite.data.sources import source
 from upcrack_lite.data.survey import survey
 from upcrack_lite.errors import UserError
 
@@ -21,6 +21,7 @@ PACKAGED = ("deepcrack", "cfd", "crack500_crops360")
 SHA = "0123456789abcdef" * 4
 HEADER = "path,bytes,sha256,width,height,crack_share,phash,note"
 OLD_HEADER = HEADER.replace("phash,", "")
+GOOD = f"image/a.png,5,{SHA},3,2,,0123456789abcdef,"
 
 
 def make_set(folder: Path, names: tuple[str, ...] = ("a", "b c", "straße")) -> Path:
@@ -44,7 +45,7 @@ def test_a_manifest_comes_back_as_it_was_written(tmp_path):
     manifest.write(tmp_path / "m.csv", entries[::-1])
     assert manifest.read(tmp_path / "m.csv") == entries
     text = (tmp_path / "m.csv").read_bytes()
-    assert text.startswith(HEADER.encode() + b"\nimage/a.png,")
+    assert text.startswith(HEADER.encode() + b"\r\nimage/a.png,")
     manifest.write(tmp_path / "again.csv", entries)
     assert (tmp_path / "again.csv").read_bytes() == text
     assert compare(survey(tmp_path / "set").files, entries) == []
@@ -137,38 +138,23 @@ def test_the_digest_is_of_the_files_not_of_notes_or_order():
         assert digest(other) != digest(entries)
 
 
-GOOD = f"image/a.png,5,{SHA},3,2,,0123456789abcdef,"
-
-
 @pytest.mark.parametrize(
-    ("lines", "message"),
+    "lines",
     [
-        ([], r"line 1: lacks the column path, bytes"),
-        (["path,bytes,width,height,note", "a,1,,,"], r"line 1: lacks the column sha256, crack_share"),
-        ([HEADER, GOOD, GOOD.replace(",5,", ",five,")], r"line 3: .*'five'"),
-        ([HEADER, GOOD.replace(SHA, SHA[:-1])], r"line 2: .* is no SHA-256"),
-        (
-            [HEADER, GOOD.replace(",,0123456789abcdef", ",,0123456789abcde")],
-            r"line 2: '0123456789abcde' is no perceptual hash",
-        ),
-        ([HEADER, GOOD[:-3]], r"line 2: has more or fewer cells"),
-        ([HEADER, GOOD + ",more,cells"], r"line 2: has more or fewer cells"),
-        ([HEADER, '"image/a.png'], r"line \d: unexpected end of data"),
+        [],
+        [HEADER],
+        ["path,bytes,width,height,note", "a,1,,,"],
+        [HEADER, GOOD, GOOD.replace(",5,", ",five,")],
+        [HEADER, GOOD[:-25]],
+        [HEADER, f"{GOOD},more"],
+        [HEADER, '"image/a.png'],
     ],
 )
-def test_a_malformed_manifest_is_refused_with_the_line(tmp_path, lines, message):
-    path = tmp_path / "m.csv"
-    path.write_text("\n".join(lines), encoding="utf-8")
-    with pytest.raises(UserError, match=message) as caught:
-        manifest.read(path)
-    assert str(caught.value).startswith(f"{path}, line")
-    assert "write the manifest again" in str(caught.value)
-
-
-def test_what_is_no_text_is_refused(tmp_path):
-    (tmp_path / "m.csv").write_bytes(b"\xff\xfe\x00path")
-    for name, why in (("none.csv", "FileNotFoundError"), ("m.csv", "UnicodeDecodeError")):
-        with pytest.raises(UserError, match=rf"{name}: this manifest cannot be read \({why}\)"):
+def test_a_malformed_or_missing_manifest_is_refused(tmp_path, lines):
+    (tmp_path / "m.csv").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00path")
+    for name in ("m.csv", "bytes.csv", "none.csv"):
+        with pytest.raises(UserError, match=rf"{name}: this manifest cannot be read"):
             manifest.read(tmp_path / name)
 
 
@@ -177,11 +163,6 @@ def test_an_entry_that_could_not_be_read_back_is_not_written(tmp_path, path, sha
     with pytest.raises(UserError, match="cannot be read or has no plain name"):
         manifest.write(tmp_path / "m.csv", [Entry(path, 5, sha, None, None, None)])
     assert list(tmp_path.iterdir()) == []
-
-
-def test_only_known_manifests_are_packaged():
-    assert [name for name in SOURCES if packaged(name)] == list(PACKAGED)
-    assert packaged("nothing") is None
 
 
 @pytest.mark.parametrize("name", PACKAGED)

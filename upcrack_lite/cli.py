@@ -529,12 +529,8 @@ Files = Annotated[
     list[Path] | None,
     typer.Option("--from", metavar="PATH", help="An archive, or a folder, got by hand; may be repeated."),
 ]
-Manifest = Annotated[
-    Path | None, typer.Option(help="Compare with this manifest instead of the one in the kit.")
-]
 Faulty = Annotated[bool, typer.Option("--keep-faulty", help="Keep the set although it has errors.")]
 Size = Annotated[int, typer.Option(min=16, help="Side of the result, px.")]
-Rule = Annotated[str, typer.Option(help="Rule of resizing: area or nearest.")]
 ROOT, WINDOWS = Path("data"), "256,192,160,128"
 
 
@@ -558,7 +554,6 @@ def fetch(
     accept_terms: Terms = False,
     mirror: Mirror = None,
     files: Files = None,
-    manifest: Manifest = None,
     keep_faulty: Faulty = False,
 ) -> None:
     """Download a set, or copy it from a mirror or from files got by hand, and verify it."""
@@ -568,7 +563,7 @@ def fetch(
     from upcrack_lite.data.sources import source
 
     where = {"progress": sys.stderr.isatty(), "say": lambda line: typer.echo(line, err=True)}
-    options = Options(accept_terms, mirror, files or (), manifest, keep_faulty, **where)
+    options = Options(accept_terms, mirror, files or (), keep_faulty, **where)
     with _interruptible("nothing half-done is left. The same command starts again"):
         got = run(name, root, options)
     typer.echo(report.text(got.survey, got.findings, source(name)))
@@ -579,7 +574,7 @@ def fetch(
 
 
 @data_app.command(name="verify", no_args_is_help=True)
-def verify_set(name: Folder, root: Root = ROOT, manifest: Manifest = None, as_json: Json = False) -> None:
+def verify_set(name: Folder, root: Root = ROOT, as_json: Json = False) -> None:
     """Check a set: every file, pair, mask and number. Status 1 if there are errors."""
     from upcrack_lite.data import report
     from upcrack_lite.data.catalog import folder_of, verified
@@ -590,8 +585,10 @@ def verify_set(name: Folder, root: Root = ROOT, manifest: Manifest = None, as_js
     if is_crop_folder(folder):
         typer.echo(f"{folder}: {len(read_crops(folder, 16))} undamaged crops, all as they were written")
         return
-    checked = verified(name, root, manifest, progress=sys.stderr.isatty())
+    checked = verified(name, root, progress=sys.stderr.isatty())
     typer.echo(json.dumps(report.to_json(*checked), indent=1) if as_json else report.text(*checked))
+    if checked[1] and not as_json:
+        typer.echo(f"All of it, with pictures: upcrack data report {name} --out page.html")
     if not passed(checked[1]):
         raise typer.Exit(1)
 
@@ -599,20 +596,18 @@ def verify_set(name: Folder, root: Root = ROOT, manifest: Manifest = None, as_js
 @data_app.command(name="report", no_args_is_help=True)
 def report_set(
     name: Folder,
-    out: Annotated[Path, typer.Option(help="The page to write; its JSON lies beside it.")],
+    out: Annotated[Path, typer.Option(help="The page to write, such as page.html.")],
     root: Root = ROOT,
-    manifest: Manifest = None,
-    thumbnails: Annotated[int, typer.Option(min=0, help="How many faultless pairs to show.")] = 24,
 ) -> None:
-    """Write what `verify` finds as a page with pictures, and as JSON."""
+    """Write what `verify` finds as a page with pictures."""
     from upcrack_lite.data.catalog import verified
-    from upcrack_lite.data.report import check_page, write_page
+    from upcrack_lite.data.report import write_page
 
-    check_page(out)
-    write_page(out, *verified(name, root, manifest, progress=sys.stderr.isatty()), thumbnails)
-    typer.echo(
-        f"{out} and {out.with_suffix('.json')}; the page holds photos of the set, so do not publish it"
-    )
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise UserError(f"{out}: the page is HTML; give it a name that ends in .html")
+    check_writable(out.parent)
+    write_page(out, *verified(name, root, progress=sys.stderr.isatty()))
+    typer.echo(f"{out}; it holds photos of the set, so do not publish it")
 
 
 @data_app.command(no_args_is_help=True)
@@ -651,38 +646,22 @@ def crops(
 
 
 @data_app.command(no_args_is_help=True)
-def prepare(name: Name, root: Root = ROOT, size: Size = 256, rule: Rule = "area") -> None:
-    """Store each split of a set at one size, memory-mapped, to be read at once from then on."""
-    from upcrack_lite.data.catalog import folder_of, splits_of
-    from upcrack_lite.data.datasets import load
-
-    folder = folder_of(name, root)
-    for split in splits_of(folder):
-        roads = load(folder, split, size, memmap_dir=root / "prepared", rule=rule)
-        cracks = "" if roads.crack_masks is None else f", {100 * roads.crack_masks.mean():.3f} % crack"
-        where = roads.images.filename.parent
-        typer.echo(f"{where}: {split}, {len(roads)} photos at {size} px by {rule}{cracks}")
-
-
-@data_app.command(no_args_is_help=True)
 def build(
     name: Name,
     root: Root = ROOT,
     accept_terms: Terms = False,
     mirror: Mirror = None,
     files: Files = None,
-    manifest: Manifest = None,
     keep_faulty: Faulty = False,
     count: Annotated[int | None, typer.Option(min=1, help="How many undamaged crops to cut.")] = None,
     size: Size = 256,
 ) -> None:
-    """Fetch a set, verify it, cut its undamaged crops, and store it at one size: fetch, crops and prepare in one."""
+    """Fetch a set, verify it, and cut its undamaged crops where it has a training split: fetch and crops in one."""
     from upcrack_lite.data.catalog import trains
 
-    fetch(name, root, accept_terms, mirror, files, manifest, keep_faulty)
+    fetch(name, root, accept_terms, mirror, files, keep_faulty)
     if trains(name):
         crops(name, root, count=count, size=size)
-    prepare(name, root, size)
 
 
 def main() -> None:

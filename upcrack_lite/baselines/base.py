@@ -23,14 +23,13 @@ from upcrack_lite.images import padded
 class Method:
     """A compared method.
 
-    Attributes:
-        title: as the paper writes it.
-        strategy: the training strategy, as the paper's tables name it.
-        build: makes the network for a width factor in (0, 1]; 1 is full width.
-        parameters: millions at full width, in the source named by `source`.
-        source: where its structure is taken from.
-        encoder: the encoder that others have trained, by its name in timm (vgg16: in torchvision), or "none".
-        chosen: where paper and source are silent or differ, and what the kit took; one sentence each.
+    title: as the paper writes it.
+    strategy: the training strategy, as the paper's tables name it.
+    build: makes the network for a width factor in (0, 1]; 1 is full width.
+    parameters: millions at full width, in the source named by `source`.
+    source: where its structure is taken from.
+    encoder: the encoder that others have trained, by its name in timm (vgg16: in torchvision), or "none".
+    chosen: where paper and source are silent or differ, and what the kit took; one sentence each.
     """
 
     title: str

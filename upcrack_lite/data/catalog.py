@@ -16,7 +16,7 @@ from upcrack_lite.data.crop_folder import is_crop_folder, read_crops, read_descr
 from upcrack_lite.data.crops import CropRule, photo_of, undamaged_crops
 from upcrack_lite.data.datasets import LARGEST, TrainingData, load
 from upcrack_lite.data.folders import check_space
-from upcrack_lite.data.layouts import LAYOUTS, SPLITS, fitting, layout_of, pairs, split_folders, unlabeled
+from upcrack_lite.data.layouts import LAYOUTS, fitting, pairs, unlabeled
 from upcrack_lite.data.manifest import PROVENANCE
 from upcrack_lite.data.sources import SOURCES, Source, accepted
 from upcrack_lite.data.survey import Survey, survey
@@ -52,7 +52,7 @@ def overview(root: Path) -> str:
     lines += [
         "  the other crack500 sets: as crack500; cfd_patches: as cfd",
         "",
-        "`build` instead of `fetch` also cuts the undamaged crops and stores the set at one size.",
+        "`build` instead of `fetch` also cuts the undamaged crops.",
         "--mirror DIR copies a set from a folder of yours. Synthetic roads need no download:",
         "  upcrack train --data synthetic --out runs/first",
     ]
@@ -78,8 +78,7 @@ def _how(src: Source, root: Path) -> str:
 def folder_of(name: str, root: Path) -> Path:
     """Return the folder of a set: `root/name` for a known set, or else the folder that is called `name`.
 
-    Raises:
-        UserError: neither is there; for a known set the message says how to get it.
+    Raises UserError: neither is there; for a known set the message says how to get it.
     """
     places = [root / name, Path(name)]
     for folder in places if name in SOURCES else reversed(places):
@@ -117,21 +116,6 @@ def places_of(folder: Path, names: list[str]) -> list[str]:
     return [photo_of(name) for name in names]
 
 
-def splits_of(folder: Path) -> list[str]:
-    """Return the splits of a set that are there; `test` alone where all splits are the same photos."""
-    layout = layout_of(folder)
-    if len(set(LAYOUTS[layout].values())) == 1:
-        return ["test"]
-    there = []
-    for split in SPLITS:
-        try:
-            split_folders(folder, layout, split)
-        except (KeyError, UserError):
-            continue
-        there.append(split)
-    return there
-
-
 def usual_count(name: str) -> int:
     """Return how many undamaged crops the paper trains on for this set; 300 for another one."""
     return CROPS.get(Path(name).resolve().name, 300)
@@ -140,16 +124,10 @@ def usual_count(name: str) -> int:
 def cut_crops(name: str, root: Path, out: Path | None, rule: CropRule) -> tuple[Path, list[str]]:
     """Cut undamaged crops from a set's training photos and write them to a folder.
 
-    Args:
-        name: a set in `root`, or the path of a folder with a training split.
-        out: the folder to write; None takes `root/NAME_undamaged`.
-        rule: which windows are cut, and how many.
-
-    Returns:
-        The folder, and lines that say how many crops came from windows of which size.
-
-    Raises:
-        UserError: a set to test on, too few crack-free windows, or a folder with other crops in the way.
+    name: a set in `root`, or the path of a folder with a training split. out: the folder to write; None takes
+    `root/NAME_undamaged`. rule: which windows are cut, and how many.
+    Returns the folder, and lines that say how many crops came from windows of which size.
+    Raises UserError: a set to test on, too few crack-free windows, or a folder with other crops in the way.
     """
     folder = folder_of(name, root)
     known = folder.resolve().name
@@ -164,10 +142,8 @@ def cut_crops(name: str, root: Path, out: Path | None, rule: CropRule) -> tuple[
     check_space(root, rule.count * rule.size**2 * 3, f"{rule.count} crops of {rule.size} pixels")
     crops = undamaged_crops(chosen, rule)
     crops = replace(crops, groups=places_of(folder, [str(row["name"]) for row in crops.rows]))
-    facts = {"set": known, "split": "train"} | asdict(rule)
+    facts = {"set": known, "split": "train"} | asdict(rule) | _fetched(folder)
     facts.pop("count")  # stands beside the facts
-    if listed := manifests.digest_in(folder):
-        facts["fetched_manifest_sha256"] = listed
     write_crops(crops, target, facts)
     by_window = {side: sum(row["window"] == side for row in crops.rows) for side in rule.windows}
     counts = ", ".join(f"{number} of {side} px" for side, number in by_window.items() if number)
@@ -181,6 +157,12 @@ def cut_crops(name: str, root: Path, out: Path | None, rule: CropRule) -> tuple[
             "they include the held-out photos: before a test on crack500_heldout, take crack500_kept"
         )
     return target, lines
+
+
+def _fetched(folder: Path) -> dict[str, str]:
+    """Which files a set was fetched with, as a fact for what is made of it."""
+    listed = manifests.digest_in(folder)
+    return {"fetched_manifest_sha256": listed} if listed else {}
 
 
 def undamaged(data: str, layout: str, rule: CropRule, given: Sequence[str] = ()) -> TrainingData:
@@ -209,18 +191,15 @@ def undamaged(data: str, layout: str, rule: CropRule, given: Sequence[str] = ())
     else:
         photos = pairs(folder, layout, "train")
         refuse_test_set(folder)
-    facts["photos"] = len(photos)
-    if listed := manifests.digest_in(folder):
-        facts["fetched_manifest_sha256"] = listed
+    facts |= {"photos": len(photos)} | _fetched(folder)
     if layout != "photos" and photos[0].mask is None:  # undamaged crops as their authors cut them
         roads = load(folder, "train", rule.size, layout)
         return TrainingData(roads.images, places_of(folder, roads.names), facts)
     crops = undamaged_crops(photos, rule, LEAST_CROPS)
     places = places_of(folder, [str(row["name"]) for row in crops.rows])
     facts |= {"window": rule.windows[0], "margin": rule.margin}
-    return TrainingData(
-        crops.images, places, facts | ({"asked": rule.count} if len(crops) < rule.count else {})
-    )
+    facts |= {"asked": rule.count} if len(crops) < rule.count else {}
+    return TrainingData(crops.images, places, facts)
 
 
 def labeled(data: str, layout: str, rule: CropRule, given: Sequence[str] = ()) -> TrainingData:
@@ -235,20 +214,15 @@ def labeled(data: str, layout: str, rule: CropRule, given: Sequence[str] = ()) -
         roads = synthetic_set(rule.count, rule.size, rule.seed)
         return TrainingData(roads.images, roads.names, {"name": data, "seed": rule.seed}, roads.crack_masks)
     _check_layout(layout)
-    no_masks = (
-        f"{folder}: this method learns from crack masks, and here are none: give a set's folder with masks"
-    )
-    if layout == "photos" or is_crop_folder(folder):
-        raise UserError(no_masks)
-    if pairs(folder, layout, "train")[0].mask is None:
-        raise UserError(no_masks)
+    if layout == "photos" or is_crop_folder(folder) or pairs(folder, layout, "train")[0].mask is None:
+        raise UserError(
+            f"{folder}: this method learns from crack masks, and here are none: give a set's folder with masks"
+        )
     refuse_test_set(folder)
     if given:
         raise UserError(f"photos with crack masks are taken whole: leave out --{', --'.join(given)}")
     roads = load(folder, "train", rule.size, layout)
-    facts = {"name": folder.resolve().name, "split": "train", "photos": len(roads)}
-    if listed := manifests.digest_in(folder):
-        facts["fetched_manifest_sha256"] = listed
+    facts = {"name": folder.resolve().name, "split": "train", "photos": len(roads)} | _fetched(folder)
     return TrainingData(roads.images, places_of(folder, roads.names), facts, roads.crack_masks)
 
 
@@ -257,17 +231,15 @@ def _check_layout(layout: str) -> None:
         raise UserError(f"unknown layout {layout!r}; choose auto, photos, {', '.join(LAYOUTS)}")
 
 
-def verified(
-    name: str, root: Path, manifest: Path | None = None, progress: bool = False
-) -> tuple[Survey, list[Finding], Source | None]:
+def verified(name: str, root: Path, progress: bool = False) -> tuple[Survey, list[Finding], Source | None]:
     """Survey and check a set of the root by its name, or any other folder of photos with masks.
 
-    manifest: compare with this one instead of the kit's. Returns survey, findings and the known set, if it is one.
-    Raises UserError for a folder that is not there or fits no layout, or a manifest that cannot be read.
+    Returns survey, findings and the known set, if it is one.
+    Raises UserError for a folder that is not there or fits no layout.
     """
     folder = folder_of(name, root)
     folder = folder if folder.name else folder.resolve()  # "." has no name to show
     source = SOURCES.get(folder.resolve().name)
-    expected = manifests.expected(source.name if source else "", manifest)
+    expected = manifests.expected(source.name if source else "")
     seen = survey(folder, source.layout if source else "auto", progress=progress)
     return seen, verify(seen, source, expected), source

@@ -33,11 +33,10 @@ _MISFITS = 0.05  # share of masks from which misfits are no false alarms; the ri
 class Finding:
     """One thing that a check found.
 
-    Attributes:
-        check: short name of the check, such as `unpaired`.
-        level: one of `LEVELS`.
-        message: what is wrong and what to do, on one line.
-        paths: the files in question, POSIX paths relative to the set's folder.
+    check: short name of the check, such as `unpaired`.
+    level: one of `LEVELS`.
+    message: what is wrong and what to do, on one line.
+    paths: the files in question, POSIX paths relative to the set's folder.
     """
 
     check: str
@@ -51,13 +50,9 @@ def verify(
 ) -> list[Finding]:
     """Run every check over a survey.
 
-    Args:
-        survey: the facts about the set's files.
-        source: what is known about the set. Without it counts, sizes and crack fractions are not checked.
-        expected: a manifest. Without it files are not compared one by one.
-
-    Returns:
-        The findings: errors, then warnings, then notes. The same facts give the same list.
+    survey: the facts about the set's files. source: what is known about the set. Without it counts, sizes and crack
+    fractions are not checked. expected: a manifest. Without it files are not compared one by one.
+    Returns the findings: errors, then warnings, then notes. The same facts give the same list.
     """
     findings = [*_files(survey), *_masks(survey), *_label_3(survey), *_copies(survey, source)]
     findings += [*_repeated_masks(survey), *_crops_of_one_photo(survey, source)]

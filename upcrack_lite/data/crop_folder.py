@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import json
 from collections import Counter
 from collections.abc import Mapping
@@ -41,18 +40,12 @@ def write_crops(crops: Crops, folder: str | Path, facts: Mapping[str, Any]) -> P
 
     A folder that holds the same crops with the same facts is left alone.
 
-    Args:
-        crops: what `undamaged_crops` cut.
-        folder: must not exist, or be empty, or hold these crops.
-        facts: plain values that say how the crops were made: `split`, which must not be "test", and
-            whatever else makes them what they are, such as `set` and the values of the crop rule.
-
-    Returns:
-        `folder`.
-
-    Raises:
-        UserError: crops from test photos, a folder with other crops (the difference is named), with
-            damaged files or with something else, or one that cannot be written.
+    crops: what `undamaged_crops` cut. folder: must not exist, or be empty, or hold these crops. facts: plain values
+    that say how the crops were made: `split`, which must not be "test", and whatever else makes them what they are,
+    such as `set` and the values of the crop rule.
+    Returns `folder`.
+    Raises UserError: crops from test photos, a folder with other crops (the difference is named), with damaged
+    files or with something else, or one that cannot be written.
     """
     folder = Path(folder)
     described = _describe(crops, facts)
@@ -84,30 +77,29 @@ def write_crops(crops: Crops, folder: str | Path, facts: Mapping[str, Any]) -> P
 def read_crops(folder: str | Path, size: int | None = None) -> Crops:
     """Read crops that `write_crops` wrote, and check every file.
 
-    Args:
-        folder: folder with `crops.json`.
-        size: side of the result in pixels (the rule is at `resize`); None keeps the stored one.
-
-    Raises:
-        UserError: no folder of crops, files that are missing, added, changed or cut off (all are listed), or
-            crops from test photos.
+    folder: folder with `crops.json`. size: side of the result in pixels (the rule is at `resize`); None keeps the
+    stored one.
+    Raises UserError: no folder of crops, files that are missing, added, changed or cut off (all are listed), or
+    crops from test photos.
     """
     folder = Path(folder)
     described = read_description(folder)
-    rows = _read_index(folder / _INDEX, described)
+    if _sha256(folder / _INDEX) != described["index_sha256"]:
+        raise UserError(f"{folder / _INDEX}: is missing, or was changed after it was written; {_AGAIN}")
+    with (folder / _INDEX).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
     size = described["size"] if size is None else size
     there = {f"{_FOLDER}/{path.name}" for path in (folder / _FOLDER).glob("[!.]*")}
-    extra = sorted(there - {row["file"] for row in rows})
-    problems = [f"{folder / name}: is not in the index" for name in extra]
+    problems = [
+        f"{folder / name}: is not in the index" for name in sorted(there - {row["file"] for row in rows})
+    ]
     images = np.empty((len(rows), size, size, 3), np.uint8)
     for position, row in enumerate(rows):
         path = folder / row["file"]
-        try:
-            if path.is_file() and _sha256(path) != row["sha256"]:
-                raise UserError(f"{path}: was changed or cut off after it was written")
+        if _sha256(path) == row["sha256"]:
             images[position], _ = resize(read_image(path), None, size)
-        except UserError as error:
-            problems.append(str(error))
+        else:
+            problems.append(f"{path}: is missing, or was changed or cut off after it was written")
     raise_for(problems, f"{folder}: the crops are not those that were written; {_AGAIN}")
     places = [{"name": row["name"]} | {key: int(row[key]) for key in ("x", "y", "window")} for row in rows]
     return Crops(images, places, [row["group"] for row in rows])
@@ -116,8 +108,7 @@ def read_crops(folder: str | Path, size: int | None = None) -> Crops:
 def read_description(folder: str | Path) -> dict[str, Any]:
     """Read and check `crops.json`: `count`, `size`, `windows`, `enlarged`, `photos`, `facts` and hashes.
 
-    Raises:
-        UserError: no folder of crops, a malformed `crops.json`, or crops from test photos.
+    Raises UserError: no folder of crops, a malformed `crops.json`, or crops from test photos.
     """
     path = Path(folder) / _FACTS
     try:
@@ -165,16 +156,6 @@ def _refuse_other(folder: Path, described: dict[str, Any]) -> None:
     read_crops(folder, size=1)  # checks every file, keeps next to nothing in memory
 
 
-def _read_index(path: Path, described: dict[str, Any]) -> list[dict[str, str]]:
-    """Read `index.csv`, whose hash is in `crops.json`."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}") from None
-    if hashlib.sha256(data).hexdigest() != described["index_sha256"]:
-        raise UserError(f"{path}: was changed after it was written; {_AGAIN}")
-    return list(csv.DictReader(io.StringIO(data.decode("utf-8"), newline="")))
-
-
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Of a file's bytes; "" for one that is not there."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""

@@ -25,24 +25,20 @@ Place = tuple[int, int, int]
 _CANDIDATES = 4096  # random positions tried in one photo; enough to fill it, few enough to be quick
 # Crack500: an official crop (photo_x_y), one of the paper's authors (photo_n), or one of the kit (run_13_0013)
 _CROP_OF_PHOTO = re.compile(r"(\d{8}_\d{6}|run_\d+)_\d+(?:_\d+)?")
+_UNUSABLE = "no windows can be cut, these files cannot be used"
 
 
 @dataclass(frozen=True)
 class CropRule:
     """How windows are chosen and what becomes of them. Lengths are pixels.
 
-    Attributes:
-        windows: sides of a window in the photo, the largest first. A photo gives its largest that has room.
-        count: how many windows.
-        margin: a window qualifies if the square that reaches so far beyond it on every side holds no crack pixel.
-        size: side of the result; `resize` averages when shrinking, else interpolates (cubic).
-        seed: seed of the order and the places.
-        max_overlap: the largest share of a window's area that a second one of the same photo may cover;
-            of two unequal windows, the share of the smaller one's area.
-        stride: corners lie on a grid of so many pixels; 1 is anywhere.
-
-    Raises:
-        UserError: a value that cannot work.
+    windows: sides of a window in the photo, the largest first. A photo gives its largest that has room.
+    count: how many windows. seed: of the order and the places.
+    margin: a window qualifies if the square that reaches so far beyond it on every side holds no crack pixel.
+    size: side of the result; `resize` averages when shrinking, else interpolates (cubic).
+    max_overlap: the largest share of a window's area that a second one of the same photo may cover; of two unequal
+    windows, the share of the smaller one's area. stride: corners lie on a grid of so many pixels; 1 is anywhere.
+    Raises UserError for a value that cannot work.
     """
 
     windows: tuple[int, ...] = (160,)
@@ -69,11 +65,9 @@ class CropRule:
 class Crops:
     """Crack-free windows.
 
-    Attributes:
-        images: uint8 `(N, S, S, 3)` RGB.
-        rows: for each window `name` of its file, `x` and `y` of its upper left corner and `window`, its
-            side, in pixels of the file.
-        groups: for each window the photo it comes from: split by these, never at random.
+    images: uint8 `(N, S, S, 3)` RGB. rows: for each window `name` of its file, `x` and `y` of its upper left corner
+    and `window`, its side, in pixels of the file. groups: for each window the photo it comes from: split by these,
+    never at random.
     """
 
     images: np.ndarray
@@ -91,28 +85,20 @@ class Crops:
 def undamaged_crops(pairs: list[Pair], rule: CropRule, least: int | None = None) -> Crops:
     """Cut windows without cracks, spread over the photos as evenly as they allow.
 
-    The photos are visited in a seeded order, one window each, then a second one each, and so on until
-    there are enough. A photo's windows lie at seeded random places. Results depend on names, masks and
-    the rule alone, not on where the files lie.
+    The photos are visited in a seeded order, one window each, then a second one each, and so on until there are
+    enough. A photo's windows lie at seeded random places. Results depend on names, masks and the rule alone, not on
+    where the files lie.
 
-    Several windows, such as (256, 192, 160, 128), are for photos that have no room for the largest one:
-    of DeepCrack's 300 training photos only 72 hold a crack-free square of 256 pixels with a margin of 4;
-    252 hold one of 192, 294 one of 160, and all hold one of 128. Smaller windows come in only as far as
-    `count` needs them, in this order:
+    Several windows, such as (256, 192, 160, 128), are for photos that have no room for the largest one: of
+    DeepCrack's 300 training photos only 72 hold a crack-free square of 256 pixels with a margin of 4; 252 hold one of
+    192, 294 one of 160, and all hold one of 128. Smaller windows come in only as far as `count` needs them. First
+    photos whose own window is the largest size give all their windows of that size, in turns as above, then the
+    photos whose own window is the second size, and so on. If there are still too few, photos also give windows
+    smaller than their own, the largest first, where these fit beside the windows that they gave already.
 
-    1. photos whose own window is the largest size give all their windows of that size, in turns as
-       above; then the photos whose own window is the second size give theirs, and so on;
-    2. if there are still too few, photos also give windows smaller than their own, the largest first,
-       where these fit beside the windows that they gave already.
-
-    Args:
-        pairs: photos with masks, of a training split alone; in a photo whose mask is None every window
-            counts as crack-free.
-        rule: which windows qualify, how many are cut, and their size.
-        least: so many windows are enough where the photos have no room for more; None takes `rule.count`.
-
-    Raises:
-        UserError: no photos, fewer windows than asked for or enough, or unreadable files (all are listed).
+    pairs: photos with masks, of a training split alone; in a photo whose mask is None every window counts as
+    crack-free. least: so many are enough where the photos have no room for more; None takes `rule.count`.
+    Raises UserError: no photos, fewer windows than asked for or enough, or unreadable files (all are listed).
     """
     if not pairs:
         raise UserError("no photos to cut windows from: pairs is empty")
@@ -148,13 +134,8 @@ def photo_of(name: str) -> str:
 def free_places(crack_mask: np.ndarray, window: int, margin: int = 0) -> np.ndarray:
     """Mark the upper left corners of all windows that are free of cracks.
 
-    Args:
-        crack_mask: bool `(H, W)`, no smaller than the window.
-        window: side of the windows in pixels.
-        margin: as in `CropRule`; pixels beyond the border hold no crack.
-
-    Returns:
-        bool `(H - window + 1, W - window + 1)`.
+    crack_mask: bool `(H, W)`, no smaller than the window. window: side in pixels. margin: as in `CropRule`; pixels
+    beyond the border hold no crack. Returns bool `(H - window + 1, W - window + 1)`.
     """
     # A window is free of the mask dilated by a square exactly if the window grown by the margin is free
     # of the mask itself, so that four look-ups in an integral image answer for every place.
@@ -189,7 +170,7 @@ def _places(pairs: list[Pair], rule: CropRule) -> list[list[Place]]:
         # Seeded by the name, so that another photo more or less does not move this one's windows.
         rng = np.random.default_rng([rule.seed, zlib.crc32(pair.name.encode())])
         places.append(_fill(crack_mask, rule, rng))
-    raise_for(problems, "no windows can be cut, these files cannot be used")
+    raise_for(problems, _UNUSABLE)
     return places
 
 
@@ -236,6 +217,6 @@ def _cut(pairs: list[Pair], chosen: list[tuple[int, Place]], size: int) -> Crops
         for position, (owner, (x, y, window)) in enumerate(chosen):
             if owner == index:
                 images[position], _ = resize(image[y : y + window, x : x + window], None, size)
-    raise_for(problems, "no windows can be cut, these files cannot be used")
+    raise_for(problems, _UNUSABLE)
     rows = [{"name": pairs[index].name, "x": x, "y": y, "window": side} for index, (x, y, side) in chosen]
     return Crops(images, rows, [photo_of(pairs[index].name) for index, _ in chosen])

@@ -67,11 +67,8 @@ def perceptual_hashes(image: np.ndarray) -> tuple[int, ...]:
     The photo is shrunk once and then turned. The first hash is exactly imagehash's. The others may differ
     by single bits from those of the photo turned at full size, because shrinking rounds to whole levels.
 
-    Args:
-        image: uint8 `(H, W, 3)` RGB.
-
-    Returns:
-        8 ints from 0 to 2**64 - 1, in the order of `ORIENTATIONS`.
+    image: uint8 `(H, W, 3)` RGB.
+    Returns 8 ints from 0 to 2**64 - 1, in the order of `ORIENTATIONS`.
     """
     import imagehash  # here, so that training and scoring do without it
 
@@ -88,13 +85,9 @@ def contrasts(image: np.ndarray, crack_mask: np.ndarray) -> tuple[float, ...]:
     deviation of the photo's gray. Cracks are dark, so a mask that fits its photo gives a positive number, and
     one that lies wrong gives about 0. All is measured at 256 pixels on the longer side.
 
-    Args:
-        image: uint8 `(H, W, 3)` RGB.
-        crack_mask: bool `(h, w)`, of the photo's size, or of its size turned.
-
-    Returns:
-        8 floats in the order of `ORIENTATIONS`; nan where the mask laid so has another size than the photo,
-        and for a mask without a crack pixel or without any surroundings.
+    image: uint8 `(H, W, 3)` RGB. crack_mask: bool `(h, w)`, of the photo's size, or of its size turned.
+    Returns 8 floats in the order of `ORIENTATIONS`; nan where the mask laid so has another size than the photo, and
+    for a mask without a crack pixel or without any surroundings.
     """
     gray = _shrunk(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32))
     # The share of crack in each pixel: thin cracks would vanish from a mask that is shrunk and made binary.
@@ -120,13 +113,10 @@ def near_duplicates(
 ) -> list[tuple[int, int, float, int]]:
     """List the pairs of photos that look alike, also when one is turned or mirrored.
 
-    Args:
-        hashes: `perceptual_hashes` of each photo.
-        max_distance: at most so many of 64 bits differ, as the mean over the 8 orientations.
-
-    Returns:
-        For each pair the positions of both, the distance, and the orientation in which the second one looks like
-        the first. Nearest first, then by position.
+    hashes: `perceptual_hashes` of each photo. max_distance: at most so many of 64 bits differ, as the mean over the
+    8 orientations.
+    Returns for each pair the positions of both, the distance, and the orientation in which the second one looks
+    like the first. Nearest first, then by position.
     """
     table = np.array(hashes, np.uint64).reshape(-1, len(ORIENTATIONS))
     alike = []
@@ -145,8 +135,7 @@ def near_duplicates(
 def better_orientation(contrast: Sequence[float]) -> int:
     """Return the orientation that fits the photo far better than the mask as it is, or 0 where none does.
 
-    Args:
-        contrast: `Photo.contrast`, 8 numbers, or empty.
+    contrast: `Photo.contrast`, 8 numbers, or empty.
     """
     if not contrast or isnan(contrast[0]):
         return 0

@@ -40,21 +40,18 @@ _SCRATCH = ".unpacked"  # a folder in the stage
 class Options:
     """How a set is fetched.
 
-    Attributes:
-        accept_terms: True accepts the set's terms of use; asked once for each set and root.
-        mirror: a folder that holds the set as a subfolder of its name, or its archive. None takes the folder
-            named by the environment variable UPCRACK_MIRROR, if it holds the set.
-        files: archives or one folder got by hand.
-        manifest: a manifest to compare with, instead of the one that comes with the kit.
-        keep_faulty: keep the set although the verification finds errors.
-        progress: show progress bars.
-        say: is called with a line of text for each step.
+    accept_terms: True accepts the set's terms of use; asked once for each set and root.
+    mirror: a folder that holds the set as a subfolder of its name, or its archive. None takes the folder named by
+    the environment variable UPCRACK_MIRROR, if it holds the set.
+    files: archives or one folder got by hand.
+    keep_faulty: keep the set although the verification finds errors.
+    progress: show progress bars.
+    say: is called with a line of text for each step.
     """
 
     accept_terms: bool = False
     mirror: str | Path | None = None
     files: Sequence[str | Path] = ()
-    manifest: str | Path | None = None
     keep_faulty: bool = False
     progress: bool = False
     say: Callable[[str], None] = lambda line: None
@@ -73,13 +70,12 @@ class Fetched:
 def fetch(name: str, root: str | Path, options: Options = Options()) -> Fetched:
     """Put the set `name` of `sources.SOURCES` into `root/name`, verified, with a manifest and its provenance.
 
-    Raises:
-        UserError: unknown name, terms not accepted, no source for the set, no room on the disk, a download
-            that fails, an archive that is unsafe or damaged, a folder in the way, or errors found by the
-            verification (all are listed).
+    Raises UserError: unknown name, terms not accepted, no source for the set, no room on the disk, a download that
+    fails, an archive that is unsafe or damaged, a folder in the way, or errors found by the verification (all are
+    listed).
     """
     src, root = source(name), Path(root)
-    target, expected = root / name, manifests.expected(name, options.manifest)
+    target, expected = root / name, manifests.expected(name)
     if src.made_from and options.files and (root / src.made_from).is_dir():
         raise UserError(f"{name} is made from {root / src.made_from}: leave --from out")
     if taken(target):
@@ -87,7 +83,7 @@ def fetch(name: str, root: str | Path, options: Options = Options()) -> Fetched:
         return _unchanged(src, target, expected, options)
     check_writable(root)
     if src.made_from:
-        fetch(src.made_from, root, replace(options, manifest=None))
+        fetch(src.made_from, root, options)
     accept(source(src.made_from) if src.made_from else src, root, options.accept_terms)
     check_space(root, src.disk_mb * 10**6, f"the set {name}")
     with whole_folder(target) as stage:

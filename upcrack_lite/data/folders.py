@@ -14,25 +14,19 @@ from upcrack_lite.io import check_writable
 
 
 @contextlib.contextmanager
-def whole_folder(target: Path, wait: float = 0) -> Iterator[Path]:
+def whole_folder(target: Path) -> Iterator[Path]:
     """Give an empty folder to write into; it takes the name `target` when the block ends without an error.
 
     A target is never replaced, unless it is an empty folder. A killed process leaves its hidden folder `.NAME.part`
     beside `target`, which the next call clears away.
-
-    Args:
-        target: the folder to make.
-        wait: seconds to wait for another process that writes the same folder.
-
-    Raises:
-        UserError: another process is writing `target`, it exists, or it cannot be written.
+    Raises UserError: another process is writing `target`, it exists, or it cannot be written.
     """
     target = target.absolute()
     stage, held = target.with_name(f".{target.name}.part"), target.with_name(f".{target.name}.lock")
     check_writable(target.parent)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(held, timeout=wait):
+        with FileLock(held, timeout=0):
             shutil.rmtree(stage, ignore_errors=True)
             stage.mkdir()
             try:
@@ -42,8 +36,7 @@ def whole_folder(target: Path, wait: float = 0) -> Iterator[Path]:
                 stage.rename(target)
             finally:
                 shutil.rmtree(stage, ignore_errors=True)
-                with contextlib.suppress(OSError):  # on Windows an open file stays
-                    held.unlink()
+                held.unlink(missing_ok=True)
     except Timeout:
         raise UserError(
             f"another process is writing {target} now: wait until it ends, then call again"
@@ -60,15 +53,9 @@ def taken(target: Path) -> bool:
 
 
 def check_space(folder: Path, needed_bytes: int, what: str) -> None:
-    """Compare the free space of the disk that `folder` is or will be on with what is needed.
+    """Raise UserError where the disk that `folder` is or will be on has less room than is needed.
 
-    Args:
-        folder: a folder, which need not exist yet.
-        needed_bytes: how much will be written.
-        what: what it is needed for, for the message: "unpacking data.zip".
-
-    Raises:
-        UserError: there is less room; the message says how much is needed and free.
+    what: what it is needed for, for the message: "unpacking data.zip".
     """
     nearest = Path(folder).absolute()
     while not nearest.exists():

@@ -29,10 +29,9 @@ _EVEN, _SIDE, _DARK, _BRIGHT = 0.03, 5, 0.15, 0.75
 class Label:
     """What a label file says.
 
-    Attributes:
-        crack_mask: bool `(H, W)`, True = crack.
-        levels: the two levels (road, crack) of a mask that is neither 0 and white nor 0 and 1; else None.
-        gray_share: share, 0 to 1, of the pixels that are neither black nor white; 0 for two levels.
+    crack_mask: bool `(H, W)`, True = crack. levels: the two levels (road, crack) of a mask that is neither 0 and
+    white nor 0 and 1; else None. gray_share: share, 0 to 1, of the pixels that are neither black nor white; 0 for
+    two levels.
     """
 
     crack_mask: np.ndarray
@@ -43,13 +42,10 @@ class Label:
 def label_of(pixels: np.ndarray, opacity: np.ndarray | None = None, is_jpeg: bool = False) -> Label:
     """Tell crack from road in the pixels of a label.
 
-    Args:
-        pixels: uint8 or uint16 `(H, W, 3)` RGB; a colored label counts by its brightest channel.
-        opacity: the alpha channel `(H, W)` of the same type, or None. It is the label where the color is even.
-        is_jpeg: levels near each other are noise, not class numbers.
-
-    Raises:
-        UserError: the pixels are no mask of crack and road; the message has no file name.
+    pixels: uint8 or uint16 `(H, W, 3)` RGB; a colored label counts by its brightest channel. opacity: the alpha
+    channel `(H, W)` of the same type, or None. It is the label where the color is even. is_jpeg: levels near each
+    other are noise, not class numbers.
+    Raises UserError: the pixels are no mask of crack and road; the message has no file name.
     """
     if opacity is not None and opacity.min() < opacity.max():
         by_opacity = np.dstack([opacity] * 3)

@@ -57,8 +57,7 @@ class Pair:
 def photos(folder: str | Path) -> list[Path]:
     """List the images of a folder (not of its subfolders), sorted by name.
 
-    Raises:
-        UserError: there is no such folder, or no image in it.
+    Raises UserError: there is no such folder, or no image in it.
     """
     files = sorted(path for path in _existing(folder).iterdir() if path.is_file())
     images = [path for path in files if is_image(path)]
@@ -72,8 +71,7 @@ def photos(folder: str | Path) -> list[Path]:
 def unlabeled(folder: str | Path) -> list[Pair]:
     """List the images of a folder as pairs without masks, such as photos of undamaged road.
 
-    Raises:
-        UserError: there is no such folder, or no image in it.
+    Raises UserError: there is no such folder, or no image in it.
     """
     return [Pair(path.stem, path) for path in photos(folder)]
 
@@ -81,9 +79,8 @@ def unlabeled(folder: str | Path) -> list[Pair]:
 def layout_of(folder: str | Path) -> str:
     """Tell the layout of a set's folder from its subfolders.
 
-    Raises:
-        UserError: no layout fits, or more than one does; the message lists what was looked for and, if
-            the folder holds sets instead of being one, their names.
+    Raises UserError: no layout fits, or more than one does; the message lists what was looked for and, if the
+    folder holds sets instead of being one, their names.
     """
     folder = _existing(folder)
     layouts = fitting(folder)
@@ -106,23 +103,19 @@ def layout_of(folder: str | Path) -> str:
 def find_set(folder: Path, layout: str) -> Path:
     """Return the folder that has a layout: this one, or the only one nearest below it, at most 3 levels deep.
 
-    Raises:
-        UserError: there is none (the folders that are there are listed), or several on one level.
+    Raises UserError: there is none (the folders that are there are listed), or several on one level.
     """
-    level, seen = [_existing(folder)], []
-    for _ in range(_LEVELS + 1):
-        sets = [path for path in level if layout in fitting(path)]
-        if len(sets) == 1:
-            return sets[0]
-        if sets:
-            names = ", ".join(str(path) for path in sets)
-            raise UserError(f"{folder}: holds several sets of the layout {layout}: give one of {names}")
-        level = sorted(
-            child for path in level for child in path.iterdir() if child.is_dir() and child.name[0] != "."
-        )
-        seen += [f"{path.relative_to(folder).as_posix()}/" for path in level]
-    there = ", ".join(seen[:10]) or "no folder"
-    raise UserError(f"no set of the layout {layout} in {folder.name}; it holds {there}")
+    below = [path for path in _existing(folder).rglob("*") if path.is_dir() and path.name[0] != "."]
+    depth = {path: len(path.relative_to(folder).parts) for path in (folder, *sorted(below))}
+    sets = [path for path, levels in depth.items() if levels <= _LEVELS and layout in fitting(path)]
+    nearest = [path for path in sets if depth[path] == min(map(depth.get, sets))]
+    if len(nearest) > 1:
+        names = ", ".join(map(str, nearest))
+        raise UserError(f"{folder}: holds several sets of the layout {layout}: give one of {names}")
+    if not nearest:
+        there = ", ".join(f"{path.relative_to(folder).as_posix()}/" for path in list(depth)[1:11])
+        raise UserError(f"no set of the layout {layout} in {folder.name}; it holds {there or 'no folder'}")
+    return nearest[0]
 
 
 def first_set(data_root: str | Path) -> Path | None:
@@ -130,8 +123,7 @@ def first_set(data_root: str | Path) -> Path | None:
 
     Returns None for an empty name, so that a chapter's `data_root = ""` means synthetic roads.
 
-    Raises:
-        UserError: there is no such folder, or no data set in it.
+    Raises UserError: there is no such folder, or no data set in it.
     """
     if not str(data_root):
         return None
@@ -145,14 +137,10 @@ def first_set(data_root: str | Path) -> Path | None:
 def pairs(folder: str | Path, layout: str = "auto", split: str = "train") -> list[Pair]:
     """List the photos of a set with their masks, sorted by name.
 
-    Args:
-        folder: folder of one set.
-        layout: `auto` or a name in `LAYOUTS`.
-        split: `train`, `val` or `test`; `cfd` and `plain` have no split and give all for each.
-
-    Raises:
-        UserError: unknown layout or split, a missing folder, photos without masks, masks without
-            photos, or two files of one name. All such files are listed.
+    folder: folder of one set. layout: `auto` or a name in `LAYOUTS`. split: `train`, `val` or `test`; `cfd` and
+    `plain` have no split and give all for each.
+    Raises UserError: unknown layout or split, a missing folder, photos without masks, masks without photos, or two
+    files of one name. All such files are listed.
     """
     listed, problems = pair_up(folder, layout, split)
     raise_for(list(problems.values()), f"{folder}: photos and masks do not pair up")
@@ -166,8 +154,7 @@ def pair_up(
 ) -> tuple[list[Pair], dict[Path, str]]:
     """Like `pairs`, but return the problems beside the pairs: for each file in question what is wrong.
 
-    Raises:
-        UserError: unknown layout or split, or a missing folder.
+    Raises UserError: unknown layout or split, or a missing folder.
     """
     folder = _existing(folder)
     if layout not in ("auto", *LAYOUTS):
@@ -198,8 +185,7 @@ def pair_up(
 def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray | None]:
     """Read a photo, uint8 `(H, W, 3)`, and its mask, bool `(H, W)` or None.
 
-    Raises:
-        UserError: a file cannot be read, or the two differ in size.
+    Raises UserError: a file cannot be read, or the two differ in size.
     """
     image = read_image(pair.image)
     crack_mask = None if pair.mask is None else read_mask(pair.mask)

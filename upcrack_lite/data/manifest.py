@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
-import re
 import unicodedata
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.io import write_text
+from upcrack_lite.io import write_csv
 
 MANIFEST, PROVENANCE = "manifest.csv", "provenance.json"
 """Written into the folder of a fetched set: a line for each file, and where the set came from."""
@@ -28,21 +26,19 @@ _PACKAGED = Path(__file__).resolve().parents[1] / "assets" / "manifests"
 # Bits of 64. Of the 2446 photos of the three packaged sets none moves by more than 8 when saved again as JPEG of
 # quality 60 (10 at quality 30); of 1.7 million pairs of different photos 6 lie within 10, all near-duplicates.
 _SAME_PICTURE = 10
-_REMEDY = "write the manifest again from the complete set, or delete it and use the packaged one"
 
 
 @dataclass(frozen=True)
 class Entry:
     """One file of a set, a line of a manifest.
 
-    Attributes:
-        path: POSIX path relative to the set's folder.
-        bytes, sha256: size and checksum; the checksum is empty where the system refuses to give the bytes.
-        width, height: pixels; None where it is no image or cannot be read.
-        crack_share: percent of crack pixels with 4 decimals, for masks only. One pixel of 544×384 is 0.0005 %.
-        phash: the perceptual hash of a photo as it stands, 16 hexadecimal digits; None for masks and what
-            cannot be read.
-        note: says why other bytes are expected. It excuses no other size, crack fraction or picture.
+    path: POSIX path relative to the set's folder.
+    bytes, sha256: size and checksum; the checksum is empty where the system refuses to give the bytes.
+    width, height: pixels; None where it is no image or cannot be read.
+    crack_share: percent of crack pixels with 4 decimals, for masks only. One pixel of 544×384 is 0.0005 %.
+    phash: the perceptual hash of a photo as it stands, 16 hexadecimal digits; None for masks and what cannot be
+    read.
+    note: says why other bytes are expected. It excuses no other size, crack fraction or picture.
     """
 
     path: str
@@ -63,51 +59,33 @@ class Difference(NamedTuple):
     message: str
 
 
-_COLUMNS = [field.name for field in fields(Entry)]
-_NEEDED = [name for name in _COLUMNS if name != "phash"]  # earlier versions wrote manifests without it
-
-
 def write(path: str | Path, entries: list[Entry]) -> None:
     """Write a manifest as CSV, sorted by path. The same entries give the same bytes.
 
-    Raises:
-        UserError: an entry has no checksum because its file could not be read, or a name that cannot be read
-            back; or the folder cannot be written to.
+    Raises UserError: an entry has no checksum because its file could not be read, or a name that cannot be read
+    back; or the folder cannot be written to.
     """
-    text = io.StringIO(newline="")
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(_COLUMNS)
-    for entry in sorted(entries, key=lambda entry: entry.path):
+    for entry in entries:
         if not entry.sha256 or not entry.path.isprintable():
             raise UserError(
                 f"{entry.path!a}: cannot be read or has no plain name, so the manifest would not be complete"
             )
-        share = None if entry.crack_share is None else f"{entry.crack_share:.4f}"
-        size = (entry.width, entry.height)
-        table.writerow([entry.path, entry.bytes, entry.sha256, *size, share, entry.phash, entry.note])
-    write_text(Path(path), text.getvalue())
+    write_csv(Path(path), [asdict(entry) for entry in sorted(entries, key=lambda entry: entry.path)])
 
 
 def read(path: str | Path) -> list[Entry]:
     """Read a manifest, sorted by path.
 
-    The column `phash` may be absent, as in manifests of earlier versions; it is None then.
-
-    Raises:
-        UserError: there is no such file, or it is no manifest; the message names the line and the remedy.
+    Raises UserError: there is no such file, or it is no manifest.
     """
-    path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")  # a table program may have put a mark in front
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: this manifest cannot be read ({type(error).__name__}); {_REMEDY}") from None
-    table = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    try:
-        if lacking := [name for name in _NEEDED if name not in (table.fieldnames or ())]:
-            raise ValueError(f"lacks the column {', '.join(lacking)}")
-        entries = [_entry(row) for row in table]
-    except (ValueError, csv.Error) as error:
-        raise UserError(f"{path}, line {max(1, table.line_num)}: {error}; {_REMEDY}") from None
+        # A table program may have put a mark in front.
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+            entries = [_entry(row) for row in csv.DictReader(file, strict=True)]
+        if not entries:
+            raise ValueError("it lists no file")
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise UserError(f"{path}: this manifest cannot be read ({error!r}); fetch the set again") from None
     return sorted(entries, key=lambda entry: entry.path)
 
 
@@ -125,9 +103,9 @@ def digest_in(folder: Path) -> str | None:
     return digest(read(path)) if path.is_file() else None
 
 
-def expected(name: str, given: str | Path | None = None) -> list[Entry] | None:
-    """Return the manifest to compare a set with: the one given, else the kit's own, else None."""
-    path = given or packaged(name)
+def expected(name: str) -> list[Entry] | None:
+    """Return the manifest that the kit has of a set, or None."""
+    path = packaged(name)
     return read(path) if path else None
 
 
@@ -143,12 +121,8 @@ def compare(entries: list[Entry], expected: list[Entry]) -> list[Difference]:
     Paths that differ only in how accents are encoded (macOS takes them apart) count as the same. The bytes
     decide whether a file has changed; size, crack fraction and perceptual hash say what is different in it.
 
-    Args:
-        entries: what is there, `Survey.files`.
-        expected: what should be there, from `read`.
-
-    Returns:
-        The differences, sorted by path.
+    entries: what is there, `Survey.files`. expected: what should be there, from `read`.
+    Returns the differences, sorted by path.
     """
     here, wanted = (
         {unicodedata.normalize("NFC", entry.path): entry for entry in of} for of in (entries, expected)
@@ -199,15 +173,11 @@ def _change(old: Entry, new: Entry) -> tuple[str, str]:
 
 
 def _entry(row: dict[str, str]) -> Entry:
-    """Turn a line into an entry. Raises ValueError that says what is wrong with it."""
+    """Turn a line into an entry; a ValueError, KeyError or TypeError says that it is none."""
     if None in row or None in row.values():
-        raise ValueError("has more or fewer cells than the first line")
-    if not re.fullmatch(r"[0-9a-f]{64}", row["sha256"]):
-        raise ValueError(f"{row['sha256']!r} is no SHA-256 (64 digits 0-9 a-f)")
+        raise ValueError(f"{row} has more or fewer cells than the first line")
     width, height = (int(row[name]) if row[name] else None for name in ("width", "height"))
     share = float(row["crack_share"]) if row["crack_share"] else None
+    # Earlier versions wrote manifests without perceptual hashes.
     phash = row.get("phash") or None
-    if phash and not re.fullmatch(r"[0-9a-f]{16}", phash):
-        raise ValueError(f"{phash!r} is no perceptual hash (16 digits 0-9 a-f)")
-    size = int(row["bytes"])
-    return Entry(row["path"], size, row["sha256"], width, height, share, phash, row["note"])
+    return Entry(row["path"], int(row["bytes"]), row["sha256"], width, height, share, phash, row["note"])

@@ -51,16 +51,10 @@ def make_partition(crops360: str | Path, part: str, target: str | Path) -> Path:
     `13.jpg`, from which `crops.photo_of` finds the group. `index.csv` lists them with their SHA-256. The
     folder appears when it is complete.
 
-    Args:
-        crops360: folder of the set, with `image/`, `mask/` and `recovered_names.csv`.
-        part: "kept" or "heldout".
-        target: folder to make.
-
-    Returns:
-        `target`.
-
-    Raises:
-        UserError: a `target` that exists, or a file that cannot be copied.
+    crops360: folder of the set, with `image/`, `mask/` and `recovered_names.csv`. part: "kept" or "heldout".
+    target: folder to make.
+    Returns `target`.
+    Raises UserError: a `target` that exists, or a file that cannot be copied.
     """
     source, target = Path(crops360), Path(target)
     with whole_folder(target) as aside:
@@ -103,19 +97,14 @@ def make_cfd_patches(
     with the parameters, the largest overlap, and the crack fraction beside the paper's. The same call gives the
     same bytes. The folder appears when it is complete.
 
-    Args:
-        cfd: folder of the set, with `image/` and `groundTruth/`.
-        target: folder to make.
-        count: how many patches, at most two a photo.
-        size: side of a patch in pixels.
-        seed: seed of places and choices.
-        max_overlap: the largest share of a patch that a second one of the same photo may cover.
-
-    Returns:
-        `target`.
-
-    Raises:
-        UserError: too few photos, one that cannot be read, or a `target` that exists.
+    cfd: folder of the set, with `image/` and `groundTruth/`.
+    target: folder to make.
+    count: how many patches, at most two a photo.
+    size: side of a patch in pixels.
+    seed: seed of places and choices.
+    max_overlap: the largest share of a patch that a second one of the same photo may cover.
+    Returns `target`.
+    Raises UserError: too few photos, one that cannot be read, or a `target` that exists.
     """
     target = Path(target)
     photos = {pair.name: read_pair(pair) for pair in pairs(cfd, "cfd", "test")}
@@ -162,8 +151,7 @@ def patch_places(
 
     shapes: (height, width) of each photo, no smaller than `size`.
 
-    Raises:
-        UserError: the photos do not give `count` patches.
+    Raises UserError: the photos do not give `count` patches.
     """
     rng = np.random.default_rng(seed)
     places: list[list[tuple[int, int]]] = [

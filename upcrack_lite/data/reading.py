@@ -41,12 +41,11 @@ _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # not a stuffed byte, r
 class Loss:
     """What is left of crack masks after resizing to `size` by `rule`, pooled over the masks.
 
-    Attributes:
-        share_before, share_after: prevalence of crack pixels in percent. Before is the mean over masks,
-            so that it compares with after, where every mask has the same number of pixels.
-        centerline_kept: percent of the centerline pixels that still lie in the crack.
-        thin_kept: the same for centerline pixels of thin cracks; None where there is none.
-        pieces_before, pieces_after: connected components of crack (8-connected), summed over the masks.
+    share_before, share_after: prevalence of crack pixels in percent. Before is the mean over masks, so that it
+    compares with after, where every mask has the same number of pixels.
+    centerline_kept: percent of the centerline pixels that still lie in the crack.
+    thin_kept: the same for centerline pixels of thin cracks; None where there is none.
+    pieces_before, pieces_after: connected components of crack (8-connected), summed over the masks.
     """
 
     size: int
@@ -72,9 +71,8 @@ def read_image(path: str | Path) -> np.ndarray:
     Gray becomes three equal channels, transparency is dropped, 16-bit values are divided by 257: 65535 is white,
     whatever the brightest pixel is. A `Note` names a folder of photos that use only 12 of the 16 bits.
 
-    Raises:
-        UserError: the file is missing, cut off, no image, neither 8 nor 16 bits deep, in Lab colors, or has more
-            than 179 million pixels.
+    Raises UserError: the file is missing, cut off, no image, neither 8 nor 16 bits deep, in Lab colors, or has more
+    than 179 million pixels.
     """
     image = _decode(Path(path))
     if image.dtype == np.uint16:
@@ -96,8 +94,7 @@ def read_mask(path: str | Path) -> np.ndarray:
     The file is turned by its EXIF tag like a photo. A `.mat` file is a CFD label: 2 and 4 are crack (1 is
     road, 3 intact road enclosed by cracks).
 
-    Raises:
-        UserError: the file is missing, cut off or no mask, such as a photo or an image of class labels.
+    Raises UserError: the file is missing, cut off or no mask, such as a photo or an image of class labels.
     """
     path = Path(path)
     label = read_label(path)
@@ -131,10 +128,10 @@ def read_label(path: Path) -> Label:
 
 def image_size(path: str | Path) -> tuple[int, int]:
     """Return (height, width) of a photo as `read_image` would give it, from the file's header where
+
     that is enough.
 
-    Raises:
-        UserError: the file is missing or its header cannot be read.
+    Raises UserError: the file is missing or its header cannot be read.
     """
     try:
         with _opened(path) as picture:
@@ -159,17 +156,10 @@ def resize(
     else interpolated (cubic); the mask is interpolated (bilinear) with the threshold > 127 of 255. The rule
     `nearest` takes the nearest pixel of both, as some loaders do; `loss_by_resizing` measures the difference.
 
-    Args:
-        image: uint8 `(H, W, 3)`.
-        crack_mask: bool `(H, W)`, or None.
-        size: side of the result in pixels, at least 1.
-        rule: a name in `RULES`.
-
-    Returns:
-        uint8 `(size, size, 3)` and bool `(size, size)`, or None without a mask.
-
-    Raises:
-        UserError: the size is not positive, the rule is unknown, or photo and mask differ in size.
+    image: uint8 `(H, W, 3)`. crack_mask: bool `(H, W)`, or None. size: side of the result in pixels, at least 1.
+    rule: a name in `RULES`.
+    Returns uint8 `(size, size, 3)` and bool `(size, size)`, or None without a mask.
+    Raises UserError: the size is not positive, the rule is unknown, or photo and mask differ in size.
     """
     check_rule(rule, size)
     height, width = image.shape[:2]
@@ -194,12 +184,9 @@ def resize_mask(crack_mask: np.ndarray, size: int, rule: str = "area") -> np.nda
 def loss_by_resizing(crack_masks: Iterable[np.ndarray], size: int, rule: str = "area") -> Loss:
     """Measure what `resize_mask` leaves of crack masks.
 
-    Args:
-        crack_masks: bool `(H, W)` each, of any sizes; masks without crack count in the shares only.
-        size, rule: as in `resize`.
-
-    Raises:
-        UserError: no masks, no crack in any of them, an unknown rule, or a size below 1.
+    crack_masks: bool `(H, W)` each, of any sizes; masks without crack count in the shares only. size, rule: as in
+    `resize`.
+    Raises UserError: no masks, no crack in any of them, an unknown rule, or a size below 1.
     """
     from scipy.ndimage import distance_transform_edt  # here, because few who read a photo need them
     from skimage.measure import label

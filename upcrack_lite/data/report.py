@@ -1,9 +1,7 @@
-"""What a survey and its checks say: as text for the terminal, as JSON, and as one HTML page. Chapter: the data."""
+"""What a survey and its checks say: as text, as JSON, and as a page with pictures. Chapter: the data."""
 
 from __future__ import annotations
 
-import json
-import shlex
 import textwrap
 from collections import Counter
 from pathlib import Path
@@ -11,31 +9,29 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader
 
 from upcrack_lite.data import manifest
 from upcrack_lite.data.check import LEVELS, Finding, by_part, count, labeled, passed, pooled_share, wh
 from upcrack_lite.data.reading import read_image, read_mask
 from upcrack_lite.data.sources import Source
 from upcrack_lite.data.survey import Photo, Survey
-from upcrack_lite.errors import UserError
 from upcrack_lite.images import data_url, overlay
-from upcrack_lite.io import check_writable, write_json, write_text
+from upcrack_lite.io import write_text
 
 FORMAT = 1
 """Version of the JSON that `to_json` gives."""
 
-_OF_A_KIND = 3  # findings of one check that the text shows
 _ON_PAGE = 40  # findings of one check that the page lists, and pairs with errors or warnings that it shows
+_SAMPLE = 24  # other pairs on the page
 _LONG_SIDE = 220  # of a picture on the page, in pixels
 _ENDS = {"break_long_words": False, "break_on_hyphens": False}
 
 
-def text(survey: Survey, findings: list[Finding], source: Source | None = None) -> str:
+def text(survey: Survey, findings: list[Finding], source: Source | None = None, most: int = 3) -> str:
     """Return the report as text: the verdict, the parts, then the findings, the worst first.
 
-    Of each check the first three findings are shown, and how many more there are. The last line names the
-    command that shows all.
+    most: findings of each check that are shown, before it is said how many more there are.
     """
     lines = [f"{source.title if source else survey.folder.name}: {_verdict(findings)}"]
     for row in _parts(survey, source):
@@ -49,14 +45,11 @@ def text(survey: Survey, findings: list[Finding], source: Source | None = None) 
         lines += [f"{level.capitalize()}s ({len(of_level)})"] if of_level else []
         for check in dict.fromkeys(finding.check for finding in of_level):
             messages = [finding.message for finding in of_level if finding.check == check]
-            for message in messages[:_OF_A_KIND]:
+            for message in messages[:most]:
                 lines += textwrap.wrap(f"  - {check}: {message}", 100, subsequent_indent="    ", **_ENDS)
-            if (more := len(messages) - _OF_A_KIND) > 0:
-                lines.append(f"    and {more} more of this kind")
-    if findings:
-        command = f"upcrack data report {shlex.quote(str(survey.folder))} --out report.html"
-        lines.append(f"To see every finding and file: {command}")
-    return _printable("\n".join(lines))
+            if (more := len(messages) - most) > 0:
+                lines.append(f"    and {more} more of this kind: see `upcrack data report`")
+    return "\n".join(lines).encode("utf-8", "replace").decode("utf-8")  # names may be in another encoding
 
 
 def to_json(survey: Survey, findings: list[Finding], source: Source | None = None) -> dict[str, Any]:
@@ -81,92 +74,51 @@ def to_json(survey: Survey, findings: list[Finding], source: Source | None = Non
     }
 
 
-def check_page(page: Path) -> None:
-    """Raise UserError, before any work, where a report cannot be written, or would replace what is none."""
-    if page.suffix.lower() not in (".html", ".htm"):
-        raise UserError(f"{page}: the page is HTML; give it a name that ends in .html")
-    check_writable(page.parent)
-    try:
-        earlier = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
-        is_report = isinstance(earlier, dict) and {"format", "passed", "findings"} <= earlier.keys()
-    except FileNotFoundError:
-        is_report = not page.exists()
-    except ValueError:
-        is_report = False
-    if not is_report:
-        raise UserError(
-            f"{page}, or the JSON beside it, is there and is no report of this command: give another name"
-        )
+def write_page(path: Path, survey: Survey, findings: list[Finding], source: Source | None = None) -> None:
+    """Write the report as one HTML file that needs nothing else, no script and no network.
 
-
-def write_page(
-    path: str | Path,
-    survey: Survey,
-    findings: list[Finding],
-    source: Source | None = None,
-    thumbnails: int = 24,
-) -> None:
-    """Write the report as one HTML file that needs nothing else, no script and no network, and as JSON beside it.
-
-    It shows up to 40 pairs with errors or warnings, then pairs spread evenly over the rest of the set. The
-    pictures are small copies of the set's photos, so its terms hold for the page too; the page says so.
-
-    Args:
-        path: file to write.
-        survey, findings, source: as given to `verify` and by it. The photos must still be in the folder.
-        thumbnails: how many pairs to show beside the flagged ones; 0 for none.
-
-    Raises:
-        UserError: the folder cannot be written to.
+    It shows up to 40 pairs with errors or warnings, then some spread evenly over the rest of the set. The pictures
+    are small copies of the set's photos, so its terms hold for the page too; the page says so.
+    Raises UserError: the folder cannot be written to.
     """
-    problems: dict[str, list[Finding]] = {}
+    checks: dict[str | None, dict[str, None]] = {}
     for finding in findings:
         for name in finding.paths if finding.level != "note" else ():
-            problems.setdefault(name, []).append(finding)
+            checks.setdefault(name, {})[finding.check] = None
     flagged, others = [], []
     for photo in survey.photos:
-        (flagged if photo.image in problems or photo.mask in problems else others).append(photo)
-    chosen = np.unique(np.linspace(0, len(others) - 1, min(thumbnails, len(others))).round().astype(int))
-    cards = []
-    for photo in [*flagged[:_ON_PAGE], *(others[index] for index in chosen)]:
-        own = [*problems.get(photo.image, []), *problems.get(photo.mask, [])]
-        cards.append({"photo": photo, "pictures": _pictures(survey, photo), "problems": dict.fromkeys(own)})
-    environment = Environment(
-        loader=PackageLoader("upcrack_lite", "assets"),
-        autoescape=True,  # file names may hold any character
-        undefined=StrictUndefined,
-    )
+        (flagged if photo.image in checks or photo.mask in checks else others).append(photo)
+    sample = others[:: 1 + len(others) // _SAMPLE]
+    cards = [
+        {
+            "name": f"{photo.name} ({photo.part})",
+            "pictures": _pictures(survey, photo),
+            "checks": ", ".join(checks.get(photo.image, {}) | checks.get(photo.mask, {})),
+        }
+        for photo in [*flagged[:_ON_PAGE], *sample]
+    ]
+    # File names may hold any character.
+    environment = Environment(loader=PackageLoader("upcrack_lite", "assets"), autoescape=True)
     page = environment.get_template("report.html.j2").render(
         title=source.title if source else survey.folder.name,
-        survey=survey,
+        text=text(survey, findings, source, _ON_PAGE),
         source=source,
-        verdict=_verdict(findings),
-        parts=[row | {"number": _how_many(row), "dimensions": _sizes(row)} for row in _parts(survey, source)],
-        levels=LEVELS,
-        findings=findings,
-        most=_ON_PAGE,
         cards=cards,
     )
-    write_text(Path(path), _printable(page))
-    write_json(Path(path).with_suffix(".json"), to_json(survey, findings, source))
+    write_text(path, page.encode("utf-8", "replace").decode("utf-8"))
 
 
 def _pictures(survey: Survey, photo: Photo) -> list[dict[str, str]]:
-    """The photo, and its mask painted over it, or alone where it does not fit."""
-    pictures = []
-    try:
-        image = read_image(survey.folder / photo.image)
-        pictures.append(_picture(image, f"Photo {photo.name}, {wh(image.shape[1::-1])} pixels"))
-        if photo.mask is not None:
-            mask = read_mask(survey.folder / photo.mask)
-            fits = mask.shape == image.shape[:2]
-            painted = overlay(image, mask) if fits else np.repeat(np.uint8(255) * mask[..., None], 3, axis=2)
-            where = (
-                f"on photo {photo.name}" if fits else f"of {photo.name} alone, {wh(mask.shape[::-1])} pixels"
-            )
-            pictures.append(_picture(painted, f"Mask {where}, {100 * mask.mean():.2f} % crack"))
-    except UserError:  # the findings say why
-        pass
+    """The photo, and its mask painted over it, or alone where it does not fit. The findings name what is missing."""
+    if photo.problem:
+        return []
+    image = read_image(survey.folder / photo.image)
+    pictures = [_picture(image, f"Photo {photo.name}")]
+    if photo.mask is not None:
+        mask = read_mask(survey.folder / photo.mask)
+        fits = mask.shape == image.shape[:2]
+        painted = overlay(image, mask) if fits else np.repeat(np.uint8(255) * mask[..., None], 3, axis=2)
+        pictures.append(_picture(painted, f"Mask {'on' if fits else 'of'} photo {photo.name}"))
     return pictures
 
 
@@ -223,8 +175,3 @@ def _sizes(row: dict[str, Any]) -> str:
         return f"{wh(sizes[0])} pixels"
     shown = ", ".join(f"{wh(size)} ({size[2]})" for size in sizes[:3])
     return shown + (f" and {count(len(sizes) - 3, 'other size')}" if len(sizes) > 3 else "")
-
-
-def _printable(words: str) -> str:
-    """Replace what UTF-8 cannot hold: bytes of a file name in another encoding."""
-    return words.encode("utf-8", "replace").decode("utf-8")

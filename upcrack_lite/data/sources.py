@@ -22,22 +22,21 @@ _ACCEPTED = ".accepted-terms.json"
 class Source:
     """One public set, or one that is made from a public set.
 
-    Attributes:
-        name: the name in commands and paths, such as `deepcrack`.
-        title: the name in texts, with authors and year.
-        layout: a key of `layouts.LAYOUTS`.
-        terms: what its authors allow, in our words.
-        cite: the paper or papers to cite, in one line.
-        addresses: public addresses of one archive, tried in this order; empty without a scripted download.
-        archive: the file name to store the archive under.
-        members: only what lies below this folder of the archive is unpacked; empty unpacks all.
-        instructions: for a set that must be fetched by hand, the exact steps.
-        disk_mb: size of the set on disk in megabytes.
-        counts: number of pairs, or of undamaged photos, for each part as `survey.Photo` names them. A part
-            that is not listed is not checked.
-        shares: for each part the range, in percent, that its prevalence (crack pixels) is known to lie in.
-        sizes: (width, height) of the photos that have a mask or are undamaged; empty where not checked.
-        made_from: name of the source that this one is made from.
+    name: the name in commands and paths, such as `deepcrack`.
+    title: the name in texts, with authors and year.
+    layout: a key of `layouts.LAYOUTS`.
+    terms: what its authors allow, in our words.
+    cite: the paper or papers to cite, in one line.
+    addresses: public addresses of one archive, tried in this order; empty without a scripted download.
+    archive: the file name to store the archive under.
+    members: only what lies below this folder of the archive is unpacked; empty unpacks all.
+    instructions: for a set that must be fetched by hand, the exact steps.
+    disk_mb: size of the set on disk in megabytes.
+    counts: number of pairs, or of undamaged photos, for each part as `survey.Photo` names them. A part that is not
+    listed is not checked.
+    shares: for each part the range, in percent, that its prevalence (crack pixels) is known to lie in.
+    sizes: (width, height) of the photos that have a mask or are undamaged; empty where not checked.
+    made_from: name of the source that this one is made from.
     """
 
     name: str
@@ -204,8 +203,7 @@ SOURCES: dict[str, Source] = {entry.name: entry for entry in _ALL}
 def source(name: str) -> Source:
     """Return the set of this name.
 
-    Raises:
-        UserError: there is no such set; the message lists the names.
+    Raises UserError: there is no such set; the message lists the names.
     """
     if name not in SOURCES:
         raise UserError(f"unknown data set {name!r}; choose {', '.join(SOURCES)}")
@@ -215,8 +213,7 @@ def source(name: str) -> Source:
 def accept(wanted: Source, root: Path, accepted_now: bool) -> None:
     """Note in `root` that the terms of a set are accepted.
 
-    Raises:
-        UserError: they are not, now or earlier; the message holds the terms and says how to accept them.
+    Raises UserError: they are not, now or earlier; the message holds the terms and says how to accept them.
     """
     if accepted(wanted, root):
         return

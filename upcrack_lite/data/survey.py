@@ -30,21 +30,20 @@ _COMPANIONS = ("recovered_names.csv",)  # belong to a set without being a photo 
 class Photo:
     """Facts about one pair, or about one photo of undamaged road.
 
-    Attributes:
-        part: `train`, `val` or `test`, or `all` where the layout has no split (`cfd`, `plain`).
-        name: file name without its ending.
-        image, mask: POSIX paths relative to the set's folder; `mask` is None without a label.
-        image_size, mask_size: (width, height) in pixels, as a viewer shows them; None when unreadable.
-        crack_share: share of crack pixels in percent.
-        levels: the two levels of a mask that are neither 0 and white nor 0 and 1, the upper one read as crack.
-        gray_share: share, 0 to 1, of mask pixels that are neither black nor white; 0 for `.mat`.
-        above_one_share: `.mat` only: percent of label values above 1, which counts label 3 as crack too.
-        mask_pixels: a hash of the mask's pixels, whatever its file format.
-        hashes: 64-bit perceptual hashes of the photo in the 8 orientations of `duplicates.ORIENTATIONS`, upright
-            first; empty when the photo is unreadable.
-        contrast: how much darker the mask's pixels are than their surroundings, for the mask in the same
-            8 orientations; nan where the turned mask does not fit; empty without a mask or when unreadable.
-        problem: the reader's message when the image or the mask could not be read, with paths as above.
+    part: `train`, `val` or `test`, or `all` where the layout has no split (`cfd`, `plain`).
+    name: file name without its ending.
+    image, mask: POSIX paths relative to the set's folder; `mask` is None without a label.
+    image_size, mask_size: (width, height) in pixels, as a viewer shows them; None when unreadable.
+    crack_share: share of crack pixels in percent.
+    levels: the two levels of a mask that are neither 0 and white nor 0 and 1, the upper one read as crack.
+    gray_share: share, 0 to 1, of mask pixels that are neither black nor white; 0 for `.mat`.
+    above_one_share: `.mat` only: percent of label values above 1, which counts label 3 as crack too.
+    mask_pixels: a hash of the mask's pixels, whatever its file format.
+    hashes: 64-bit perceptual hashes of the photo in the 8 orientations of `duplicates.ORIENTATIONS`, upright first;
+    empty when the photo is unreadable.
+    contrast: how much darker the mask's pixels are than their surroundings, for the mask in the same 8
+    orientations; nan where the turned mask does not fit; empty without a mask or when unreadable.
+    problem: the reader's message when the image or the mask could not be read, with paths as above.
     """
 
     part: str
@@ -67,13 +66,12 @@ class Photo:
 class Survey:
     """All facts about a set.
 
-    Attributes:
-        folder, layout: what was surveyed; `layout` is a key of `LAYOUTS`, never `auto`.
-        photos: by part in the layout's order, then by name.
-        files: sorted by path: every photo and mask in the layout's folders, also the ones without a partner,
-            and CFD's known unlabeled photos.
-        unpaired: relative path to message, as `layouts.pair_up` says it, with paths relative to `folder`.
-        missing_parts: splits of the layout whose folder is not there.
+    folder, layout: what was surveyed; `layout` is a key of `LAYOUTS`, never `auto`.
+    photos: by part in the layout's order, then by name.
+    files: sorted by path: every photo and mask in the layout's folders, also the ones without a partner, and CFD's
+    known unlabeled photos.
+    unpaired: relative path to message, as `layouts.pair_up` says it, with paths relative to `folder`.
+    missing_parts: splits of the layout whose folder is not there.
     """
 
     folder: Path
@@ -87,15 +85,10 @@ class Survey:
 def survey(folder: str | Path, layout: str = "auto", workers: int = 2, progress: bool = False) -> Survey:
     """Read every file of a set and return the facts.
 
-    Args:
-        folder: folder of one set.
-        layout: `auto` or a name in `LAYOUTS`.
-        workers: number of threads. The result does not depend on it.
-        progress: show a bar.
-
-    Raises:
-        UserError: no such folder, no known layout, or none of the layout's parts is there. A file that
-            cannot be read is a fact in the result and raises nothing.
+    folder: folder of one set. layout: `auto` or a name in `LAYOUTS`. workers: number of threads. The result does
+    not depend on it. progress: show a bar.
+    Raises UserError: no such folder, no known layout, or none of the layout's parts is there. A file that cannot be
+    read is a fact in the result and raises nothing.
     """
     folder = Path(folder)
     layout = layout_of(folder) if layout == "auto" else layout

@@ -105,25 +105,18 @@ def synthetic_road(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw one road photo and its exact crack mask.
 
-    Args:
-        size: side in pixels, 64 to 1024.
-        seed: whole number, 0 or more, or a sequence of them. The same seed gives the same bytes (with the
-            same versions of NumPy and OpenCV), and the same road, light and lens with or without a crack.
-        surface: "asphalt", "concrete", or None to let the seed choose (two in three are asphalt).
-        crack: False leaves the road whole.
-        crack_share: share of crack pixels, 0 to 0.15, met within `cracks.share_tolerance`: a twentieth of
-            it, 0.0005 or three pixels, whichever is most. 0 leaves the road whole. None lets the seed choose,
-            about 0.5 to 8 %.
-        confounders: how many dark things that are no cracks lie about (stains, joints, tire marks, shadows):
-            0 none, 1 as usual, up to 3.
-
-    Returns:
-        image: uint8 `(size, size, 3)`, RGB.
-        crack_mask: bool `(size, size)`; True where a crack covers at least half of the pixel's area. Dirt and
-            chipped stone beside a crack are not crack.
-
-    Raises:
-        UserError: an argument is outside its range, or `crack=False` comes with a `crack_share` above 0.
+    size: side in pixels, 64 to 1024.
+    seed: whole number, 0 or more, or a sequence of them. The same seed gives the same bytes (with the same versions
+    of NumPy and OpenCV), and the same road, light and lens with or without a crack.
+    surface: "asphalt", "concrete", or None to let the seed choose (two in three are asphalt).
+    crack: False leaves the road whole.
+    crack_share: share of crack pixels, 0 to 0.15, met within `cracks.share_tolerance`: a twentieth of it, 0.0005 or
+    three pixels, whichever is most. 0 leaves the road whole. None lets the seed choose, about 0.5 to 8 %.
+    confounders: how many dark things that are no cracks lie about (stains, joints, tire marks, shadows): 0 none, 1
+    as usual, up to 3.
+    Returns image: uint8 `(size, size, 3)`, RGB. crack_mask: bool `(size, size)`; True where a crack covers at least
+    half of the pixel's area. Dirt and chipped stone beside a crack are not crack.
+    Raises UserError: an argument is outside its range, or `crack=False` comes with a `crack_share` above 0.
     """
     size = _number("size", size, SMALLEST, LARGEST, whole=True)
     if surface is not None and surface not in SURFACES:
@@ -160,20 +153,15 @@ def synthetic_set(
 ) -> RoadSet:
     """Draw `n` road photos; image `i` is `synthetic_road(size, [seed, i], ...)` whatever `n` is.
 
-    Args:
-        n: number of images, 1 or more.
-        size, crack_share, confounders: as in `synthetic_road`; `crack_share` holds for images with cracks.
-        seed: whole number, 0 or more.
-        crack_free: share of images without cracks, 0 to 1, spread evenly: of the first k images,
-            floor(k · crack_free) have none.
-        workers: threads; the result does not depend on it.
-
-    Returns:
-        RoadSet named "synthetic" with images uint8 `(n, size, size, 3)`, crack_masks bool `(n, size, size)`
-        and names such as "synthetic_0_00007" (seed 0, image 7).
-
-    Raises:
-        UserError: an argument is outside its range.
+    n: number of images, 1 or more.
+    size, crack_share, confounders: as in `synthetic_road`; `crack_share` holds for images with cracks.
+    seed: whole number, 0 or more.
+    crack_free: share of images without cracks, 0 to 1, spread evenly: of the first k images, floor(k · crack_free)
+    have none.
+    workers: threads; the result does not depend on it.
+    Returns RoadSet named "synthetic" with images uint8 `(n, size, size, 3)`, crack_masks bool `(n, size, size)` and
+    names such as "synthetic_0_00007" (seed 0, image 7).
+    Raises UserError: an argument is outside its range.
     """
     n, seed = _number("n", n, 1, whole=True), _number("seed", seed, 0, whole=True)
     size = _number("size", size, SMALLEST, LARGEST, whole=True)

@@ -31,15 +31,10 @@ def unpack(archive: Path, target: Path, members: str = "", most_bytes: int = MOS
     writes plain files only; tarfile's filter `data` refuses such names, links out of the folder and devices. What
     macOS and Windows add (`__MACOSX`, `.DS_Store`, `Thumbs.db`) is left out.
 
-    Args:
-        archive: the file.
-        target: the folder to write to.
-        members: unpack only this folder of the archive, at its top or one level below; "" unpacks all.
-        most_bytes: what may be unpacked at most.
-
-    Raises:
-        Damaged: the file is cut off, damaged or no archive.
-        UserError: a member that tarfile refuses, more bytes than allowed or than the disk has, or nothing to unpack.
+    archive: the file. target: the folder to write to. members: unpack only this folder of the archive, at its top
+    or one level below; "" unpacks all. most_bytes: what may be unpacked at most.
+    Raises Damaged: the file is cut off, damaged or no archive. UserError: a member that tarfile refuses, more bytes
+    than allowed or than the disk has, or nothing to unpack.
     """
     try:
         if zipfile.is_zipfile(archive):
