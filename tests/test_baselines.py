@@ -60,7 +60,7 @@ def test_the_printed_methods_come_in_the_papers_order():
 
 
 def test_each_method_has_one_name_in_the_book():
-    from upcrack_lite.show.pages import TITLES
+    from upcrack_lite.show.table_words import TITLES
 
     assert {name: TITLES[name] for name in COMPARED} == {name: network(name).title for name in COMPARED}
     assert set(TITLES) >= set(METHODS)

@@ -88,7 +88,7 @@ def test_all_marked_is_the_f1_of_marking_all(folder):
 def test_a_map_is_worth_at_least_what_its_fixed_threshold_gives(folder):
     (line,) = [one for one in comparison.standings(records.load_all(folder)) if one.key == "unet"]
     ours = line.ours["deepcrack"]
-    worth = comparison.map_worth(ours)
+    worth = ours.worth
     # The small records cut every photo at one threshold, so the best single one cannot be worse.
     assert worth.f1 >= scores(ours.records[0])["f1"] - 1e-6
     assert 0 < worth.average_precision <= 100
@@ -102,7 +102,9 @@ def test_the_page_shows_what_the_records_say(folder):
     for one in page.lines:
         shown = table[page.name(one)]
         assert shown[1] == f"{one.f1('deepcrack'):.1f}"
-        assert (shown[3] == "–") == (AWAY not in one.ours)
+        worth = one.ours["deepcrack"].worth
+        assert shown[2:4] == [f"{worth.f1:.1f}", f"{worth.average_precision:.1f}"]
+        assert (shown[4] == "–") == (AWAY not in one.ours)
     said = text(page.says())
     assert "supervised networks" in said
     assert "rank correlation" not in said, "two lines are too few for an order"
@@ -132,7 +134,7 @@ def test_the_picture_has_a_panel_a_set(folder):
 
 def test_nothing_marked_counts_as_nothing_found():
     nothing = {"f1": Score(*[float("nan")] * 4)}
-    undefined = Ours("paper", "lite", "deepcrack", "deepcrack", (), nothing, (), "", (), ())
+    undefined = Ours("paper", "lite", "deepcrack", "deepcrack", (), nothing, (), "", (), (), (), {})
     assert comparison.Standing("enet", "paper", "supervised", {"deepcrack": undefined}).f1("deepcrack") == 0
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import re
 import statistics
 
 import pytest
@@ -12,7 +14,8 @@ from upcrack_lite.baselines.recipes import FAMILIES, SUPERVISED
 from upcrack_lite.baselines.registry import BESIDE, COMPARED, CRACKNET
 from upcrack_lite.reproduction import ablation, published, records
 from upcrack_lite.reproduction.tables import group
-from upcrack_lite.show.pages import TITLES
+from upcrack_lite.reproduction.verdicts import MARGIN
+from upcrack_lite.show.table_words import TITLES
 
 SETS = {4: "DeepCrack", 7: "CFD", 8: "Crack500"}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -144,3 +147,11 @@ def test_the_numbers_of_the_stored_detector_are_its_records():
     printed = published.row(4, CRACKNET).f1
     assert f"tables, {squeezed['f1']:.1f} %, where {printed:.1f} % is printed for UP-CrackNet" in text
     assert f"On CFD's 118 whole photos it has {cfd['f1']:.1f} %" in text
+
+
+def test_the_margin_of_a_verdict_is_how_far_two_seeds_lie_apart():
+    seeds: dict[str, list[float]] = {}
+    for record in given():
+        seeds.setdefault(re.sub(r"-s\d+", "", record.slug), []).append(records.scores(record)["f1"])
+    apart = [abs(a - b) for some in seeds.values() for a, b in itertools.combinations(some, 2)]
+    assert statistics.median(apart) == pytest.approx(MARGIN, abs=0.3)

@@ -11,7 +11,8 @@ from small_records import chosen, save, small_values
 from upcrack_lite.errors import UserError
 from upcrack_lite.reproduction import published, record_files, run
 from upcrack_lite.reproduction.experiments import Experiment, RunOptions, Selection
-from upcrack_lite.show.pages import TablePage, select, title
+from upcrack_lite.show.pages import TablePage, select
+from upcrack_lite.show.table_words import title
 
 
 def write(folder: Path, experiment: Experiment, n: int = 4, contrast: float = 0.5) -> None:
@@ -41,8 +42,11 @@ def page_of(number: int, run: str = "recorded", data_root: str = "", results="",
     return TablePage(select(number, **selection), data_root, "cpu", run, results)
 
 
+PARTS = ("summary", "printed", "ours", "rule", "verdicts", "made", "commands", "says")
+
+
 def parts(page: TablePage) -> list:
-    return [page.printed(), page.ours(), page.verdicts(), page.made(), page.commands(), page.says()]
+    return [getattr(page, name)() for name in PARTS]
 
 
 @pytest.mark.parametrize("number", published.TABLES)
@@ -57,32 +61,33 @@ def test_a_page_without_any_record(number, tmp_path):
     assert [line[0] for line in printed] == [line[0] for line in ours] == [title(row) for row in rows]
     assert all(cell for line in printed + ours for cell in line), "never a blank"
     assert {line[1] for line in ours} <= {"not run here", "cannot be run"}
-    assert {line[3] for line in ours} == {"no record"}
+    assert {line[4] for line in ours} == {"no record"}
+    assert "near" not in text(page.summary()), "no reading without a record"
     for row in rows:
         assert row.precision is None or f"{row.recall:.3f}" in text(page.printed())
     assert "There is no record" in text(page.made())
 
 
 def test_a_page_with_some_records(tmp_path):
-    write(tmp_path, Experiment())
+    write(tmp_path, Experiment(), contrast=0.2)
     write(tmp_path, Experiment(recipe="released"))
     page = page_of(4, results=tmp_path)
     own = [line for line in lines(page.ours()) if line[0] == "UP-CrackNet"]
-    assert [line[1] for line in own] == [
-        "not run here",
-        "beside it: paper recipe, lite, 1 seed",
-        "beside it: released recipe, lite, 1 seed",
-    ]
-    assert own[0][3] == "see below"
     (row,) = [row for row in page.rows if row.printed.key == "upcracknet"]
-    assert own[1][3].startswith(f"{row.ours[0].scores['f1'].mean:.2f} (")
+    f1 = [ours.scores["f1"].mean for ours in row.ours]
+    assert [line[1:3] for line in own] == [
+        ["open: paper recipe, lite, 1 seed", f"below by {74.006 - f1[0]:.1f}"],
+        ["beside it: released recipe, lite, 1 seed", f"above by {f1[1] - 74.006:.1f}"],
+    ]
+    assert own[0][4].startswith(f"{f1[0]:.2f} (")
+    assert own[0][7:] == [f"{row.ours[0].worth.f1:.1f}", f"{row.ours[0].worth.average_precision:.1f}"]
     assert "its scale is lite, not full; " in text(page.verdicts())
     made = text(page.made())
     link = f'<a href="../../results/{Experiment().slug()}.json">{Experiment().slug()}.json</a>'
     assert link in page.made().data
     assert f"Made with {Experiment().command()} " in made, "the very command that made what is shown"
     assert '<span style="white-space: nowrap">--train-set</span>' in page.made().data, "no break in an option"
-    assert "Not compared, because its scale is lite" in made
+    assert "It earns no verdict, because its scale is lite" in made
 
 
 def test_a_page_with_all_records_of_a_row(tmp_path, monkeypatch):
@@ -92,11 +97,38 @@ def test_a_page_with_all_records_of_a_row(tmp_path, monkeypatch):
         write(tmp_path, experiment, n=237)
     page = page_of(4, results=tmp_path)
     (own,) = [line for line in lines(page.ours()) if line[0] == "UP-CrackNet"]
-    assert own[1] == "differs"
-    assert "±" in own[3]
-    assert "Tolerance of F1" in text(page.made())
+    assert own[1] == "differs: paper recipe, full, 3 seeds"
+    assert "±" in own[4]
+    assert "against the printed 74.006, with a margin of 2 points" in text(page.summary())
     assert "Seeds 0, 1, 2." in text(page.made())
     assert "--seed 0 --seed 1 --seed 2" in text(page.made())
+
+
+def test_the_first_screen_says_what_the_records_say(tmp_path):
+    write(tmp_path, Experiment(), contrast=0.2)
+    write(tmp_path, Experiment("unet"))
+    said = text(page_of(4, results=tmp_path).summary())
+    f1 = page_of(4, results=tmp_path).rows[13].ours[0].f1
+    assert said.startswith(
+        f"UP-CrackNet: F1 {f1:.1f} %, printed 74.0 %: below by {74.006 - f1:.1f} points (paper recipe, lite scale, "
+        "1 seed, trained and tested on DeepCrack). Verdict: open. Why: the nearest record is"
+    )
+    assert "Of 14 printed rows: 2 open, 10 not run here, 2 cannot be run." in said
+    assert re.search(r"Readings of F1, whatever scale and photos: 1 below, 1 (near|above)\.", said)
+    write(tmp_path, Experiment(), contrast=0.3)
+    other = text(page_of(4, results=tmp_path).summary())
+    assert other.split(":")[1] != said.split(":")[1], "one record was altered"
+
+
+def test_a_failed_run_is_shown_with_and_without(tmp_path):
+    for seed in range(3):
+        write(tmp_path, Experiment(seed=seed), contrast=0.4 if seed else -0.3)
+    page = page_of(4, results=tmp_path)
+    (ours,) = [one for row in page.rows for one in row.ours]
+    (own,) = [line for line in lines(page.ours()) if line[0] == "UP-CrackNet"]
+    assert own[4].endswith(f"{ours.sound['f1'].mean:.2f} without failed runs")
+    assert f"({ours.sound['f1'].mean:.1f} % without failed runs), printed" in text(page.summary())
+    assert "1 of its 3 runs failed (seed 0" in text(page.verdicts())
 
 
 def test_a_row_without_its_style_loss_says_so(tmp_path):
@@ -140,7 +172,7 @@ def test_training_free_baselines_stand_below_the_printed_rows(tmp_path):
     page = page_of(4, results=tmp_path)
     rows = lines(page.ours())
     assert [line[0] for line in rows[-2:]] == ["Sato + Otsu", "Gabor + Otsu"]
-    assert rows[-1][2] == "–", "nothing is printed"
+    assert rows[-1][2:4] == ["–", "–"], "nothing is printed"
     assert re.fullmatch(r"not in the paper: median of 6 variants: F1 \d+\.\d", rows[-1][1])
     assert [line[0] for line in lines(page.printed())][-1] == "UP-CrackNet", "none of them is printed"
     said = text(page.verdicts())

@@ -1,4 +1,4 @@
-"""Ours beside the printed rows: groups of records, tolerances and verdicts."""
+"""Ours beside the printed rows: groups of records, verdicts and readings."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy import stats
 from small_records import chosen, official_values, save, small_values
 
 from upcrack_lite import versions
 from upcrack_lite.baselines.registry import BESIDE
-from upcrack_lite.reproduction import conditions, published, records, tables
+from upcrack_lite.reproduction import conditions, published, records, tables, verdicts
 from upcrack_lite.reproduction.experiments import Experiment, Selection
 from upcrack_lite.reproduction.published import implied_prevalence
-from upcrack_lite.reproduction.tables import Score, Verdict, group
+from upcrack_lite.reproduction.tables import group
+from upcrack_lite.reproduction.verdicts import Verdict
 
 ROW = published.row(4, "upcracknet")
 
@@ -40,45 +42,127 @@ def full() -> list[records.Record]:
     ]
 
 
-def printed_like(ours, **shift) -> published.Row:
-    """A printed row that equals our mean, F1 and IoU moved by so many points."""
-    return replace(ROW, **{m: ours.scores[m].mean + shift.get(m, 0.0) for m in ("f1", "iou")})
+def verdict(row: published.Row, given: list[records.Record]) -> tuple[Verdict, str]:
+    return tables.verdict(row, group(row, given))
 
 
-def test_a_mean_inside_the_tolerance_matches_and_outside_differs(full):
-    (ours,) = group(ROW, full)
-    assert ours.unmet == ()
-    assert (ours.seeds, ours.images) == ((0, 1, 2), 237)
-    wide = {metric: tables.tolerance(ours, metric).points for metric in ("f1", "iou")}
-    for shift, expected in (
-        ({}, Verdict.MATCHES),
-        ({"f1": 0.99 * wide["f1"], "iou": -0.99 * wide["iou"]}, Verdict.MATCHES),
-        ({"f1": 1.01 * wide["f1"]}, Verdict.DIFFERS),
-        ({"iou": -1.01 * wide["iou"]}, Verdict.DIFFERS),
-    ):
-        found, reason = tables.verdict(printed_like(ours, **shift), full)
-        assert found is expected
-        assert ("outside" in reason) == (expected is Verdict.DIFFERS)
+def judged(values: list[float], printed: float = 60.0) -> Verdict:
+    """The verdict where F1 and IoU both have these values over seeds."""
+    row = replace(ROW, f1=printed, iou=printed)
+    return verdicts.compare(row, {"f1": values, "iou": values})[0]
 
 
 @pytest.mark.parametrize(
-    ("score", "points", "reason"),
+    ("values", "expected"),
     [
-        (Score(50, 0.1, 49.5, 50.5), 1.0, "the least that is told apart"),
-        (Score(50, 0.9, 49.5, 50.5), 1.8, "twice the standard deviation over 3 seeds"),
-        (Score(50, 0.1, 46, 53), 3.5, "half the 95 % bootstrap interval over 237 images"),
-        (Score(50, float("nan"), 49, 52), 1.5, "half the"),
+        ([60.0, 60.0, 60.0], Verdict.MATCHES),
+        ([58.1, 58.0, 57.9], Verdict.MATCHES),  # the mean on the margin's edge
+        ([56.1, 62.0, 63.9], Verdict.MATCHES),
+        ([57.9, 57.9, 58.0], Verdict.OPEN),  # the mean outside, the interval not
+        ([55.9, 62.0, 62.0], Verdict.OPEN),  # the mean inside, a seed beyond twice the margin
+        ([50.0, 60.0, 70.0], Verdict.OPEN),  # three whose mean hits by luck
+        ([20.0, 60.0, 100.0], Verdict.OPEN),
+        ([5.5, 4.4, 64.6], Verdict.OPEN),  # a spread that once matched anything
+        ([57.0, 57.1, 56.9], Verdict.DIFFERS),
+        ([33.0, 35.7, 32.0], Verdict.DIFFERS),
+        ([64.0, 64.0, 64.0], Verdict.DIFFERS),
+        ([math.nan, 60.0, 60.0], Verdict.OPEN),
     ],
 )
-def test_the_tolerance_is_the_largest_of_three(full, score, points, reason):
+def test_the_rule_of_all_verdicts(values, expected):
+    assert judged(values) is expected
+    assert judged([value - 60 + 24.8 for value in values], 24.8) is expected, "whatever is printed"
+    row = replace(ROW, f1=60.0, iou=60.0)
+    other = verdicts.compare(row, {"f1": values, "iou": [60.0] * 3})[0]
+    assert other is expected, "one metric is enough to fail"
+
+
+@pytest.mark.parametrize("printed", [0.0, 5.5, 24.8, 61.8, 64.6])
+def test_runs_that_lie_far_apart_match_nothing(printed):
+    assert judged([5.5, 4.4, 64.6], printed) is Verdict.OPEN
+
+
+def test_a_wider_spread_never_turns_another_verdict_into_a_match():
+    for away in np.arange(-8, 8.1, 0.5):
+        for spread in (0.1, 1, 3, 9):
+            narrow, wide = ([60 + away + k * s for k in (-1, 0, 1)] for s in (spread, 2 * spread))
+            assert judged(wide) is not Verdict.MATCHES or judged(narrow) is Verdict.MATCHES
+
+
+@pytest.mark.parametrize(
+    ("mean", "said"),
+    [
+        (33.6, "below by 26.4"),
+        (58.0, "near"),
+        (62.0, "near"),
+        (62.1, "above by 2.1"),
+        (math.nan, "undefined"),
+    ],
+)
+def test_a_reading(mean, said):
+    assert verdicts.reading(60.0, mean) == said
+
+
+def test_the_interval_of_a_mean_is_students():
+    low, high = verdicts.mean_interval([1.0, 2.0, 3.0])
+    assert (low, high) == pytest.approx(stats.t.interval(0.95, 2, 2.0, 1 / 3**0.5))
+    assert np.isnan(verdicts.mean_interval([1.0])).all()
+
+
+def test_a_verdict_of_records_says_how_the_crops_were_cut(full):
     (ours,) = group(ROW, full)
-    found = tables.tolerance(replace(ours, scores={"f1": score, "iou": score}), "f1")
-    assert found.points == pytest.approx(points)
-    assert found.reason.startswith(reason)
+    assert ours.unmet == ()
+    assert (ours.seeds, ours.images) == ((0, 1, 2), 237)
+    same = replace(ROW, **{metric: ours.scores[metric].mean for metric in ("f1", "iou")})
+    found, reason = verdict(same, full)
+    assert found is Verdict.MATCHES
+    assert reason.endswith(
+        "the undamaged crops are cut by the kit's rule, because the paper's is not published"
+    )
+    assert verdict(replace(same, iou=same.iou + 9), full)[0] is Verdict.DIFFERS
+
+
+def test_a_failed_run_leaves_its_row_open_and_is_not_picked_out(full):
+    def seed(number: int, contrast: float) -> records.Record:
+        values, maps = small_values(Experiment(scale="full", seed=number), contrast=contrast)
+        return records.make(values, maps)
+
+    away = small_values(Experiment(scale="full", test_set="cfd_patches", seed=1), contrast=-0.2)
+    for bad in (seed(1, -0.2), records.make(*away)):
+        failed = conditions.failed_runs([bad, seed(0, 0.5)])
+        assert failed == {full[1].train.checkpoint_sha256}, "known by the run, on whatever set it was tested"
+        (ours,) = group(ROW, full, failed=failed)
+        assert (ours.failed, verdict_of(ours)) == ((1,), Verdict.OPEN)
+        means = [records.scores(one)["f1"] for one in full]
+        assert ours.scores["f1"].mean == pytest.approx(np.mean(means))
+        assert ours.sound["f1"].mean == pytest.approx((means[0] + means[2]) / 2)
+        said = f"mean F1 is {np.mean(means):.2f} with, {(means[0] + means[2]) / 2:.2f} without"
+        assert said in tables.verdict(ROW, [ours])[1]
+    (ours,) = group(ROW, full)
+    assert (ours.failed, ours.sound) == ((), {})
+
+
+def verdict_of(ours: tables.Ours) -> Verdict:
+    return tables.verdict(ROW, [ours])[0]
+
+
+def test_three_seeds_may_not_be_picked_from_four(full):
+    four = [*full, record(Experiment(scale="full", seed=3), seed=3)]
+    (row,) = tables.table(Selection(4, rows=["upcracknet"], seeds=[0, 1, 2]), four)
+    assert (row.verdict, row.ours[0].seeds) == (Verdict.OPEN, (0, 1, 2))
+    assert "1 more seed that have records are left out" in row.reason
+    (row,) = tables.table(Selection(4, rows=["upcracknet"]), four)
+    assert row.ours[0].unmet == ()
 
 
 def test_mean_spread_and_interval_come_from_the_records(full):
     (ours,) = group(ROW, full)
+    draws = np.random.default_rng(0).multinomial(237, np.full(237, 1 / 237), size=1000)
+    counts = np.array([[(one.tp, one.tp + one.fp + one.fn) for one in run.confusions] for run in full])
+    means = [np.mean([100 * tp / all_ for tp, all_ in draw @ counts]) for draw in draws]
+    assert (ours.scores["iou"].low, ours.scores["iou"].high) == pytest.approx(
+        np.quantile(means, [0.025, 0.975])
+    )
     values = [records.scores(one)["iou"] for one in full]
     assert ours.scores["iou"].mean == pytest.approx(np.mean(values))
     assert ours.scores["iou"].sd == pytest.approx(np.std(values, ddof=1))
@@ -88,6 +172,8 @@ def test_mean_spread_and_interval_come_from_the_records(full):
         "iou"
     ]
     assert np.isnan(single.scores["iou"].sd)
+    (mixed,) = group(ROW, [full[0], record(Experiment(scale="full", seed=1), 9)])
+    assert np.isnan(mixed.scores["iou"].low), "no interval where the seeds have other images"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +189,7 @@ def test_mean_spread_and_interval_come_from_the_records(full):
             3,
             {"scale": "full", "train_set": "crack500_kept", "test_set": "crack500_heldout"},
             (),
-            "trained on a stand-in for Crack500",
+            "trained on a proxy set for Crack500",
         ),
         (3, {"scale": "full"}, (), "its test set has 5 images, the official one 1124"),
     ],
@@ -112,11 +198,11 @@ def test_an_unmet_condition_is_named_and_never_compared(table, options, changes,
     wanted = chosen(table, rows=["upcracknet"], **({"seeds": (0, 1, 2)} | options))
     # one image at full size is enough where the number is not what is asked
     given = [record(experiment, changes=changes) for experiment in wanted]
-    found, reason = tables.verdict(published.row(table, "upcracknet"), given)
-    assert found is Verdict.NOT_RUN
+    found, reason = verdict(published.row(table, "upcracknet"), given)
+    assert found is Verdict.OPEN
     assert missing in reason
     (row,) = tables.table(Selection(table, rows=["upcracknet"]), given)
-    assert row.tolerance == {}
+    assert row.reading
     assert [len(one.seeds) for one in row.ours] == [len(wanted)], "it stands beside the row"
 
 
@@ -125,8 +211,8 @@ def test_seeds_of_different_data_are_not_averaged_into_a_verdict(full):
         Experiment(scale="full", seed=2),
         changes=(("train", "crops_sha256", "9" * 64), ("test", "digest", "8" * 64)),
     )
-    found, reason = tables.verdict(ROW, [*full[:2], other])
-    assert found is Verdict.NOT_RUN
+    found, reason = verdict(ROW, [*full[:2], other])
+    assert found is Verdict.OPEN
     assert "different test sets" in reason
     assert "different training crops" in reason
 
@@ -136,8 +222,8 @@ def test_a_dirty_record_is_not_compared(full):
     values["environment"] = {
         name: {"commit": {"id": "0" * 40, "dirty": True}} for name in ("training", "evaluation")
     }
-    found, reason = tables.verdict(ROW, [*full[:2], records.make(values)])
-    assert found is Verdict.NOT_RUN
+    found, reason = verdict(ROW, [*full[:2], records.make(values)])
+    assert found is Verdict.OPEN
     assert "commit first" in reason
 
 
@@ -165,13 +251,14 @@ def test_no_row_is_blank_without_records():
             assert (row.verdict is Verdict.ABSENT) == absent
             assert absent or row.verdict in (Verdict.NOT_RUN, Verdict.CANNOT)
             assert row.reason
+            assert not row.reading
             assert row.command.startswith(f"upcrack cell --table {number} --row {row.printed.key} ")
     for number in (5, 7):
         assert "not published" in tables.table(Selection(number, rows=["upcracknet"]))[0].reason
     verdicts = {row.printed.key: row for row in tables.table(Selection(4))}
     assert verdicts["riad"].verdict is verdicts["scadn"].verdict is Verdict.CANNOT
     assert "did not share" in verdicts["riad"].reason
-    assert verdicts["unet"].reason == "there is no record with the recipe paper yet"
+    assert verdicts["unet"].reason == "there is no record of it yet"
     assert verdicts["upcracknet"].command == (
         "upcrack cell --table 4 --row upcracknet --recipe paper --scale full --seed 0 --seed 1 --seed 2"
     )
@@ -179,15 +266,16 @@ def test_no_row_is_blank_without_records():
 
 def test_a_compared_method_is_judged_as_any_row():
     three = [record(experiment) for experiment in chosen(4, rows=["unet"], scale="full", seeds=(0, 1, 2))]
-    found, reason = tables.verdict(published.row(4, "unet"), three)
-    assert found in (Verdict.MATCHES, Verdict.DIFFERS), reason
+    found, reason = verdict(published.row(4, "unet"), three)
+    assert found is Verdict.DIFFERS, "three runs of the same numbers"
+    assert "cut by the kit's rule" not in reason, "it learns from masks"
     (row,) = tables.table(Selection(4, rows=["unet"]), three)
     said = "; ".join(row.ours[0].conditions)
     assert "trained on 300 photos with crack masks of DeepCrack, 60 epochs" in said
     assert "encoder weights: none, the network starts from nothing" in said
     assert "cut at 0.5; the paper does not say how it cuts" in said
     (lite,) = chosen(4, rows=["unet"])
-    assert "its scale is lite, not full" in tables.verdict(published.row(4, "unet"), [record(lite)])[1]
+    assert "its scale is lite, not full" in verdict(published.row(4, "unet"), [record(lite)])[1]
 
 
 def test_a_method_that_marks_nothing_says_so():
@@ -207,7 +295,8 @@ def test_the_two_methods_whose_program_is_not_shared_are_never_compared():
     for name in ("scadn", "riad"):
         three = [record(experiment) for experiment in chosen(4, rows=[name], scale="full", seeds=(0, 1, 2))]
         (row,) = tables.table(Selection(4, rows=[name]), three)
-        assert (row.verdict, len(row.ours), dict(row.tolerance)) == (Verdict.CANNOT, 1, {})
+        assert (row.verdict, len(row.ours)) == (Verdict.CANNOT, 1)
+        assert "a network of the kit's own" in row.reason
         assert "undamaged crops" in "; ".join(row.ours[0].conditions)
 
 
@@ -235,10 +324,10 @@ def test_the_other_recipe_stands_beside(full):
     released = record(Experiment(recipe="released", seed=0), 4)
     (row,) = tables.table(Selection(4, rows=["upcracknet"]), [*full, released])
     assert [one.recipe for one in row.ours] == ["paper", "released"]
-    assert row.verdict in (Verdict.MATCHES, Verdict.DIFFERS)
-    found, reason = tables.verdict(ROW, [released])
-    assert found is Verdict.NOT_RUN
-    assert "there are records of the recipe released" in reason
+    assert "against the printed" in row.reason
+    found, reason = verdict(ROW, [released])
+    assert found is Verdict.OPEN
+    assert "there is no record with the recipe paper" in reason
 
 
 def test_filters(full):
@@ -266,7 +355,7 @@ def test_losses_and_masks_on_deepcrack_stand_beside_tables_1_and_2_alone():
         given = [record(experiment, images=5)]
         (row,) = tables.table(Selection(number, rows=[key]), given)
         assert len(row.ours) == 1
-        assert row.verdict is Verdict.NOT_RUN
+        assert row.verdict is Verdict.OPEN
         assert "not on Crack500" in row.reason
         assert not any(one.ours for one in tables.table(Selection(3), given))
     swapped = Experiment(train_set="deepcrack", test_set="crack500_heldout", overrides=experiment.overrides)
@@ -278,10 +367,13 @@ def test_another_style_network_joins_the_row_under_its_name():
     other = replace(experiment, overrides=(*experiment.overrides, ("style_network", "vgg16")))
     found = group(published.row(1, "mae+style"), [record(experiment), record(other)])
     assert len(found) == 2, "never averaged with the other"
-    labels = {one.label: one.unmet for one in found}
-    (label,) = (one for one in labels if "vgg16" in one)
-    assert "its style features come from vgg16, not from vgg19" in labels[label]
-    assert not any("style features" in reason for one in labels if one != label for reason in labels[one])
+    assert not any("style features" in reason for one in found for reason in one.unmet), (
+        "the paper names none"
+    )
+    assert [one.substituted for one in found] == [(), ("vgg16",)]
+    released = replace(other, recipe="released")
+    (found,) = group(published.row(1, "mae+style"), [record(released)], "released")
+    assert "its style features come from vgg16, not from vgg19" in found.unmet
     third = replace(other, overrides=(*other.overrides, ("gms_median", True)))
     assert not group(published.row(1, "mae+style"), [record(third)])
 
@@ -299,8 +391,8 @@ def test_seeds_made_in_different_ways_are_not_compared(full, part, name, value, 
     odd = record(
         chosen(4, rows=["upcracknet"], scale="full", seeds=(2,))[0], seed=2, changes=[(part, name, value)]
     )
-    found, why = tables.verdict(ROW, [*full[:2], odd])
-    assert found is Verdict.NOT_RUN
+    found, why = verdict(ROW, [*full[:2], odd])
+    assert found is Verdict.OPEN
     assert reason in why
 
 
@@ -351,8 +443,9 @@ def widened(values: dict) -> None:
     "changes", [(), (*OWN_ARCHIVE, ("train", "set_manifest_sha256", "8" * 64)), OWN_ARCHIVE]
 )
 def test_the_kits_photos_and_those_of_the_authors_archive_are_compared(changes):
-    found, reason = tables.verdict(ROW, three(changes))
-    assert found in (Verdict.MATCHES, Verdict.DIFFERS), reason
+    found, reason = verdict(ROW, three(changes))
+    assert found is not Verdict.NOT_RUN
+    assert "against the printed" in reason
 
 
 @pytest.mark.parametrize(
@@ -379,15 +472,15 @@ def test_the_kits_photos_and_those_of_the_authors_archive_are_compared(changes):
     ],
 )
 def test_other_photos_are_not_compared(changes, photos, missing):
-    found, reason = tables.verdict(ROW, three(changes, photos or (lambda values: None)))
-    assert found is Verdict.NOT_RUN
+    found, reason = verdict(ROW, three(changes, photos or (lambda values: None)))
+    assert found is Verdict.OPEN
     assert missing in reason
 
 
 def test_as_many_tiny_photos_are_not_the_official_set():
     tiny = [record(Experiment(scale="full", seed=seed), 237, OWN_ARCHIVE, seed=seed) for seed in range(3)]
-    found, reason = tables.verdict(ROW, tiny)
-    assert found is Verdict.NOT_RUN
+    found, reason = verdict(ROW, tiny)
+    assert found is Verdict.OPEN
     assert "it was tested at 16 × 16 px, not at 256 × 256" in reason
 
 
@@ -407,6 +500,6 @@ def test_the_starts_of_an_interrupted_training_all_count(full):
     starts = [{"commit": {"id": c * 40, "dirty": c == "b"}, "code_sha256": c * 64} for c in "ab"]
     changes = [("environment", "training", starts[0]), ("environment", "starts", starts)]
     odd = record(Experiment(scale="full", seed=2), seed=2, changes=changes)
-    reason = tables.verdict(ROW, [*full[:2], odd])[1]
+    reason = verdict(ROW, [*full[:2], odd])[1]
     assert "it is in part trained by code that differs from its commit" in reason
     assert "different versions" not in reason, "commits are told, not compared"

@@ -109,7 +109,11 @@ def pooled(confusions: Sequence[Confusion]) -> Confusion:
 
 
 def bootstrap_interval(
-    confusions: Sequence[Confusion], metric: str, level: float = 0.95, n: int = 1000, seed: int = 0
+    confusions: Sequence[Confusion] | Sequence[Sequence[Confusion]],
+    metric: str,
+    level: float = 0.95,
+    n: int = 1000,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """Estimate how far a pooled metric would move with other images of the same kind.
 
@@ -117,7 +121,8 @@ def bootstrap_interval(
     interval holds the middle `level` of `n` such values. It covers the choice of images, not the training's
     randomness. Draws whose metric is undefined are left out.
 
-    confusions: one an image. metric: one of `METRICS`. level: between 0 and 1. n: number of draws.
+    confusions: one an image; or such a list for each of several runs on the same images: then the interval is that of
+    the mean over runs, each scored by itself. metric: one of `METRICS`. level: between 0 and 1. n: number of draws.
     Returns lower and upper limit in percent; (nan, nan) if the metric is undefined in every draw.
     Raises UserError for no images, an unknown metric, or a level or number out of range.
     """
@@ -127,8 +132,9 @@ def bootstrap_interval(
         raise UserError("no images to draw from: confusions is empty")
     if not 0 < level < 1 or n < 1:
         raise UserError(f"level must lie between 0 and 1 and n be at least 1, not {level} and {n}")
-    counts = np.stack([confusion.counts for confusion in confusions])  # (N, 4)
-    values = _percent(metric, _draws(len(counts), n, seed) @ counts)  # (n,)
+    runs = [confusions] if isinstance(confusions[0], Confusion) else confusions
+    counts = np.stack([[confusion.counts for confusion in run] for run in runs])  # (runs, N, 4)
+    values = _percent(metric, _draws(counts.shape[1], n, seed) @ counts).mean(axis=0)  # (n,)
     values = values[~np.isnan(values)]
     if not len(values):
         return float("nan"), float("nan")

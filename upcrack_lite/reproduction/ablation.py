@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from upcrack_lite.baselines.registry import CRACKNET
 from upcrack_lite.metrics import METRICS, pooled
@@ -20,9 +19,9 @@ from upcrack_lite.recipes import RELEASED, preset
 from upcrack_lite.reproduction import experiments
 from upcrack_lite.reproduction.conditions import conditions
 from upcrack_lite.reproduction.records import Record
+from upcrack_lite.reproduction.verdicts import mean_interval
 
 SEEDS = 3  # at least so many pairs before a change is called clear
-SURE = 0.95  # of the interval of the mean change (Student's t over the pairs) that must leave out 0
 SCORES = (*METRICS, "marked")  # marked: pixels that are called crack, percent
 
 
@@ -167,11 +166,7 @@ class Step:
 
     def interval(self, metric: str) -> tuple[float, float]:
         """The 95 % interval of the mean change, points (Student's t over the seeds); nan with fewer than two."""
-        if self.seeds < 2:
-            return float("nan"), float("nan")
-        deviation = statistics.stdev(self.changes(metric))
-        half = stats.t.ppf((1 + SURE) / 2, self.seeds - 1) * deviation / self.seeds**0.5
-        return self.change(metric) - half, self.change(metric) + half
+        return mean_interval(self.changes(metric))
 
     @property
     def verdict(self) -> str:

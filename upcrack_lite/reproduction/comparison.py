@@ -6,13 +6,11 @@ sees who is good at home and away. Numbers are those of the table pages.
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from upcrack_lite.baselines.registry import DRAWN, EXTRA, FAMILIES
 from upcrack_lite.errors import UserError
-from upcrack_lite.metrics import average_precision, ods
 from upcrack_lite.reproduction import experiments, published
 from upcrack_lite.reproduction.experiments import Selection
 from upcrack_lite.reproduction.records import Record
@@ -30,18 +28,6 @@ GROUPS = {
 """Kinds of methods, and the strategies of the printed tables that are of each; what is not in the paper has none."""
 
 
-@dataclass(frozen=True)
-class Worth:
-    """What a score map is worth, whatever its threshold, in percent; nan without any crack pixel.
-
-    f1: with the one threshold that is best for all photos, which takes their labels to choose (ODS).
-    average_precision: area under the curve of precision over recall.
-    """
-
-    f1: float
-    average_precision: float
-
-
 @dataclass(frozen=True, eq=False)
 class Standing:
     """One method: its row's key, recipe, kind (a key of `GROUPS`), and records on each test set."""
@@ -54,20 +40,6 @@ class Standing:
     def f1(self, test_set: str) -> float:
         """Mean F1 in percent, as `Ours.f1`."""
         return self.ours[test_set].f1
-
-
-def map_worth(ours: Ours) -> Worth:
-    """What the records' maps are worth, mean over seeds.
-
-    Of a network it is the smoothed map, which meets the threshold. A training-free baseline lowers small components
-    of its map once its threshold is known, which favors that very threshold: its map is taken as it was before.
-    """
-    which = "raw" if ours.records[0].train.chosen else "smoothed"
-    maps = [record.maps[which].pooled for record in ours.records]
-    return Worth(
-        statistics.fmean(ods(one)[0] for one in maps),
-        statistics.fmean(average_precision(one) for one in maps),
-    )
 
 
 def standings(given: Iterable[Record], train_set: str = "deepcrack", scale: str = "lite") -> list[Standing]:

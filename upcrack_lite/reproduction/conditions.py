@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Iterable
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -16,13 +17,13 @@ from typing import Any
 from upcrack_lite.baselines.registry import BESIDE, COMPARED, CRACKNET, DRAWN, PATCHCORE
 from upcrack_lite.data import manifest as manifests
 from upcrack_lite.data.sources import source
-from upcrack_lite.recipes import TABLE_SIZE, preset
+from upcrack_lite.metrics import auroc
+from upcrack_lite.recipes import RELEASED, TABLE_SIZE
 from upcrack_lite.reproduction.experiments import PAIRS, row_overrides
 from upcrack_lite.reproduction.published import Row, implied_prevalence
 from upcrack_lite.reproduction.records import Record
+from upcrack_lite.reproduction.verdicts import SEEDS
 from upcrack_lite.versions import testing_version, training_version
-
-SEEDS = 3  # at least so many training runs before a row is compared
 
 OFFICIAL = {"deepcrack": 237, "crack500": 1124}
 """Test sets of the paper that can be had, with their number of photos."""
@@ -32,8 +33,8 @@ UNKNOWN_PATCHES = "which 200 patches of CFD the paper tested on is not published
 SETS = {
     "deepcrack": "DeepCrack",
     "crack500": "Crack500",
-    "crack500_kept": "a stand-in for Crack500 (four fifths of its training photos that we have)",
-    "crack500_heldout": "a stand-in for Crack500 (one fifth of its training photos that we have)",
+    "crack500_kept": "a proxy set for Crack500 (four fifths of its training photos that we have)",
+    "crack500_heldout": "a proxy set for Crack500 (one fifth of its training photos that we have)",
     "cfd_patches": "CFD, as patches that the kit draws",
     "cfd": "CFD, whole photos",
     "synthetic": "synthetic roads",
@@ -41,6 +42,8 @@ SETS = {
 """The sets in words."""
 
 LABELED = "photos with crack masks"
+
+OWN_CROPS = "the undamaged crops are cut by the kit's rule, because the paper's is not published"
 
 NOT_SHARED = ("scadn", "riad")
 """Methods whose program, as it was run for the paper, its authors did not share."""
@@ -153,8 +156,20 @@ def family_median(record: Record) -> dict[str, float]:
     return {metric: middle(metric) for metric in ("f1", "iou")} if counts else {}
 
 
+def failed_runs(given: Iterable[Record]) -> frozenset[str]:
+    """Digests of the checkpoints of runs that failed, as where a generator inverts the contrast of what it restores.
+
+    Such a run is known by an error map that is lower on crack than on road (AUROC below 50 %) on any test set.
+    """
+    trained = [one for one in given if one.train.chosen is None and one.has_maps]
+    return frozenset(r.train.checkpoint_sha256 for r in trained if auroc(r.maps["raw"].pooled) < 50)
+
+
 def unmet(row: Row, some: list[Record]) -> list[str]:
-    """What keeps a group from being compared with a printed row, one sentence each; empty: nothing."""
+    """What keeps a group from being compared with a printed row, one sentence each; empty: nothing.
+
+    A failed run and seeds that are left out do so too; the group knows of them.
+    """
     first = some[0]
     if row.key in BESIDE:
         return ["the paper has no such row"]
@@ -164,8 +179,9 @@ def unmet(row: Row, some: list[Record]) -> list[str]:
     if _lacks_style(row, first):
         said.append("its training has no style loss")
     said += dict.fromkeys(reason for record in some for reason in _other_sets(record, *PAIRS[row.table]))
-    style = first.preset.get("style_network")
-    if first.preset.get("lambda_style") and style != (named := preset(first.key.recipe).style_network):
+    style, named = first.preset.get("style_network"), RELEASED["style_network"][0]
+    # The paper names no network, so for its recipe any will do.
+    if first.key.recipe == "released" and first.preset.get("lambda_style") and style != named:
         said.append(f"its style features come from {style}, not from {named}")
     if any(record.train.style_weights == "random" for record in some):
         said.append("its style features are random")

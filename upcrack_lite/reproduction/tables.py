@@ -1,8 +1,8 @@
-"""Our results beside the printed ones, row by row, with a verdict and its reason. Chapter: the tables.
+"""Our results beside the printed ones, row by row, with a verdict, its reason and a reading. Chapter: the tables.
 
 A row's records are grouped by how they were made (recipe, scale, training set, test set); the seeds of a group
-give mean and spread. Only a group under the paper's own conditions is compared with the printed row. All others
-stand beside it with their label.
+give mean and spread. Only a group under the paper's own conditions gets a verdict of `verdicts.compare`. All others
+leave the row open, and stand beside it with their label and reading.
 """
 
 from __future__ import annotations
@@ -10,19 +10,23 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from upcrack_lite.baselines.registry import BESIDE, EXTRA, FAMILIES, ONE_SCALE
-from upcrack_lite.metrics import METRICS, Confusion, bootstrap_interval, pooled
-from upcrack_lite.reproduction import published, records
+from upcrack_lite.metrics import METRICS, average_precision, bootstrap_interval, ods, pooled
+from upcrack_lite.reproduction import published, records, verdicts
 from upcrack_lite.reproduction.conditions import (
     NOT_SHARED,
     OFFICIAL,
-    SEEDS,
+    OWN_CROPS,
+    SETS,
     UNKNOWN_PATCHES,
     count,
+    failed_runs,
     family_median,
     told,
     unmet,
@@ -30,14 +34,7 @@ from upcrack_lite.reproduction.conditions import (
 from upcrack_lite.reproduction.experiments import PAIRS, PROXIES, Experiment, Selection, row_overrides
 from upcrack_lite.reproduction.published import Row
 from upcrack_lite.reproduction.records import Record
-
-NAMES = {"precision": "precision", "recall": "recall", "accuracy": "accuracy", "f1": "F1", "iou": "IoU"}
-"""The metrics in words."""
-
-COMPARED = ("f1", "iou")
-"""The metrics that a verdict looks at: the paper prints them in all tables, and no column is swapped."""
-
-LEAST = 1.0  # points; below this two runs of the same code are not told apart
+from upcrack_lite.reproduction.verdicts import COMPARED, SEEDS, Verdict
 
 ELSEWHERE = {1: (("deepcrack", "deepcrack"),), 2: (("deepcrack", "deepcrack"),)}
 """Tables that compare choices, not methods, can be made on other sets too; these are shown beside them."""
@@ -46,28 +43,31 @@ SUBSTITUTES = ("style_network", "encoder_weights", "native")
 """Preset values that may differ from a row's: weights that are not always at hand, and photos at their own size."""
 
 
-class Verdict(StrEnum):
-    """What can be said about a printed row."""
-
-    MATCHES = "matches"
-    DIFFERS = "differs"
-    NOT_RUN = "not run here"
-    CANNOT = "cannot be run"
-    ABSENT = "not in the paper"
-
-
 @dataclass(frozen=True)
 class Score:
     """One metric over the seeds of a group, in percent.
 
-    sd: standard deviation over seeds, nan for one seed. low, high: 95 % bootstrap interval over images, with the
-    counts of all seeds added up image by image. nan where undefined.
+    sd: standard deviation over seeds, nan for one seed. low, high: 95 % bootstrap interval of the mean over images:
+    each seed is scored on the images drawn, then the mean is taken. nan where undefined, or where the seeds have
+    different images.
     """
 
     mean: float
     sd: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What a score map is worth, whatever its threshold, in percent, mean over seeds; nan without any crack pixel.
+
+    f1: with the one threshold that is best for all photos, which takes their labels to choose (ODS).
+    average_precision: area under the curve of precision over recall.
+    """
+
+    f1: float
+    average_precision: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +79,7 @@ class Ours:
         label: recipe, scale, sets and seeds in a few words.
         conditions: how they were made, one sentence each.
         unmet: what keeps them from being compared with the printed row, one sentence each; empty: nothing.
+        failed: seeds of runs that failed. sound: the scores without these; empty where none or all failed.
     """
 
     recipe: str
@@ -91,6 +92,23 @@ class Ours:
     label: str
     conditions: tuple[str, ...]
     unmet: tuple[str, ...]
+    failed: tuple[int, ...]
+    sound: Mapping[str, Score]
+
+    @cached_property
+    def worth(self) -> Worth:
+        """What the records' maps are worth.
+
+        Of a network it is the smoothed map, which meets the threshold. A training-free baseline lowers small
+        components of its map once its threshold is known, which favors that very threshold: its map is taken as it
+        was before.
+        """
+        which = "raw" if self.records[0].train.chosen else "smoothed"
+        maps = [record.maps[which].pooled for record in self.records]
+        return Worth(
+            statistics.fmean(ods(one)[0] for one in maps),
+            statistics.fmean(average_precision(one) for one in maps),
+        )
 
     @property
     def middle(self) -> dict[str, float]:
@@ -120,23 +138,18 @@ class Ours:
 
 
 @dataclass(frozen=True)
-class Tolerance:
-    """How far the mean of one metric may lie from the printed value, in points, and why so far."""
-
-    points: float
-    reason: str
-
-
-@dataclass(frozen=True)
 class TableRow:
-    """One row of a table page; `printed` is as printed, `corrected` has precision and recall swapped back."""
+    """One row of a table page; `printed` is as printed, `corrected` has precision and recall swapped back.
+
+    reading: where F1 of the nearest records lies, in a sentence; empty where nothing is recorded or printed.
+    """
 
     printed: Row
     corrected: Row
     verdict: Verdict
     reason: str
-    ours: tuple[Ours, ...]  # what counts most first
-    tolerance: Mapping[str, Tolerance]  # of F1 and IoU; empty where nothing is compared
+    reading: str
+    ours: tuple[Ours, ...]  # the nearest to the printed conditions first
     command: str  # what makes the records that the verdict needs
 
 
@@ -148,11 +161,16 @@ def table(selection: Selection, given: Iterable[Record] = ()) -> list[TableRow]:
     selection: the rows; records of another scale, other sets or seeds are passed over, and those of the other recipe
     stand beside. given: records; those of other tables are passed over.
     """
-    used = [record for record in given if _is_meant(record, selection)]
+    given = list(given)
+    used, failed = [record for record in given if _is_meant(record, selection)], failed_runs(given)
     rows = []
     for name in selection.row_names:
-        make = published.beside if name in BESIDE else published.row
-        rows.append(_row(make(selection.table, name), used, selection.recipe))
+        printed = (published.beside if name in BESIDE else published.row)(selection.table, name)
+        ours = group(printed, used, selection.recipe, selection.seeds, failed)
+        judged = verdict(printed, ours, selection.recipe)
+        words = command(printed, selection.recipe)
+        corrected = published.corrected(printed)
+        rows.append(TableRow(printed, corrected, *judged, reading(printed, ours), tuple(ours), words))
     return rows
 
 
@@ -161,31 +179,89 @@ def recorded(folder: Path | str) -> list[Record]:
     return records.load_all(folder) if Path(folder).is_dir() else []
 
 
-def verdict(row: Row, given: Iterable[Record], recipe: str = "paper") -> tuple[Verdict, str]:
+def verdict(row: Row, ours: Sequence[Ours], recipe: str = "paper") -> tuple[Verdict, str]:
     """What the records of a recipe say about one printed row: the verdict and its reason in a sentence.
 
-    row: as printed, from `published`. given: any records; those of other rows are passed over.
+    row: as printed, from `published`. ours: from `group`.
     """
-    return _verdict(row, group(row, given), recipe)
+    if row.key in EXTRA:
+        return Verdict.ABSENT, f"not in the paper: {EXTRA[row.key]}"
+    if row.key in FAMILIES:
+        return Verdict.ABSENT, "a detector without training, which shows what the numbers beside it are worth"
+    if row.key in NOT_SHARED:
+        why = "the paper's authors did not share their program of this method, nor how they cut its map"
+        own = "; what stands beside the row is a network of the kit's own" if ours else ""
+        return Verdict.CANNOT, f"{why} into crack and road{own}"
+    if not ours:
+        unknown = f"; {UNKNOWN_PATCHES}" if PAIRS[row.table][1] not in OFFICIAL else ""
+        return Verdict.NOT_RUN, f"there is no record of it yet{unknown}"
+    nearest = ours[0]
+    missing = [] if nearest.recipe == recipe else [f"there is no record with the recipe {recipe}"]
+    if missing := [*missing, *nearest.unmet]:
+        return Verdict.OPEN, f"the nearest record is {nearest.label}; {'; '.join(missing)}"
+    values = {
+        metric: [getattr(pooled(one.confusions), metric) for one in nearest.records] for metric in COMPARED
+    }
+    found, reason = verdicts.compare(row, values)
+    learned = nearest.records[0].train.crack_masks_sha256
+    return found, reason if learned else f"{reason}; {OWN_CROPS}"
 
 
-def group(row: Row, given: Iterable[Record]) -> list[Ours]:
+def reading(row: Row, ours: Sequence[Ours]) -> str:
+    """Where F1 of the nearest records lies against the printed one, with scale, photos and seeds, in a sentence."""
+    if not ours or math.isnan(row.f1):
+        return ""
+    one = ours[0]
+    where = verdicts.reading(row.f1, one.f1)
+    where += f" (within {verdicts.MARGIN:g} points)" if where == "near" else " points"
+    without = f" ({one.sound['f1'].mean:.1f} % without failed runs)" if one.sound else ""
+    trained, tested = SETS[one.train_set], SETS[one.test_set]
+    sets = (
+        f"trained and tested on {tested}"
+        if trained == tested
+        else f"trained on {trained}, tested on {tested}"
+    )
+    return (
+        f"F1 {one.f1:.1f} %{without}, printed {row.f1:.1f} %: {where} ({one.recipe} recipe, {one.scale} scale, "
+        f"{count(len(one.seeds), 'seed')}, {sets})"
+    )
+
+
+def group(
+    row: Row,
+    given: Sequence[Record],
+    recipe: str = "paper",
+    seeds: Sequence[int] = (),
+    failed: frozenset[str] | None = None,
+) -> list[Ours]:
     """Collect the records that belong to a printed row: its method and values, on its sets or on others.
 
     A record on other sets belongs to the row only where these are proxies of the row's own, are synthetic, or are
     listed in `ELSEWHERE`.
+
+    recipe: its groups come first. seeds: those to show; empty: all. failed: of `failed_runs`; None: those of `given`.
+    Returns the groups, those first that lack the least of the printed conditions.
     """
+    failed = failed_runs(given) if failed is None else failed
     groups: dict[tuple[str, ...], list[Record]] = {}
-    for record in given:
+    for record in sorted(given, key=lambda one: one.key.seed):
         key = record.key
         if belongs(row, record.experiment):
             chosen = [pair for pair in record.experiment.overrides if pair[0] in SUBSTITUTES]
             substituted = ["own size" if name == "native" else str(value) for name, value in chosen]
             name = (key.recipe, key.scale, key.train_set, key.test_set, *substituted)
             groups.setdefault(name, []).append(record)
-    return [
-        _ours(row, name, sorted(some, key=lambda one: one.key.seed)) for name, some in sorted(groups.items())
-    ]
+    found = []
+    for name, some in sorted(groups.items()):
+        shown = [one for one in some if not seeds or row.key in FAMILIES or one.key.seed in seeds]
+        if shown:
+            found.append(_ours(row, name, shown, len(some) - len(shown), failed))
+
+    def distance(one: Ours) -> tuple[bool, bool, int, int]:
+        elsewhere = (one.train_set, one.test_set) in ELSEWHERE.get(row.table, ())
+        return one.recipe != recipe, elsewhere, len(one.unmet), -one.records[0].preset.get("size", 0)
+
+    return sorted(found, key=distance)
 
 
 def belongs(row: Row, experiment: Experiment) -> bool:
@@ -206,19 +282,6 @@ def belongs(row: Row, experiment: Experiment) -> bool:
     return own == row_own
 
 
-def tolerance(ours: Ours, metric: str) -> Tolerance:
-    """The largest of: 1 point, twice the spread over seeds, half the bootstrap interval over images."""
-    score = ours.scores[metric]
-    choices = {
-        "the least that is told apart": LEAST,
-        f"twice the standard deviation over {len(ours.seeds)} seeds": 2 * score.sd,
-        f"half the 95 % bootstrap interval over {ours.images} images": (score.high - score.low) / 2,
-    }
-    known = {reason: points for reason, points in choices.items() if not math.isnan(points)}
-    reason = max(known, key=known.__getitem__)
-    return Tolerance(known[reason], reason)
-
-
 def command(row: Row, recipe: str = "paper") -> str:
     """The words that make the records which the verdict of a row needs."""
     words = f"upcrack cell --table {row.table} --row {row.key} --recipe {recipe} --scale full"
@@ -227,82 +290,52 @@ def command(row: Row, recipe: str = "paper") -> str:
 
 
 def _is_meant(record: Record, selection: Selection) -> bool:
-    """True if a record has the scale, the sets and the seed that are named; a baseline has one scale and seed."""
+    """True if a record has the scale and the sets that are named; a baseline has one scale."""
     key, names = record.key, ("scale", "train_set", "test_set")
     if key.method in ONE_SCALE:
         names = names[1:]
-    if key.method in FAMILIES:
-        selection = replace(selection, seeds=())
-    named = all(getattr(selection, name) in ("", getattr(key, name)) for name in names)
-    return named and (not selection.seeds or key.seed in selection.seeds)
+    return all(getattr(selection, name) in ("", getattr(key, name)) for name in names)
 
 
-def _row(row: Row, given: list[Record], recipe: str) -> TableRow:
-    ours = tuple(sorted(group(row, given), key=lambda one: (one.recipe != recipe, len(one.unmet))))
-    compared = next((one for one in ours if one.recipe == recipe and not one.unmet), None)
-    return TableRow(
-        row,
-        published.corrected(row),
-        *_verdict(row, ours, recipe),
-        ours,
-        {metric: tolerance(compared, metric) for metric in COMPARED} if compared else {},
-        command(row, recipe),
-    )
-
-
-def _ours(row: Row, name: tuple[str, ...], some: list[Record]) -> Ours:
+def _ours(row: Row, name: tuple[str, ...], some: list[Record], left_out: int, failed: frozenset[str]) -> Ours:
+    """left_out: how many seeds of the group are not among `some`, so that a choice of seeds is told."""
     recipe, scale, train_set, test_set, *substituted = name
-    images = [image.name for image in some[0].images]
-    # Where the images differ, the interval is of the first record alone.
-    same = [record.confusions for record in some if [image.name for image in record.images] == images]
-    both = [pooled(photo) for photo in zip(*same, strict=True)]
     sets = f"{train_set} → {test_set}"
     label = ", ".join([f"{recipe} recipe, {scale}, {sets}", *substituted, count(len(some), "seed")])
     if row.key in FAMILIES:  # no recipe, scale or seed changes anything
         label = sets
+    wrong = [record for record in some if record.train.checkpoint_sha256 in failed]
+    sound = [record for record in some if record.train.checkpoint_sha256 not in failed]
+    scores = {metric: _score(some, metric) for metric in METRICS}
+    without = {metric: _score(sound, metric) for metric in METRICS if wrong and sound}
+    said = unmet(row, some)
+    if wrong:
+        seeds = ", ".join(str(record.key.seed) for record in wrong)
+        means = (
+            f"; mean F1 is {scores['f1'].mean:.2f} with, {without['f1'].mean:.2f} without" if sound else ""
+        )
+        said.append(
+            f"{len(wrong)} of its {count(len(some), 'run')} failed (seed {seeds}: the error is lower on crack than "
+            f"on road, as where the restored contrast is inverted{means})"
+        )
+    if left_out:
+        said.append(f"{count(left_out, 'more seed')} that have records are left out")
     return Ours(
         *name[:4],
         tuple(some),
-        {metric: _score(some, both, metric) for metric in METRICS},
+        scores,
         tuple(substituted),
         label,
         tuple(told(row, some)),
-        tuple(unmet(row, some)),
+        tuple(said),
+        tuple(record.key.seed for record in wrong),
+        without,
     )
 
 
-def _score(some: list[Record], both: list[Confusion], metric: str) -> Score:
+def _score(some: list[Record], metric: str) -> Score:
     values = [getattr(pooled(record.confusions), metric) for record in some]
-    sd = statistics.stdev(values) if len(values) > 1 else float("nan")
-    return Score(statistics.fmean(values), sd, *bootstrap_interval(both, metric))
-
-
-def _verdict(row: Row, ours: Sequence[Ours], recipe: str) -> tuple[Verdict, str]:
-    if row.key in EXTRA:
-        return Verdict.ABSENT, f"not in the paper: {EXTRA[row.key]}"
-    if row.key in FAMILIES:
-        return Verdict.ABSENT, "a detector without training, which shows what the numbers beside it are worth"
-    if row.key in NOT_SHARED:
-        why = "the paper's authors did not share their program of this method, nor how they cut its map"
-        return (
-            Verdict.CANNOT,
-            f"{why} into crack and road; a network of the kit's own may stand beside the row",
-        )
-    same = sorted((one for one in ours if one.recipe == recipe), key=lambda one: len(one.unmet))
-    if not same:
-        other = f"; there are records of the recipe {ours[0].recipe}" if ours else ""
-        unknown = f"; {UNKNOWN_PATCHES}" if PAIRS[row.table][1] not in OFFICIAL else ""
-        return Verdict.NOT_RUN, f"there is no record with the recipe {recipe} yet{other}{unknown}"
-    if same[0].unmet:
-        return Verdict.NOT_RUN, f"the nearest record is {same[0].label}; {'; '.join(same[0].unmet)}"
-    said, inside = [], True
-    for metric in COMPARED:
-        mean, printed = same[0].scores[metric].mean, getattr(row, metric)
-        away, allowed = abs(mean - printed), tolerance(same[0], metric)
-        fits = away <= allowed.points  # a mean that is undefined fits nothing
-        inside = inside and fits
-        said.append(
-            f"{NAMES[metric]} {mean:.2f} is {away:.2f} points from the printed {printed:.3f}, "
-            f"{'within' if fits else 'outside'} {allowed.points:.2f} ({allowed.reason})"
-        )
-    return (Verdict.MATCHES if inside else Verdict.DIFFERS), "; ".join(said)
+    sd = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+    same = len({tuple(image.name for image in record.images) for record in some}) == 1
+    interval = bootstrap_interval([record.confusions for record in some], metric) if same else (math.nan,) * 2
+    return Score(statistics.fmean(values), sd, *interval)

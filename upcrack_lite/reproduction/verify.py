@@ -48,6 +48,7 @@ def shown(folder: Path | str) -> dict[str, Any]:
         f"Table {row.printed.name}": {
             "verdict": str(row.verdict),
             "reason": row.reason,
+            "reading": row.reading,
             "command": row.command,
         }
         for row in rows
@@ -128,10 +129,16 @@ def _numbers(row: TableRow) -> list[dict[str, Any]]:
     for ours in row.ours:
         median = f"{ours.label}: family median"
         listed += [(median, metric, value, ours.files) for metric, value in ours.middle.items()]
-        for metric in METRICS:
-            score = asdict(ours.scores[metric])
-            listed += [(f"{ours.label}: {part}", metric, value, ours.files) for part, value in score.items()]
-    listed += [("tolerance", metric, one.points, ()) for metric, one in row.tolerance.items()]
+        named = {"": ours.scores, "without failed runs, ": ours.sound}
+        for which, metric in ((which, metric) for which, scores in named.items() for metric in scores):
+            score = asdict(named[which][metric])
+            listed += [
+                (f"{ours.label}: {which}{part}", metric, value, ours.files) for part, value in score.items()
+            ]
+        worth = asdict(ours.worth)
+        listed += [
+            (f"{ours.label}: best threshold", metric, value, ours.files) for metric, value in worth.items()
+        ]
     place = {"table": row.printed.table, "row": row.printed.key}
     return [
         place | {"what": what, "records": list(files), "metric": metric, "value": value}

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from upcrack_lite.reproduction import ablation, experiments, published
 from upcrack_lite.reproduction.ablation import SEEDS, Step
 from upcrack_lite.reproduction.records import Record
-from upcrack_lite.reproduction.tables import NAMES
+from upcrack_lite.reproduction.verdicts import NAMES
 from upcrack_lite.show.figures import LINES, WIDTH, styled
 from upcrack_lite.show.markup import items, table
 

@@ -18,7 +18,6 @@ from upcrack_lite.reproduction.comparison import (
     GROUPS,
     Standing,
     all_marked,
-    map_worth,
     standings,
     test_sets,
 )
@@ -26,7 +25,8 @@ from upcrack_lite.reproduction.conditions import SETS
 from upcrack_lite.reproduction.tables import recorded
 from upcrack_lite.show.figures import LINES, MARKERS, WIDTH, styled
 from upcrack_lite.show.markup import items, table
-from upcrack_lite.show.pages import TITLES
+from upcrack_lite.show.pages import WORTH
+from upcrack_lite.show.table_words import TITLES
 
 LOOKS = {
     "supervised": (LINES[0], MARKERS[0]),
@@ -46,10 +46,10 @@ class Comparison:
         self.train_set, self.scale = train_set, scale
         self.lines = standings(recorded(record_files.folder("results", results)), train_set, scale)
         self.tests = test_sets(self.lines, train_set)
-        self.worth = {(one, name): map_worth(ours) for one in self.lines for name, ours in one.ours.items()}
+        self.worth = {(one, name): ours.worth for one in self.lines for name, ours in one.ours.items()}
 
     def table(self) -> Any:
-        """F1 with each method's own threshold, and average precision of its map, on every test set."""
+        """F1 with each method's own threshold and with the best, and average precision, on every test set."""
         if not self.lines:
             return items([f"There is no record of {self.scale} scale, trained on {self.train_set}, yet."])
         rows = []
@@ -58,17 +58,18 @@ class Comparison:
             for name in self.tests:
                 worth = self.worth.get((one, name))
                 row[f"f1_{name}"] = f"{one.f1(name):.1f}" if worth else "–"
+                row[f"best_{name}"] = f"{worth.f1:.1f}" if worth else "–"
                 row[f"ap_{name}"] = f"{worth.average_precision:.1f}" if worth else "–"
             rows.append(row)
-        spanners = {name: [f"f1_{name}", f"ap_{name}"] for name in self.tests}
-        labels = {"kind": "kind"}
-        labels |= {column: column[:2].upper() for columns in spanners.values() for column in columns}
+        shown = {"f1": "F1", "best": "best F1", "ap": "AP"}
+        spanners = {name: [f"{column}_{name}" for column in shown] for name in self.tests}
+        labels = {f"{column}_{name}": label for name in self.tests for column, label in shown.items()}
         seeds = {len(ours.seeds) for one in self.lines for ours in one.ours.values()}
         own = {len(o.seeds) for one in self.lines if one.key == CRACKNET for o in one.ours.values()}
         said = f"UP-CrackNet's lines are means over {max(own)} seeds." if own and own != {1} else ""
         note = (
-            "In percent. F1: with the threshold of each method's own rule. AP: average precision, the area under the "
-            f"curve of precision over recall, which needs no threshold. {'One seed each.' if seeds == {1} else said} "
+            f"In percent. F1: with the threshold of each method's own rule. {WORTH} "
+            f"{'One seed each.' if seeds == {1} else said} "
             f"Every line was trained, or its variant chosen, on {self.train_set}: "
             f"{html.escape(SETS[self.train_set])}."
         )

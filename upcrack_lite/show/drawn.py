@@ -15,7 +15,7 @@ from upcrack_lite.reproduction.conditions import SETS
 from upcrack_lite.reproduction.records import Record, scores
 from upcrack_lite.reproduction.tables import recorded
 from upcrack_lite.show.markup import items, table
-from upcrack_lite.show.pages import TITLES
+from upcrack_lite.show.table_words import TITLES
 
 TESTS = ("deepcrack", "cfd", "cfd_patches", "crack500_heldout")
 PRINTED = {"deepcrack": 4, "cfd_patches": 7, "crack500_heldout": 8}

@@ -21,7 +21,7 @@ from upcrack_lite.metrics import METRICS
 from upcrack_lite.reproduction import record_files, records
 from upcrack_lite.reproduction.conditions import LABELED, family_median
 from upcrack_lite.reproduction.experiments import Experiment, RunOptions
-from upcrack_lite.reproduction.tables import NAMES
+from upcrack_lite.reproduction.verdicts import NAMES
 from upcrack_lite.runs import RunFolder
 from upcrack_lite.show.charts import training_curves
 from upcrack_lite.show.figures import LINES, show, styled

@@ -8,7 +8,7 @@ from typing import Any
 from upcrack_lite.reproduction import ledger
 from upcrack_lite.reproduction.published import claims
 from upcrack_lite.show.markup import table
-from upcrack_lite.show.pages import TITLES
+from upcrack_lite.show.table_words import TITLES
 
 _PARTS = {
     "differs": (

@@ -12,65 +12,22 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from scipy import stats
-
 from upcrack_lite.baselines.registry import CRACKNET, FAMILIES
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import METRICS
 from upcrack_lite.reproduction import experiments, published, record_files, tables
-from upcrack_lite.reproduction.comparison import map_worth
-from upcrack_lite.reproduction.conditions import SETS, count
+from upcrack_lite.reproduction.conditions import OFFICIAL, count
 from upcrack_lite.reproduction.experiments import Selection
 from upcrack_lite.reproduction.records import load
-from upcrack_lite.reproduction.tables import COMPARED, ELSEWHERE, NAMES, Ours, Score, TableRow, Verdict
+from upcrack_lite.reproduction.tables import ELSEWHERE, Ours, Score, TableRow
+from upcrack_lite.reproduction.verdicts import COMPARED, MARGIN, NAMES, RULE, Verdict, reading
 from upcrack_lite.show.markup import items, part, shell, table
+from upcrack_lite.show.table_words import baselines, orders, printed_says, summary, title
 
-TITLES = {
-    "deeplabv3plus": "DeepLabv3+",
-    "enet": "ENet",
-    "pspnet": "PSPNet",
-    "upernet": "UPerNet",
-    "segresnet": "SegResNet",
-    "unet": "U-Net",
-    "bisenetv2": "BiSeNetv2",
-    "ddrnet": "DDRNet",
-    "lawin": "Lawin",
-    "deepcrack19": "Deepcrack19",
-    "deepcrack18": "Deepcrack18",
-    "scadn": "SCADN",
-    "riad": "RIAD",
-    "upcracknet": "UP-CrackNet",
-    "drawn": "drawn cracks",
-    "patchcore": "PatchCore",
-    "tf_global_darkness": "darkness",
-    "tf_local_darkness": "local darkness",
-    "tf_global_darkness_otsu": "darkness + Otsu",
-    "tf_global_darkness_paper": "darkness + filter + Otsu",
-    "tf_local_darkness_otsu": "local darkness + Otsu",
-    "tf_local_darkness_paper": "local darkness + filter + Otsu",
-    "tf_black_tophat_otsu": "black top-hat + Otsu",
-    "tf_black_tophat_paper": "black top-hat + filter + Otsu",
-    "tf_frangi_otsu": "Frangi + Otsu",
-    "tf_frangi_paper": "Frangi + filter + Otsu",
-    "tf_sato_otsu": "Sato + Otsu",
-    "tf_sato_paper": "Sato + filter + Otsu",
-    "tf_gabor_otsu": "Gabor + Otsu",
-    "tf_gabor_paper": "Gabor + filter + Otsu",
-    "jumbled": "jumbled small squares",
-    "striped": "stripes",
-    "multi_scale_square": "multi-scale squares",
-    "mae": "MAE",
-    "ssim": "SSIM",
-    "msgms": "MSGMS",
-    "style": "style",
-    "adv": "adversarial",
-}
-"""Methods, mask modes and losses in words."""
-
-
-def title(row: published.Row) -> str:
-    """A row's name as a reader knows it; a row of Table I has several losses."""
-    return " + ".join(TITLES[name] for name in row.key.split("+"))
+WORTH = (
+    "Best F1: with the one threshold that is best for all photos, which takes their labels to choose. AP: average "
+    "precision, the area under the curve of precision over recall, which needs no threshold."
+)
 
 
 def names(what: str, value: Any) -> tuple[str, ...]:
@@ -140,6 +97,11 @@ class TablePage:
         self.number, self.facts = selection.table, published.TABLES[selection.table]
         self.rows = tables.table(selection, records.values())
 
+    def summary(self) -> Any:
+        """The verdict and the reading of UP-CrackNet's row, and how many rows have each."""
+        first, *more = (html.escape(line) for line in summary(self.rows))
+        return items([f"<strong>{first}</strong>", *more])
+
     def printed(self) -> Any:
         """The printed table, its columns corrected, with the printed precision and recall beside them."""
         rows = [row for row in self.rows if row.verdict != Verdict.ABSENT]
@@ -168,28 +130,32 @@ class TablePage:
         return table(heading, lines, labels, note, f"printed-{self.number}", spanners)
 
     def ours(self) -> Any:
-        """F1 and IoU: printed, and ours beside them; a line for each group of records."""
+        """F1 and IoU: printed, and ours beside them with verdict and reading; a line for each group of records."""
         lines = []
         for row in self.rows:
             absent = row.verdict == Verdict.ABSENT
-            compared = row.ours[0] if row.tolerance else None
-            others = [one for one in row.ours if one is not compared]
-            for ours in others if absent else (compared, *others):
-                what = f"{'not in the paper' if absent else 'beside it'}: {_label(row, ours)}" if ours else ""
-                line = {"": title(row.printed), "verdict": str(row.verdict) if ours is compared else what}
-                nothing = "see below" if row.ours else "no record"
+            for ours in row.ours or (() if absent else (None,)):
+                line = {"": title(row.printed), "verdict": _beside(row, ours)}
+                line["reading"] = "–" if absent or not ours else reading(row.printed.f1, ours.f1)
                 for metric in COMPARED:
                     line[f"{metric}_printed"] = _three(getattr(row.printed, metric))
-                    line[metric] = _spread(ours.scores[metric], "\n") if ours else nothing
+                    line[metric] = _both(ours, metric) if ours else "no record"
+                line["best"], line["ap"] = (
+                    (_one(ours.worth.f1), _one(ours.worth.average_precision)) if ours else ("–", "–")
+                )
                 lines.append(line)
-        labels = {"verdict": "verdict", "f1_printed": "printed", "f1": "ours"}
-        labels |= {"iou_printed": "printed", "iou": "ours"}
-        spanners = {"F1": ["f1_printed", "f1"], "IoU": ["iou_printed", "iou"]}
+        labels = {"verdict": "verdict", "reading": "reading of F1", "f1_printed": "printed", "f1": "ours"}
+        labels |= {"iou_printed": "printed", "iou": "ours", "best": "best F1", "ap": "AP"}
+        spanners = {
+            "F1": ["f1_printed", "f1"],
+            "IoU": ["iou_printed", "iou"],
+            "ours, any threshold": ["best", "ap"],
+        }
         note = (
-            "In percent. Ours: mean over seeds ± standard deviation, and in brackets the 95 % bootstrap interval "
-            "over images, for which the counts of all seeds are added up image by image; it need not hold the mean "
-            "of seeds that lie far apart. “Beside it” says how records were made that cannot be compared with the "
-            "printed row."
+            "In percent. Ours: mean over seeds ± standard deviation, and in brackets the 95 % bootstrap interval of "
+            "the mean over images: each seed is scored on the images drawn, then the mean is taken. The verdict is "
+            "about the records in its line; “beside it” are others. Reading: “near” is within "
+            f"{MARGIN:g} points. {WORTH}"
         )
         if any(row.verdict == Verdict.ABSENT and row.ours for row in self.rows):
             note += (
@@ -198,7 +164,13 @@ class TablePage:
                 "give on the test photos. “Own size”: photos are not squeezed to 256 × 256."
             )
         heading = f"Table {self.facts.roman}: ours beside the printed numbers"
-        return table(heading, lines, labels, note, f"ours-{self.number}", spanners, text=("verdict",))
+        return table(
+            heading, lines, labels, note, f"ours-{self.number}", spanners, text=("verdict", "reading")
+        )
+
+    def rule(self) -> Any:
+        """What each verdict asks for."""
+        return items([f"<em>{verdict}</em>: {html.escape(asks)}" for verdict, asks in RULE.items()])
 
     def verdicts(self) -> Any:
         """Each verdict with its reason; rows that share both stand in one line. Then the orders of the rows."""
@@ -210,10 +182,10 @@ class TablePage:
             every = len(titles) == len(self.rows) > 1
             who = f"All {len(self.rows)} rows" if every else ", ".join(titles)
             lines.append(f"<strong>{html.escape(who)}: {verdict}.</strong> {_sentence(reason)}")
-        return items(lines + [html.escape(line) for line in (*_orders(self.rows), *_baselines(self.rows))])
+        return items(lines + [html.escape(line) for line in (*orders(self.rows), *baselines(self.rows))])
 
     def made(self) -> Any:
-        """How each of our groups was made: all five metrics, conditions, tolerance, and the records' files."""
+        """How each of our groups was made: all five metrics, conditions, and the records' files."""
         groups = [_made(row, ours) for row in self.rows for ours in row.ours]
         if not groups:
             return items(["There is no record of this table in <code>results/</code> yet."])
@@ -225,107 +197,21 @@ class TablePage:
 
     def says(self) -> Any:
         """What the printed table says, in sentences whose numbers are computed from it."""
-        rows = published.rows(self.number)
-        ranked = sorted(rows, key=lambda row: -row.iou)
-        first, second, last = ranked[0], ranked[1], ranked[-1]
-        if self.number in experiments.CHOICES:
-            lines = [
-                f"Best by IoU: {title(first)}, {first.iou:.3f} %.",
-                f"The next, {title(second)}, has {second.iou:.3f} %: {first.iou - second.iou:.3f} points less.",
-                f"From the lowest IoU ({last.iou:.3f} %) to the highest it is {first.iou - last.iou:.3f} points.",
-            ]
-            return items([html.escape(line) for line in lines])
-        own = published.row(self.number, CRACKNET)
-        above = [title(row) for row in ranked if row.iou > own.iou]
-        labeled = [
-            row for row in rows if row.strategy.endswith("supervised") and row.strategy != "unsupervised"
-        ]
-        beaten = sum(row.iou < own.iou for row in labeled)
-        other = max((row for row in rows if row.strategy == "unsupervised"), key=lambda row: row.iou)
-        lines = [
-            f"UP-CrackNet has an IoU of {own.iou:.3f} %, place {len(above) + 1} of {len(rows)}.",
-            f"Above it: {', '.join(above)}." if above else "No method is above it.",
-            f"It is above {beaten} of the {len(labeled)} methods that are trained with crack labels.",
-            f"The better of the two others without labels, {title(other)}, has {other.iou:.3f} %, "
-            f"{own.iou - other.iou:.3f} points less.",
-        ]
-        return items([html.escape(line) for line in lines])
-
-
-def _baselines(rows: Sequence[TableRow]) -> list[str]:
-    """How training-free baselines stand against the printed UP-CrackNet, one sentence for each test set.
-
-    Empty where none is recorded, or the table has no such row.
-    """
-    top = next((row.printed.f1 for row in rows if row.printed.key == CRACKNET), None)
-    free = [(row, one) for row in rows if row.printed.key in FAMILIES for one in row.ours]
-    lines = []
-    for test_set in dict.fromkeys(ours.test_set for _, ours in free) if top else ():
-        pairs = [(row, ours) for row, ours in free if ours.test_set == test_set]
-        above = [title(row.printed) for row, ours in pairs if ours.scores["f1"].mean > top]
-        middle = sum(ours.middle["f1"] > top for _, ours in pairs)
-        best_row, best = max(pairs, key=lambda pair: pair[1].scores["f1"].mean)
-        row, sure = max(pairs, key=lambda pair: pair[1].records[0].train.chosen.training_f1)
-        printed_set = experiments.PAIRS[row.printed.table][1]
-        same = "" if test_set == printed_set else ", which is not the printed test set"
-        which = f" ({', '.join(above)})" if above else ""
-        lines.append(
-            f"Training-free baselines on {SETS[test_set]}{same}: the training photos speak for "
-            f"{title(row.printed)}, which has F1 {sure.scores['f1'].mean:.1f} %. The highest of {len(pairs)}, "
-            f"known only after the test, is {title(best_row.printed)} with {best.scores['f1'].mean:.1f} %. "
-            f"{len(above) or 'None'} of the {len(pairs)}{which} {'are' if len(above) > 1 else 'is'} above the "
-            f"{top:.1f} % that is printed for UP-CrackNet; by the median of its variants, {middle or 'none'} "
-            f"{'are' if middle > 1 else 'is'}."
-        )
-    return lines
-
-
-def _orders(rows: Sequence[TableRow]) -> list[str]:
-    """The order of our rows by F1 beside the printed one, one sentence or two for each group of records.
-
-    Only for tables that compare choices of UP-CrackNet; a group counts with three rows or more.
-    """
-    groups: dict[tuple[str, ...], dict[str, tuple[TableRow, Ours]]] = {}
-    for row in rows if rows and rows[0].printed.table in experiments.CHOICES else ():
-        for ours in row.ours:
-            key = (ours.recipe, ours.scale, ours.train_set, ours.test_set)
-            groups.setdefault(key, {})[row.printed.key] = (row, ours)
-    lines = []
-    for (recipe, scale, train_set, test_set), group in groups.items():
-        pairs = sorted(group.values(), key=lambda pair: -pair[1].f1)
-        if len(pairs) < 3:
-            continue
-        ranked = ", ".join(f"{title(row.printed)} ({ours.f1:.1f})" for row, ours in pairs)
-        spreads = [ours.scores["f1"].sd for _, ours in pairs if len(ours.seeds) > 1]
-        chance = f" Seeds alone make {max(spreads):.1f} points (standard deviation)." if spreads else ""
-        rank = stats.spearmanr([ours.f1 for _, ours in pairs], [row.printed.f1 for row, _ in pairs]).statistic
-        where = SETS[experiments.PAIRS[rows[0].printed.table][1]]
-        lines.append(
-            f"Our order by F1 ({recipe} recipe, {scale}, {train_set} → {test_set}): {ranked}. Spearman's rank "
-            f"correlation with the printed order, on {where}, is {rank:+.2f}: 1 is the same order, -1 the "
-            f"reverse.{chance}"
-        )
-    return lines
+        return items([html.escape(line) for line in printed_says(self.number)])
 
 
 def _made(row: TableRow, ours: Ours) -> str:
     """One group of records as a heading and a list."""
     scores = "; ".join(f"{NAMES[metric]} {_spread(ours.scores[metric])}" for metric in METRICS)
-    worth = map_worth(ours)
     lines = [html.escape(scores + " (percent)"), *map(_sentence, ours.conditions)]
     lines.append(
         "With the one threshold that is best for all photos, which takes their labels to choose: "
-        f"F1 {worth.f1:.2f} %; average precision {worth.average_precision:.2f} %."
+        f"F1 {ours.worth.f1:.2f} %; average precision {ours.worth.average_precision:.2f} %."
     )
     if not ours.middle:
         lines.append(f"Seeds {', '.join(map(str, ours.seeds))}.")
     if ours.unmet:
-        lines.append(f"Not compared, because {html.escape('; '.join(ours.unmet))}.")
-    elif ours is row.ours[0]:
-        lines += [
-            f"Tolerance of {NAMES[metric]}: {one.points:.2f} points, which is {html.escape(one.reason)}."
-            for metric, one in row.tolerance.items()
-        ]
+        lines.append(f"It earns no verdict, because {html.escape('; '.join(ours.unmet))}.")
     seeds = " ".join(f"--seed {seed}" for seed in ours.seeds)
     lines.append(f"Made with {shell(ours.records[0].command.replace(f'--seed {ours.seeds[0]}', seeds, 1))}")
     # A path that holds for the page in a clone and on the site, which has the records too.
@@ -365,10 +251,19 @@ def _commands(number: int, rows: Sequence[TableRow]) -> list[str]:
     return lines
 
 
+def _beside(row: TableRow, ours: Ours | None) -> str:
+    """The verdict with the records that it is about, or for other records that they stand beside."""
+    if ours is None:
+        return str(row.verdict)
+    verdict = f"{row.verdict}; beside it" if row.verdict == Verdict.CANNOT else str(row.verdict)
+    first = ours is row.ours[0] or row.verdict == Verdict.ABSENT
+    return f"{verdict if first else 'beside it'}: {_label(row, ours)}"
+
+
 def _label(row: TableRow, ours: Ours) -> str:
     """How records were made, in as few words as will do: the sets only where they are not the printed ones."""
-    elsewhere = (ours.train_set, ours.test_set) != experiments.PAIRS[row.printed.table]
-    sets = [f"{ours.train_set} → {ours.test_set}"] if elsewhere else []
+    printed = (ours.train_set, ours.test_set) == experiments.PAIRS[row.printed.table]
+    sets = [] if printed and ours.test_set in OFFICIAL else [f"{ours.train_set} → {ours.test_set}"]
     if chosen := ours.records[0].train.chosen:
         return ", ".join([*sets, f"median of {chosen.variants} variants: F1 {ours.middle['f1']:.1f}"])
     seeds = count(len(ours.seeds), "seed")
@@ -377,6 +272,16 @@ def _label(row: TableRow, ours: Ours) -> str:
 
 def _three(value: float | None) -> str:
     return "–" if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def _one(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.1f}"
+
+
+def _both(ours: Ours, metric: str) -> str:
+    """A mean with its spread and interval, and below it the mean without failed runs, where there are any."""
+    without = f"\n{ours.sound[metric].mean:.2f} without failed runs" if ours.sound else ""
+    return _spread(ours.scores[metric], "\n") + without
 
 
 def _spread(score: Score, between: str = " ") -> str:
