@@ -1,5 +1,8 @@
 """The drawn-crack detector: scenes, network, tiles, training that goes on after a kill, and that it learns."""
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -106,16 +109,40 @@ def test_tiles_give_what_the_whole_photo_gives(shape):
     assert whole.std() > 0.01
 
 
-def test_a_map_is_the_mean_over_scales():
+@pytest.mark.parametrize(
+    ("enlarge_below", "sides"), [(0, (128, 64, 32)), (129, (256, 128, 64, 32)), (128, (128, 64, 32))]
+)
+def test_a_map_is_the_mean_over_scales(enlarge_below, sides):
     network, photo = lively(), synthetic_road(128, 4)[0]
     gray, total = scenes.to_gray(photo), np.zeros((128, 128))
-    for octave in (1, 2, 4):
-        small = scenes.cv2.resize(gray, (128 // octave, 128 // octave), interpolation=scenes.cv2.INTER_AREA)
-        total += scenes.cv2.resize(detect.logits(network, normalized(small)), (128, 128))
-    expected = 1 / (1 + np.exp(-total / 3))
-    assert np.allclose(detect.score_map(network, preset(), photo), expected, atol=1e-5)
-    one = detect.score_map(network, preset(octaves=1), photo)
+    for side in sides:
+        there = cv2.INTER_CUBIC if side > 128 else cv2.INTER_AREA
+        scaled = cv2.resize(gray, (side, side), interpolation=there)
+        back = cv2.INTER_AREA if side > 128 else cv2.INTER_LINEAR
+        total += cv2.resize(detect.logits(network, normalized(scaled)), (128, 128), interpolation=back)
+    expected = 1 / (1 + np.exp(-total / len(sides)))
+    chosen = preset(enlarge_below=enlarge_below)
+    assert np.allclose(detect.score_map(network, chosen, photo), expected, atol=1e-5)
+    one = detect.score_map(network, replace(chosen, octaves=1), photo)
     assert not np.allclose(one, expected, atol=1e-3)
+
+
+def test_a_hairline_is_labeled_and_a_recipe_of_before_is_as_it_was():
+    """Of a line that covers half of its pixels in a scene, the second recipe labels all, the first pieces."""
+    line = np.zeros((1, 256, 256), np.uint8)
+    line[:, :, 128] = 200
+    empty = np.zeros_like(line)
+    material = scenes.Material(empty, empty, empty, empty, line)
+    first = DrawnPreset.from_dict({"method": "drawn", "scale": "lite"})
+    labeled = {}
+    for name, one in (("first", replace(first, crack_low=256)), ("second", preset(crack_low=256))):
+        labels = [
+            scenes.soft_label(scenes.crack_coverage(np.random.default_rng(i), material, one), one.label_level)
+            for i in range(20)
+        ]
+        labeled[name] = np.mean(labels) * preset().scene  # px: the label's width
+    assert labeled["first"] < 1 < 2 < labeled["second"] < 4
+    assert (first.stones, first.enlarge_below) == (0, 0)
 
 
 def test_a_killed_training_goes_on_bit_by_bit(crops, short, tmp_path, monkeypatch):

@@ -42,13 +42,17 @@ def score_map(network: DrawnNet, preset: DrawnPreset, photo: np.ndarray) -> np.n
     """The probability of crack in a photo, uint8 ``(H, W, 3)``: float32 ``(H, W)`` in [0, 1]."""
     gray = to_gray(photo)
     height, width = gray.shape
+    octaves = range(-1 if min(height, width) < preset.enlarge_below else 0, preset.octaves)
     total = np.zeros((height, width), np.float32)
-    for octave in range(preset.octaves):
-        small = (max(1, round(width / 2**octave)), max(1, round(height / 2**octave)))
-        scaled = gray if octave == 0 else cv2.resize(gray, small, interpolation=cv2.INTER_AREA)
-        found = logits(network, normalized(scaled))
-        total += found if octave == 0 else cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR)
-    return 1 / (1 + np.exp(-total / preset.octaves))
+    for octave in octaves:
+        if octave == 0:
+            total += logits(network, normalized(gray))
+            continue
+        side = (max(1, round(width / 2**octave)), max(1, round(height / 2**octave)))
+        there, back = (cv2.INTER_CUBIC, cv2.INTER_AREA) if octave < 0 else (cv2.INTER_AREA, cv2.INTER_LINEAR)
+        found = logits(network, normalized(cv2.resize(gray, side, interpolation=there)))
+        total += cv2.resize(found, (width, height), interpolation=back)
+    return 1 / (1 + np.exp(-total / len(octaves)))
 
 
 @torch.no_grad()

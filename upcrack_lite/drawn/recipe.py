@@ -3,13 +3,15 @@
 The paper restores undamaged road and looks at the error. Here cracks are drawn on undamaged road, and a network
 learns to mark them: another task on the same data, with no crack label more. The family is known from CutPaste (Li et
 al., 2021) and DRAEM (Zavrtanik et al., 2021). A reason begins with "prior" where the value was known to work before
-the recipe was frozen, and with "chosen" where nothing was tried. PyTorch is not imported.
+the recipe was frozen, with "chosen" where nothing was tried, and with "second" where it is new in the second recipe:
+compared with the first one on crack-free photos, with cracks drawn into them. PyTorch is not imported.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.recipes import RULES, Table, Values, value
@@ -46,6 +48,9 @@ class DrawnPreset(Values):
     # cracks
     crack_low: int = value(20, "prior: cracks from 1 to 40 px wide", "[8, 256]")  # px of 256
     crack_free: float = value(0.15, "chosen: some scenes without a crack", SHARE)
+    full_from: float = value(
+        0.25, "second: a visible hairline is labeled, however little of a pixel it covers", "(0, 1]"
+    )  # coverage of a line's middle from which it is drawn as if it covered its pixels; 1: as it is
     label_level: float = value(0.3, "prior: people mark a little too wide", "(0, 1)")  # of the coverage
     # what looks like a crack and is none: how many scenes have it
     shadows: float = value(0.3, "chosen", SHARE)
@@ -54,9 +59,15 @@ class DrawnPreset(Values):
     paint: float = value(0.15, "chosen", SHARE)
     veins: float = value(0.12, "chosen: bright lines", SHARE)
     grooves: float = value(0.08, "chosen: straight dark lines", SHARE)
+    stones: float = value(0.35, "second: gaps between stones are the commonest false alarm", SHARE)
     # detection: from here on, all can be changed after training
     native: bool = value(False, "as the tables: a photo is squeezed to 256 x 256; true: its own size")
     octaves: int = value(3, "a priori: down to the size at which a photo is as small as a scene", "[1, 6]")
+    enlarge_below: int = value(
+        640,
+        "second: more thin cracks and fewer false alarms; a limit, for it costs four times as much",
+        "[0, inf)",
+    )  # px of the short side: smaller photos are looked at enlarged twice, too; 0: none is
     map_filter: str = value("none", "as the compared networks", ("bilateral", "gaussian", "none"))
     bilateral_d: int = value(25, "as UP-CrackNet, where the filter is used", "[1, 99]")
     bilateral_sigma_color: float = value(150.0, "as UP-CrackNet, where the filter is used", "(0, inf)")
@@ -64,6 +75,8 @@ class DrawnPreset(Values):
     threshold_rule: str = value("fixed", "a priori: the more probable class", RULES)
     threshold_value: float = value(0.5, "a priori: the more probable class")
     threshold_floor: float = value(0.0, "no guard for crack-free photos; 0 switches it off", "[0, 1]")
+
+    BEFORE = MappingProxyType({"full_from": 1.0, "stones": 0.0, "enlarge_below": 0})
 
     @classmethod
     def table(cls, *names: str) -> Table:

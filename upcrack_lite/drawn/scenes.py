@@ -122,6 +122,9 @@ def crack_coverage(rng: np.random.Generator, material: Material, preset: DrawnPr
         moved = (x + reach * noise(rng, size, cell), y + reach * noise(rng, size, cell))
         covered = cv2.remap(covered, *moved, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     soft = cv2.GaussianBlur(covered, (0, 0), rng.uniform(0.4, 1.2))
+    if preset.full_from < 1:
+        middle = cv2.dilate(soft, np.ones((5, 5), np.uint8))
+        soft = np.clip(soft / np.maximum(middle, preset.full_from), 0, 1)
     rough = soft + rng.uniform(0, 0.3) * noise(rng, size, rng.uniform(1.5, 6)) * (soft > 0.02) * (soft < 0.98)
     return np.clip(np.where(soft > 0.02, 0.5 + 1.6 * (rough - 0.42), 0), 0, 1).astype(np.float32)
 
@@ -150,8 +153,10 @@ def dig(rng: np.random.Generator, ground: np.ndarray, covered: np.ndarray, debri
 
 
 def look_alikes(rng: np.random.Generator, ground: np.ndarray, preset: DrawnPreset) -> np.ndarray:
-    """Stains and light patches, pits, painted lines, bright veins and straight grooves; none of them is labeled."""
+    """Stones, stains, light patches, pits, painted lines, bright veins, straight grooves; none of them is labeled."""
     size = len(ground)
+    if preset.stones and rng.random() < preset.stones:
+        ground = _stones(rng, ground)
     if rng.random() < preset.stains:
         spot = np.clip(noise(rng, size, rng.uniform(8, 70)) - rng.uniform(0.3, 1.5), 0, 1)
         ground = ground * (1 + rng.uniform(-0.6, 0.3) * np.clip(spot * rng.uniform(1, 6), 0, 1))
@@ -170,6 +175,29 @@ def look_alikes(rng: np.random.Generator, ground: np.ndarray, preset: DrawnPrese
             1 - rng.uniform(0.2, 0.8) * _line(rng, size, rng.uniform(0.7, 4), rng.uniform(0.5, 2))
         )
     return ground
+
+
+def _stones(rng: np.random.Generator, ground: np.ndarray) -> np.ndarray:
+    """Stones of many sizes that lie one upon the other, often with dark gaps, mixed into the ground."""
+    size, sub = len(ground), 4  # binary digits of a pixel's fraction
+    picture = np.full((size, size), 128, np.float32)
+    least = float(np.exp(rng.uniform(np.log(1.5), np.log(8))))  # px: half-axis of the smallest
+    most = least * rng.uniform(2, 10)
+    half = least / (1 - rng.random(4000) * (1 - least / most))  # small ones are common, large ones rare
+    count = max(30, int(np.searchsorted(np.cumsum(np.pi * half**2), 4 * size**2)))  # four times the area
+    spread, gap = rng.uniform(15, 60), rng.uniform(0, 90) if rng.random() < 0.6 else 0.0
+    for one in half[:count]:
+        center = tuple(int(c) << sub for c in rng.integers(-8, size + 8, 2))
+        axes = np.maximum(1, np.round(one * np.array([1, rng.uniform(0.55, 1)]) * 2**sub)).astype(int)
+        gray, angle = float(np.clip(128 + spread * rng.standard_normal(), 10, 250)), rng.uniform(0, 180)
+        for wider, level in ((14, max(5.0, gray - gap)), (0, gray))[0 if gap else 1 :]:
+            shape = (axes[0] + wider, axes[1] + wider)
+            cv2.ellipse(picture, center, shape, angle, 0, 360, level, cv2.FILLED, cv2.LINE_8, sub)
+    picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1))
+    contrast = max(float(ground.std()), 8) * rng.uniform(0.8, 2.5) / (picture.std() + 1)
+    mixed = rng.uniform(0.3, 1)
+    picture = ground.mean() + (picture - picture.mean()) * contrast
+    return np.clip(ground * (1 - mixed) + picture * mixed, 3, 252)
 
 
 def _line(rng: np.random.Generator, size: int, half: float, soft: float, wander: float = 0) -> np.ndarray:
