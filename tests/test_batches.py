@@ -88,11 +88,6 @@ def test_masking_last_leaves_the_grid_in_place_and_masking_first_shifts_it():
         assert bool(known.all()) == in_place
 
 
-def test_hole_fill_reaches_the_batch():
-    batch = make_batch(to_tensor(crops()), tiny(hole_fill=0.25), seeded())
-    assert batch.masked[(batch.mask == 0).expand_as(batch.masked)].eq(0.25).all()
-
-
 def test_a_batch_repeats_with_its_generator_alone():
     images = to_tensor(crops())
     one = make_batch(images, tiny(), seeded(4))
@@ -127,15 +122,6 @@ def test_order_changes_from_epoch_to_epoch_and_repeats_with_the_seed():
     first, second = (levels(epoch(numbered(40), p, generator, CPU)) for _ in range(2))
     assert first != second
     assert levels(epoch(numbered(40), p, seeded(), CPU)) == first
-
-
-def test_a_memory_mapped_read_only_set_gives_the_same_batches(tmp_path):
-    np.save(tmp_path / "set.npy", crops(20))
-    mapped = np.load(tmp_path / "set.npy", mmap_mode="r")
-    for a, b in zip(
-        epoch(crops(20), tiny(), seeded(), CPU), epoch(mapped, tiny(), seeded(), CPU), strict=True
-    ):
-        assert torch.equal(a.masked, b.masked)
 
 
 # --- The split -----------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from upcrack_lite.discriminator import Discriminator, receptive_field
-from upcrack_lite.errors import UserError
 
 
 def test_the_papers_network_has_its_parameters():
@@ -68,8 +67,3 @@ def test_weights_start_from_a_normal_of_0_02():
     )
     assert float(weights.std()) == pytest.approx(0.02, rel=0.02)
     assert float(weights.mean()) == pytest.approx(0, abs=3e-4)
-
-
-def test_a_width_below_1_is_refused():
-    with pytest.raises(UserError, match="width ≥ 1"):
-        Discriminator(0)

@@ -174,8 +174,8 @@ def cfd(root, monkeypatch):
     for name, counts in {"cfd": {"all": 3}, "cfd_patches": {"all": 4}}.items():
         changed = replace(SOURCES[name], counts=counts, shares={}, sizes=frozenset(), disk_mb=1)
         monkeypatch.setitem(SOURCES, name, changed)
-    few = partial(partition.make_cfd_patches, count=4, size=64)
-    monkeypatch.setattr(fetching.partition, "make_cfd_patches", few)
+    monkeypatch.setattr(partition, "PATCHES", 4)
+    monkeypatch.setattr(partition, "PATCH", 64)
     return fetch("cfd", root, replace(ACCEPT, mirror=root.parent / "mirror")).folder
 
 

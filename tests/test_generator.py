@@ -112,12 +112,6 @@ def test_the_seed_decides_the_noise_and_nothing_else_does(generator, images):
     assert not torch.equal(quiet, noisy)
 
 
-def test_batch_and_running_statistics_differ(generator, images):
-    batch = restore(generator, images, "batch", dropout=False)
-    running = restore(generator, images, "running", dropout=False)
-    assert (batch - running).abs().max() > 0.01
-
-
 def test_batch_statistics_of_one_image_are_instance_normalization(generator, images, monkeypatch):
     ours = restore(generator, images, "batch", dropout=False)
 
@@ -162,7 +156,7 @@ def test_another_size_is_refused_with_the_right_one(generator, shape):
 
 
 def test_bad_choices_are_refused(generator, images):
-    with pytest.raises(UserError, match="'batch' or 'running'"):
+    with pytest.raises(UserError, match="choose one of batch, running"):
         restore(generator, images, "instance")  # type: ignore[arg-type]
     with pytest.raises(UserError, match="depth ≥ 4"):
         Generator(depth=3)

@@ -154,14 +154,6 @@ def test_the_gradient_of_a_ramp_is_its_rise_over_two_pixels_and_the_border_is_no
     assert torch.allclose(losses.gradient_magnitude(ramp.mT), magnitude.mT)
 
 
-def test_the_median_takes_out_a_single_bright_pixel():
-    image = torch.zeros(1, 3, 16, 16)
-    spot = image.clone()
-    spot[..., 8, 8] = 1
-    assert losses.msgms_loss(spot, image, scales=1) > 1e-3
-    assert losses.msgms_loss(spot, image, scales=1, median=True) < 1e-6
-
-
 def test_msgms_refuses_what_cannot_be_halved():
     tiny = torch.zeros(1, 3, 7, 32)
     with pytest.raises(UserError, match="halved 3 times"):
@@ -176,16 +168,6 @@ def test_gram_by_hand():
     # Two channels of 1 x 2 pixels, (1, 2) and (3, 4); products 5, 11, 25; divided by 2 * 1 * 2.
     features = torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]]]])
     assert losses.gram(features).tolist() == [[[1.25, 2.75], [2.75, 6.25]]]
-
-
-def test_gram_is_symmetric_positive_and_forgets_where():
-    features = torch.randn(2, 5, 6, 7, dtype=torch.float64)
-    matrix = losses.gram(features)
-    assert matrix.shape == (2, 5, 5)
-    assert torch.allclose(matrix, matrix.mT)
-    assert torch.linalg.eigvalsh(matrix).min() > -1e-9
-    shuffled = features.flatten(2)[:, :, torch.randperm(42)].reshape(2, 5, 6, 7)
-    assert torch.allclose(losses.gram(shuffled), matrix)
 
 
 def test_style_loss_by_hand_over_two_layers():
@@ -292,14 +274,3 @@ def test_what_a_term_needs_must_be_there():
         losses.total_loss(restored, image, torch.zeros(1), preset(lambda_style=1))
     with pytest.raises(UserError, match="lambda_adv=0"):
         losses.total_loss(restored, image, None, preset())
-
-
-def test_presets_reach_the_losses():
-    restored, image = pair(32, dtype=torch.float32)
-    _, paper = losses.restoration_loss(restored, image, preset("paper", "lite"))
-    _, released = losses.restoration_loss(restored, image, preset("released", "lite"))
-    assert torch.allclose(paper["ssim"], losses.ssim_loss(restored, image, 2.0, "reflect"))
-    assert torch.allclose(released["ssim"], losses.ssim_loss(restored, image, 1.0, "zero"))
-    assert torch.allclose(paper["gms"], losses.msgms_loss(restored, image, median=False))
-    assert torch.allclose(released["gms"], losses.msgms_loss(restored, image, median=True))
-    assert not torch.allclose(paper["gms"], released["gms"])

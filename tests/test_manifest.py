@@ -112,13 +112,6 @@ def test_another_picture_is_one_of_more_than_ten_other_bits():
         assert words in difference.message
 
 
-def test_the_bytes_decide():
-    old = Entry("a.png", 5, SHA, 3, 2, None)
-    assert "cannot be read" in compare([replace(old, sha256="", bytes=0)], [old])[0].message
-    # A newer reader that finds another size in the same file changes nothing.
-    assert compare([replace(old, width=2, height=3)], [old]) == []
-
-
 def test_accents_may_be_encoded_in_either_way():
     old = Entry(unicodedata.normalize("NFC", "image/fissuré.png"), 5, SHA, 3, 2, None)
     new = replace(old, path=unicodedata.normalize("NFD", old.path))

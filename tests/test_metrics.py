@@ -257,21 +257,6 @@ def test_cldice_by_hand_and_in_limit_cases():
     assert thin_shapes.cldice(broken, line)[0] == pytest.approx(100 * 2 * 1 * 0.8 / 1.8)
 
 
-def test_the_table_holds_what_the_single_functions_give():
-    predicted, crack = random_masks(5, (3, 30, 30))
-    maps = np.random.default_rng(5).random((3, 30, 30), np.float32)
-    rows = per_image_table(["a", "b", "c"], predicted, crack, maps)
-    assert [row["name"] for row in rows] == ["a", "b", "c"]
-    for index, row in enumerate(rows):
-        one = slice(index, index + 1)
-        assert row["f1"] == Confusion.of(predicted[one], crack[one]).f1
-        assert row["crack_share"] == pytest.approx(100 * crack[index].mean())
-        assert row["predicted_share"] == pytest.approx(100 * predicted[index].mean())
-        assert row["cldice"] == thin_shapes.cldice(predicted[one], crack[one])[0]
-        assert row["best_f1"] == metrics.ods(metrics.histograms(maps[one], crack[one]))[0]
-        assert row["auroc"] == metrics.auroc(metrics.histograms(maps[one], crack[one]))
-
-
 def test_bootstrap_equals_a_plain_loop():
     rng = np.random.default_rng(0)
     parts = [Confusion(*rng.integers(1, 500, 4)) for _ in range(40)]
@@ -291,9 +276,6 @@ def test_bootstrap_limit_cases():
     assert all(math.isnan(value) for value in metrics.bootstrap_interval([nothing] * 3, "f1"))
     # Draws without any crack leave F1 undefined: they are left out, not counted as 0.
     assert metrics.bootstrap_interval([nothing, Confusion(10, 0, 0, 90)], "f1") == (100, 100)
-    for bad in ([[], "f1"], [[nothing], "dice"]):
+    for bad in ({"metric": "dice"}, {"level": 1.0}, {"n": 0}):
         with pytest.raises(UserError):
-            metrics.bootstrap_interval(*bad)
-    for bad in ({"level": 1.0}, {"n": 0}):
-        with pytest.raises(UserError):
-            metrics.bootstrap_interval([nothing], "f1", **bad)
+            metrics.bootstrap_interval([nothing], **{"metric": "f1"} | bad)

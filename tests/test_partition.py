@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from upcrack_lite.data import partition
 from upcrack_lite.data.crops import photo_of
 from upcrack_lite.data.layouts import pairs
 from upcrack_lite.data.partition import (
-    draw_partition,
     largest_overlap,
     make_cfd_patches,
     make_partition,
@@ -52,15 +52,6 @@ def crops360(tmp_path) -> Path:
     return folder
 
 
-def test_a_draw_depends_on_the_groups_and_the_seed_alone():
-    groups = [f"g{number}" for number in range(20)]
-    parts = draw_partition(groups)
-    assert parts == draw_partition([*reversed(groups), *groups])
-    assert Counter(parts.values()) == {"kept": 16, "heldout": 4}
-    assert parts != draw_partition(groups, seed=1)
-    assert Counter(draw_partition(groups, share=0.5).values()) == {"kept": 10, "heldout": 10}
-
-
 def test_the_parts_share_no_photo_and_miss_no_crop(crops360, tmp_path):
     names, groups = {}, {}
     for part in ("kept", "heldout"):
@@ -93,8 +84,10 @@ SHAPES = [(32, 48)] * 6 + [(48, 32)] * 2
 
 
 @pytest.fixture
-def cfd(tmp_path) -> Path:
-    """Six landscape and two portrait photos with a crack each, as CFD stores them."""
+def cfd(tmp_path, monkeypatch) -> Path:
+    """Six landscape and two portrait photos with a crack each, as CFD stores them, for 12 patches of 24 px."""
+    monkeypatch.setattr(partition, "PATCHES", 12)
+    monkeypatch.setattr(partition, "PATCH", 24)
     rng, folder = np.random.default_rng(2), tmp_path / "cfd"
     for name in ("image", "groundTruth"):
         (folder / name).mkdir(parents=True)
@@ -108,7 +101,9 @@ def cfd(tmp_path) -> Path:
 
 
 def test_patches_are_parts_of_their_photos_without_loss(cfd, tmp_path):
-    made = make_cfd_patches(cfd, tmp_path / "patches", 12, 24)
+    made = make_cfd_patches(cfd, tmp_path / "patches")
+    assert content(made) == content(make_cfd_patches(cfd, tmp_path / "again"))
+    assert str(tmp_path) not in str(content(made))
     rows = list(csv.DictReader((made / "index.csv").read_text(encoding="utf-8").splitlines()))
     assert sorted(row["name"] for row in rows) == [pair.name for pair in pairs(made)]
     assert all(row["name"] == f"{row['source']}_{row['x']}_{row['y']}" for row in rows)
@@ -129,12 +124,6 @@ def test_patches_are_parts_of_their_photos_without_loss(cfd, tmp_path):
     assert facts["crack_percent_whole_photos"] == pytest.approx(100 * 2 * 288 / (8 * 32 * 48), abs=1e-4)
     assert (facts["photos"], facts["photos_with_two"]) == (8, 4)
     assert facts["parameters"] == {"count": 12, "size": 24, "seed": 0, "max_overlap": 0.4}
-
-
-def test_the_same_call_gives_the_same_bytes(cfd, tmp_path):
-    first = make_cfd_patches(cfd, tmp_path / "a", 12, 24)
-    assert content(first) == content(make_cfd_patches(cfd, tmp_path / "b", 12, 24))
-    assert str(tmp_path) not in str(content(first))
 
 
 def test_every_photo_gives_a_patch_before_any_gives_two():
@@ -158,14 +147,12 @@ def test_every_photo_gives_a_patch_before_any_gives_two():
     assert max(map(len, patch_places(shapes, 236, 256, 0, 0.5))) == 2  # every photo has room for two
 
 
-def test_too_few_patches_name_the_remedy(cfd, tmp_path):
-    with pytest.raises(
-        UserError, match=r"8 photos give only \d+ patches of 24×24.*17 asked.*raise max_overlap"
-    ):
-        make_cfd_patches(cfd, tmp_path / "a", 17, 24, max_overlap=0.99)
+def test_too_few_patches_name_the_remedy():
+    message = r"8 photos give only \d+ patches of 24×24.*17 asked.*raise max_overlap"
+    with pytest.raises(UserError, match=message):
+        patch_places(SHAPES, 17, 24, 0, 0.99)
     with pytest.raises(UserError, match=r"give only 8 patches"):
-        make_cfd_patches(cfd, tmp_path / "a", 9, 24, max_overlap=0.0)
-    assert not (tmp_path / "a").exists()
+        patch_places(SHAPES, 9, 24, 0, 0.0)
 
 
 @pytest.mark.mirror

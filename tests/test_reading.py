@@ -172,15 +172,6 @@ def test_resize_averages_photos_and_keeps_mask_and_photo_aligned():
         resize(image, mask, 0)
 
 
-def test_nearest_takes_pixels_as_they_are():
-    image = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
-    mask = image[..., 0] > 200
-    small, small_mask = resize(image, mask, 10, "nearest")
-    assert {tuple(p) for p in small.reshape(-1, 3)} <= {tuple(p) for p in image.reshape(-1, 3)}
-    np.testing.assert_array_equal(small_mask, small[..., 0] > 200)
-    assert not np.array_equal(small, resize(image, mask, 10)[0])
-
-
 def line(width: int, side: int = 256) -> np.ndarray:
     """A vertical crack through the middle."""
     mask = np.zeros((side, side), bool)
@@ -214,13 +205,6 @@ def test_wide_cracks_survive_and_only_thin_ones_count_as_thin():
     assert both.thin_kept == 0
     assert 0 < both.centerline_kept < 100
     assert both.pieces_after == 1
-
-
-def test_masks_of_different_shapes_and_masks_without_crack():
-    empty = np.zeros((30, 50), bool)
-    loss = loss_by_resizing([line(8, 64), empty], 32)
-    assert loss.masks == 2
-    assert loss.share_before == pytest.approx(100 * 8 / 64 / 2)
 
 
 @pytest.mark.parametrize(

@@ -146,12 +146,6 @@ def test_a_file_that_the_system_refuses_is_a_fact_too(tmp_path, monkeypatch):
     assert found.files[1].sha256
 
 
-def test_the_number_of_workers_changes_nothing(tmp_path):
-    for index in range(9):
-        add(tmp_path, str(index))
-    assert survey(tmp_path, workers=1) == survey(tmp_path, workers=4)
-
-
 @pytest.mark.mirror
 @pytest.mark.parametrize(
     ("name", "counts", "shares"),

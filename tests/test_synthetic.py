@@ -34,19 +34,6 @@ def test_shapes_and_types_at_any_size(size):
     assert 0 < crack_mask.mean() < 0.15
 
 
-def test_the_number_of_opencv_threads_does_not_matter():
-    threads = cv2.getNumThreads()
-    try:
-        cv2.setNumThreads(1)
-        one = synthetic_road(256, seed=9)
-        cv2.setNumThreads(4)
-        four = synthetic_road(256, seed=9)
-    finally:
-        cv2.setNumThreads(threads)
-    assert np.array_equal(one[0], four[0])
-    assert np.array_equal(one[1], four[1])
-
-
 def test_image_i_does_not_depend_on_n_or_on_workers():
     few = synthetic_set(3, size=64, seed=4, crack_free=0.5)
     many = synthetic_set(6, size=64, seed=4, crack_free=0.5, workers=2)

@@ -200,7 +200,7 @@ def test_what_is_not_there_is_named(tmp_path):
         VGGFeatures("resnet18", weights="random")
     with pytest.raises(UserError, match="no layer relu3_4; it has relu1_1"):
         VGGFeatures("vgg16", ("relu2_2", "relu3_4"), "random")
-    with pytest.raises(UserError, match="rgb or bgr"):
+    with pytest.raises(UserError, match="rgb, bgr"):
         VGGFeatures("vgg16", weights="random", channels="BGR")
 
 

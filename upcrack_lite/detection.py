@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.generator import Generator, restore
-from upcrack_lite.recipes import VALUES, Preset
+from upcrack_lite.recipes import THRESHOLD_VALUES, VALUES, Preset, check_value
 
 VARIANTS = VALUES["error_variant"]
 FILTERS = ("bilateral", "gaussian", "none")
@@ -39,8 +39,7 @@ def error_map(image: torch.Tensor, restored: torch.Tensor, variant: str = "absol
     stretched by its own minimum and maximum, then the difference stretched again.
     Raises UserError for an unknown variant or shapes that differ.
     """
-    if variant not in VARIANTS:
-        raise UserError(f"unknown error map {variant!r}; choose one of {', '.join(VARIANTS)}")
+    check_value("the error map", variant, VARIANTS)
     if image.shape != restored.shape:
         raise UserError(f"image {tuple(image.shape)} and restored {tuple(restored.shape)} differ in shape")
     if variant == "absolute":
@@ -68,10 +67,9 @@ def smooth(
     filter: "bilateral", "gaussian" (no color term; a d × d square where the bilateral has a disk) or "none".
     Raises UserError for an unknown filter, d < 1 or a sigma that is not above 0.
     """
-    if filter not in FILTERS:
-        raise UserError(f"unknown filter {filter!r}; choose one of {', '.join(FILTERS)}")
-    if d < 1 or sigma_color <= 0 or sigma_space <= 0:
-        raise UserError(f"need d ≥ 1 and both sigmas above 0, got {d}, {sigma_color}, {sigma_space}")
+    check_value("the filter", filter, FILTERS)
+    check_value("d", d, "[1, inf)")
+    check_value("the smaller sigma", min(sigma_color, sigma_space), "(0, inf)")
     smoothed = []
     for gray in _bytes(error_map):  # (H, W) uint8
         if filter == "bilateral":
@@ -112,14 +110,9 @@ def threshold_of(
     floor: a guard for crack-free photos: the threshold is never below it. 0 switches it off.
     Raises UserError for an unknown rule or a value out of range.
     """
-    ranges = {"otsu": (-np.inf, np.inf), "otsu_factor": (0, np.inf), "fixed": (0, 1), "percentile": (0, 100)}
-    if rule not in ranges:
-        raise UserError(f"unknown threshold rule {rule!r}; choose one of {', '.join(RULES)}")
-    low, high = ranges[rule]
-    if not low <= value <= high or not 0 <= floor <= 1:
-        raise UserError(
-            f"rule {rule!r} takes a value from {low} to {high} and a floor from 0 to 1, got {value}, {floor}"
-        )
+    check_value("the threshold rule", rule, RULES)
+    check_value(f"the value of {rule}", value, THRESHOLD_VALUES.get(rule, "(-inf, inf)"))
+    check_value("the floor", floor, "[0, 1]")
     thresholds = []
     for gray in _bytes(error_map):
         if rule == "fixed":

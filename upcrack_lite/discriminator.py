@@ -5,20 +5,17 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from upcrack_lite.errors import UserError
 from upcrack_lite.generator import init_weights
 
 
 class Discriminator(nn.Module):
     """Five 4 x 4 convolutions that give one logit per overlapping 70 x 70 patch.
 
-    width: channels of the first layer (paper: 64). Raises UserError below 1.
+    width: channels of the first layer (paper: 64).
     """
 
     def __init__(self, width: int = 64) -> None:
         super().__init__()
-        if width < 1:
-            raise UserError(f"a discriminator needs width ≥ 1, got {width}")
         self.layers = nn.Sequential(
             nn.Conv2d(6, width, 4, stride=2, padding=1),  # (N, w, S / 2, S / 2)
             nn.LeakyReLU(0.2),

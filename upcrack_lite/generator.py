@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from upcrack_lite.errors import UserError
+from upcrack_lite.recipes import check_value
 
 Statistics = Literal["batch", "running"]
 
@@ -98,8 +99,7 @@ def test_mode(generator: nn.Module, statistics: Statistics, dropout: bool) -> It
     dropout: True keeps the noise on, as the released program does.
     The running averages are not touched in either mode. Raises UserError for an unknown name.
     """
-    if statistics not in ("batch", "running"):
-        raise UserError(f"unknown statistics {statistics!r}; choose 'batch' or 'running'")
+    check_value("the statistics", statistics, ("batch", "running"))
     modes = {module: module.training for module in generator.modules()}
     tracking = {m: m.track_running_stats for m in modes if isinstance(m, nn.BatchNorm2d)}
     try:

@@ -7,21 +7,19 @@ The whole image counts: removed pixels and kept ones.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
 import torch
 from torch.nn import functional
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.recipes import Preset
+from upcrack_lite.recipes import Preset, check_value
 
 GMS_C = 0.0026  # 170 / 255**2, the constant of the gradient magnitude similarity (Xue et al.)
 
 
-class Features(Protocol):
-    """What the style loss needs: something that turns images into named activations, such as `VGGFeatures`."""
-
-    def __call__(self, image: torch.Tensor) -> dict[str, torch.Tensor]: ...
+Features = Callable[[torch.Tensor], dict[str, torch.Tensor]]
+"""What the style loss needs: something that turns images into named activations, such as `VGGFeatures`."""
 
 
 def mae(restored: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
@@ -43,8 +41,7 @@ def ssim_map(
     padding: "reflect", "zero" (released) or "valid", which returns a map smaller by window - 1.
     Returns ``(N, 3, H, W)``. Raises UserError for an unknown padding.
     """
-    if padding not in ("reflect", "zero", "valid"):
-        raise UserError(f"unknown padding {padding!r}; choose reflect, zero or valid")
+    check_value("the padding", padding, ("reflect", "zero", "valid"))
     steps = torch.arange(window, dtype=image.dtype, device=image.device) - (window - 1) / 2
     kernel = torch.exp(-(steps**2) / (2 * sigma**2))
     kernel = kernel / kernel.sum()  # (window,)
@@ -126,11 +123,8 @@ def gram(features: torch.Tensor) -> torch.Tensor:
 def style_loss(restored: dict[str, torch.Tensor], image: dict[str, torch.Tensor]) -> torch.Tensor:
     """L1 distance of Gram matrices, mean over entries, summed over layers (Eq. 6).
 
-    restored, image: named activations of the two images, from `VGGFeatures`. Raises UserError when the
-    layers differ.
+    restored, image: named activations of the two images, from `VGGFeatures`.
     """
-    if restored.keys() != image.keys():
-        raise UserError(f"layers differ: {', '.join(restored)} and {', '.join(image)}")
     return sum(mae(gram(restored[name]), gram(image[name])) for name in image)
 
 

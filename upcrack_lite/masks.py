@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from upcrack_lite.errors import UserError
+from upcrack_lite.recipes import check_value
 
 BLACK = -1.0
 
@@ -20,10 +21,8 @@ def all_multi_scale_square(size: int, cells: Sequence[int] = (128, 64, 32)) -> t
 
     size: side S of the image in pixels; each cell size must divide it into an even number of cells.
     Returns ``(2 * len(cells), 1, S, S)``. Masks 2i and 2i + 1 complement each other.
-    Raises UserError when a cell size does not fit, or there is none.
+    Raises UserError when a cell size does not fit.
     """
-    if not cells:
-        raise UserError("multi-scale square masks need at least one cell size")
     for cell in cells:
         if cell < 1 or size % (2 * cell):
             raise UserError(
@@ -92,10 +91,8 @@ def jumbled(
 ) -> torch.Tensor:
     """Draw n jumbled masks, each with its own cell size and deal; one set of n_sets is removed.
 
-    Returns ``(n, 1, S, S)``. Raises UserError when a cell size does not fit, or there is none.
+    Returns ``(n, 1, S, S)``. Raises UserError when a cell size does not fit.
     """
-    if not cells:
-        raise UserError("jumbled masks need at least one cell size")
     masks = [torch.empty(0, 1, size, size)]
     for _ in range(n):
         cell = cells[int(torch.randint(len(cells), (1,), generator=generator))]
@@ -116,15 +113,11 @@ def draw(
     """Draw n masks of a family named in Table II. Returns ``(n, 1, S, S)``, 1 = kept.
 
     cells: cell sizes in pixels for the square and jumbled families; None takes the family's own.
-    Raises UserError for an unknown family, or cells given to the striped one.
+    Raises UserError for an unknown family.
     """
-    if family not in FAMILIES:
-        raise UserError(f"unknown mask family {family!r}; choose one of {', '.join(FAMILIES)}")
-    if cells is None:
-        return FAMILIES[family](n, size, generator)
-    if family == "striped":
-        raise UserError("striped masks take no cells: their widths follow from the image size")
-    return FAMILIES[family](n, size, generator, cells=cells)
+    check_value("the mask family", family, tuple(FAMILIES))
+    chosen = {} if cells is None else {"cells": cells}
+    return FAMILIES[family](n, size, generator, **chosen)
 
 
 def apply(image: torch.Tensor, mask: torch.Tensor, fill: float | torch.Tensor = BLACK) -> torch.Tensor:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from upcrack_lite.errors import UserError
+from upcrack_lite.recipes import check_value
 
 METRICS = ("precision", "recall", "accuracy", "f1", "iou")
 """The five metrics of the paper's tables, in their order."""
@@ -122,16 +123,13 @@ def bootstrap_interval(
     randomness. Draws whose metric is undefined are left out.
 
     confusions: one an image; or such a list for each of several runs on the same images: then the interval is that of
-    the mean over runs, each scored by itself. metric: one of `METRICS`. level: between 0 and 1. n: number of draws.
+    the mean over runs, each scored by itself. metric: one of `METRICS`. level: in (0, 1). n: number of draws.
     Returns lower and upper limit in percent; (nan, nan) if the metric is undefined in every draw.
-    Raises UserError for no images, an unknown metric, or a level or number out of range.
+    Raises UserError for another metric, level or number.
     """
-    if metric not in METRICS:
-        raise UserError(f"unknown metric {metric!r}; choose {', '.join(METRICS)}")
-    if not len(confusions):
-        raise UserError("no images to draw from: confusions is empty")
-    if not 0 < level < 1 or n < 1:
-        raise UserError(f"level must lie between 0 and 1 and n be at least 1, not {level} and {n}")
+    check_value("the metric", metric, METRICS)
+    check_value("level", level, "(0, 1)")
+    check_value("n", n, "[1, inf)")
     runs = [confusions] if isinstance(confusions[0], Confusion) else confusions
     counts = np.stack([[confusion.counts for confusion in run] for run in runs])  # (runs, N, 4)
     values = _percent(metric, _draws(counts.shape[1], n, seed) @ counts).mean(axis=0)  # (n,)
@@ -177,8 +175,7 @@ def histograms(error_map: Any, crack_mask: Any, bins: int = 256) -> np.ndarray:
     Returns int64 ``(N, 2, bins)``: [:, 0] background, [:, 1] crack.
     Raises UserError for values outside [0, 1] or not a number too.
     """
-    if bins < 1:
-        raise UserError(f"bins must be at least 1, not {bins}")
+    check_value("bins", bins, "[1, inf)")
     maps, masks = _stack(error_map, "error_map"), to_masks(crack_mask, "crack_mask")
     _check_same(maps, masks, "error_map and crack_mask")
     if maps.dtype.kind != "f":
@@ -211,8 +208,8 @@ def ods(hist: np.ndarray) -> tuple[float, float]:
 def ois(hist: np.ndarray) -> float:
     """Optimal image scale: the mean over images of each image's best F1, in percent.
 
-    This is the mean of F1 values. Some programs pool the counts at the best thresholds instead, which weighs an image
-    by its cracks. An image without crack pixels has no best F1 and does not count; nan if no image has any.
+    Some programs pool the counts at the best thresholds instead, which weighs an image by its cracks. An image
+    without crack pixels has no best F1 and does not count; nan if no image has any.
     """
     counts = _checked(hist)
     counts = counts[counts[:, 1].sum(axis=-1) > 0]

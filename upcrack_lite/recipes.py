@@ -99,7 +99,7 @@ class Values:
             if field.name == "threshold_value":
                 allowed = THRESHOLD_VALUES.get(self.threshold_rule)
             if allowed:
-                _check_one(field.name, getattr(self, field.name), allowed)
+                check_value(field.name, getattr(self, field.name), allowed)
         if 0 < self.patience < self.validate_every:
             raise UserError(
                 f"patience {self.patience} is below validate_every {self.validate_every}: training would stop "
@@ -330,7 +330,8 @@ def typed(kind: type, name: str, given: Any) -> Any:
     raise UserError(f"{name} must be of type {name_of}, got {given!r} ({type(given).__name__})")
 
 
-def _check_one(name: str, given: Any, allowed: str | tuple[str, ...]) -> None:
+def check_value(name: str, given: Any, allowed: str | tuple[str, ...]) -> None:
+    """Raise UserError unless a value is one of the names, or in the interval, that are allowed."""
     if isinstance(allowed, tuple):
         if given not in allowed:
             raise UserError(f"{name} is {given!r}; choose one of {', '.join(allowed)}")

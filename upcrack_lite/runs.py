@@ -20,6 +20,8 @@ import re
 import resource
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -208,8 +210,9 @@ class RunFolder:
         write_atomically(file, lambda p: p.write_bytes(save(tensors)))
 
     def load_weights(self) -> dict[str, torch.Tensor]:
-        """Read the weights. Raises UserError as `load_weights`."""
-        return load_weights(self.path / "checkpoint.safetensors")
+        """Read the weights. Raises UserError as `read_state`."""
+        remedy = f"put it back, go on with the training, or delete the folder {self.path} and train anew"
+        return read_state(self.path / "checkpoint.safetensors", "checkpoint", remedy)
 
     def preset_values(self) -> dict[str, Any]:
         """The preset as the manifest holds it. Raises UserError where it holds none."""
@@ -278,6 +281,9 @@ class Resumable:
         """What a record asks of every run, and only UP-CrackNet has."""
         return {"style_weights": None, "start_sha256": None}
 
+    def finish(self, load: Callable[[], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor] | None:
+        """What replaces the weights of the best epoch, which `load` reads, at the end; mostly nothing."""
+
     def load_state(self, state: dict[str, Any]) -> None:
         """Take up a saved state, random streams included."""
         for name in self.parts:
@@ -303,23 +309,6 @@ def _differences(present: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     return differ
 
 
-def load_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Read a safetensors file. Raises UserError when it is missing, damaged, or holds no sound numbers."""
-    if not path.is_file():
-        raise UserError(
-            f"no checkpoint at {path}: the run has not finished an epoch, or the file was moved; put it back, or "
-            f"delete the folder {path.parent} and train anew"
-        )
-    try:
-        state = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise UserError(
-            f"{path} is damaged ({error}): copy it again, or delete the folder {path.parent} and train anew"
-        ) from error
-    check_numbers(state, path)
-    return state
-
-
 def check_numbers(state: dict[str, torch.Tensor], file: Path | str) -> None:
     """Raise UserError, with the file and the tensor, where a value is NaN or infinite, or of an odd type."""
     for name, tensor in state.items():
@@ -341,13 +330,11 @@ def check_types(state: dict[str, torch.Tensor], own: dict[str, torch.Tensor], fi
             raise UserError(f"{file}: {name} is of the type {kind}, so it is no weight: save it as float32")
 
 
-def read_state(
-    path: Path | str, what: str, remedy: str = "name a file that is there"
-) -> dict[str, torch.Tensor]:
+def read_state(path: Path | str, what: str, remedy: str) -> dict[str, torch.Tensor]:
     """Read a table of tensors, .safetensors or what `torch.save` wrote. No code in the file is run.
 
-    what: such as "encoder weights", for the error. Raises UserError for a file that is missing (with `remedy`),
-    damaged, or holds something else or no sound numbers.
+    what: such as "VGG weights", for the error. Raises UserError, with `remedy`, for a file that is missing, damaged,
+    or holds something else or no sound numbers.
     """
     path = Path(path)
     if not path.is_file():
@@ -355,7 +342,7 @@ def read_state(
     try:
         state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
     except (SafetensorError, UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as {what} ({error}): fetch it again") from error
+        raise UserError(f"{path} is damaged, or holds no {what} ({error}): {remedy}") from error
     if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
         raise UserError(f"{path} holds no table of tensors, so no {what}: save model.state_dict()")
     check_numbers(state, path)
@@ -403,6 +390,35 @@ def describe(
         "data": {"crops": len(images), "sha256": data_hash(images)} | (data or {}),
     }
     return json.loads(json.dumps(what))  # as a manifest gives it back, where tuples have become lists
+
+
+def train_at_once(
+    learn: Callable[[], dict[str, torch.Tensor]],
+    what: dict[str, Any],
+    preset: Any,
+    out: Path | str,
+    device: str,
+    counts: tuple[int, int],
+) -> RunFolder:
+    """A training without steps, in its run folder; one that was stopped begins anew.
+
+    learn: gives what is kept, once it is known that there is work. what: the run's facts, from `describe`.
+    counts: images to learn from, and to validate on. Raises UserError for a folder that belongs to another run.
+    """
+    run = RunFolder.matching(out, what, preset.older())
+    if run is not None and run.finished:
+        return run
+    run, began = run or RunFolder.create(out, what | {"started": now()}), time.monotonic()
+    run.save_weights(learn())
+    run.manifest |= {
+        "environment": environment() | {"used_device": device},
+        "style_weights": None,
+        "start_sha256": None,
+    }
+    result = {"epochs_done": 0, "steps_done": 0, "best_epoch": -1, "crops_trained": counts[0]}
+    result |= {"crops_validated": counts[1], "train_seconds": round(time.monotonic() - began, 3)}
+    run.finish(result, on_gpu=device == "cuda")
+    return run
 
 
 def data_hash(images: np.ndarray) -> str:

@@ -243,9 +243,6 @@ class Trainer(Resumable):
         """What is kept of the best epoch."""
         return self.g.state_dict()
 
-    def finish(self, load: Callable[[], dict[str, torch.Tensor]]) -> None:
-        """Nothing is left to find out at the end."""
-
     def facts(self) -> dict[str, Any]:
         """Where the features of the style loss come from."""
         return {"style_weights": self.vgg.source if self.vgg else None}
@@ -439,8 +436,7 @@ def train(
     Returns the finished run. Raises UserError for crops of another size, a folder that belongs to another
     run, or a loss that is no longer finite (it names the term).
     """
-    groups = check_crops(images, preset.size, groups)
-    device = check_device(device)
+    groups, device = check_crops(images, preset.size, groups), check_device(device)
     split = split_by_photo(groups, preset.validation_share, seed)
     own = {
         "start_sha256": weights_hash(start),
@@ -451,11 +447,7 @@ def train(
     def make(fabric: Fabric) -> Trainer:
         trainer = Trainer(preset, fabric, seed, vgg_weights, images, split)
         if start is not None:
-            try:
-                trainer.g.load_state_dict(start)
-            except RuntimeError as error:
-                sizes = f"width {preset.width}, depth {preset.depth}"
-                raise UserError(f"the start weights do not fit {sizes}") from error
+            trainer.g.load_state_dict(start)
         return trainer
 
     return train_task(make, what, preset, out, device, progress)

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from upcrack_lite.errors import UserError
+from upcrack_lite.recipes import check_value
 from upcrack_lite.runs import check_types, read_state
 
 # Released: EdgeConnect's list. VGG-16 has no fourth convolution in blocks 3 and 4, so its last one stands in.
@@ -41,10 +42,8 @@ class VGGFeatures(nn.Module):
         channels: str = "rgb",
     ) -> None:
         super().__init__()
-        if network not in LAYERS:
-            raise UserError(f"unknown style network {network!r}; choose one of {', '.join(LAYERS)}")
-        if channels not in ("rgb", "bgr"):
-            raise UserError(f"unknown channel order {channels!r}; choose rgb or bgr")
+        check_value("the style network", network, tuple(LAYERS))
+        check_value("the order of channels", channels, ("rgb", "bgr"))
         weights = weights or os.environ.get(VARIABLE) or None
         from torchvision.models import get_model  # here, because it takes seconds
 

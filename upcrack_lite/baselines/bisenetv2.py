@@ -99,28 +99,25 @@ class Aggregation(nn.Module):
 class Head(nn.Module):
     """Logits at full size: `factor` squared values per pixel of the map, laid out as a square (pixel shuffle)."""
 
-    def __init__(self, inward: int, middle: int, factor: int, classes: int, guide: bool) -> None:
+    def __init__(self, inward: int, middle: int, factor: int, guide: bool) -> None:
         super().__init__()
         layers: list[nn.Module] = [conv_bn(inward, middle), nn.Dropout(0.1)]
         if guide:
             layers.append(conv_bn(middle, factor * factor))
             middle = factor * factor
-        layers += [nn.Conv2d(middle, classes * factor * factor, 1), nn.PixelShuffle(factor)]
+        layers += [nn.Conv2d(middle, factor * factor, 1), nn.PixelShuffle(factor)]
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.layers(x)  # (N, classes, H, W)
+        return self.layers(x)  # (N, 1, H, W)
 
 
 class BiSeNetV2(Supervised):
-    """Both branches, their aggregation and five heads.
-
-    width: share of the channels. classes: output channels; 1 gives crack logits.
-    """
+    """Both branches, their aggregation and five heads; `width` is the share of the channels."""
 
     multiple = 32
 
-    def __init__(self, width: float = 1.0, classes: int = 1) -> None:
+    def __init__(self, width: float = 1.0) -> None:
         super().__init__()
         fine, wide = scaled(64, width), scaled(128, width)
         thin = [scaled(channels, width) for channels in (16, 32, 64, 128)]
@@ -141,9 +138,9 @@ class BiSeNetV2(Supervised):
         )
         self.context = ContextEmbedding(thin[3])
         self.aggregation = Aggregation(wide)
-        self.head = Head(wide, scaled(1024, width), 8, classes, guide=False)
+        self.head = Head(wide, scaled(1024, width), 8, guide=False)
         self.guides = nn.ModuleList(
-            Head(inward, scaled(128, width), factor, classes, guide=True)
+            Head(inward, scaled(128, width), factor, guide=True)
             for inward, factor in zip(thin, (4, 8, 16, 32), strict=True)
         )
         self.apply(init_he)

@@ -11,7 +11,6 @@ concerns the score of a whole photo. There is no gradient step: a training that 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,15 +24,7 @@ from tqdm import tqdm
 
 from upcrack_lite.baselines.memory import MemoryPreset
 from upcrack_lite.images import to_tensor
-from upcrack_lite.runs import (
-    RunFolder,
-    check_crops,
-    check_device,
-    describe,
-    environment,
-    now,
-    weights_hash,
-)
+from upcrack_lite.runs import RunFolder, check_crops, check_device, describe, train_at_once, weights_hash
 from upcrack_lite.training import split_by_photo
 from upcrack_lite.vgg import IMAGENET_MEAN, IMAGENET_STD, VGGFeatures
 
@@ -158,20 +149,14 @@ def train_patchcore(
     encoder = {"source": vgg.source, "sha256": weights_hash(weights)}
     own = {"crack_masks_sha256": None, "encoder": encoder}
     what = describe(preset.method, preset, images, data, seed, None, "32-true", own)
-    run = RunFolder.matching(out, what, preset.older())
-    if run is not None and run.finished:
-        return run
-    run, began = run or RunFolder.create(out, what | {"started": now()}), time.monotonic()
-    core = PatchCore(0).to(device)
-    core.features.load_state_dict(weights)
-    fill(core, images, split, preset, torch.Generator().manual_seed(seed), progress)
-    run.save_weights({name: w if name == "top" else w.half() for name, w in core.state_dict().items()})
-    used = environment() | {"used_device": device}
-    run.manifest |= {"environment": used, "style_weights": None, "start_sha256": None}
-    result = {"epochs_done": 0, "steps_done": 0, "best_epoch": -1, "crops_trained": len(split[0])}
-    result |= {"crops_validated": len(split[1]), "train_seconds": round(time.monotonic() - began, 1)}
-    run.finish(result, on_gpu=device == "cuda")
-    return run
+
+    def learn() -> dict[str, torch.Tensor]:
+        core = PatchCore(0).to(device)
+        core.features.load_state_dict(weights)
+        fill(core, images, split, preset, torch.Generator().manual_seed(seed), progress)
+        return {name: w if name == "top" else w.half() for name, w in core.state_dict().items()}
+
+    return train_at_once(learn, what, preset, out, device, (len(split[0]), len(split[1])))
 
 
 def load_patchcore(run: RunFolder, device: str = "cpu") -> tuple[PatchCore, MemoryPreset]:

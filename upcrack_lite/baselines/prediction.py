@@ -1,8 +1,4 @@
-"""From a photo to a score map, and from that to a threshold, with a trained compared network. Chapter: the methods.
-
-The two halves of `detection.detect`, for any network: a map float32 ``(N, 1, S, S)`` in [0, 1], high where a crack is
-likely; then a filter, where the preset has one, and a threshold.
-"""
+"""From a photo to a score map with a trained compared network. Chapter: the methods."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-from upcrack_lite import detection
 from upcrack_lite.baselines.base import Restorer, Supervised
 from upcrack_lite.baselines.recipes import MethodPreset
 from upcrack_lite.baselines.registry import COMPARED
@@ -50,8 +45,3 @@ def score_map(
     if image.ndim != 4 or image.shape[1:] != (3, preset.size, preset.size):
         raise UserError(f"photos must be (N, 3, {preset.size}, {preset.size}), got {tuple(image.shape)}")
     return network.score_map(image, torch.Generator().manual_seed(seed)).float().clamp(0, 1)
-
-
-def smooth_and_threshold(error_map: torch.Tensor, preset: MethodPreset) -> tuple[torch.Tensor, torch.Tensor]:
-    """As `detection.smooth_and_threshold`, with the filter that the preset names."""
-    return detection.smooth_and_threshold(error_map, preset, preset.map_filter)

@@ -248,12 +248,6 @@ class Variant:
     z: float = 0.0
     least_area: float = 0.0
 
-    def __post_init__(self) -> None:
-        if self.map not in MAPS:
-            raise UserError(f"unknown map {self.map!r}; choose one of {', '.join(MAPS)}")
-        if self.rule not in FAMILY_RULES:
-            raise UserError(f"unknown rule {self.rule!r}; choose one of {', '.join(FAMILY_RULES)}")
-
     @property
     def name(self) -> str:
         """Its choices in a few words."""

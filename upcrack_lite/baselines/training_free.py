@@ -11,7 +11,6 @@ frozen and tested once, and the median of the whole family on the test set stand
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -30,7 +29,7 @@ from upcrack_lite.baselines.recipes import Variant as Variant
 from upcrack_lite.detection import binarize, smooth, threshold_of
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import Confusion, per_image, pooled
-from upcrack_lite.runs import RunFolder, check_crops, data_hash, describe, environment, now
+from upcrack_lite.runs import RunFolder, check_crops, data_hash, describe, train_at_once
 
 GABOR_ANGLES = 12  # orientations over half a turn
 RIDGE_SIGMAS = (2.0, 4.0, 6.0, 8.0)  # px: half-widths of the ridges that Frangi's and Sato's filters look for
@@ -245,36 +244,16 @@ def select_variant(
     check_masks(images, crack_masks)
     own = {"crack_masks_sha256": data_hash(crack_masks), "encoder": None}
     what = describe(preset.method, preset, images, data, seed, None, "32-true", own)
-    run = RunFolder.matching(out, what, preset.older())
-    if run is not None and run.finished:
-        return run
-    started = now()
-    if run is None:
-        run = RunFolder.create(out, what | {"started": started})
-    began = time.monotonic()
-    pairs = zip(images, crack_masks, strict=True)
-    counted = counts(
-        tqdm(pairs, "selecting", len(images), disable=not progress, unit="photo"), preset.variants
-    )
-    rows = [[one.tp, one.fp, one.fn, one.tn] for one in counted.values()]
-    place = list(counted).index(best_of(counted))
-    run.save_weights({"counts": torch.tensor(rows), "chosen": torch.tensor(place)})
-    run.manifest |= {
-        "environment": environment() | {"used_device": "cpu"},
-        "style_weights": None,
-        "start_sha256": None,
-    }
-    run.finish(
-        {
-            "epochs_done": 0,
-            "steps_done": 0,
-            "best_epoch": -1,
-            "train_seconds": round(time.monotonic() - began, 3),
-            "crops_trained": len(images),
-            "crops_validated": 0,
-        }
-    )
-    return run
+
+    def learn() -> dict[str, torch.Tensor]:
+        pairs = zip(images, crack_masks, strict=True)
+        shown = tqdm(pairs, "selecting", len(images), disable=not progress, unit="photo")
+        counted = counts(shown, preset.variants)
+        rows = [[one.tp, one.fp, one.fn, one.tn] for one in counted.values()]
+        place = list(counted).index(best_of(counted))
+        return {"counts": torch.tensor(rows), "chosen": torch.tensor(place)}
+
+    return train_at_once(learn, what, preset, out, "cpu", (len(images), 0))
 
 
 def selected_variant(run: RunFolder) -> tuple[Variant, dict[Variant, Confusion]]:

@@ -173,55 +173,64 @@ def _masks(survey: Survey) -> Iterator[Finding]:
         yield from _lying_wrong(part, read)
         if soft := [photo for photo in read if 0 < photo.gray_share < _PHOTO_LIKE]:
             largest = 100 * max(photo.gray_share for photo in soft)
-            names = tuple(photo.mask for photo in soft)
-            what = (
-                f"{part}: {count(len(soft), 'mask')} of {len(photos)} with gray, up to {largest:.2g} % of it"
-            )
-            message = f"{what} ({_few(names)}); JPEG or resizing changed the edges: take the original masks"
-            yield Finding("gray mask", "warning", message, names)
+            advice = "JPEG or resizing changed the edges: take the original masks"
+            what = f"with gray, up to {largest:.2g} % of it"
+            yield _some("gray mask", "warning", part, soft, len(photos), what, advice)
         yield from _levels(part, read)
-        if empty := tuple(photo.mask for photo in read if photo.crack_share == 0):
-            what = (
-                f"{part}: {count(len(empty), 'mask')} of {len(photos)} without a crack pixel ({_few(empty)})"
-            )
-            message = f"{what}; right for undamaged road, a lost label otherwise"
-            yield Finding("empty mask", "note", message, empty)
+        if empty := [photo for photo in read if photo.crack_share == 0]:
+            advice = "right for undamaged road, a lost label otherwise"
+            yield _some("empty mask", "note", part, empty, len(photos), "without a crack pixel", advice)
+
+
+def _some(
+    check: str,
+    level: str,
+    part: str,
+    photos: list[Photo],
+    of: int,
+    what: str,
+    advice: str,
+    with_photos: bool = False,
+) -> Finding:
+    """One finding about the masks of some photos of a part. with_photos: name their files too."""
+    masks = [photo.mask for photo in photos]
+    message = f"{part}: {count(len(masks), 'mask')} of {of} {what} ({_few(masks)}); {advice}"
+    paths = [path for photo in photos for path in (photo.image, photo.mask)] if with_photos else masks
+    return Finding(check, level, message, tuple(paths))
 
 
 def _levels(part: str, photos: list[Photo]) -> Iterator[Finding]:
     """Masks of other levels than black and white; masks of several kinds in one part may be several classes."""
-    kinds: dict[tuple[int, int] | None, list[str]] = {}
+    kinds: dict[tuple[int, int] | None, list[Photo]] = {}
     for photo in photos:
         if photo.levels or photo.crack_share:  # an empty mask is of any kind
-            kinds.setdefault(photo.levels, []).append(photo.mask)
+            kinds.setdefault(photo.levels, []).append(photo)
     usual = kinds.pop(None, [])
-    for (road, crack), masks in kinds.items():
-        what = f"{part}: {count(len(masks), 'mask')} of {len(photos)} with the values {road} and {crack}"
-        message, level = f"{what} ({_few(masks)}); {crack} is read as crack", "note"
+    for (road, crack), some in kinds.items():
+        advice, level = f"{crack} is read as crack", "note"
         if len(kinds) > 1 or usual:
-            message, level = f"{message}, though other masks have other values: look at them", "warning"
-        yield Finding("mask levels", level, message, tuple(masks))
+            advice, level = f"{advice}, though other masks have other values: look at them", "warning"
+        yield _some(
+            "mask levels", level, part, some, len(photos), f"with the values {road} and {crack}", advice
+        )
 
 
 def _lying_wrong(part: str, photos: list[Photo]) -> Iterator[Finding]:
     """Masks of the right size that would fit their photo far better turned or mirrored, or not at all."""
     pairs = [(p, better_orientation(p.contrast)) for p in photos if p.image_size == p.mask_size]
-    if wrong := [(photo, better) for photo, better in pairs if better]:
-        better, often = Counter(better for _, better in wrong).most_common(1)[0]
+    if wrong := [photo for photo, better in pairs if better]:
+        better, often = Counter(better for _, better in pairs if better).most_common(1)[0]
         laid = ORIENTATIONS[better] if often > 0.9 * len(wrong) else "turned or mirrored"
-        what = f"{part}: {count(len(wrong), 'mask')} of {len(pairs)} would fit the photo far better {laid}"
-        message = (
-            f"{what} ({_few(photo.mask for photo, _ in wrong)}); look at them: a few may be false alarms"
-        )
-        paths = tuple(path for photo, _ in wrong for path in (photo.image, photo.mask))
-        yield Finding("turned", "warning", message, paths)
+        what, advice = f"would fit the photo far better {laid}", "look at them: a few may be false alarms"
+        yield _some("turned", "warning", part, wrong, len(pairs), what, advice, with_photos=True)
     likely = [photo for photo, better in pairs if not better and photo.crack_share <= _MOSTLY_CRACK]
-    unlike = [photo for photo in likely if misfit(photo.contrast)]
-    if unlike:
-        what = f"{part}: {count(len(unlike), 'mask')} of {len(pairs)} mark what is no darker than the road beside it"
-        message = f"{what} ({_few(photo.mask for photo in unlike)}); look whether they are of other photos"
-        paths = tuple(path for photo in unlike for path in (photo.image, photo.mask))
-        yield Finding("misfit", "warning" if len(unlike) > _MISFITS * len(pairs) else "note", message, paths)
+    if unlike := [photo for photo in likely if misfit(photo.contrast)]:
+        level = "warning" if len(unlike) > _MISFITS * len(pairs) else "note"
+        what, advice = (
+            "mark what is no darker than the road beside it",
+            "look whether they are of other photos",
+        )
+        yield _some("misfit", level, part, unlike, len(pairs), what, advice, with_photos=True)
 
 
 def _label_3(survey: Survey) -> Iterator[Finding]:

@@ -30,6 +30,10 @@ PARTS = ("kept", "heldout")
 PAPER_SHARE = 1.743
 """Crack pixels in the paper's patches of CFD, in percent."""
 
+PATCHES, PATCH, SEED, MAX_OVERLAP = 200, 256, 0, 0.4
+"""How many patches of CFD, at most two a photo; their side in pixels; the seed of places and choices; the largest
+share of a patch that a second one of the same photo may cover."""
+
 _FORMAT = 1  # of `patches.json`; raised when the rule or the files change
 
 
@@ -78,38 +82,26 @@ def make_partition(crops360: str | Path, part: str, target: str | Path) -> Path:
     return target
 
 
-def make_cfd_patches(
-    cfd: str | Path,
-    target: str | Path,
-    count: int = 200,
-    size: int = 256,
-    seed: int = 0,
-    max_overlap: float = 0.4,
-) -> Path:
+def make_cfd_patches(cfd: str | Path, target: str | Path) -> Path:
     """Cut the labeled photos of CFD into patches, and write them as a set of the plain layout.
 
     Every photo gives one patch at a seeded random place. A seeded choice of photos gives a second one, in the
     corner of the photo that overlaps the first one least. A photo is passed over as long as that is more than
-    `max_overlap`. In a photo of 480×320 pixels two patches of 256 pixels always overlap: by 9.4 % of their
+    `MAX_OVERLAP`. In a photo of 480×320 pixels two patches of 256 pixels always overlap: by 9.4 % of their
     area if both lie in opposite corners, by 49.2 % if the first lies in the middle.
 
     The folder holds `image/NAME_x_y.png` and `mask/NAME_x_y.png` (0 and 255), `index.csv`, and `patches.json`
     with the parameters, the largest overlap, and the crack fraction beside the paper's. The same call gives the
     same bytes. The folder appears when it is complete.
 
-    cfd: folder of the set, with `image/` and `groundTruth/`.
-    target: folder to make.
-    count: how many patches, at most two a photo.
-    size: side of a patch in pixels.
-    seed: seed of places and choices.
-    max_overlap: the largest share of a patch that a second one of the same photo may cover.
-    Returns `target`.
+    cfd: folder of the set, with `image/` and `groundTruth/`. target: folder to make, which is returned.
     Raises UserError: too few photos, one that cannot be read, or a `target` that exists.
     """
     target = Path(target)
     photos = {pair.name: read_pair(pair) for pair in pairs(cfd, "cfd", "test")}
     masks = [mask for _, mask in photos.values()]
-    places = patch_places([mask.shape for mask in masks], count, size, seed, max_overlap)
+    size = PATCH
+    places = patch_places([mask.shape for mask in masks], PATCHES, size, SEED, MAX_OVERLAP)
     with whole_folder(target) as aside:
         rows, shares = [], []
         for (name, (image, mask)), corners in zip(photos.items(), places, strict=True):
@@ -122,7 +114,7 @@ def make_cfd_patches(
         whole = sum(int(mask.sum()) for mask in masks) / sum(mask.size for mask in masks)
         facts = {
             "format": _FORMAT,
-            "parameters": {"count": count, "size": size, "seed": seed, "max_overlap": max_overlap},
+            "parameters": {"count": PATCHES, "size": size, "seed": SEED, "max_overlap": MAX_OVERLAP},
             "photos": sum(map(bool, places)),
             "photos_with_two": sum(len(corners) == 2 for corners in places),
             "largest_overlap": round(largest_overlap(places, size), 4),

@@ -23,6 +23,7 @@ from upcrack_lite.data.manifest import Entry
 from upcrack_lite.data.reading import is_image, read_image, read_label
 from upcrack_lite.errors import UserError
 
+_WORKERS = 2  # threads that read files
 _COMPANIONS = ("recovered_names.csv",)  # belong to a set without being a photo or a mask
 
 
@@ -82,11 +83,10 @@ class Survey:
     missing_parts: list[str] = field(default_factory=list)
 
 
-def survey(folder: str | Path, layout: str = "auto", workers: int = 2, progress: bool = False) -> Survey:
+def survey(folder: str | Path, layout: str = "auto", progress: bool = False) -> Survey:
     """Read every file of a set and return the facts.
 
-    folder: folder of one set. layout: `auto` or a name in `LAYOUTS`. workers: number of threads. The result does
-    not depend on it. progress: show a bar.
+    folder: folder of one set. layout: `auto` or a name in `LAYOUTS`. progress: show a bar.
     Raises UserError: no such folder, no known layout, or none of the layout's parts is there. A file that cannot be
     read is a fact in the result and raises nothing.
     """
@@ -118,7 +118,7 @@ def survey(folder: str | Path, layout: str = "auto", workers: int = 2, progress:
             jobs += [(None, path, None) for path in images if path not in known]
     if len(missing) == len(parts):
         raise next(iter(missing.values()))
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(_WORKERS) as pool:
         results = pool.map(lambda job: _look(folder, *job), jobs)
         seen = list(tqdm(results, total=len(jobs), unit=" pairs", disable=not progress))
     photos = [photo for (part, _, _), (photo, _) in zip(jobs, seen, strict=True) if part]
