@@ -536,6 +536,9 @@ def test_the_command_makes_the_record_of_a_row(data, clean, upcrack, monkeypatch
     got = records.scores(record)
     assert f"3 images, {got['crack_share']:.3f} % crack" in printed
     assert f"f1 {got['f1']:.3f}" in printed
+    assert "Table IV upcracknet: not run here; there is no record of it yet.\n" in printed, (
+        "it is not the row's"
+    )
     again = upcrack(*record.command.split()[2:], *folders, "--device", "cpu")
     assert "is there already" in again[1]
 

@@ -330,6 +330,13 @@ def test_the_other_recipe_stands_beside(full):
     assert "there is no record with the recipe paper" in reason
 
 
+def test_the_command_line_has_verdict_and_reading(full):
+    (line,) = tables.told(Selection(4, rows=["upcracknet", "tf_sato_otsu"]), full)
+    (ours,) = group(ROW, full)
+    assert line.startswith(f"Table IV upcracknet: differs; F1 {ours.f1:.1f} %, printed 74.0 %: below by")
+    assert line.endswith("(paper recipe, full scale, 3 seeds, trained and tested on DeepCrack).")
+
+
 def test_filters(full):
     (row,) = tables.table(Selection(4, rows=["upcracknet"], seeds=[1]), full)
     assert row.ours[0].seeds == (1,)

@@ -183,6 +183,8 @@ def test_the_command(folder):
     runner, words = CliRunner(), ["--results", str(folder)]
     good = runner.invoke(app, words)
     assert (good.exit_code, good.stdout.split("\n")[0].endswith("all as shown")) == (0, True)
+    assert "printed rows: " in good.stdout
+    assert "12 cannot be run" in good.stdout
     write(folder, Experiment(seed=7))
     bad = runner.invoke(app, words)
     assert bad.exit_code == 1

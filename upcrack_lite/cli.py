@@ -374,13 +374,15 @@ def cell(
     """Train and test experiments (cells) of a table, and write a record of each.
 
     A run that is there is used, and one that was interrupted goes on. A record that is there and still holds is
-    left as it is. With --train-only each model is trained once, however many experiments share it.
+    left as it is. With --train-only each model is trained once, however many experiments share it. At the end each
+    printed row has its verdict and its reading, from all records in the folder.
     """
     from upcrack_lite.baselines.registry import FAMILIES
     from upcrack_lite.metrics import METRICS
-    from upcrack_lite.reproduction.experiments import RunOptions, check_proxies
+    from upcrack_lite.reproduction.experiments import RunOptions, Selection, check_proxies
     from upcrack_lite.reproduction.records import load, scores
     from upcrack_lite.reproduction.run import run_experiment, train_experiment
+    from upcrack_lite.reproduction.tables import recorded, told
 
     numbers, sets = tuple(dict.fromkeys(seeds or (0,))), (train_set, test_set)
     wanted = _experiments(table, row, method, recipe, scale, sets, numbers, parse_settings(settings))
@@ -407,6 +409,10 @@ def cell(
         got = scores(load(path))
         five = ", ".join(f"{name} {got[name]:.3f}" for name in METRICS)
         typer.echo(f"{path}: {got['images']} images, {got['crack_share']:.3f} % crack; {five}")
+    if table is not None and not train_only:
+        meant = Selection(table, recipe, rows=() if row is None else (row,))
+        for line in told(meant, recorded(results)):
+            typer.echo(line)
 
 
 def _experiments(

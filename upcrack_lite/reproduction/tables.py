@@ -18,7 +18,7 @@ import numpy as np
 
 from upcrack_lite.baselines.registry import BESIDE, EXTRA, FAMILIES, ONE_SCALE
 from upcrack_lite.metrics import METRICS, average_precision, bootstrap_interval, ods, pooled
-from upcrack_lite.reproduction import published, records, verdicts
+from upcrack_lite.reproduction import conditions, published, records, verdicts
 from upcrack_lite.reproduction.conditions import (
     NOT_SHARED,
     OFFICIAL,
@@ -28,7 +28,6 @@ from upcrack_lite.reproduction.conditions import (
     count,
     failed_runs,
     family_median,
-    told,
     unmet,
 )
 from upcrack_lite.reproduction.experiments import PAIRS, PROXIES, Experiment, Selection, row_overrides
@@ -172,6 +171,12 @@ def table(selection: Selection, given: Iterable[Record] = ()) -> list[TableRow]:
         corrected = published.corrected(printed)
         rows.append(TableRow(printed, corrected, *judged, reading(printed, ours), tuple(ours), words))
     return rows
+
+
+def told(selection: Selection, given: Iterable[Record]) -> list[str]:
+    """A line for each printed row: its verdict and its reading, or why there is none."""
+    rows = [row for row in table(selection, given) if row.verdict != Verdict.ABSENT]
+    return [f"Table {row.printed.name}: {row.verdict}; {row.reading or row.reason}." for row in rows]
 
 
 def recorded(folder: Path | str) -> list[Record]:
@@ -326,7 +331,7 @@ def _ours(row: Row, name: tuple[str, ...], some: list[Record], left_out: int, fa
         scores,
         tuple(substituted),
         label,
-        tuple(told(row, some)),
+        tuple(conditions.told(row, some)),
         tuple(said),
         tuple(record.key.seed for record in wrong),
         without,

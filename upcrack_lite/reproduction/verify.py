@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +19,8 @@ from upcrack_lite.io import write_text
 from upcrack_lite.metrics import METRICS
 from upcrack_lite.reproduction import ablation, published, records
 from upcrack_lite.reproduction.experiments import Selection
-from upcrack_lite.reproduction.tables import TableRow, Verdict, table
+from upcrack_lite.reproduction.tables import TableRow, table
+from upcrack_lite.reproduction.verdicts import Verdict
 
 FORMAT = 2
 FILE = "shown.json"
@@ -117,7 +119,9 @@ def text(lines: list[str], folder: Path | str) -> str:
     values = _read(Path(folder) / FILE)
     numbers = sum(len(one["values"]) for one in values["numbers"])
     tables, made = len(published.TABLES), len(values["records"])
-    return f"{numbers} numbers in {tables} tables and {made} records: all as shown"
+    said = Counter(one["verdict"] for one in values["verdicts"].values())
+    verdicts = ", ".join(f"{said[word]} {word}" for word in Verdict if said[word] and word != Verdict.ABSENT)
+    return f"{numbers} numbers in {tables} tables and {made} records: all as shown\nprinted rows: {verdicts}"
 
 
 def _numbers(row: TableRow) -> list[dict[str, Any]]:

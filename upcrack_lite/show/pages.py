@@ -204,10 +204,6 @@ def _made(row: TableRow, ours: Ours) -> str:
     """One group of records as a heading and a list."""
     scores = "; ".join(f"{NAMES[metric]} {_spread(ours.scores[metric])}" for metric in METRICS)
     lines = [html.escape(scores + " (percent)"), *map(_sentence, ours.conditions)]
-    lines.append(
-        "With the one threshold that is best for all photos, which takes their labels to choose: "
-        f"F1 {ours.worth.f1:.2f} %; average precision {ours.worth.average_precision:.2f} %."
-    )
     if not ours.middle:
         lines.append(f"Seeds {', '.join(map(str, ours.seeds))}.")
     if ours.unmet:
@@ -280,7 +276,7 @@ def _one(value: float) -> str:
 
 def _both(ours: Ours, metric: str) -> str:
     """A mean with its spread and interval, and below it the mean without failed runs, where there are any."""
-    without = f"\n{ours.sound[metric].mean:.2f} without failed runs" if ours.sound else ""
+    without = f"\n{ours.sound[metric].mean:.2f} without\nfailed runs" if ours.sound else ""
     return _spread(ours.scores[metric], "\n") + without
 
 
