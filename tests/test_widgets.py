@@ -12,11 +12,14 @@ import yaml
 
 from upcrack_lite.baselines import training_free
 from upcrack_lite.baselines.training_free import Variant
+from upcrack_lite.data.reading import read_image
 from upcrack_lite.data.synthetic import synthetic_set
 from upcrack_lite.detection import VARIANTS, binarize, error_map, smooth, threshold_of
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import to_tensor
+from upcrack_lite.io import write_image
 from upcrack_lite.metrics import METRICS, Confusion
+from upcrack_lite.predict.model import load_model
 from upcrack_lite.recipes import preset
 from upcrack_lite.show.widget_parts import heat, histogram_svg, png
 from upcrack_lite.show.widgets import DarknessExplorer, MaskExplorer, PostProcessingTuner
@@ -154,6 +157,22 @@ def test_score_all_pools_every_photo(tuner):
     assert "3 photos" in tuner.message.value
 
 
+@pytest.mark.parametrize("model", ["drawn", "upcracknet"])
+def test_on_own_photos_it_shows_what_detect_would_mark(tmp_path, model):
+    for i, size in enumerate((160, 192)):
+        write_image(tmp_path / f"{i}.png", synthetic_set(1, size, 7 + i).images[0])
+    tuner = PostProcessingTuner.of_photos(tmp_path, model)
+    assert tuner._images.shape == (2, 160, 160, 3)
+    middle = read_image(tmp_path / "1.png")[16:176, 16:176]
+    for changed in ({"image": 1}, {"d": 7, "sigma_space": 3.0, "rule": "fixed", "value_fixed": 0.3}):
+        set_all(tuner, changed)
+        expected = load_model(model, settings=tuner.parameters()).find(middle).crack_mask
+        assert np.array_equal(tuner.crack_mask[0, 0], expected)
+    assert expected.any()
+    with pytest.raises(UserError, match="no settings to tune"):
+        PostProcessingTuner.of_photos(tmp_path, "tf_frangi_otsu")
+
+
 def test_without_labels_nothing_is_scored_and_undefined_metrics_are_a_dash():
     tuner = PostProcessingTuner(ROADS.images, {"gray": ERRORS["gray"]})
     assert tuner.confusion is None
@@ -168,8 +187,7 @@ def test_without_labels_nothing_is_scored_and_undefined_metrics_are_a_dash():
 @pytest.mark.parametrize(
     ("errors", "truth", "message"),
     [
-        ({"other": torch.zeros(3, 1, 64, 64)}, None, "unknown error maps other"),
-        ({}, None, "unknown error maps"),
+        ({}, None, "at least one error map"),
         ({"gray": torch.zeros(3, 64, 64)}, None, "images need"),
         (ERRORS, ROADS.crack_masks[:2], "do not fit"),
     ],

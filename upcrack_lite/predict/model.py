@@ -159,7 +159,9 @@ class Drawn(Model):
         size = (
             f"squeezed to {TABLE_SIZE} × {TABLE_SIZE} px" if protocol == "tables" else "seen at its own size"
         )
-        return f"each photo is {size}, and at {scales} of it" if scales else f"each photo is {size}"
+        below = self.preset.enlarge_below
+        small = f"; one whose shorter side is below {below} px also enlarged twice" if below else ""
+        return f"each photo is {size}" + (f", and at {scales} of it" if scales else "") + small
 
     def score_photo(self, photo: np.ndarray, protocol: str = "native", seed: int = 0) -> torch.Tensor:
         """See `Model.score_photo`; nothing is drawn."""

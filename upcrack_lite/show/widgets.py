@@ -19,13 +19,17 @@ from ipywidgets import Dropdown
 from upcrack_lite import masks
 from upcrack_lite.baselines import training_free
 from upcrack_lite.baselines.recipes import DARKNESS
+from upcrack_lite.baselines.registry import CRACKNET
 from upcrack_lite.baselines.training_free import MAPS, Variant, to_gray
+from upcrack_lite.data.layouts import photos
+from upcrack_lite.data.reading import read_image
 from upcrack_lite.detection import VARIANTS, binarize, smooth, threshold_of
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import overlay, to_tensor, to_uint8
 from upcrack_lite.io import write_settings
 from upcrack_lite.metrics import Confusion, to_masks
-from upcrack_lite.recipes import Preset, preset
+from upcrack_lite.predict.model import load_model
+from upcrack_lite.recipes import preset
 from upcrack_lite.show.untrained import TITLES
 from upcrack_lite.show.widget_parts import (
     KEY,
@@ -117,9 +121,9 @@ class MaskExplorer(Plate):
 class PostProcessingTuner(Plate):
     """Turn every choice between restoration and crack mask into a slider, and export what was chosen.
 
-    images: uint8 ``(N, H, W, 3)``. errors: error map variant -> float ``(N, 1, H, W)`` in [0, 1]. crack_masks: bool
-    ``(N, H, W)`` or ``(N, 1, H, W)``; None where there are no labels: then nothing is scored. start: a preset to
-    start from.
+    images: uint8 ``(N, H, W, 3)``. errors: name of a map, as an error map's variant -> float ``(N, 1, H, W)`` in
+    [0, 1]. crack_masks: bool ``(N, H, W)`` or ``(N, 1, H, W)``; None where there are no labels: then nothing is
+    scored. start: a preset of any method to start from; where it may have no filter, d = 1 px switches it off.
 
     Controls: `image`, `variant`, `d`, `sigma_color`, `sigma_space`, `rule`, `values` (a slider for each rule that
     takes a value), `floor`, `path`, `export_button`, `score_button`. Results of the image shown: `smoothed` float
@@ -132,15 +136,15 @@ class PostProcessingTuner(Plate):
         images: np.ndarray,
         errors: Mapping[str, torch.Tensor],
         crack_masks: Any = None,
-        start: Preset | None = None,
+        start: Any = None,
     ) -> None:
-        self._images = images
+        self._images, self._start = images, start or preset()
         self.image = choose_photo(images)
         self._errors = _checked(errors, images)
         self._truth = None if crack_masks is None else to_masks(crack_masks, "crack_masks")
         if self._truth is not None and self._truth.shape != images.shape[:3]:
             raise UserError(f"crack_masks {self._truth.shape} do not fit images {images.shape}")
-        self._make_controls(start or preset())
+        self._make_controls(self._start)
         names = ("photo", "error map", "smoothed", "histogram", "mask", "overlay")
         self._panels = {name: Panel(name, "svg+xml" if name == "histogram" else "png") for name in names}
         self._scores, self.message = ipywidgets.HTML(), ipywidgets.HTML()
@@ -155,11 +159,35 @@ class PostProcessingTuner(Plate):
         )
         self._new_errors()
 
+    @classmethod
+    def of_photos(cls, folder: Path | str, model: str = CRACKNET, limit: int = 8) -> PostProcessingTuner:
+        """The tuner on a folder of photos of one's own, seen by any model that `upcrack detect` takes, but a family.
+
+        It shows the middle of each photo, up to 512 px, at the photo's own size: what is chosen holds for
+        `upcrack detect`. limit: the first so many photos. Raises UserError for a folder without photos, a photo
+        that cannot be read, and as `load_model`.
+        """
+        found = [read_image(path) for path in photos(folder)[:limit]]
+        side = min(512, *(min(photo.shape[:2]) for photo in found))
+        images = np.stack([_middle(photo, side) for photo in found])
+        start = load_model(model).preset
+        if start is None:
+            raise UserError(
+                f"{model} needs no training and has no settings to tune: name a model that learned"
+            )
+        errors = {}
+        for variant in VARIANTS if hasattr(start, "error_variant") else ("",):
+            one = load_model(model, settings={"error_variant": variant} if variant else None)
+            errors[variant or "the model's map"] = torch.cat([one.score_photo(image) for image in images])
+        return cls(images, errors, start=start)
+
     def parameters(self) -> dict[str, Any]:
-        """Return what is chosen, by the names of chapter 14's parameters and of `Preset`."""
+        """Return what is chosen, by the names of chapter 14's parameters and of the model's preset."""
         value = self.values[self.rule.value].value if self.rule.value in self.values else 1.0
-        return {
-            "error_variant": self.variant.value,
+        own = {"error_variant": self.variant.value} if hasattr(self._start, "error_variant") else {}
+        if hasattr(self._start, "map_filter"):
+            own["map_filter"] = self._filter()[-1]
+        return own | {
             "bilateral_d": int(self.d.value),
             "bilateral_sigma_color": float(self.sigma_color.value),
             "bilateral_sigma_space": float(self.sigma_space.value),
@@ -206,8 +234,14 @@ class PostProcessingTuner(Plate):
         self._scores.value = KEY + scores if scores else "no labels: nothing to score"
         self.message.value = ""
 
-    def _filter(self) -> tuple[int, float, float]:
-        return self.d.value, self.sigma_color.value, self.sigma_space.value
+    def _filter(self) -> tuple[int, float, float, str]:
+        off = hasattr(self._start, "map_filter") and self.d.value == 1
+        return (
+            self.d.value,
+            self.sigma_color.value,
+            self.sigma_space.value,
+            "none" if off else "bilateral",
+        )
 
     def _rule(self) -> tuple[str, float, float]:
         """Rule, value and floor as `threshold_of` takes them."""
@@ -216,12 +250,13 @@ class PostProcessingTuner(Plate):
 
     # --- controls and buttons
 
-    def _make_controls(self, start: Preset) -> None:
-        known = [v for v in VARIANTS if v in self._errors]
-        first = start.error_variant if start.error_variant in known else known[0]
-        self.variant = Dropdown(options=known, value=first, description="error map")
-        largest = max(35, start.bilateral_d)
-        self.d = ipywidgets.IntSlider(value=start.bilateral_d, min=1, max=largest, description="d, px")
+    def _make_controls(self, start: Any) -> None:
+        known, usual = list(self._errors), getattr(start, "error_variant", "")
+        self.variant = Dropdown(
+            options=known, value=usual if usual in known else known[0], description="error map"
+        )
+        d = 1 if getattr(start, "map_filter", "") == "none" else start.bilateral_d
+        self.d = ipywidgets.IntSlider(value=d, min=1, max=max(35, d), description="d, px")
         self.sigma_color = slider("σ color, levels", 1, 300, 1, start.bilateral_sigma_color)
         self.sigma_space = slider("σ space, px", 0.5, 50, 0.5, start.bilateral_sigma_space)
         rules = [(name, rule) for rule, (name, _) in RULES.items()]
@@ -266,15 +301,18 @@ class PostProcessingTuner(Plate):
 
 
 def _checked(errors: Mapping[str, torch.Tensor], images: np.ndarray) -> dict[str, torch.Tensor]:
-    wrong = [name for name in errors if name not in VARIANTS]
-    if wrong or not errors:
-        wrong = ", ".join(wrong) or "(none given)"
-        raise UserError(f"unknown error maps {wrong}; known: {', '.join(VARIANTS)}")
+    if not errors:
+        raise UserError(f"give at least one error map, such as {', '.join(VARIANTS)}")
     n, h, w = images.shape[:3]
     for name, maps in errors.items():
         if tuple(maps.shape) != (n, 1, h, w):
             raise UserError(f"error map {name!r} is {tuple(maps.shape)}, images need {(n, 1, h, w)}")
     return {name: maps.detach().float().cpu() for name, maps in errors.items()}
+
+
+def _middle(photo: np.ndarray, side: int) -> np.ndarray:
+    y, x = (np.array(photo.shape[:2]) - side) // 2
+    return photo[y : y + side, x : x + side]
 
 
 class DarknessExplorer(Plate):
