@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
 CONDA_NAMES = {"torch": "pytorch"}
+VENDORED = ("embed.js", ".mjs", ".woff2")
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
@@ -42,7 +43,7 @@ def tracked_texts() -> dict[str, str]:
     texts = {}
     for name in filter(None, names.stdout.split("\0")):
         path = ROOT / name
-        if "_static/vendor/mathjax/" in name or name.endswith(("embed.js", ".woff2")) or not path.is_file():
+        if "_static/vendor/mathjax/" in name or name.endswith(VENDORED) or not path.is_file():
             continue
         content = path.read_bytes()
         if b"\0" not in content:

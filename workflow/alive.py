@@ -1,10 +1,12 @@
-"""Make what the pages that move need from the stored models: recorded maps for the tuner.
+"""Make what the pages that move need from the stored models: recorded maps for the tuner, the detector for photos.
 
     python workflow/alive.py build/book/alive
 
 roads.json   what there is: roads, arrays of a road, and the settings that each detector starts from
 road-N.bin   the arrays of a road, one after the other, packed with gzip
 tuner.png    the same as a still picture for readers without JavaScript, and tuner.md, which shows it
+drawn.onnx   the drawn-crack detector, and photo.json, how it looks at a photo
+try-N.png    roads to try it on
 """
 
 from __future__ import annotations
@@ -17,13 +19,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from onnx_file import drawn_model
 
 from upcrack_lite.data.reading import resize
 from upcrack_lite.data.synthetic import synthetic_road
 from upcrack_lite.detection import VARIANTS, above, compare, enlarge, error_map, smooth, threshold_of
+from upcrack_lite.drawn.detect import MARGIN, TILE, load_network
+from upcrack_lite.drawn.network import MULTIPLE
+from upcrack_lite.errors import UserError
 from upcrack_lite.generator import Generator
 from upcrack_lite.images import overlay, to_tensor, to_uint8
-from upcrack_lite.io import write_atomically, write_json, write_text
+from upcrack_lite.io import write_atomically, write_image, write_json, write_text
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.predict.model import load_model
 from upcrack_lite.pretrained import load_generator, stored_run
@@ -38,6 +44,13 @@ ROADS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("concrete, wide cracks and a joint", {"seed": 33, "surface": "concrete", "crack_share": 0.09}),
     ("asphalt without a crack", {"seed": 8, "surface": "asphalt", "crack": False}),
 )
+TRIES = (
+    ("asphalt", {"seed": 1, "surface": "asphalt"}, (420, 640)),
+    ("concrete", {"seed": 41, "surface": "concrete"}, (640, 427)),
+    ("stains and shadows", {"seed": 62, "confounders": 3.0}, (511, 639)),
+)
+"""Roads, and the height and width that are cut out of them: as odd as photos are."""
+
 FILTERS = ("off", "bilateral")
 RULES = (("otsu", 1.0), ("otsu_factor", 1.5), ("percentile", 95.0))
 TITLES = {"otsu": "Otsu", "otsu_factor": "1.5 × Otsu", "percentile": "95 % below"}
@@ -84,9 +97,29 @@ def still(arrays: dict[str, np.ndarray], preset: Preset, out: Path) -> None:
     write_text(out / "tuner.md", text)
 
 
+def photo_files(out: Path) -> None:
+    """Write the detector for photos, how it looks at them, and roads to try.
+
+    Raises UserError where the stored detector filters its map or takes a threshold from it: the page does neither.
+    """
+    network, preset = load_network(stored_run("drawn"))
+    if (preset.map_filter, preset.threshold_rule) != ("none", "fixed"):
+        raise UserError(
+            "the page for photos knows neither filter nor rule: make photo.js follow the stored preset"
+        )
+    data = drawn_model(network)
+    write_atomically(out / "drawn.onnx", lambda aside: aside.write_bytes(data))
+    for number, (_, road, (height, width)) in enumerate(TRIES):
+        write_image(out / f"try-{number}.png", synthetic_road(640, **road)[0][:height, :width])
+    how = {"octaves": preset.octaves, "threshold": preset.threshold_value}
+    how |= {"tile": TILE, "margin": MARGIN, "multiple": MULTIPLE, "roads": [title for title, _, _ in TRIES]}
+    write_json(out / "photo.json", how)
+
+
 def main(out: Path) -> None:
     """Write everything into a folder."""
     out.mkdir(parents=True, exist_ok=True)
+    photo_files(out)
     generator, preset = load_generator(stored_run())
     shapes: dict[str, list[int]] = {}
     for number, (_, road) in enumerate(ROADS):

@@ -19,4 +19,10 @@ rm mathjax/input/tex/extensions/all-packages.js # all of the others once more
 
 widgets="$work/node_modules/@jupyter-widgets/html-manager"
 cp "$widgets/LICENSE" "$widgets/dist/embed.js" "$widgets/dist/embed.js.LICENSE.txt" "$widgets"/dist/*.woff2 html-manager/
+
+# Its WebAssembly is kept packed, as the page loads it. The package holds no license; LICENSE is its repository's.
+runtime="$work/node_modules/onnxruntime-web/dist"
+mkdir -p onnxruntime
+cp "$runtime/ort.wasm.min.mjs" "$runtime/ort-wasm-simd-threaded.mjs" onnxruntime/
+gzip -9nc "$runtime/ort-wasm-simd-threaded.wasm" >onnxruntime/ort-wasm-simd-threaded.wasm.gz
 du -sh .

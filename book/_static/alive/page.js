@@ -77,16 +77,6 @@ export function panel(title) {
   return { root: element("figure", { class: "alive-panel" }, caption, canvas), canvas, draw };
 }
 
-/** Fetch a file; one packed with gzip is unpacked, also where the server has done so already. */
-export async function unpack(address) {
-  const answer = await fetch(address);
-  if (!answer.ok) throw new Error(`${address}: ${answer.status}`);
-  const bytes = new Uint8Array(await answer.arrayBuffer());
-  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
 /** Copy a text, and say so on the line `said`; where copying is not allowed, show the text to copy by hand. */
 export async function copy(text, said) {
   try {

@@ -1,6 +1,7 @@
 /** The tuner: filter and threshold of chapter 14 as sliders, on recorded maps. */
 
-import { begin, button, choice, COLORS, copy, element, painted, panel, save, slider, unpack } from "./page.js";
+import { begin, button, choice, COLORS, copy, element, painted, panel, save, slider } from "./page.js";
+import { unpack } from "./fetch.js";
 import { metrics } from "./pixels.js";
 import { drawHistogram, thresholdAt } from "./histogram.js";
 

@@ -1,0 +1,150 @@
+/** The drawn-crack detector on the reader's own photo: nothing is sent anywhere. */
+
+import { begin, button, COLORS, element, painted, panel, save, slider } from "./page.js";
+import { outline } from "./vision.js";
+
+const MOST = 30; // million pixels
+
+const root = document.getElementById("photo");
+const files = new URL(root.dataset.files, document.baseURI).href;
+const runtime = new URL(root.dataset.runtime, document.baseURI).href;
+const panels = { outline: panel("outline"), probability: panel("probability"), mask: panel("mask") };
+const results = element("div", { hidden: true });
+const said = element("p", { role: "status" });
+const bar = element("progress", { max: 1, value: 0, "aria-label": "progress", hidden: true });
+const threshold = slider("threshold", { min: 0, max: 1, step: 0.005, value: 0.5 }, show);
+let worker = null; // from the first photo on
+let count = 0;
+let photo = null; // { name, rgba, height, width, levels, started }
+
+/** Read a file or blob as the pixels of a photo, turned as its EXIF tag says. */
+async function pixelsOf(blob) {
+  let bitmap;
+  try {
+    const plain = { imageOrientation: "from-image", colorSpaceConversion: "none", premultiplyAlpha: "none" };
+    bitmap = await createImageBitmap(blob, plain);
+  } catch {
+    throw new Error("it is no photo that this browser can read; try JPEG or PNG");
+  }
+  const { height, width } = bitmap;
+  if (height * width > MOST * 1e6) {
+    throw new Error(`it has more than ${MOST} million pixels; use upcrack detect on your computer`);
+  }
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(bitmap, 0, 0);
+  return { rgba: context.getImageData(0, 0, width, height).data, height, width };
+}
+
+/** Look for cracks in a file; what was looked at before is given up. */
+async function detect(blob, name) {
+  const number = ++count;
+  results.hidden = true;
+  said.textContent = `Reading ${name} …`;
+  try {
+    const read = await pixelsOf(blob);
+    if (number !== count) return;
+    photo = { ...read, name, started: performance.now() };
+  } catch (error) {
+    fail(`${name}: ${error.message}.`);
+    return;
+  }
+  said.textContent = worker ? "Looking …" : "Loading the network (8 MB, once) …";
+  root.setAttribute("aria-busy", "true");
+  bar.hidden = false;
+  bar.value = 0;
+  if (!worker) {
+    worker = new Worker(new URL("photo_worker.js", import.meta.url), { type: "module" });
+    worker.onmessage = answered;
+    worker.onerror = () => fail("The network could not be started in this browser.");
+  }
+  const { rgba, height, width } = photo;
+  worker.postMessage({ photo: number, rgba, height, width, files, runtime });
+}
+
+function answered({ data }) {
+  if (data.photo !== count) return;
+  if (data.error) {
+    fail(`The network did not run: ${data.error}`);
+  } else if (data.levels) {
+    photo.levels = data.levels;
+    photo.seconds = (performance.now() - photo.started) / 1000;
+    results.hidden = false;
+    rest();
+    show();
+  } else {
+    said.textContent = "Looking …";
+    bar.value = data.progress;
+  }
+}
+
+function fail(text) {
+  photo = null;
+  results.hidden = true;
+  said.textContent = text;
+  rest();
+}
+
+function rest() {
+  bar.hidden = true;
+  root.removeAttribute("aria-busy");
+}
+
+/** Draw what lies above the threshold. */
+function show() {
+  if (!photo?.levels) return;
+  const { rgba, height, width, levels, name, seconds } = photo;
+  const level = Math.floor(threshold.value * 255 + 1e-3);
+  const mask = Uint8Array.from(levels, (value) => (value > level ? 1 : 0));
+  const lines = outline(mask, height, width);
+  const drawn = new Uint8ClampedArray(rgba);
+  lines.forEach((kind, i) => kind && drawn.set(kind === 2 ? COLORS.detected : [0, 0, 0], 4 * i));
+  const fraction = (100 * mask.reduce((sum, crack) => sum + crack, 0)) / mask.length;
+  const white = [255, 255, 255];
+  const black = [0, 0, 0];
+  panels.outline.draw(drawn, height, width, "outline", `${name} with a line around what was detected`);
+  panels.probability.draw(painted(levels.length, (i) => [levels[i], levels[i], levels[i]]), height, width);
+  panels.mask.draw(painted(mask.length, (i) => (mask[i] ? white : black)), height, width, "mask");
+  const size = `${width} × ${height} px`;
+  said.textContent = `${name}, ${size}: crack fraction ${fraction.toFixed(2)} %. It took ${seconds.toFixed(1)} s.`;
+  root.shown = { levels, mask, fraction, seconds }; // for whoever wants to look from outside
+}
+
+function saveMask() {
+  const name = photo.name.replace(/\.[^.]*$/, "");
+  panels.mask.canvas.toBlob((blob) => save(`${name}_mask.png`, blob));
+}
+
+function build(roads) {
+  const again = () => (input.value = ""); // the same file may be chosen twice
+  const input = element("input", { type: "file", accept: "image/*", click: again, change: () => take(input.files) });
+  const label = element("label", { class: "alive-drop" }, "Choose a photo, drop it here, or paste it. ", input);
+  const take = (list) => list.length && detect(list[0], list[0].name);
+  label.addEventListener("dragover", (event) => event.preventDefault());
+  label.addEventListener("drop", (event) => {
+    event.preventDefault();
+    take(event.dataTransfer.files);
+  });
+  document.addEventListener("paste", (event) => take(event.clipboardData.files));
+  const samples = roads.map((title, number) =>
+    button(title, async () => detect(await (await fetch(`${files}try-${number}.png`)).blob(), `try-${number}.png`)),
+  );
+  results.append(
+    element("div", { class: "alive-controls" }, threshold.root),
+    element("div", { class: "alive-panels alive-large" }, ...Object.values(panels).map((one) => one.root)),
+    element("div", { class: "alive-buttons" }, button("Save the mask", saveMask)),
+  );
+  root.replaceChildren(
+    label,
+    element("div", { class: "alive-buttons" }, element("span", {}, "Or a synthetic road:"), ...samples),
+    said,
+    bar,
+    results,
+  );
+}
+
+begin(root, async () => {
+  const settings = await (await fetch(`${files}photo.json`)).json();
+  threshold.value = settings.threshold;
+  build(settings.roads);
+});
