@@ -40,9 +40,9 @@ def saved_mask(page, path) -> np.ndarray:
     return read_image(path)[..., 0] > 127
 
 
-def detected(photo, out) -> tuple[np.ndarray, np.ndarray]:
+def detected(photo, out, **settings) -> tuple[np.ndarray, np.ndarray]:
     """Mask and map, in levels, of `upcrack detect PHOTO OUT`."""
-    assert detect_folder(load_model("drawn"), photo, out, progress=False).failed == []
+    assert detect_folder(load_model("drawn", settings=settings), photo, out, progress=False).failed == []
     mask, levels = (read_image(out / f"{kind}/{photo.stem}.png")[..., 0] for kind in ("masks", "maps"))
     return mask > 127, levels
 
@@ -55,21 +55,28 @@ def fresh_road(path, height=487, width=333, **options):
 
 
 @pytest.mark.parametrize(
-    ("name", "tile"), [("try-0", 1024), ("try-1", 1024), ("try-2", 1024), ("fresh", 1024), ("fresh", 128)]
+    ("name", "changed"),
+    [
+        *((name, {}) for name in ("try-0", "try-1", "try-2", "fresh")),
+        ("fresh", {"tile": 128, "enlarge_below": 0}),  # the photo goes through in parts
+        ("fresh", {"enlarge_below": 640}),  # and is looked at enlarged
+    ],
 )
-def test_the_page_marks_what_upcrack_detect_marks(desktop, address, tmp_path, name, tile):
+def test_the_page_marks_what_upcrack_detect_marks(desktop, address, tmp_path, name, changed):
     page = desktop.page
     photo = fresh_road(tmp_path / "fresh.png") if name == "fresh" else FILES / f"{name}.png"
-    how = json.loads((FILES / "photo.json").read_text(encoding="utf-8")) | {"tile": tile}
+    how = json.loads((FILES / "photo.json").read_text(encoding="utf-8")) | changed
     page.context.route("**/photo.json", lambda route: route.fulfill(json=how))
     opened(page, address).set_input_files("#photo input[type=file]", photo)
     looked_at(page, photo.name)
-    mask, levels = detected(photo, tmp_path / "out")
+    settings = {name: value for name, value in changed.items() if name != "tile"}
+    mask, levels = detected(photo, tmp_path / "out", **settings)
     assert 0 < mask.mean() < 0.5
-    assert (saved_mask(page, tmp_path / "mask.png") != mask).mean() <= DIFFER
+    saved = saved_mask(page, tmp_path / "mask.png")
+    assert (saved != mask).mean() <= DIFFER
     seen = np.array(page.evaluate("[...photo.shown.levels]")).reshape(mask.shape)
     assert np.abs(seen - levels).max() <= 2
-    assert f"crack fraction {100 * mask.mean():.1f}" in page.locator("#photo").inner_text()
+    assert f"crack fraction {100 * saved.mean():.2f} %" in page.locator("#photo").inner_text()
 
 
 def test_a_turned_jpeg_stands_upright(desktop, address, tmp_path):

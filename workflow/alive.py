@@ -111,7 +111,7 @@ def photo_files(out: Path) -> None:
     write_atomically(out / "drawn.onnx", lambda aside: aside.write_bytes(data))
     for number, (_, road, (height, width)) in enumerate(TRIES):
         write_image(out / f"try-{number}.png", synthetic_road(640, **road)[0][:height, :width])
-    how = {"octaves": preset.octaves, "threshold": preset.threshold_value}
+    how = {name: getattr(preset, name) for name in ("octaves", "enlarge_below", "threshold_value")}
     how |= {"tile": TILE, "margin": MARGIN, "multiple": MULTIPLE, "roads": [title for title, _, _ in TRIES]}
     write_json(out / "photo.json", how)
 

@@ -145,6 +145,6 @@ function build(roads) {
 
 begin(root, async () => {
   const settings = await (await fetch(`${files}photo.json`)).json();
-  threshold.value = settings.threshold;
+  threshold.value = settings.threshold_value;
   build(settings.roads);
 });

@@ -1,7 +1,7 @@
 /** The drawn-crack detector beside the page: photo in, levels of crack probability out. Loaded at the first photo. */
 
 import { unpack } from "./fetch.js";
-import { addEnlarged, cut, normalized, rounded, shrunk, tiles, toGray } from "./vision.js";
+import { addEnlarged, addHalved, cut, doubled, normalized, rounded, shrunk, tiles, toGray } from "./vision.js";
 
 let network = null; // a promise of the session and its settings
 let newest = 0; // photo; an older one is given up
@@ -29,17 +29,22 @@ async function load(files, runtime) {
 async function detect({ photo, rgba, height, width }) {
   const { ort, session, settings } = await network;
   const gray = toGray(rgba);
-  const sizes = Array.from({ length: settings.octaves }, (_, octave) =>
-    [height, width].map((length) => Math.max(1, rounded(length / 2 ** octave))),
-  );
-  const parts = sizes.map(([high, wide]) => tiles(high, wide, settings.tile, settings.margin));
-  const all = parts.flat().reduce((sum, part) => sum + part.height * part.width, 0);
+  const octaves = [];
+  const first = Math.min(height, width) < settings.enlarge_below ? -1 : 0;
+  for (let octave = first; octave < settings.octaves; octave++) {
+    const [high, wide] = [height, width].map((length) => Math.max(1, rounded(length / 2 ** octave)));
+    octaves.push({ octave, high, wide, parts: tiles(high, wide, settings.tile, settings.margin) });
+  }
+  const all = octaves.flatMap(({ parts }) => parts).reduce((sum, part) => sum + part.height * part.width, 0);
   const total = new Float32Array(height * width);
   let done = 0;
-  for (const [octave, [high, wide]] of sizes.entries()) {
-    const scaled = normalized(octave ? shrunk(gray, height, width, high, wide) : gray);
+  for (const { octave, high, wide, parts } of octaves) {
+    let scaled = gray;
+    if (octave < 0) scaled = doubled(gray, height, width);
+    if (octave > 0) scaled = shrunk(gray, height, width, high, wide);
+    scaled = normalized(scaled);
     const logits = new Float32Array(high * wide);
-    for (const part of parts[octave]) {
+    for (const part of parts) {
       self.postMessage({ photo, progress: done / all });
       if (photo !== newest) return;
       const image = cut(scaled, wide, part, settings.multiple);
@@ -52,8 +57,9 @@ async function detect({ photo, rgba, height, width }) {
       }
       done += part.height * part.width;
     }
-    addEnlarged(total, height, width, logits, high, wide);
+    if (octave < 0) addHalved(total, height, width, logits);
+    else addEnlarged(total, height, width, logits, high, wide);
   }
-  const level = (sum) => rounded(255 / (1 + Math.exp(-sum / settings.octaves)));
+  const level = (sum) => rounded(255 / (1 + Math.exp(-sum / octaves.length)));
   self.postMessage({ photo, levels: Uint8Array.from(total, level) });
 }
