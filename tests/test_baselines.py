@@ -67,7 +67,7 @@ def test_each_method_has_one_name_in_the_book():
 
 
 def test_an_unknown_method_is_told_the_names():
-    with pytest.raises(UserError, match=r"unknown method 'segnet'; choose deeplabv3plus, .*, riad"):
+    with pytest.raises(UserError, match=r"unknown method 'segnet'; choose one of deeplabv3plus, .*, riad"):
         network("segnet")
 
 

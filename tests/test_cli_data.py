@@ -152,7 +152,7 @@ def test_crops_of_one_place_stay_together(tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("fetch", "kitti"), "unknown data set 'kitti'; choose deepcrack, cfd"),
+        (("fetch", "kitti"), "unknown data set 'kitti'; choose one of deepcrack, cfd"),
         (("verify", "deepcrack"), "deepcrack is not in data: get it with `upcrack data fetch deepcrack"),
         (("verify", "nothing"), "nothing: no folder of this name, and no set; the sets are deepcrack"),
         (("crops", "deepcrack", "--windows", "big"), "--windows takes sides such as"),

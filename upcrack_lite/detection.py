@@ -39,7 +39,7 @@ def error_map(image: torch.Tensor, restored: torch.Tensor, variant: str = "absol
     stretched by its own minimum and maximum, then the difference stretched again.
     Raises UserError for an unknown variant or shapes that differ.
     """
-    check_value("the error map", variant, VARIANTS)
+    check_value("error map", variant, VARIANTS)
     if image.shape != restored.shape:
         raise UserError(f"image {tuple(image.shape)} and restored {tuple(restored.shape)} differ in shape")
     if variant == "absolute":
@@ -67,9 +67,9 @@ def smooth(
     filter: "bilateral", "gaussian" (no color term; a d × d square where the bilateral has a disk) or "none".
     Raises UserError for an unknown filter, d < 1 or a sigma that is not above 0.
     """
-    check_value("the filter", filter, FILTERS)
+    check_value("filter", filter, FILTERS)
     check_value("d", d, "[1, inf)")
-    check_value("the smaller sigma", min(sigma_color, sigma_space), "(0, inf)")
+    check_value("smaller sigma", min(sigma_color, sigma_space), "(0, inf)")
     smoothed = []
     for gray in _bytes(error_map):  # (H, W) uint8
         if filter == "bilateral":
@@ -110,9 +110,9 @@ def threshold_of(
     floor: a guard for crack-free photos: the threshold is never below it. 0 switches it off.
     Raises UserError for an unknown rule or a value out of range.
     """
-    check_value("the threshold rule", rule, RULES)
-    check_value(f"the value of {rule}", value, THRESHOLD_VALUES.get(rule, "(-inf, inf)"))
-    check_value("the floor", floor, "[0, 1]")
+    check_value("threshold rule", rule, RULES)
+    check_value(f"value of {rule}", value, THRESHOLD_VALUES.get(rule, "(-inf, inf)"))
+    check_value("floor", floor, "[0, 1]")
     thresholds = []
     for gray in _bytes(error_map):
         if rule == "fixed":

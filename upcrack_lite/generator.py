@@ -99,7 +99,7 @@ def test_mode(generator: nn.Module, statistics: Statistics, dropout: bool) -> It
     dropout: True keeps the noise on, as the released program does.
     The running averages are not touched in either mode. Raises UserError for an unknown name.
     """
-    check_value("the statistics", statistics, ("batch", "running"))
+    check_value("statistics", statistics, ("batch", "running"))
     modes = {module: module.training for module in generator.modules()}
     tracking = {m: m.track_running_stats for m in modes if isinstance(m, nn.BatchNorm2d)}
     try:

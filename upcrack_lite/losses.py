@@ -41,7 +41,7 @@ def ssim_map(
     padding: "reflect", "zero" (released) or "valid", which returns a map smaller by window - 1.
     Returns ``(N, 3, H, W)``. Raises UserError for an unknown padding.
     """
-    check_value("the padding", padding, ("reflect", "zero", "valid"))
+    check_value("padding", padding, ("reflect", "zero", "valid"))
     steps = torch.arange(window, dtype=image.dtype, device=image.device) - (window - 1) / 2
     kernel = torch.exp(-(steps**2) / (2 * sigma**2))
     kernel = kernel / kernel.sum()  # (window,)

@@ -115,7 +115,7 @@ def draw(
     cells: cell sizes in pixels for the square and jumbled families; None takes the family's own.
     Raises UserError for an unknown family.
     """
-    check_value("the mask family", family, tuple(FAMILIES))
+    check_value("mask family", family, tuple(FAMILIES))
     chosen = {} if cells is None else {"cells": cells}
     return FAMILIES[family](n, size, generator, **chosen)
 

@@ -127,7 +127,7 @@ def bootstrap_interval(
     Returns lower and upper limit in percent; (nan, nan) if the metric is undefined in every draw.
     Raises UserError for another metric, level or number.
     """
-    check_value("the metric", metric, METRICS)
+    check_value("metric", metric, METRICS)
     check_value("level", level, "(0, 1)")
     check_value("n", n, "[1, inf)")
     runs = [confusions] if isinstance(confusions[0], Confusion) else confusions

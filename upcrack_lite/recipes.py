@@ -67,9 +67,7 @@ class Values:
     @classmethod
     def known(cls, name: str) -> None:
         """Raise UserError that lists the fields, if `name` is none of them."""
-        names = sorted(field.name for field in dataclasses.fields(cls))
-        if name not in names:
-            raise UserError(f"unknown preset value {name!r}; choose one of {', '.join(names)}")
+        check_value("preset value", name, tuple(sorted(field.name for field in dataclasses.fields(cls))))
 
     def why(self, name: str) -> str:
         """Where the value of a field comes from, in a sentence. Raises UserError for an unknown field."""
@@ -208,10 +206,8 @@ class Preset(Values):
     def table(cls, *names: str) -> Table:
         """Every field but recipe and scale. Raises UserError for an unknown recipe or scale."""
         recipe, scale = names
-        if recipe not in RECIPES:
-            raise UserError(f"unknown recipe {recipe!r}; choose one of {', '.join(RECIPES)}")
-        if scale not in SCALES:
-            raise UserError(f"unknown scale {scale!r}; choose one of {', '.join(SCALES)}")
+        check_value("recipe", recipe, tuple(RECIPES))
+        check_value("scale", scale, tuple(SCALES))
         return RECIPES[recipe] | SCALES[scale]
 
     def check(self) -> None:
@@ -334,7 +330,7 @@ def check_value(name: str, given: Any, allowed: str | tuple[str, ...]) -> None:
     """Raise UserError unless a value is one of the names, or in the interval, that are allowed."""
     if isinstance(allowed, tuple):
         if given not in allowed:
-            raise UserError(f"{name} is {given!r}; choose one of {', '.join(allowed)}")
+            raise UserError(f"unknown {name} {given!r}; choose one of {', '.join(allowed)}")
         return
     low, high = (float(end) for end in allowed[1:-1].split(","))
     above = low <= given if allowed[0] == "[" else low < given

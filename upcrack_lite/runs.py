@@ -37,6 +37,7 @@ import upcrack_lite
 from upcrack_lite import __version__
 from upcrack_lite.errors import UserError
 from upcrack_lite.io import write_atomically, write_csv, write_json
+from upcrack_lite.recipes import check_value
 from upcrack_lite.versions import COMMIT, FIRST, training_version
 
 FORMAT = 1
@@ -441,8 +442,7 @@ def weights_hash(weights: dict[str, torch.Tensor] | None) -> str | None:
 
 def check_device(name: str) -> str:
     """Resolve "auto", "cpu" or "cuda" to "cpu" or "cuda". Raises UserError for another name or no GPU."""
-    if name not in ("auto", "cpu", "cuda"):
-        raise UserError(f"unknown device {name!r}; choose auto, cpu or cuda")
+    check_value("device", name, ("auto", "cpu", "cuda"))
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("device cuda was asked for, but PyTorch sees no GPU here: use auto or cpu")
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"

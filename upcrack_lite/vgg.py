@@ -42,8 +42,8 @@ class VGGFeatures(nn.Module):
         channels: str = "rgb",
     ) -> None:
         super().__init__()
-        check_value("the style network", network, tuple(LAYERS))
-        check_value("the order of channels", channels, ("rgb", "bgr"))
+        check_value("style network", network, tuple(LAYERS))
+        check_value("order of channels", channels, ("rgb", "bgr"))
         weights = weights or os.environ.get(VARIABLE) or None
         from torchvision.models import get_model  # here, because it takes seconds
 

@@ -13,8 +13,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from upcrack_lite.baselines.registry import network
-from upcrack_lite.errors import UserError
-from upcrack_lite.recipes import TABLE_SIZE
+from upcrack_lite.recipes import TABLE_SIZE, check_value
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,6 @@ def count(net: nn.Module, size: int = TABLE_SIZE) -> Cost:
 
 def cost(name: str, width: float = 1.0, size: int = TABLE_SIZE) -> Cost:
     """Count a compared network at a width in (0, 1]. Raises UserError for an unknown name or another width."""
-    if not 0 < width <= 1:
-        raise UserError(f"width must be above 0 and at most 1, got {width!r}")
+    check_value("width", width, "(0, 1]")
     with torch.device("meta"):
         return count(network(name).build(width), size)

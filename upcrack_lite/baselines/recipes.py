@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.recipes import PAPER, RULES, Table, Values, value
+from upcrack_lite.recipes import PAPER, RULES, Table, Values, check_value, value
 
 GENERAL = ("deeplabv3plus", "enet", "pspnet", "upernet", "segresnet", "unet", "bisenetv2", "ddrnet", "lawin")
 CRACK = ("deepcrack19", "deepcrack18")
@@ -30,11 +30,6 @@ UNSUPERVISED = ("scadn", "riad")
 
 SIDE = 32  # what divides the side of an image: the networks halve it up to five times
 SCALES = ("full", "lite")
-
-
-def _check_scale(scale: str) -> None:
-    if scale not in SCALES:
-        raise UserError(f"unknown scale {scale!r}; choose one of {', '.join(SCALES)}")
 
 
 # --- Networks ------------------------------------------------------------------------------------------------
@@ -128,9 +123,8 @@ class MethodPreset(Values):
     def table(cls, *names: str) -> Table:
         """Every field but method and scale. Raises UserError for an unknown method or scale."""
         method, scale = names
-        if method not in METHODS:
-            raise UserError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
-        _check_scale(scale)
+        check_value("method", method, tuple(METHODS))
+        check_value("scale", scale, SCALES)
         if scale == "full":
             return dict(METHODS[method])
         return {**METHODS[method], **LITE, "epochs": LITE_EPOCHS.get(method, LITE_EPOCHS["supervised"])}
@@ -281,9 +275,8 @@ class FamilyPreset(Values):
     def table(cls, *names: str) -> Table:
         """Every field but method and scale. Raises UserError for an unknown family or scale."""
         method, scale = names
-        if method not in _FAMILIES:
-            raise UserError(f"unknown family {method!r}; choose one of {', '.join(_FAMILIES)}")
-        _check_scale(scale)
+        check_value("family", method, tuple(_FAMILIES))
+        check_value("scale", scale, SCALES)
         used, rule = _FAMILIES[method]
         return {
             "size": (FAMILY_SIZE, "the side at which the tables' photos are looked at"),

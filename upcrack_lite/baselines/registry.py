@@ -19,7 +19,7 @@ from upcrack_lite.baselines.recipes import METHODS as _NETWORKS
 from upcrack_lite.drawn import recipe as drawn
 from upcrack_lite.drawn.recipe import DrawnPreset
 from upcrack_lite.errors import UserError
-from upcrack_lite.recipes import Preset
+from upcrack_lite.recipes import Preset, check_value
 
 if TYPE_CHECKING:
     from upcrack_lite.baselines.base import Method
@@ -61,12 +61,10 @@ def preset_of(method: str, recipe: str, scale: str, **overrides: Any) -> AnyPres
 
     Raises UserError for an unknown method, recipe, scale or value, or a recipe that is not the method's.
     """
-    if method not in METHODS:
-        raise UserError(f"unknown method {method!r}; choose one of {', '.join(METHODS)}")
+    check_value("method", method, METHODS)
     if method == CRACKNET:
         return recipes.preset(recipe, scale, **overrides)
-    if recipe not in recipes.RECIPES:
-        raise UserError(f"unknown recipe {recipe!r}; choose one of {', '.join(recipes.RECIPES)}")
+    check_value("recipe", recipe, tuple(recipes.RECIPES))
     if recipe != "paper":
         raise UserError(f"{method} has one recipe, paper: {recipe} is UP-CrackNet's alone")
     return _kind(method).make(method, scale, **overrides)
@@ -102,6 +100,5 @@ def _kind(method: str) -> type[AnyPreset]:
 @cache
 def network(name: str) -> Method:
     """A compared network: the `METHOD` of its module. Raises UserError that lists the valid names."""
-    if name not in COMPARED:
-        raise UserError(f"unknown method {name!r}; choose {', '.join(COMPARED)}")
+    check_value("method", name, COMPARED)
     return import_module(f"upcrack_lite.baselines.{name}").METHOD

@@ -23,6 +23,7 @@ from upcrack_lite.data.survey import Survey, survey
 from upcrack_lite.data.synthetic import synthetic_set
 from upcrack_lite.errors import UserError
 from upcrack_lite.io import check_writable
+from upcrack_lite.recipes import check_value
 
 TEST_ONLY = ("cfd", "cfd_patches", "crack500_heldout")
 """Sets without a split that the tables test on. No crop for training is cut from them."""
@@ -137,8 +138,7 @@ def cut_crops(name: str, root: Path, out: Path | None, rule: CropRule) -> tuple[
     if known == "crack500_authors":
         raise UserError(f"{known} holds undamaged crops already: train with `{train_command(folder)}`")
     chosen = pairs(folder, "auto", "train")
-    if rule.size > LARGEST:
-        raise UserError(f"size must be at most {LARGEST} pixels, not {rule.size}")
+    check_value("size", rule.size, f"[1, {LARGEST}]")
     check_space(root, rule.count * rule.size**2 * 3, f"{rule.count} crops of {rule.size} pixels")
     crops = undamaged_crops(chosen, rule)
     crops = replace(crops, groups=places_of(folder, [str(row["name"]) for row in crops.rows]))
@@ -178,7 +178,7 @@ def undamaged(data: str, layout: str, rule: CropRule, given: Sequence[str] = ())
     if data == "synthetic":
         roads = synthetic_set(rule.count, rule.size, rule.seed, crack_free=1.0)
         return TrainingData(roads.images, roads.names, {"name": "synthetic", "seed": rule.seed})
-    _check_layout(layout)
+    check_value("layout", layout, ("auto", "photos", *LAYOUTS))
     is_cut = is_crop_folder(folder) or (folder.is_dir() and "crack500_authors" in fitting(folder))
     if given and is_cut:
         raise UserError(f"the crops in {data} are cut already: leave out --{', --'.join(given)}")
@@ -213,7 +213,7 @@ def labeled(data: str, layout: str, rule: CropRule, given: Sequence[str] = ()) -
     if data == "synthetic":
         roads = synthetic_set(rule.count, rule.size, rule.seed)
         return TrainingData(roads.images, roads.names, {"name": data, "seed": rule.seed}, roads.crack_masks)
-    _check_layout(layout)
+    check_value("layout", layout, ("auto", "photos", *LAYOUTS))
     if layout == "photos" or is_crop_folder(folder) or pairs(folder, layout, "train")[0].mask is None:
         raise UserError(
             f"{folder}: this method learns from crack masks, and here are none: give a set's folder with masks"
@@ -224,11 +224,6 @@ def labeled(data: str, layout: str, rule: CropRule, given: Sequence[str] = ()) -
     roads = load(folder, "train", rule.size, layout)
     facts = {"name": folder.resolve().name, "split": "train", "photos": len(roads)} | _fetched(folder)
     return TrainingData(roads.images, places_of(folder, roads.names), facts, roads.crack_masks)
-
-
-def _check_layout(layout: str) -> None:
-    if layout not in ("auto", "photos", *LAYOUTS):
-        raise UserError(f"unknown layout {layout!r}; choose auto, photos, {', '.join(LAYOUTS)}")
 
 
 def verified(name: str, root: Path, progress: bool = False) -> tuple[Survey, list[Finding], Source | None]:

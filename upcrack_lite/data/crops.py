@@ -18,6 +18,7 @@ import numpy as np
 from upcrack_lite.data.layouts import Pair, read_pair, size_problem
 from upcrack_lite.data.reading import image_size, read_mask, resize
 from upcrack_lite.errors import UserError, raise_for
+from upcrack_lite.recipes import check_value
 
 Place = tuple[int, int, int]
 """A window in pixels of its photo: x and y of the upper left corner, and the side."""
@@ -55,10 +56,8 @@ class CropRule:
         least = {"windows": (self.windows[-1], 1), "margin": (self.margin, 0)}
         least |= {name: (getattr(self, name), 1) for name in ("count", "size", "stride")}
         for name, (value, lowest) in least.items():
-            if value < lowest:
-                raise UserError(f"{name} must be at least {lowest}, not {value}")
-        if not 0 <= self.max_overlap < 1:
-            raise UserError(f"max_overlap must be at least 0 and below 1, not {self.max_overlap}")
+            check_value(name, value, f"[{lowest}, inf)")
+        check_value("max_overlap", self.max_overlap, "[0, 1)")
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ import numpy as np
 from upcrack_lite.data.layouts import pairs, read_pair
 from upcrack_lite.data.reading import resize
 from upcrack_lite.errors import UserError, raise_for
+from upcrack_lite.recipes import check_value
 
 LARGEST = 4096
 """Largest side, in pixels, that a set is stretched to; networks here take 128 or 256."""
@@ -66,10 +67,8 @@ def load(
     folder, split, layout: as in `pairs`. limit: read only the first so many pairs by name; None reads all.
     Raises UserError as `pairs`, and for files that cannot be read or differ in size (all are listed).
     """
-    if limit is not None and limit < 1:
-        raise UserError(f"limit must be at least 1, or None for all pairs; not {limit}")
-    if not 1 <= size <= LARGEST:
-        raise UserError(f"size must be from 1 to {LARGEST} pixels, not {size}")
+    check_value("limit", 1 if limit is None else limit, "[1, inf)")
+    check_value("size", size, f"[1, {LARGEST}]")
     chosen = pairs(folder, layout, split)[:limit]
     images = np.empty((len(chosen), size, size, 3), np.uint8)
     # A split has masks for all photos or for none.

@@ -23,6 +23,7 @@ import numpy as np
 
 from upcrack_lite.data.reading import IMAGE_TYPES, is_image, read_image, read_mask
 from upcrack_lite.errors import UserError, raise_for
+from upcrack_lite.recipes import check_value
 
 SPLITS = ("train", "val", "test")
 _AUTHORS = "dataset/crack500_train"
@@ -157,13 +158,9 @@ def pair_up(
     Raises UserError: unknown layout or split, or a missing folder.
     """
     folder = _existing(folder)
-    if layout not in ("auto", *LAYOUTS):
-        raise UserError(f"unknown layout {layout!r}; choose auto, {', '.join(LAYOUTS)}")
+    check_value("layout", layout, ("auto", *LAYOUTS))
     layout = layout_of(folder) if layout == "auto" else layout
-    if split not in LAYOUTS[layout]:
-        raise UserError(
-            f"{folder}: the layout {layout} has no split {split!r}; choose {', '.join(LAYOUTS[layout])}"
-        )
+    check_value(f"split of the layout {layout}", split, tuple(LAYOUTS[layout]))
     image_dir, mask_dir = split_folders(folder, layout, split)
     image_types = (".jpg", ".jpeg") if image_dir == mask_dir else IMAGE_TYPES
     mask_types = {"cfd": (".mat",), "crack500": (".png",)}.get(layout, IMAGE_TYPES)

@@ -20,6 +20,7 @@ from PIL import Image, ImageOps
 
 from upcrack_lite.data.labels import Label, label_of
 from upcrack_lite.errors import UserError, note
+from upcrack_lite.recipes import check_value
 
 IMAGE_TYPES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff")
 """File name endings that are read as images, in small or capital letters."""
@@ -161,7 +162,8 @@ def resize(
     Returns uint8 `(size, size, 3)` and bool `(size, size)`, or None without a mask.
     Raises UserError: the size is not positive, the rule is unknown, or photo and mask differ in size.
     """
-    check_rule(rule, size)
+    check_value("rule of resizing", rule, RULES)
+    check_value("size", size, "[1, inf)")
     height, width = image.shape[:2]
     if crack_mask is not None and crack_mask.shape != (height, width):
         mask_height, mask_width = crack_mask.shape
@@ -192,7 +194,8 @@ def loss_by_resizing(crack_masks: Iterable[np.ndarray], size: int, rule: str = "
     from skimage.measure import label
     from skimage.morphology import skeletonize
 
-    check_rule(rule, size)
+    check_value("rule of resizing", rule, RULES)
+    check_value("size", size, "[1, inf)")
     shares: list[tuple[float, float]] = []
     pieces = np.zeros(2, int)
     kept, thin = [], []
@@ -224,14 +227,6 @@ def loss_by_resizing(crack_masks: Iterable[np.ndarray], size: int, rule: str = "
         pieces_before=int(pieces[0]),
         pieces_after=int(pieces[1]),
     )
-
-
-def check_rule(rule: str, size: int = 1) -> None:
-    """Raise `UserError` for a rule of resizing that does not exist, or a size below 1 pixel."""
-    if size < 1:
-        raise UserError(f"size must be at least 1 pixel, not {size}")
-    if rule not in RULES:
-        raise UserError(f"unknown rule of resizing {rule!r}; choose {' or '.join(RULES)}")
 
 
 def _decode(path: Path) -> np.ndarray:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.io import write_json
+from upcrack_lite.recipes import check_value
 
 _ACCEPTED = ".accepted-terms.json"
 
@@ -205,8 +206,7 @@ def source(name: str) -> Source:
 
     Raises UserError: there is no such set; the message lists the names.
     """
-    if name not in SOURCES:
-        raise UserError(f"unknown data set {name!r}; choose {', '.join(SOURCES)}")
+    check_value("data set", name, tuple(SOURCES))
     return SOURCES[name]
 
 

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from math import inf
-from numbers import Integral, Real
 
 import cv2
 import numpy as np
@@ -25,6 +23,7 @@ from upcrack_lite.data.cracks import MAX_SHARE, draw_cracks, label
 from upcrack_lite.data.datasets import RoadSet
 from upcrack_lite.data.surface import SURFACES, Surface, make_surface, noise
 from upcrack_lite.errors import UserError
+from upcrack_lite.recipes import check_value
 
 SMALLEST, LARGEST = 64, 1024
 
@@ -83,18 +82,6 @@ def _photograph(rng: np.random.Generator, surface: Surface, size: int, concrete:
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
-def _number(name: str, value: object, low: int, high: float = inf, whole: bool = False) -> float:
-    """`value` as a float, or as an int where it must be whole; UserError when it is none from `low` to `high`."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, Integral if whole else Real)
-        or not low <= value <= high
-    ):
-        limits = f"{low} or more" if high == inf else f"from {low} to {high}"
-        raise UserError(f"{name} must be a {'whole ' if whole else ''}number {limits}, got {value!r}")
-    return int(value) if whole else float(value)
-
-
 def synthetic_road(
     size: int = 256,
     seed: int | Sequence[int] = 0,
@@ -118,22 +105,19 @@ def synthetic_road(
     half of the pixel's area. Dirt and chipped stone beside a crack are not crack.
     Raises UserError: an argument is outside its range, or `crack=False` comes with a `crack_share` above 0.
     """
-    size = _number("size", size, SMALLEST, LARGEST, whole=True)
-    if surface is not None and surface not in SURFACES:
-        raise UserError(f"surface must be one of {', '.join(SURFACES)} or None, got {surface!r}")
-    if crack_share is not None:
-        crack_share = _number("crack_share", crack_share, 0, MAX_SHARE)
-        if crack_share and not crack:
-            raise UserError("crack=False contradicts crack_share > 0: leave one of them out")
-    amount = _number("confounders", confounders, 0, 3)
-    parts = seed if isinstance(seed, list | tuple) and seed else [seed]
-    seeds = np.random.SeedSequence([_number("seed", part, 0, whole=True) for part in parts])
+    check_value("size", size, f"[{SMALLEST}, {LARGEST}]")
+    check_value("surface", surface or SURFACES[0], SURFACES)
+    check_value("crack_share", crack_share or 0, f"[0, {MAX_SHARE}]")
+    check_value("confounders", confounders, "[0, 3]")
+    if crack_share and not crack:
+        raise UserError("crack=False contradicts crack_share > 0: leave one of them out")
+    seeds = np.random.SeedSequence(seed)
     # Four streams, so that what one part draws never shifts what another one gets.
     ground, lines, digging, camera = (np.random.default_rng(s) for s in seeds.spawn(4))
     drawn = "concrete" if ground.random() < 1 / 3 else "asphalt"
     kind = surface or drawn
     canvas = max(size, 256)
-    scene = make_surface(ground, canvas, kind, amount)
+    scene = make_surface(ground, canvas, kind, confounders)
     crack_mask = np.zeros((size, size), bool)
     if crack and crack_share != 0:
         covered = draw_cracks(lines, canvas, size, crack_share)
@@ -163,12 +147,10 @@ def synthetic_set(
     names such as "synthetic_0_00007" (seed 0, image 7).
     Raises UserError: an argument is outside its range.
     """
-    n, seed = _number("n", n, 1, whole=True), _number("seed", seed, 0, whole=True)
-    size = _number("size", size, SMALLEST, LARGEST, whole=True)
-    workers = _number("workers", workers, 1, whole=True)
-    crack_free = _number("crack_free", crack_free, 0, 1)
-    if crack_share is not None:
-        crack_share = _number("crack_share", crack_share, 0, MAX_SHARE)
+    check_value("n", n, "[1, inf)")
+    check_value("size", size, f"[{SMALLEST}, {LARGEST}]")
+    check_value("crack_free", crack_free, "[0, 1]")
+    check_value("crack_share", crack_share or 0, f"[0, {MAX_SHARE}]")
     images = np.empty((n, size, size, 3), np.uint8)
     crack_masks = np.empty((n, size, size), bool)
 

@@ -126,12 +126,11 @@ OTHERS = (
 class Step:
     """The effect of a choice.
 
-    Attributes:
-        choice: None for all released choices together.
-        before, after: `SCORES` of each pair of records that differ in the choice alone, percent, seed by seed.
-        left_out: in what the records of other seeds differ besides the choice, such as "versions".
-        spread: standard deviation of the plain recipe's IoU over all its seeds; None with fewer than two.
-        pairs: the records before and after, seed by seed; empty: not measured.
+    choice: None for all released choices together.
+    before, after: `SCORES` of each pair of records that differ in the choice alone, percent, seed by seed.
+    left_out: in what the records of other seeds differ besides the choice, such as "versions".
+    spread: standard deviation of the plain recipe's IoU over all its seeds; None with fewer than two.
+    pairs: the records before and after, seed by seed; empty: not measured.
     """
 
     choice: Choice | None
@@ -192,9 +191,8 @@ def ablation(
 ) -> list[Step]:
     """Measure each choice, and all released ones together, from the records of one scale and pair of sets.
 
-    Returns:
-        a step for each of `CHOICES`, one for the recipe `released`, and one for each of `OTHERS`; a step without
-        records says so.
+    Returns a step for each of `CHOICES`, one for the recipe `released`, and one for each of `OTHERS`; a step
+    without records says so.
     """
     wanted = (scale, train_set, test_set)
     same = [r for r in given if (r.key.scale, r.key.train_set, r.key.test_set) == wanted and not r.stale()]

@@ -90,15 +90,14 @@ def audit_rows(
 ) -> Audit:
     """Audit rows; those with the same `group` share a test set.
 
-    Args:
-        rows: as `read_table` gives them.
-        unit: "percent", "fraction", or "auto".
-        slack: how far a true value may lie from its digits, in units of the last one: 0.5 for rounding, 1 for digits
-            that were truncated.
-        drift: how far, relatively, the prevalences of one test set may differ. Tables of several authors' programs
-            do differ a little, when each resizes the masks in its own way; 0 wants the same pixels.
-        title: for the report.
-        notes: remarks to pass on.
+    rows: as `read_table` gives them.
+    unit: "percent", "fraction", or "auto".
+    slack: how far a true value may lie from its digits, in units of the last one: 0.5 for rounding, 1 for digits
+    that were truncated.
+    drift: how far, relatively, the prevalences of one test set may differ. Tables of several authors' programs do
+    differ a little, when each resizes the masks in its own way; 0 wants the same pixels.
+    title: for the report.
+    notes: remarks to pass on.
     """
     rows, unit = with_unit(rows, unit)
     missing = [metric for metric in METRICS if not any(metric in row.cells for row in rows)]

@@ -87,17 +87,11 @@ def read_table(
 ) -> tuple[list[PrintedRow], list[str]]:
     """Read the rows of a CSV file with a header; comma, semicolon and tab separate.
 
-    Args:
-        path: the file, UTF-8.
-        columns: metric to the name of its column, where the usual names do not find it.
-        group: column that names the test set of a row.
-        label: column that names a row; None takes the first one that is not used otherwise.
-
-    Returns:
-        rows, and the columns that were not used.
-
-    Raises:
-        UserError: the file cannot be read, or a cell is no number between 0 and 100; with line and column.
+    path: the file, UTF-8. columns: metric to the name of its column, where the usual names do not find it. group:
+    column that names the test set of a row. label: column that names a row; None takes the first one that is not
+    used otherwise.
+    Returns rows, and the columns that were not used.
+    Raises UserError: the file cannot be read, or a cell is no number between 0 and 100; with line and column.
     """
     path = Path(path)
     header, lines = _lines(path)

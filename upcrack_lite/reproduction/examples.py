@@ -44,12 +44,11 @@ Method = Callable[[np.ndarray], np.ndarray]
 class Photos:
     """Photos with labels that are read, or drawn, one at a time.
 
-    Attributes:
-        name: name of the set; "synthetic" for drawn roads.
-        names: one name a photo.
-        note: what a reader must know about the choice, as a sentence; empty where there is nothing to say.
-        pairs: the files; empty for synthetic roads.
-        seed, surface: of the synthetic roads, as in `synthetic_road`.
+    name: name of the set; "synthetic" for drawn roads.
+    names: one name a photo.
+    note: what a reader must know about the choice, as a sentence; empty where there is nothing to say.
+    pairs: the files; empty for synthetic roads.
+    seed, surface: of the synthetic roads, as in `synthetic_road`.
     """
 
     name: str
@@ -85,15 +84,11 @@ def find(
 ) -> Photos:
     """Find the first of the wanted test sets that is in `data_root`, or draw synthetic roads.
 
-    Args:
-        wanted: names of test sets, such as "deepcrack", the best one first.
-        data_root: the folder of all sets; empty: synthetic roads. Where it holds none of the wanted sets the
-            roads are synthetic, too, and the note says so and names the command that fetches the first set.
-        count: photos to take, the first by name; 0 takes a whole set, or 60 synthetic roads.
-        seed, surface: of the synthetic roads; surface is "asphalt", "concrete" or None for both.
-
-    Raises:
-        UserError: no such folder, a negative count, or a set whose files are not as its manifest says.
+    wanted: names of test sets, such as "deepcrack", the best one first. data_root: the folder of all sets; empty:
+    synthetic roads. Where it holds none of the wanted sets the roads are synthetic, too, and the note says so and
+    names the command that fetches the first set. count: photos to take, the first by name; 0 takes a whole set, or
+    60 synthetic roads. seed, surface: of the synthetic roads; surface is "asphalt", "concrete" or None for both.
+    Raises UserError: no such folder, a negative count, or a set whose files are not as its manifest says.
     """
     if count < 0:
         raise UserError(f"count must be 0 (all photos) or more, got {count}")

@@ -196,12 +196,10 @@ class Experiment:
 class RunOptions:
     """How an experiment is made, beside what it is.
 
-    Attributes:
-        device: "auto", "cpu" or "cuda". precision: Fabric's name.
-        vgg_weights: of the style loss, a file or "random". max_steps: stop after so many batches.
-        allow_dirty: write a record that must not be committed as a draft.
-
     Raises UserError for an unknown device or precision.
+
+    device: "auto", "cpu" or "cuda". precision: Fabric's name. vgg_weights: of the style loss, a file or "random".
+    max_steps: stop after so many batches. allow_dirty: write a record that must not be committed as a draft.
     """
 
     device: str = "auto"

@@ -21,15 +21,14 @@ THIN = 4.0  # px of mean width
 class Facts:
     """What the rules know about one photo. Parts of a whole in percent; nan where they are of nothing.
 
-    Attributes:
-        crack: of all pixels, those that are crack (the crack fraction).
-        recall: of the crack, what was detected.
-        false_alarm: false positives in multiples of the crack's area, wherever they are.
-        outline: the same, only what lies within `NEAR` px of the crack.
-        width: mean width of the crack, px: its area over the length of its center line.
-        line_recall: of the crack's center line, what was detected.
-        apart: of all pixels, false positives more than `NEAR` px away from any crack.
-        dark: of those, the ones that are darker than the median of the road.
+    crack: of all pixels, those that are crack (the crack fraction).
+    recall: of the crack, what was detected.
+    false_alarm: false positives in multiples of the crack's area, wherever they are.
+    outline: the same, only what lies within `NEAR` px of the crack.
+    width: mean width of the crack, px: its area over the length of its center line.
+    line_recall: of the crack's center line, what was detected.
+    apart: of all pixels, false positives more than `NEAR` px away from any crack.
+    dark: of those, the ones that are darker than the median of the road.
     """
 
     crack: float

@@ -36,15 +36,13 @@ RULE = "area"  # of resizing photos
 class PhotoSet:
     """A set of photos with masks that is read photo by photo.
 
-    Attributes:
-        name: a name in `experiments.TEST_SETS` or `experiments.TRAIN_SETS`.
-        digest: SHA-256 that says which files the set holds: of its manifest, or of how synthetic roads are
-            drawn.
-        known: where the manifest comes from: "packaged" with the kit, "fetched" with the set, "synthetic", or
-            None where there is none.
-        pairs: photos and masks on disk; empty for synthetic roads.
-        expected: path in the set to SHA-256; empty where no manifest is known.
-        seed: of synthetic roads.
+    name: a name in `experiments.TEST_SETS` or `experiments.TRAIN_SETS`.
+    digest: SHA-256 that says which files the set holds: of its manifest, or of how synthetic roads are drawn.
+    known: where the manifest comes from: "packaged" with the kit, "fetched" with the set, "synthetic", or None
+    where there is none.
+    pairs: photos and masks on disk; empty for synthetic roads.
+    expected: path in the set to SHA-256; empty where no manifest is known.
+    seed: of synthetic roads.
     """
 
     name: str
@@ -98,9 +96,8 @@ def photo_set(name: str, data_root: str | Path, split: str = "test") -> PhotoSet
 
     The manifest is the set's own `manifest.csv`, else the one that comes with the kit.
 
-    Raises:
-        UserError: the set is not there (the message names the command that fetches it), has no masks, or lacks
-            files of its manifest, or has others.
+    Raises UserError: the set is not there (the message names the command that fetches it), has no masks, or lacks
+    files of its manifest, or has others.
     """
     if name == "synthetic":
         seed = TRAIN_SEED if split == "train" else TEST_SEED

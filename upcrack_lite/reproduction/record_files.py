@@ -51,10 +51,8 @@ COUNTS = ("tp", "fp", "fn", "tn")
 class MapCounts:
     """Histograms of one map over N photos; along the axis of two, background comes first, then crack.
 
-    Attributes:
-        pooled: int64 `(2, 256)`, all photos together.
-        groups: int64 `(N, 2, 32)`, photo by photo, in the groups of `EDGES`.
-        best: int64 `(N, 3)`: the lowest bin at which cutting gives the photo's best F1, and tp and fp there.
+    pooled: int64 `(2, 256)`, all photos together. groups: int64 `(N, 2, 32)`, photo by photo, in the groups of
+    `EDGES`. best: int64 `(N, 3)`: the lowest bin at which cutting gives the photo's best F1, and tp and fp there.
     """
 
     pooled: np.ndarray
@@ -278,12 +276,11 @@ def leave_other_formats(path: Path) -> None:
 class Inputs:
     """What an experiment would be made from now.
 
-    Attributes:
-        options: those that the experiment has a use for.
-        tested_on: digest of the test set, None where it is not there. learned_from: of the training data, as
-            `photo_sets.training_digest` gives it.
-        run: the run's folder.
-        pixels: hashes of the images and of the masks that are learned from; None where they were not read.
+    options: those that the experiment has a use for.
+    tested_on: digest of the test set, None where it is not there. learned_from: of the training data, as
+    `photo_sets.training_digest` gives it.
+    run: the run's folder.
+    pixels: hashes of the images and of the masks that are learned from; None where they were not read.
     """
 
     options: RunOptions

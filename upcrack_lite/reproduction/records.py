@@ -389,11 +389,10 @@ def paths(folder: Path | str) -> list[Path]:
 def scores(record: Record) -> dict[str, Any]:
     """Compute what the tables show from a record, in percent; nan where a score is undefined.
 
-    Returns:
-        `images`, `crack_share`, the counts and five metrics of all pixels pooled, `interval_95` (metric to
-        lower and upper limit of the bootstrap over images), `tolerance_f1`, `cldice` (mean over images), and
-        where the record has its maps, `smoothed` and `raw`: each `ods_f1`, `ods_threshold` (0 to 1), `ois_f1`,
-        `average_precision` and `auroc` of that map.
+    Returns `images`, `crack_share`, the counts and five metrics of all pixels pooled, `interval_95` (metric to
+    lower and upper limit of the bootstrap over images), `tolerance_f1`, `cldice` (mean over images), and where the
+    record has its maps, `smoothed` and `raw`: each `ods_f1`, `ods_threshold` (0 to 1), `ois_f1`,
+    `average_precision` and `auroc` of that map.
     """
     total = pooled(record.confusions)
     lines = [image.cldice for image in record.images if image.cldice is not None]

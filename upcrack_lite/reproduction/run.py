@@ -93,19 +93,14 @@ def run_experiment(
     A record that was made with the same versions of the numbers and options, from the same training data, run and
     test set is left as it is, without any work.
 
-    Args:
-        data_root: the folder of all sets, with `TEST_SET/`, `TRAIN_SET/` and `TRAIN_SET_undamaged/`.
-        runs: the folder of runs; experiments that share a trained model share its run.
-        results: the folder of records.
-        again: test again although the record is there.
-        progress: show bars. say: is called with a line of text for each step.
-
-    Returns:
-        The record's JSON file.
-
-    Raises:
-        UserError: before any long work, for sets that are not there, a record that must not be committed, or a
-            folder that cannot be written; later, for what the training and `evaluate` refuse.
+    data_root: the folder of all sets, with `TEST_SET/`, `TRAIN_SET/` and `TRAIN_SET_undamaged/`.
+    runs: the folder of runs; experiments that share a trained model share its run.
+    results: the folder of records.
+    again: test again although the record is there.
+    progress: show bars. say: is called with a line of text for each step.
+    Returns the record's JSON file.
+    Raises UserError: before any long work, for sets that are not there, a record that must not be committed, or a
+    folder that cannot be written; later, for what the training and `evaluate` refuse.
     """
     options.check(experiment)
     device, tests = check_device(options.device), photo_set(experiment.test_set, data_root)
@@ -144,9 +139,8 @@ def train_experiment(
 
     Arguments as in `run_experiment`. The test set is not looked at. Returns the finished run.
 
-    Raises:
-        UserError: before any long work, for training data that is not there, a folder that cannot be written, or a
-            model whose records must not be committed, unless `allow_dirty`; later, for what the training refuses.
+    Raises UserError: before any long work, for training data that is not there, a folder that cannot be written, or
+    a model whose records must not be committed, unless `allow_dirty`; later, for what the training refuses.
     """
     options.check(experiment)
     folder = Path(runs) / options.run_name(experiment)
@@ -279,17 +273,11 @@ def evaluate(
 ) -> tuple[dict[str, Any], dict[str, MapCounts]]:
     """Test a finished run on an experiment's test set.
 
-    Args:
-        tests: the experiment's test set.
-        device: "auto", "cpu" or "cuda"; the dropout noise differs between them.
-        command: how the record can be made again; None takes the one with the usual options.
-
-    Returns:
-        The record's plain values, which `record_files.write` writes and `records` checks, and its maps.
-
-    Raises:
-        UserError: a run that is not finished or not the experiment's (it says what differs), or a test photo that
-            cannot be read or is not what the manifest says.
+    tests: the experiment's test set. device: "auto", "cpu" or "cuda"; the dropout noise differs between them.
+    command: how the record can be made again; None takes the one with the usual options.
+    Returns the record's plain values, which `record_files.write` writes and `records` checks, and its maps.
+    Raises UserError: a run that is not finished or not the experiment's (it says what differs), or a test photo
+    that cannot be read or is not what the manifest says.
     """
     _check_run(run, experiment)
     device, preset, started = check_device(device), experiment.preset(), now()

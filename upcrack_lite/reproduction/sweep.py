@@ -58,11 +58,10 @@ settings: preset values set otherwise, `a=1 b=2` or a list of such words; each r
 class Plan:
     """A sweep.
 
-    Attributes:
-        experiments: by their slug, in the order of the tables.
-        left_out: what of the product is left out and why, one sentence each.
-        data_root, runs, results, state: folders.
-        options: of all experiments; each takes those that it has a use for.
+    experiments: by their slug, in the order of the tables.
+    left_out: what of the product is left out and why, one sentence each.
+    data_root, runs, results, state: folders.
+    options: of all experiments; each takes those that it has a use for.
     """
 
     experiments: Mapping[str, Experiment]

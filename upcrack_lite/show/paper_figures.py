@@ -50,20 +50,15 @@ def columns(
 ) -> list[Column]:
     """Open the methods of a figure: UP-CrackNet, then `others`, then `detectors`, each in the order given.
 
-    Args:
-        run: the run of UP-CrackNet.
-        others: run folders of any method, training-free families included; a list, or text with commas.
-        detectors: training-free families, as `FAMILIES` names them; the same. Of each the first variant is taken:
-            nothing is chosen.
-        photos: the set that is shown, for a check that no method was trained on it; empty: no check.
-        seed: of dropout noise and masks at test time.
-
-    Returns:
-        Columns with different names; a second of the same name gets a number.
-
-    Raises:
-        UserError: `run` is of another method, a folder holds no finished run or one whose files do not fit together,
-            an unknown family, or a training set that shares photos with the one shown.
+    run: the run of UP-CrackNet.
+    others: run folders of any method, training-free families included; a list, or text with commas.
+    detectors: training-free families, as `FAMILIES` names them; the same. Of each the first variant is taken:
+    nothing is chosen.
+    photos: the set that is shown, for a check that no method was trained on it; empty: no check.
+    seed: of dropout noise and masks at test time.
+    Returns columns with different names; a second of the same name gets a number.
+    Raises UserError: `run` is of another method, a folder holds no finished run or one whose files do not fit
+    together, an unknown family, or a training set that shares photos with the one shown.
     """
     if run.method != CRACKNET:
         raise UserError(f"{run.path} is a run of {run.method}, not of {CRACKNET}: name it in others")
