@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import html
+import json
 import statistics
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from upcrack_lite.baselines.registry import CRACKNET, DRAWN
-from upcrack_lite.metrics import average_precision
+from upcrack_lite.baselines.registry import CRACKNET, DRAWN, ONE_SCALE
+from upcrack_lite.drawn.recipe import DrawnPreset
+from upcrack_lite.metrics import Confusion, average_precision
 from upcrack_lite.reproduction import published, record_files
 from upcrack_lite.reproduction.conditions import SETS
 from upcrack_lite.reproduction.records import Record, scores
@@ -21,8 +23,12 @@ TESTS = ("deepcrack", "cfd", "cfd_patches", "crack500_heldout")
 PRINTED = {"deepcrack": 4, "cfd_patches": 7, "crack500_heldout": 8}
 """Test set to the printed table whose row stands beside it; only DeepCrack's photos are the paper's."""
 
-OTHERS = ("upcracknet", "deepcrack18", "unet", "tf_global_darkness", "tf_frangi_otsu")
-"""Other methods trained, or chosen, on DeepCrack, at lite scale: ours, two that learn from masks, two without."""
+OTHERS = ("upcracknet", "patchcore", "deepcrack18", "unet", "tf_global_darkness", "tf_frangi_otsu")
+"""Other methods trained, or chosen, on DeepCrack: ours, a memory, two that learn from masks, two without training."""
+
+
+FIRST = dict(DrawnPreset.BEFORE)
+"""What the first recipe was, where the second one is another."""
 
 
 class Transfer:
@@ -37,15 +43,18 @@ class Transfer:
 
     def table(self) -> Any:
         """F1, mean and spread over seeds, for each training set: at own size, by the tables' protocol, and others."""
-        groups: dict[tuple[str, str, bool], list[Record]] = {}
+        groups: dict[tuple[bool, bool, str, str], list[Record]] = {}
         for record in self.drawn:
-            if set(record.key.overrides) <= {"native"}:
-                native = bool(record.key.overrides.get("native"))
-                groups.setdefault((record.key.train_set, record.key.scale, native), []).append(record)
+            settings = dict(record.key.overrides)
+            native = bool(settings.pop("native", False))
+            if settings in ({}, FIRST):
+                key = bool(settings), native, record.key.train_set, record.key.scale
+                groups.setdefault(key, []).append(record)
         lines = []
-        for (train_set, scale, native), some in sorted(groups.items(), key=lambda one: (one[0][2], one[0])):
+        for (first, native, train_set, scale), some in sorted(groups.items()):
             size = "own size" if native else "256 × 256"
-            lines.append(self._line(f"drawn cracks, {scale}", train_set, size, some))
+            name = f"drawn cracks, {scale}" + (", first recipe" if first else "")
+            lines.append(self._line(name, train_set, size, some))
         lines += [
             self._line(TITLES[name], "deepcrack", "256 × 256", some)
             for name in OTHERS
@@ -87,7 +96,7 @@ class Transfer:
     def _is_at_home(record: Record, name: str) -> bool:
         key = record.key
         usual = key.method == name and key.train_set == "deepcrack" and key.recipe == "paper"
-        return usual and (key.scale == "lite" or name.startswith("tf_"))
+        return usual and key.scale == ("full" if name in ONE_SCALE else "lite")
 
     @staticmethod
     def _line(name: str, train_set: str, size: str, some: Iterable[Record]) -> Mapping[str, str]:
@@ -110,3 +119,71 @@ def _f1(some: list[Record]) -> str:
     values = [scores(record)["f1"] for record in some]
     spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):.1f}{spread}"
+
+
+ABLATION = "drawn_ablation.json"
+BASE = "as it is"
+_SHOWN = {
+    "synthetic": "F1, synthetic roads",
+    "undamaged": "marked of undamaged crops",
+    "deepcrack": "F1, DeepCrack",
+    "cfd": "F1, CFD",
+}
+
+
+class Ablation:
+    """What one change of the recipe does, from `benchmarks/drawn_ablation.py`. results: as for `Transfer`."""
+
+    def __init__(self, results: Path | str = "") -> None:
+        file = record_files.folder("results", results) / ABLATION
+        lines = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+        self.values = {(line["change"], line["seed"]): _in_percent(line["counts"]) for line in lines}
+        self.changes = list(dict.fromkeys(change for change, _ in self.values))
+
+    def table(self) -> Any:
+        """For each change the mean over seeds; behind it what the change does to the same seed, with its spread."""
+        lines = []
+        for change in self.changes:
+            some = [value for (name, _), value in self.values.items() if name == change]
+            line = {"": change, "seeds": str(len(some))}
+            for test in _SHOWN:
+                line[test] = f"{statistics.fmean(value[test] for value in some):.1f}"
+                if differences := self._differences(change, test):
+                    spread = f" ± {statistics.stdev(differences):.1f}" if len(differences) > 1 else ""
+                    line[test] += f" ({statistics.fmean(differences):+.1f}{spread})"
+            lines.append(line)
+        note = (
+            "Percent, pixels pooled; in brackets the difference to the same seed as it is, mean ± spread. "
+            "Small networks, synthetic roads alone, 1000 steps; every fourth photo of DeepCrack and CFD, own size."
+        )
+        labels = {"seeds": "seeds"} | _SHOWN
+        return table("One change at a time", lines, labels, note, "drawn-ablation", text=("seeds",))
+
+    def says(self) -> Any:
+        """The changes whose effect on a test has one sign with all of at least three seeds."""
+        said = []
+        for test, name in _SHOWN.items():
+            clear = []
+            for change in self.changes:
+                some = self._differences(change, test)
+                if len(some) >= 3 and (min(some) > 0 or max(some) < 0):
+                    clear.append(f"{change} {statistics.fmean(some):+.1f}")
+            none = "no change has the same sign with all seeds"
+            said.append(f"{name}: {', '.join(clear) or none}.")
+        return items([html.escape(line) for line in said] if self.values else ["There is no ablation yet."])
+
+    def _differences(self, change: str, test: str) -> list[float]:
+        """Of each seed that has both; empty for what is as it is."""
+        return [
+            value[test] - self.values[BASE, seed][test]
+            for (name, seed), value in self.values.items()
+            if name == change != BASE and (BASE, seed) in self.values
+        ]
+
+
+def _in_percent(counts: Mapping[str, list[int]]) -> dict[str, float]:
+    totals = {name: Confusion(*four) for name, four in counts.items()}
+    marked = totals["undamaged"]
+    return {name: total.f1 for name, total in totals.items()} | {
+        "undamaged": 100 * marked.fp / (marked.fp + marked.tn)
+    }

@@ -1,0 +1,127 @@
+"""What matters in the drawn-crack detector: one value is changed at a time, everything else stays.
+
+    python benchmarks/drawn_ablation.py --data-root data --runs runs/ablation --out results/drawn_ablation.json
+
+Small networks learn from synthetic roads alone for half of the usual steps. Each is tested on unseen synthetic
+roads and on undamaged crops of DeepCrack, and then on every fourth test photo of DeepCrack and CFD at its own size.
+The file holds pooled counts; what stands in it already is not done again, and chapter 21 shows it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+
+from upcrack_lite.data.crop_folder import read_crops
+from upcrack_lite.data.layouts import pairs, read_pair
+from upcrack_lite.data.synthetic import synthetic_set
+from upcrack_lite.drawn.detect import load_network, score_map
+from upcrack_lite.drawn.recipe import DrawnPreset
+from upcrack_lite.drawn.training import train_drawn
+from upcrack_lite.io import write_json
+from upcrack_lite.metrics import Confusion
+from upcrack_lite.runs import environment
+
+EPOCHS, SIZE, ROADS, EVERY = 10, 256, 60, 4
+AS_IT_IS = "as it is"
+LOOK_ALIKES = ("stones", "stains", "pits", "shadows", "paint", "veins", "grooves")
+TRAINED: dict[str, dict[str, Any]] = {
+    AS_IT_IS: {},
+    "no look-alikes": dict.fromkeys(LOOK_ALIKES, 0.0),
+    "no stones": {"stones": 0.0},
+    "hairlines as they are": {"full_from": 1.0},
+    "no shadows": {"shadows": 0.0},
+    "no stains": {"stains": 0.0},
+    "no pits": {"pits": 0.0},
+    "no lines that are no cracks": dict.fromkeys(("paint", "veins", "grooves"), 0.0),
+    "label at half the coverage": {"label_level": 0.5},
+    "no whole roads": {"whole": 0.0, "given": 0.9},
+}
+"""Name of a change to values of the training."""
+
+TESTED: dict[str, dict[str, Any]] = {
+    "own size alone": {"octaves": 1, "enlarge_below": 0},
+    "own size and 1/2": {"octaves": 2, "enlarge_below": 0},
+    "own size, 1/2, 1/4": {"octaves": 3, "enlarge_below": 0},
+}
+"""Name of a change to values of the detection; the network is the one that is as it is."""
+
+Photos = list[tuple[np.ndarray, np.ndarray]]
+
+
+def photos(data_root: Path) -> dict[str, Photos]:
+    """Photos and crack masks by the name of the test; of undamaged crops the masks are empty."""
+    roads = synthetic_set(ROADS, SIZE, 555)
+    crops = read_crops(data_root / "deepcrack_undamaged", SIZE).images[::6]
+    return {
+        "synthetic": list(zip(roads.images, roads.crack_masks, strict=True)),
+        "undamaged": [(crop, np.zeros(crop.shape[:2], bool)) for crop in crops],
+    } | {
+        name: [read_pair(pair) for pair in pairs(data_root / name, "auto", "test")[::EVERY]]
+        for name in ("deepcrack", "cfd")
+    }
+
+
+def train(change: dict[str, Any], seed: int, out: Path) -> Path:
+    """Train with a change of the recipe; a folder that holds the finished training is left as it is."""
+    preset = DrawnPreset.make("drawn", "lite", epochs=EPOCHS, **change)
+    ground = synthetic_set(300, preset.size, seed, crack_free=1.0).images
+    train_drawn(ground, preset, out, seed=seed, device="cpu", precision="bf16-mixed", progress=False)
+    return out
+
+
+def test(run: Path, change: dict[str, Any], tests: dict[str, Photos]) -> dict[str, list[int]]:
+    """Pooled tp, fp, fn, tn for each test."""
+    network, preset = load_network(run)
+    preset, counts = replace(preset, **change), {}
+    for name, some in tests.items():
+        total = sum(
+            (Confusion.of(score_map(network, preset, photo) > 0.5, truth) for photo, truth in some),
+            Confusion(),
+        )
+        counts[name] = [total.tp, total.fp, total.fn, total.tn]
+    return counts
+
+
+def wanted(changes: Iterable[str], seeds: Iterable[int]) -> Iterator[tuple[str, int, str]]:
+    """Each change with each seed, and the change that its network is trained with, seed by seed."""
+    for seed in seeds:
+        for name in changes:
+            yield name, seed, name if name in TRAINED else AS_IT_IS
+
+
+def main(
+    data_root: Annotated[Path, typer.Option(help="Folder with deepcrack, deepcrack_undamaged and cfd.")],
+    runs: Annotated[Path, typer.Option(help="Folder for the trainings.")],
+    out: Annotated[Path, typer.Option(help="JSON file that grows.")],
+    seeds: Annotated[int, typer.Option(help="Number of seeds, from 0.")] = 3,
+    change: Annotated[list[str] | None, typer.Option(help="A change by its name; all without it.")] = None,
+) -> None:
+    """Train and test what the file lacks."""
+    torch.set_num_threads(1)
+    known = [*TRAINED, *TESTED]
+    if wrong := [name for name in change or [] if name not in known]:
+        raise typer.BadParameter(f"unknown change {', '.join(wrong)}; choose from: {'; '.join(known)}")
+    lines = json.loads(out.read_text()) if out.is_file() else []
+    done = {(line["change"], line["seed"]) for line in lines}
+    tests = photos(data_root)
+    for name, seed, trained in wanted(change or known, range(seeds)):
+        if (name, seed) in done:
+            continue
+        run = train(TRAINED[trained], seed, runs / f"{trained.replace(' ', '_')}-s{seed}")
+        counts = test(run, TESTED.get(name, {}), tests)
+        line = {"change": name, "seed": seed, "commit": environment()["commit"]["id"], "counts": counts}
+        lines.append(line)
+        write_json(out, lines)
+        typer.echo(f"{name}, seed {seed}: {counts}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

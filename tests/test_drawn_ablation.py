@@ -1,0 +1,95 @@
+"""The ablation of the drawn-crack detector: what is trained and tested for a change, and that it goes on."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import drawn_ablation as ablation
+import typer
+
+from upcrack_lite.data.synthetic import synthetic_set
+from upcrack_lite.drawn import scenes, training
+from upcrack_lite.drawn.recipe import DrawnPreset
+from upcrack_lite.show.drawn import BASE, Ablation
+
+ROADS = synthetic_set(2, 64, 3)
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setattr(training, "STEPS", 2)
+    monkeypatch.setattr(scenes, "ROADS", 4)
+    monkeypatch.setattr(scenes, "CRACKS", 4)
+    monkeypatch.setattr(ablation, "EPOCHS", 5)
+    few = synthetic_set(4, 256, 0, crack_free=1.0)
+    monkeypatch.setattr(ablation, "synthetic_set", lambda *_, **__: few)
+    tests = {"synthetic": list(zip(ROADS.images, ROADS.crack_masks, strict=True))}
+    monkeypatch.setattr(ablation, "photos", lambda _: tests)
+
+
+def run(folder, *changes):
+    app = typer.Typer()
+    app.command()(ablation.main)
+    words = [
+        "--data-root",
+        "none",
+        "--runs",
+        str(folder),
+        "--out",
+        str(folder / "lines.json"),
+        "--seeds",
+        "1",
+    ]
+    return CliRunner().invoke(app, [*words, *(word for name in changes for word in ("--change", name))])
+
+
+def test_a_change_is_trained_once_and_what_is_done_is_not_done_again(tiny, tmp_path):
+    assert run(tmp_path, "as it is", "own size alone").exit_code == 0
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["as_it_is-s0"]
+    first = json.loads((tmp_path / "lines.json").read_text())
+    assert [line["change"] for line in first] == ["as it is", "own size alone"]
+    assert all(sum(line["counts"]["synthetic"]) == ROADS.crack_masks.size for line in first)
+    first[0]["counts"] = {}  # a line that is there is believed
+    (tmp_path / "lines.json").write_text(json.dumps(first))
+    assert run(tmp_path, "as it is", "no stones").exit_code == 0
+    second = json.loads((tmp_path / "lines.json").read_text())
+    assert second[:2] == first
+    assert [line["change"] for line in second[2:]] == ["no stones"]
+
+
+def test_an_unknown_change_is_refused_before_any_work(tmp_path):
+    done = run(tmp_path, "no moon")
+    assert done.exit_code == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_page_says_what_has_one_sign_with_three_seeds(tmp_path):
+    """Of a planted change, DeepCrack falls with every seed; on CFD one seed rises."""
+    lines = []
+    for seed, cfd in enumerate((40, 40, 60)):
+        for change, tp, last in ((BASE, 80, 50), ("no moon", 70 - seed, cfd)):
+            counts = {"synthetic": [50, 50, 50, 850], "undamaged": [0, 10, 0, 990]}
+            counts |= {"deepcrack": [tp, 20, 20, 880], "cfd": [last, 50, 50, 850]}
+            lines.append({"change": change, "seed": seed, "commit": "0" * 40, "counts": counts})
+    (tmp_path / "drawn_ablation.json").write_text(json.dumps(lines))
+    shown = Ablation(tmp_path)
+    said = shown.says().data
+    assert "F1, DeepCrack: no moon -2.5." in said
+    assert "F1, CFD: no change" in said
+    assert "F1, synthetic roads: no change" in said
+    assert "1.0 (+0.0 ± 0.0)" in shown.table().data
+
+
+def test_each_change_changes_what_it_names():
+    usual = DrawnPreset.make("drawn", "lite")
+    for changes in (ablation.TRAINED, ablation.TESTED):
+        for name, change in changes.items():
+            made = DrawnPreset.make("drawn", "lite", **change)
+            differing = {key for key in change if getattr(made, key) != getattr(usual, key)}
+            assert (name == ablation.AS_IT_IS) == (not differing)
+            assert np.isclose(made.given + made.whole, 0.9)
