@@ -71,11 +71,9 @@ def test_every_file_of_a_run_survives_a_failing_rewrite(run, save, monkeypatch):
 
 
 def test_a_new_run_says_its_format_and_that_it_is_running(run):
-    assert json.loads((run.path / "manifest.json").read_text()) == {
-        "format": 1,
-        "status": "running",
-        "seed": 3,
-    }
+    said = json.loads((run.path / "manifest.json").read_text())
+    assert said.pop("started").endswith("+00:00")
+    assert said == {"format": 1, "status": "running", "seed": 3}
     assert not run.finished
     assert RunFolder.is_run(run.path)
     opened = RunFolder.open(str(run.path))

@@ -98,7 +98,7 @@ class RunFolder:
                 f"{path} is not empty and is no run: name a new folder; nothing in it was touched"
             )
         path.mkdir(parents=True, exist_ok=True)
-        run = cls(path, {"format": FORMAT, "status": "running"} | manifest)
+        run = cls(path, {"format": FORMAT, "status": "running", "started": now()} | manifest)
         run.save_manifest()
         return run
 
@@ -148,6 +148,12 @@ class RunFolder:
                 "then delete the folder, or name another one"
             )
         return run
+
+    def begin(self, used_device: str, facts: dict[str, Any]) -> None:
+        """Note in the manifest where this start takes place, and facts that are known by now."""
+        self.start(environment() | {"used_device": used_device})
+        self.manifest |= facts
+        self.save_manifest()
 
     def start(self, environment: dict[str, Any]) -> None:
         """Note the environment of this start, beside those of earlier starts that the training goes on from.
@@ -409,13 +415,9 @@ def train_at_once(
     run = RunFolder.matching(out, what, preset.older())
     if run is not None and run.finished:
         return run
-    run, began = run or RunFolder.create(out, what | {"started": now()}), time.monotonic()
+    run, began = run or RunFolder.create(out, what), time.monotonic()
     run.save_weights(learn())
-    run.manifest |= {
-        "environment": environment() | {"used_device": device},
-        "style_weights": None,
-        "start_sha256": None,
-    }
+    run.begin(device, {"style_weights": None, "start_sha256": None})
     result = {"epochs_done": 0, "steps_done": 0, "best_epoch": -1, "crops_trained": counts[0]}
     result |= {"crops_validated": counts[1], "train_seconds": round(time.monotonic() - began, 3)}
     run.finish(result, on_gpu=device == "cuda")

@@ -29,16 +29,7 @@ from upcrack_lite.images import to_tensor, to_uint8
 from upcrack_lite.io import write_image
 from upcrack_lite.losses import adversarial_d, restoration_loss, total_loss
 from upcrack_lite.recipes import Preset
-from upcrack_lite.runs import (
-    Resumable,
-    RunFolder,
-    check_crops,
-    check_device,
-    describe,
-    environment,
-    now,
-    weights_hash,
-)
+from upcrack_lite.runs import Resumable, RunFolder, check_crops, check_device, describe, weights_hash
 from upcrack_lite.vgg import VGGFeatures
 
 if TYPE_CHECKING:
@@ -405,10 +396,8 @@ def train_task(
     from lightning import Fabric  # here, because it takes seconds, and many import this file without training
 
     task = make(Fabric(accelerator=device, devices=1, precision=what["precision"]))
-    run = run or RunFolder.create(out, what | {"started": now()})
-    run.start(environment() | {"used_device": str(task.fabric.device)})
-    run.manifest |= task.facts()
-    run.save_manifest()
+    run = run or RunFolder.create(out, what)
+    run.begin(str(task.fabric.device), task.facts())
     return Loop(task, run, preset, what["max_steps"], progress).run_all()
 
 

@@ -210,15 +210,16 @@ def counts(
 
 def best_of(counted: Mapping[Variant, Confusion]) -> Variant:
     """The variant with the highest pooled F1; the first of equals. An undefined F1 counts as 0."""
-    return max(counted, key=lambda variant: _f1(counted[variant]))
+    return max(counted, key=lambda variant: f1_of(counted[variant]))
 
 
 def median_f1(counted: Mapping[Variant, Confusion]) -> float:
     """The median of the variants' pooled F1, percent: what someone who picks blindly may expect."""
-    return statistics.median(_f1(one) for one in counted.values())
+    return statistics.median(f1_of(one) for one in counted.values())
 
 
-def _f1(one: Confusion) -> float:
+def f1_of(one: Confusion) -> float:
+    """F1 in percent; undefined counts as 0."""
     return 0.0 if np.isnan(one.f1) else one.f1
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from upcrack_lite.baselines import training_free
-from upcrack_lite.baselines.training_free import MAPS, Variant, to_gray
+from upcrack_lite.baselines.training_free import MAPS, Variant, f1_of, to_gray
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.show.figures import LINES, MARKERS, WIDTH, styled
 
@@ -52,8 +52,8 @@ class FamilyScores:
     def numbers(self) -> dict[str, float]:
         """F1 in percent on the test set: "best on the test set", "chosen on the training set", "median"."""
         return {
-            "best on the test set": _f1(self.test[self.luckiest]),
-            "chosen on the training set": _f1(self.test[self.selected]),
+            "best on the test set": f1_of(self.test[self.luckiest]),
+            "chosen on the training set": f1_of(self.test[self.selected]),
             "median": training_free.median_f1(self.test),
         }
 
@@ -70,11 +70,6 @@ def score_family(family: Iterable[Variant], training: Pairs, test: Pairs) -> Fam
     return FamilyScores(training_free.counts(training, family), training_free.counts(test, family))
 
 
-def _f1(one: Confusion) -> float:
-    """In percent; undefined counts as 0."""
-    return 0.0 if np.isnan(one.f1) else one.f1
-
-
 @styled
 def family_figure(scored: FamilyScores) -> Figure:
     """Two rows of dots, one for each variant: F1 on the training set above, on the test set below.
@@ -84,12 +79,12 @@ def family_figure(scored: FamilyScores) -> Figure:
     figure, axes = plt.subplots(figsize=(WIDTH, 3.3))
     rows = ((1.0, scored.training), (0.0, scored.test))
     for height, counted in rows:
-        values = np.array([_f1(one) for one in counted.values()])
+        values = np.array([f1_of(one) for one in counted.values()])
         place = height + _spread(values)
         axes.plot(values, place, "o", markersize=4.5, color=LINES[7], alpha=0.7, zorder=2)
         median = training_free.median_f1(counted)
         axes.plot([median] * 2, [height - 0.24, height + 0.24], color=LINES[4], linewidth=2)
-    frozen = [_f1(counted[scored.selected]) for _, counted in rows]
+    frozen = [f1_of(counted[scored.selected]) for _, counted in rows]
     axes.plot(frozen, (1, 0), color=LINES[0], linewidth=1.2, linestyle="--", zorder=3)
     look = {"linestyle": "", "markersize": 9, "zorder": 4, "markeredgecolor": "white"}
     axes.plot(frozen, (1, 0), marker=MARKERS[1], color=LINES[0], label="chosen on the training set", **look)
@@ -107,7 +102,7 @@ def family_figure(scored: FamilyScores) -> Figure:
 def family_alt(scored: FamilyScores) -> str:
     """The picture of a family in words, with its numbers."""
     said = ", ".join(f"{name} {value:.1f}" for name, value in scored.numbers.items())
-    trained = _f1(scored.training[scored.selected])
+    trained = f1_of(scored.training[scored.selected])
     return (
         f"F1 of {len(scored.test)} variants on two sets, one dot for each. On the test set: {said}. The one chosen "
         f"has {trained:.1f} on the training set."
