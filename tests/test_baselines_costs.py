@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
-import torch
 from baselines_sources import DIFFERENCES, NONE
 from torch import nn
 
 from upcrack_lite.baselines.cost import cost, count
 from upcrack_lite.baselines.registry import COMPARED, CRACKNET, network
-from upcrack_lite.errors import UserError
 from upcrack_lite.reproduction import published
 from upcrack_lite.show import methods
 from upcrack_lite.show.methods import SOURCE_PASS
@@ -25,11 +21,6 @@ PINNED = {
     "unet": 55_683_579_904,
     "bisenetv2": 3_122_614_272,
 }
-
-
-def on_meta(build, *args, **more) -> nn.Module:
-    with torch.device("meta"):
-        return build(*args, **more)
 
 
 @pytest.mark.parametrize("name", SOURCE_PASS)
@@ -67,12 +58,6 @@ def test_multiply_adds_agree_with_a_count_by_hand():
     assert network.training  # as it was found
 
 
-@pytest.mark.parametrize("width", [0, 1.5, math.nan])
-def test_a_cost_needs_a_width(width):
-    with pytest.raises(UserError, match=r"width must be in \(0, 1\]"):
-        cost("unet", width)
-
-
 # --- The table ---
 
 
@@ -88,16 +73,6 @@ def test_the_table_says_why_wherever_a_count_is_not_the_sources():
     text = methods.cost_table().data
     for name, why in methods.DIFFERENCES.items():
         assert f"{network(name).title}: {why}." in text
-
-
-def test_the_table_shows_the_sources_multiply_adds_or_a_dash(monkeypatch):
-    one = methods.lines()["ddrnet"]
-    assert one.source_pass == pytest.approx(1.134, abs=0.001)
-    for given, shown in ((one.source_pass, "1.13"), (None, "–")):
-        changed = methods.Line("one", one.strategy, 1, 2, source_pass=given)
-        monkeypatch.setattr(methods, "lines", lambda changed=changed: {"x": changed})
-        cells = [line for line in methods.cost_table().data.splitlines() if "methods-pass_source" in line]
-        assert f">{shown}</td>" in cells[-1], cells
 
 
 def test_the_table_has_every_row_of_table_iii_and_the_sources_parameters():

@@ -8,16 +8,11 @@ from baselines_images import images
 from torch.nn import functional
 
 from upcrack_lite import masks
-from upcrack_lite.baselines import base, bisenetv2, blocks, deepcrack19, lawin, riad, scadn
-from upcrack_lite.baselines.deeplabv3plus import DeepLabV3Plus
+from upcrack_lite.baselines import base, blocks, deepcrack19, lawin, riad, scadn
 from upcrack_lite.baselines.enet import ENet
-from upcrack_lite.baselines.pspnet import PSPNet
 from upcrack_lite.baselines.registry import network as method
-from upcrack_lite.baselines.upernet import UPerNet
 
 SMALL = 0.125  # width of the networks here
-OUTPUTS = {"pspnet": 2, "bisenetv2": 5, "ddrnet": 2, "deepcrack19": 6, "deepcrack18": 6}  # while training
-SINGLE = ("deeplabv3plus", "enet", "upernet", "segresnet", "unet", "lawin")
 
 
 def small(name: str) -> base.Supervised:
@@ -29,35 +24,6 @@ def small(name: str) -> base.Supervised:
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
     """Values in [-1, 1]."""
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-
-
-@pytest.mark.parametrize(("name", "count"), [*OUTPUTS.items(), *((name, 1) for name in SINGLE)])
-def test_the_outputs_of_training(name, count):
-    network = small(name)
-    with torch.no_grad():
-        assert len(network(images(2))) == count
-        after = len(network.eval().outputs(images(2)))
-    # No work that nobody reads. Both DeepCracks join their outputs into the first.
-    assert after == (count if name.startswith("deepcrack") else 1)
-
-
-def test_encoders_see_the_photo_at_the_sizes_they_should():
-    with torch.device("meta"):
-        image = torch.zeros(1, 3, 128, 128)
-        psp, deeplab, uper = (
-            kind(1.0).eval().net.encoder(image) for kind in (PSPNet, DeepLabV3Plus, UPerNet)
-        )
-    assert psp[-1].shape == (1, 2048, 16, 16)
-    assert psp[-2].shape == (1, 1024, 16, 16)
-    assert deeplab[-1].shape == (1, 2048, 8, 8)
-    assert [one.shape[-1] for one in uper[2:]] == [32, 16, 8, 4]
-
-
-def test_pspnets_second_output_counts_less():
-    network, mask = small("pspnet"), torch.zeros(2, 1, 8, 8)
-    main, side = torch.full((2, 1, 8, 8), 1.0), torch.full((2, 1, 8, 8), 3.0)
-    expected = functional.softplus(torch.tensor(1.0)) + 0.4 * functional.softplus(torch.tensor(3.0))
-    assert network.loss([main, side], mask).item() == pytest.approx(expected.item())
 
 
 def test_enet_puts_values_back_where_they_were_found():
@@ -74,13 +40,6 @@ def test_enet_puts_values_back_where_they_were_found():
             last.zero_()  # the branch adds nothing: only what is put back is left
         elsewhere = network.up5(torch.randn(1, 64, 4, 4), winners)[~kept]
     assert not elsewhere.any()
-
-
-def test_bisenetv2_counts_each_guiding_head_as_much_as_the_first():
-    network = bisenetv2.BiSeNetV2(0.125)
-    outputs, crack_mask = list(noise(5, 2, 1, 8, 8)), (noise(2, 1, 8, 8) > 0).float()
-    apart = [functional.binary_cross_entropy_with_logits(one, crack_mask) for one in outputs]
-    torch.testing.assert_close(network.loss(outputs, crack_mask), sum(apart))
 
 
 @pytest.mark.parametrize("ratio", lawin.RATIOS)

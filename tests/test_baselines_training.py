@@ -11,11 +11,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from upcrack_lite.baselines import encoders, scadn, trainer
+from upcrack_lite.baselines import encoders, trainer
 from upcrack_lite.baselines.prediction import load_network, score_map
 from upcrack_lite.baselines.recipes import SUPERVISED, MethodPreset, method_preset
 from upcrack_lite.baselines.registry import COMPARED, network
-from upcrack_lite.baselines.trainer import Task, optimizer_of, random_views, train_method
+from upcrack_lite.baselines.trainer import Task, random_views, train_method
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import to_tensor
 from upcrack_lite.recipes import preset
@@ -159,13 +159,6 @@ def test_a_finished_run_comes_back_untouched_and_another_is_refused(finished, mo
     assert listing(finished.path) == before
 
 
-def test_a_loss_that_is_not_finite_names_the_learning_rate(tmp_path, monkeypatch):
-    monkeypatch.setattr(Task, "step", lambda self, batch: {"loss": torch.tensor(float("nan"))})
-    with pytest.raises(UserError, match=r"loss.*Lower lr \(0.01\)"):
-        run("enet", tmp_path / "run")
-    assert RunFolder.open(tmp_path / "run").manifest["status"] == "failed"
-
-
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("name", ["enet", "riad", "scadn"])
@@ -193,26 +186,6 @@ def test_other_precisions_train_too(name, precision, tmp_path):
 
 
 # --- Learning rates, views, validation -----------------------------------------------------------------------
-
-
-def test_riads_rate_falls_to_a_tenth_at_its_step():
-    task, rates = task_of("riad", tiny("riad", epochs=6, step_at=0.5)), []
-    for epoch in range(6):
-        task.set_epoch(epoch)
-        rates.append(task.rates()["lr"])
-    assert rates == pytest.approx([1e-4] * 3 + [1e-5] * 3)
-
-
-def test_each_optimizer_takes_its_values_from_the_preset():
-    both = optimizer_of(network("scadn").build(0.125), tiny("scadn", lr=2e-4, weight_decay=0.5)).param_groups
-    assert [group["lr"] for group in both] == pytest.approx([2e-4, 2e-5])
-    assert [group["weight_decay"] for group in both] == [0.5, 0.5]
-    assert both[0]["betas"] == scadn.BETAS
-    enet = network("enet").build(0.125)
-    sgd = optimizer_of(enet, tiny("enet"))
-    assert isinstance(sgd, torch.optim.SGD)
-    assert [sgd.param_groups[0][k] for k in ("lr", "momentum", "weight_decay")] == [0.01, 0.9, 1e-4]
-    assert isinstance(optimizer_of(enet, tiny("enet", optimizer="adam")), torch.optim.Adam)
 
 
 def views(chosen: MethodPreset, n: int = 64, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -18,7 +18,7 @@ from upcrack_lite.data import manifest
 from upcrack_lite.data.check import LEVELS, Finding, passed, verify
 from upcrack_lite.data.duplicates import turned
 from upcrack_lite.data.sources import SOURCES, Source
-from upcrack_lite.data.survey import Photo, Survey, survey
+from upcrack_lite.data.survey import survey
 
 
 def put(folder: Path, part: str, name: str, image: np.ndarray, mask: np.ndarray) -> None:
@@ -238,26 +238,6 @@ def test_crops_of_one_photo_across_parts_are_a_leak(tmp_path):
     assert (missing.check, missing.level) == ("missing part", "warning")
 
 
-def test_a_manifest_is_compared_file_by_file(folder):
-    noted = [replace(entry, note="saved again") for entry in survey(folder).files]
-    with Image.open(folder / "train_lab" / "00.png") as mask:
-        mask.save(folder / "train_lab" / "00.png", compress_level=1)  # the same pixels in other bytes
-        mask.save(folder / "train_lab" / "01.png", compress_level=2)  # another photo's mask
-    with Image.open(folder / "train_img" / "03.jpg") as photo:
-        photo.save(folder / "train_img" / "03.jpg", quality=60)  # the same picture in other bytes
-    put(folder, "train", "other", *road(60))
-    (folder / "train_img" / "other.jpg").replace(folder / "train_img" / "04.jpg")
-    (folder / "train_lab" / "other.png").unlink()
-    for entries, level in ((noted, "note"), ([replace(entry, note="") for entry in noted], "warning")):
-        findings = [f for f in verify(survey(folder), None, entries) if f.check == "manifest"]
-        assert found(findings) == {
-            ("manifest", level, ("train_img/03.jpg",)),
-            ("manifest", "error", ("train_img/04.jpg",)),  # a note excuses no other picture or mask
-            ("manifest", level, ("train_lab/00.png",)),
-            ("manifest", "error", ("train_lab/01.png",)),
-        }
-
-
 def test_the_crack_share_must_lie_in_the_known_range(folder):
     facts = survey(folder)
     (finding,) = verify(facts, replace(SOURCE, shares={"train": (0.5, 2.0), "test": (6.0, 8.0)}))
@@ -293,16 +273,6 @@ def test_label_3_of_cfd(tmp_path, monkeypatch):
     (error,) = verify(survey(tmp_path / "plain"))
     assert (error.check, error.level, len(error.paths)) == ("label 3", "error", 4)
     assert verify(survey(tmp_path / "right")) == []
-
-
-def test_other_photos_with_numbers_as_names_are_not_taken_for_cfd():
-    rng = np.random.default_rng(0)
-    facts = {"image_size": (480, 320), "mask_size": (480, 320), "gray_share": 0.0}
-    photos = [
-        Photo("all", f"{n:03d}", f"{n}.jpg", f"{n}.png", **facts, crack_share=share, mask_pixels=str(n))
-        for n, share in enumerate(rng.uniform(0, 5, 118), 1)
-    ]
-    assert verify(Survey(Path("x"), "plain", photos)) == []
 
 
 def test_masks_turned_as_a_whole_are_one_finding_that_names_the_turn(tmp_path):

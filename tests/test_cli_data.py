@@ -207,16 +207,3 @@ def test_deepcrack_from_the_mirror_to_crops_in_one_command(mirror, tmp_path):
     assert "train: 300 pairs, 2.91 % crack" in done.stdout
     if status.is_file():  # on Linux
         assert int(re.search(r"VmHWM:\s+(\d+) kB", done.stdout)[1]) < 1e6
-
-
-@pytest.mark.mirror
-def test_the_stand_ins_share_no_photo_and_their_counts_are_known(mirror, upcrack, tmp_path):
-    groups = []
-    for name in ("crack500_kept", "crack500_heldout"):
-        status, text = upcrack("fetch", name, "--accept-terms", "--mirror", mirror)
-        assert status == 0, text
-        stems = [path.stem for path in (Path("data") / name / "image").iterdir()]
-        assert len(stems) == SOURCES[name].counts["all"]
-        groups.append({stem.rsplit("_", 1)[0] for stem in stems})
-    assert (len(groups[0]), len(groups[1])) == (180, 45)
-    assert not groups[0] & groups[1]

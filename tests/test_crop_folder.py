@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from upcrack_lite.data.crop_folder import is_crop_folder, read_crops, read_description, write_crops
-from upcrack_lite.data.crops import CropRule, Crops, undamaged_crops
-from upcrack_lite.data.layouts import pairs
+from upcrack_lite.data.crop_folder import read_crops, read_description, write_crops
+from upcrack_lite.data.crops import Crops
 from upcrack_lite.data.reading import resize
 from upcrack_lite.errors import UserError
 
@@ -138,20 +137,3 @@ def test_a_malformed_description_is_refused(written, text):
     (written / "crops.json").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match="cut the crops again"):
         read_crops(written)
-
-
-def test_only_its_own_folders_count_as_folders_of_crops(written, tmp_path):
-    assert is_crop_folder(written)
-    assert not is_crop_folder(tmp_path)
-    assert not is_crop_folder(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="is no folder of crops"):
-        read_crops(tmp_path)
-
-
-@pytest.mark.mirror
-def test_real_crops_survive_the_disk(mirror, tmp_path):
-    found = pairs(mirror / "deepcrack", split="train")
-    crops = undamaged_crops(found, CropRule((256, 192, 160, 128), 40, size=256))
-    back = read_crops(write_crops(crops, tmp_path / "crops", {"set": "deepcrack", "split": "train"}))
-    assert (back.images == crops.images).all()
-    assert (back.rows, back.groups) == (crops.rows, crops.groups)

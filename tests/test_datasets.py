@@ -192,17 +192,6 @@ def test_bad_arguments_are_refused(tmp_path, bad):
         load(make_set(tmp_path, "plain"), "train", **({"size": 8} | bad))
 
 
-@pytest.mark.mirror
-def test_real_photos_and_official_samples_load(mirror):
-    for split in ("train", "val", "test"):
-        assert len(load(mirror / "crack500_official_samples", split, 64)) == 6
-    roads = load(mirror / "deepcrack", "test", 256, limit=20)
-    on_crack = roads.images[roads.crack_masks].mean()
-    assert on_crack + 20 < roads.images[~roads.crack_masks].mean()  # cracks are dark: photo and mask align
-    with pytest.raises(UserError, match=r"sets inside it: .*deepcrack"):
-        pairs(mirror)
-
-
 def test_first_set_prefers_deepcrack_and_skips_what_is_no_set(tmp_path):
     assert first_set("") is None
     with pytest.raises(UserError, match="no such folder"):

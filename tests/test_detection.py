@@ -115,17 +115,6 @@ def test_a_bilateral_filter_by_its_definition():
         assert ours[y, x] == pytest.approx((weight * window).sum() / weight.sum(), abs=1.01)
 
 
-def test_gaussian_equals_opencv_and_none_only_rounds():
-    gray = pictures()[1]
-    theirs = cv2.GaussianBlur(gray, (25, 25), 15)
-    ours = detection.smooth(as_map(gray), filter="gaussian") * 255
-    assert np.array_equal(ours[0, 0].round().to(torch.uint8).numpy(), theirs)
-    errors = torch.rand(2, 1, 9, 9)
-    plain = detection.smooth(errors, filter="none")
-    assert torch.allclose(plain, errors, atol=0.5 / 255 + 1e-6)
-    assert torch.allclose(plain * 255, (plain * 255).round(), atol=1e-4)
-
-
 @pytest.mark.parametrize("filter", detection.FILTERS)
 def test_smoothing_keeps_shape_range_and_constants_and_treats_maps_apart(filter):
     maps = torch.cat([torch.rand(2, 1, 30, 40), torch.full((1, 1, 30, 40), 0.4)])
@@ -221,20 +210,6 @@ def test_percentile_leaves_at_most_the_rest_above(seed, percent):
     assert (gray >= cut).sum() >= gray.size * (1 - percent / 100)
 
 
-def test_factor_moves_otsus_cut_and_is_limited_to_1():
-    gray = random_picture(1)
-    otsu = detection.threshold_of(as_map(gray), "otsu")
-    assert torch.allclose(detection.threshold_of(as_map(gray), "otsu_factor", 0.5), otsu / 2)
-    assert torch.equal(detection.threshold_of(as_map(gray), "otsu_factor", 1.0), otsu)
-    counts = [
-        int(detection.binarize(as_map(gray), "otsu_factor", f).sum()) for f in (0.0, 0.5, 1.0, 1.5, 99.0)
-    ]
-    assert counts == sorted(counts, reverse=True)
-    assert counts[0] == (gray > 0).sum()
-    assert counts[-1] == 0
-    assert detection.threshold_of(as_map(gray), "otsu_factor", 99.0) == 1
-
-
 def test_the_floor_guards_a_crack_free_map_and_leaves_a_clear_crack_alone():
     rng = np.random.default_rng(0)
     quiet = np.clip(rng.normal(12, 4, (40, 40)), 0, 255).astype(np.uint8)
@@ -305,25 +280,6 @@ def test_detect_is_its_steps_in_a_row(generator, chosen, size):
     assert torch.equal(found.crack_mask, detection.binarize(smoothed, *rule))
     assert found.crack_mask.shape == (2, 1, *(size or (32, 32)))
     assert found.crack_mask.dtype == torch.bool
-
-
-def test_the_released_program_stretches_its_input_first(generator):
-    dull = noise(2) * 0.2 + 0.3
-    full = detection.stretch(dull) * 2 - 1
-    assert full.amin(dim=(1, 2, 3)).eq(-1).all()
-    assert full.amax(dim=(1, 2, 3)).eq(1).all()
-    stretched = detection.detect(generator, dull, tiny(input_stretch=True))
-    assert torch.equal(stretched.restored, detection.detect(generator, full, tiny()).restored)
-    assert torch.equal(stretched.error_map, detection.detect(generator, full, tiny()).error_map)
-    assert not torch.equal(stretched.restored, detection.detect(generator, dull, tiny()).restored)
-
-
-def test_enlarging_is_bilinear_and_the_same_size_changes_nothing():
-    errors = torch.rand(2, 1, 8, 8)
-    assert detection.enlarge(errors, (8, 8)) is errors
-    large = detection.enlarge(errors, (16, 24))
-    theirs = cv2.resize(errors[1, 0].numpy(), (24, 16), interpolation=cv2.INTER_LINEAR)
-    assert np.allclose(large[1, 0].numpy(), theirs, atol=1e-5)
 
 
 @pytest.mark.parametrize(

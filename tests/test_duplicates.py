@@ -22,7 +22,6 @@ from upcrack_lite.data.duplicates import (
     perceptual_hashes,
     turned,
 )
-from upcrack_lite.data.survey import survey
 from upcrack_lite.data.synthetic import synthetic_road
 
 TILE = np.arange(4).reshape(2, 2)
@@ -69,14 +68,6 @@ def test_the_named_orientation_puts_the_mask_right(orientation):
     better = better_orientation(contrasts(image, laid))
     assert (turned(laid, better) == (mask > 0)).all()
     assert better_orientation(contrasts(image, mask > 0)) == 0
-
-
-def test_the_eight_orientations_are_the_dihedral_group():
-    pixels = np.arange(6).reshape(2, 3)
-    all_ways = [turned(pixels, index) for index in range(8)]
-    assert len(ORIENTATIONS) == len({(way.shape, way.tobytes()) for way in all_ways}) == 8
-    assert (all_ways[1] == np.rot90(pixels)).all()
-    assert (all_ways[4] == pixels[:, ::-1]).all()
 
 
 def test_hashes_are_those_of_imagehash_and_follow_a_turned_photo():
@@ -138,15 +129,3 @@ def test_contrast_is_nan_where_a_turned_mask_does_not_fit():
     for nothing in (np.zeros_like(mask), np.ones_like(mask)):
         assert np.isnan(contrasts(image, nothing)).all()
     assert contrasts(np.full_like(image, 90), mask)[0] == 0
-
-
-@pytest.mark.mirror
-@pytest.mark.parametrize("name", ["deepcrack", "cfd"])
-def test_turned_masks_of_the_real_sets_are_named(mirror, name):
-    facts = survey(mirror / name)
-    named = shown = 0
-    for each in facts.photos:
-        for k in (2, 4, 6):  # a mask laid so has these contrasts
-            laid = [each.contrast[VIEWS.index(turned(turned(TILE, k), then).tobytes())] for then in range(8)]
-            named, shown = named + (better_orientation(laid) > 0), shown + 1
-    assert named / shown > 0.95

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +11,6 @@ from threading import Thread
 
 import pooch
 import pytest
-from filelock import FileLock
 from small_sets import make, zip_of
 
 from upcrack_lite.data import fetch as fetching
@@ -140,30 +137,6 @@ def test_an_interruption_leaves_nothing_that_looks_finished(from_mirror, root, m
         with pytest.raises((KeyboardInterrupt, UserError), match=r"^$|No space left on device"):
             fetch("deepcrack", root, from_mirror)
     assert there(root) == set()
-    assert fetch("deepcrack", root, from_mirror).new
-
-
-def test_what_a_killed_run_left_is_removed_and_the_same_command_goes_on(small_mirror, from_mirror, root):
-    code = (
-        "import os, signal, sys\nfrom upcrack_lite.data import fetch\n"
-        "fetch.survey = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "fetch.fetch('deepcrack', sys.argv[1], fetch.Options(True, sys.argv[2]))"
-    )
-    dead = subprocess.run([sys.executable, "-c", code, root, small_mirror], capture_output=True, check=False)
-    assert dead.returncode == -9
-    assert there(root) == {".deepcrack.part"}
-    assert any((root / ".deepcrack.part").rglob("*.jpg"))
-    assert fetch("deepcrack", root, from_mirror).new
-    assert there(root) == {"deepcrack"}
-
-
-def test_one_process_at_a_time(from_mirror, root):
-    root.mkdir()
-    with (
-        FileLock(root / ".deepcrack.lock"),
-        pytest.raises(UserError, match=r"another process is writing .*deepcrack now: wait until it ends"),
-    ):
-        fetch("deepcrack", root, from_mirror)
     assert fetch("deepcrack", root, from_mirror).new
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -84,12 +82,6 @@ def test_ssim_paddings_agree_inside_and_differ_only_at_the_border():
     assert losses.ssim_loss(a, b, padding="zero") == pytest.approx(float((1 - zero).mean()))
 
 
-def test_ssim_of_an_inverted_texture_is_negative_and_its_loss_above_1():
-    board = torch.ones(1, 3, 32, 32) * 0.5
-    board[..., ::2, 1::2] = board[..., 1::2, ::2] = -0.5  # every window has a mean of almost 0
-    assert 1.9 < losses.ssim_loss(board, -board) <= 2
-
-
 def test_the_photo_negative_costs_little_on_minus_one_to_one_and_much_on_zero_to_one():
     """Why a training can be caught in the negative: means and deviations all change their sign."""
     road = to_tensor(synthetic_set(4, 128, 0, crack_free=1.0).images)
@@ -154,13 +146,6 @@ def test_the_gradient_of_a_ramp_is_its_rise_over_two_pixels_and_the_border_is_no
     assert torch.allclose(losses.gradient_magnitude(ramp.mT), magnitude.mT)
 
 
-def test_msgms_refuses_what_cannot_be_halved():
-    tiny = torch.zeros(1, 3, 7, 32)
-    with pytest.raises(UserError, match="halved 3 times"):
-        losses.msgms_loss(tiny, tiny)
-    assert losses.msgms_loss(tiny, tiny, scales=3) == pytest.approx(0, abs=1e-6)
-
-
 # --- Style ---------------------------------------------------------------------------------------------------
 
 
@@ -178,13 +163,6 @@ def test_style_loss_by_hand_over_two_layers():
 
 
 # --- Adversarial ---------------------------------------------------------------------------------------------
-
-
-def test_no_idea_costs_ln_2_and_twice_that():
-    undecided = torch.zeros(2, 1, 30, 30)
-    assert losses.adversarial_g(undecided) == pytest.approx(math.log(2))
-    assert losses.adversarial_d(undecided, undecided) == pytest.approx(2 * math.log(2))
-    assert losses.adversarial_d(undecided, undecided, 0.5) == pytest.approx(math.log(2))
 
 
 def test_adversarial_losses_equal_the_formula_on_sigmoids():

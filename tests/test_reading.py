@@ -179,14 +179,6 @@ def line(width: int, side: int = 256) -> np.ndarray:
     return mask
 
 
-@pytest.mark.parametrize("rule", ["area", "nearest"])
-def test_nothing_is_lost_where_nothing_is_resized(rule):
-    loss = loss_by_resizing([line(3), line(9)], 256, rule)
-    assert (loss.centerline_kept, loss.thin_kept) == (100, 100)
-    assert loss.share_after == loss.share_before == pytest.approx(100 * 12 / 2 / 256)
-    assert (loss.pieces_before, loss.pieces_after) == (2, 2)
-
-
 def test_a_line_of_one_pixel_vanishes_when_an_average_is_compared_with_half():
     # At a quarter of the size, bilinear interpolation looks at two of four columns, 1 and 2.
     seen, unseen = line(256)[:, ::-1] & False, line(256) & False
@@ -205,19 +197,6 @@ def test_wide_cracks_survive_and_only_thin_ones_count_as_thin():
     assert both.thin_kept == 0
     assert 0 < both.centerline_kept < 100
     assert both.pieces_after == 1
-
-
-@pytest.mark.parametrize(
-    ("masks", "size", "rule", "message"),
-    [
-        ([], 64, "area", "no masks"),
-        ([np.zeros((8, 8), bool)], 64, "area", "none of the 1 masks holds a crack"),
-        ([line(3)], 64, "bicubic", "unknown rule of resizing 'bicubic'; choose one of area, nearest"),
-    ],
-)
-def test_masks_that_tell_nothing_are_refused(masks, size, rule, message):
-    with pytest.raises(UserError, match=message):
-        loss_by_resizing(masks, size, rule)
 
 
 @pytest.mark.mirror

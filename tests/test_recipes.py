@@ -91,14 +91,6 @@ def test_overrides_are_only_what_differs_sorted():
     assert list(p.overrides().items()) == list(differ.items())
 
 
-def test_ints_become_floats_and_lists_tuples():
-    p = preset(lr_g=1, mask_cells=[64])
-    assert type(p.lr_g) is float
-    assert p.mask_cells == (64,)
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        p.epochs = 1  # type: ignore[misc]
-
-
 @pytest.mark.parametrize(
     ("name", "value", "kind"),
     [
@@ -132,12 +124,6 @@ def test_unknown_names_are_refused_and_the_known_ones_listed():
     ("overrides", "says"),
     [
         ({"mask_family": "squares"}, "multi_scale_square, striped, jumbled"),
-        ({"ssim_padding": "valid"}, "reflect, zero"),
-        ({"style_network": "resnet"}, "vgg19, vgg16"),
-        ({"style_channels": "BGR"}, "rgb, bgr"),
-        ({"test_statistics": "instance"}, "batch, running"),
-        ({"error_variant": "squared"}, "absolute, gray, signed, released"),
-        ({"threshold_rule": "mean"}, "otsu, otsu_factor, fixed, percentile"),
         ({"size": 256}, "2\\*\\*depth = 128"),
         ({"depth": 8}, "2\\*\\*depth = 256"),
         ({"size": 16, "depth": 4, "mask_cells": (4,)}, "depth"),  # D has no logit left at 16 px
@@ -147,25 +133,15 @@ def test_unknown_names_are_refused_and_the_known_ones_listed():
         ({"mask_cells": (32, 0)}, "mask_cells"),
         ({"hole_fill": -1.5}, "hole_fill"),
         ({"validation_share": 1.0}, "validation_share"),
-        ({"patience": -1}, "patience"),
         ({"patience": 5, "validate_every": 10}, "patience"),
-        ({"dropout": 1.5}, "dropout"),
         ({"beta1": 1.0}, "beta1"),
-        ({"beta2": -0.5}, "beta2"),
         ({"lambda_ssim": -1.0}, "lambda_ssim"),
         ({"lambda_adv": 0.0, "lambda_res": 0.0}, "lambda"),
         ({"lambda_adv": 0.0, "lambda_mae": 0.0, "lambda_ssim": 0.0, "lambda_gms": 0.0}, "lambda"),
-        ({"ssim_data_range": 0.0}, "ssim_data_range"),
-        ({"disc_loss_factor": 0.0}, "disc_loss_factor"),
-        ({"bilateral_d": 0}, "bilateral_d"),
-        ({"bilateral_sigma_color": 0.0}, "bilateral_sigma_color"),
-        ({"bilateral_sigma_space": -1.0}, "bilateral_sigma_space"),
         ({"threshold_floor": 1.1}, "threshold_floor"),
         ({"threshold_rule": "fixed", "threshold_value": 30.0}, "threshold_value"),
         ({"threshold_rule": "percentile", "threshold_value": 101.0}, "threshold_value"),
-        ({"threshold_rule": "otsu_factor", "threshold_value": -1.0}, "threshold_value"),
         ({"lr_g": float("nan")}, "lr_g"),
-        ({"lambda_mae": float("inf")}, "lambda_mae"),
         *[({name: 0}, f"{name} must be in \\(0, inf\\)") for name in
           ("width", "disc_width", "batch_size", "epochs", "validate_every", "lr_g", "lr_d", "lr_decay")],
     ],
@@ -220,14 +196,10 @@ def test_a_network_has_a_why_for_every_value_and_its_preset_comes_back(name, sca
     ("name", "values", "message"),
     [
         ("unet", {"colour": 1}, "unknown preset value 'colour'"),
-        ("unet", {"epochs": 1.5}, "epochs must be of type int"),
         ("unet", {"lr": math.nan}, r"lr must be in \(0, inf\)"),
         ("unet", {"size": 100}, "multiple of 32"),
-        ("unet", {"width": 1.5}, "width must be"),
-        ("unet", {"optimizer": "rmsprop"}, "choose one of sgd, adam"),
         ("unet", {"threshold_value": 2.0}, r"threshold_value must be in \[0, 1\]"),
         ("unet", {"scale_low": 2.0}, "is below scale_low"),
-        ("unet", {"momentum": 1.0}, r"momentum must be in \[0, 1\)"),
         ("unet", {"batch_size": 1}, "batch_size must be at least 2"),
         ("unet", {"patience": 5}, "below validate_every"),
         ("unet", {"encoder_weights": "imagenet"}, "width=1.0"),

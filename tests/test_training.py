@@ -11,7 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-import cv2
 import lightning
 import numpy as np
 import pytest
@@ -103,18 +102,6 @@ def test_the_log_has_a_row_an_epoch_and_the_learning_rate_decays(finished):
         assert row["res"] == pytest.approx(row["mae"] + row["ssim"] + row["gms"], rel=1e-5)
         assert row["total"] == pytest.approx(100 * row["res"] + row["adv"], rel=1e-5)
     assert rows[0]["seconds"] <= rows[1]["seconds"] <= rows[2]["seconds"]
-
-
-def test_progress_pictures_show_photo_masked_and_restored(finished):
-    pictures = sorted((finished.path / "progress").iterdir())
-    assert [p.name for p in pictures] == ["0000.png", "0001.png", "0002.png"]
-    first, last = (cv2.imread(str(p))[..., ::-1] for p in (pictures[0], pictures[-1]))
-    assert first.shape == (3 * 32, 4 * 32, 3)
-    assert np.array_equal(first[:64], last[:64])  # the same crops under the same masks every time
-    assert not np.array_equal(first[64:], last[64:])
-    black = (first[32:64] == 0).all(axis=2)
-    assert black.mean() == pytest.approx(0.5)  # four masks that each remove half
-    assert np.array_equal(first[32:64][~black], first[:32][~black])
 
 
 def test_the_checkpoint_is_the_generator_of_the_best_epoch(finished):
@@ -281,22 +268,11 @@ def test_another_run_in_the_folder_is_refused_and_nothing_touched(finished, opti
     assert listing(finished.path) == before
 
 
-@pytest.mark.parametrize(
-    "device",
-    [
-        "gpu0",
-        pytest.param(
-            "cuda",
-            marks=pytest.mark.skipif(
-                torch.cuda.is_available(),
-                reason="NOT TESTED: this machine has a GPU, so asking for one is no mistake",
-            ),
-        ),
-    ],
-)
-def test_a_device_that_is_not_there_is_named_and_no_folder_made(tmp_path, device):
-    with pytest.raises(UserError, match=device):
-        run(tmp_path / "run", device=device)
+def test_a_device_that_is_not_there_is_named_and_no_folder_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for device in ("gpu0", "cuda"):
+        with pytest.raises(UserError, match=device):
+            run(tmp_path / "run", device=device)
     assert not (tmp_path / "run").exists()
 
 
@@ -348,13 +324,6 @@ def test_max_steps_ends_inside_an_epoch_with_a_checkpoint(tmp_path):
     assert [row["steps"] for row in found.log()] == [3, 4]
     assert "valid" in found.log()[-1]
     load_generator(found)
-
-
-def test_without_validation_the_last_epoch_counts(tmp_path):
-    found = run(tmp_path / "run", tiny(validation_share=0.0, patience=1), crops(8))
-    assert found.manifest["best_epoch"] == 2
-    assert found.manifest["crops_validated"] == 0
-    assert all("valid" not in row for row in found.log())
 
 
 def test_validation_looks_every_nth_epoch_and_at_the_last(tmp_path):
@@ -458,35 +427,6 @@ def test_crops_that_do_not_fit_are_refused_before_a_folder_is_made(tmp_path, ima
     with pytest.raises(UserError, match="crop"):
         run(tmp_path / "run", images=images)
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize("count", [19, 21])
-def test_groups_must_match_the_crops(tmp_path, count):
-    with pytest.raises(UserError, match=f"{count} groups for 20 crops"):
-        run(tmp_path / "run", groups=[str(i) for i in range(count)])
-    assert not (tmp_path / "run").exists()
-
-
-def test_groups_keep_a_photo_on_one_side(tmp_path, monkeypatch):
-    seen = {}
-    real = training.Trainer.__init__
-
-    def watch(self, preset, fabric, seed, weights, images, split):
-        seen["train"], seen["valid"] = (set(part) for part in split)
-        real(self, preset, fabric, seed, weights, images, split)
-
-    monkeypatch.setattr(training.Trainer, "__init__", watch)
-    groups = [str(i // 5) for i in range(20)]
-    run(tmp_path / "run", groups=groups, max_steps=1)
-    assert {groups[i] for i in seen["train"]}.isdisjoint(groups[i] for i in seen["valid"])
-    assert len(seen["valid"]) == 5
-
-
-@pytest.mark.slow
-def test_style_weights_that_cannot_be_had_leave_no_folder_behind(tmp_path):
-    with pytest.raises(UserError, match="no VGG weights"):
-        run(tmp_path / "run", tiny(lambda_style=10), vgg_weights=str(tmp_path / "nowhere.pth"))
-    assert not (tmp_path / "run").exists()  # so that the remedy, lambda_style=0, can use the same name
 
 
 def test_training_can_begin_from_given_weights(finished, tmp_path):

@@ -10,7 +10,7 @@ from conftest import ROOT
 
 from upcrack_lite.baselines import recipes, training_free
 from upcrack_lite.baselines.recipes import FROZEN
-from upcrack_lite.baselines.training_free import FAMILIES, MAPS, Variant, find, segment, segment_all, to_gray
+from upcrack_lite.baselines.training_free import FAMILIES, MAPS, Variant, find, segment, to_gray
 from upcrack_lite.data.synthetic import synthetic_road
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import Confusion
@@ -81,13 +81,6 @@ def test_each_family_finds_a_plain_line(family):
     assert counted[training_free.best_of(counted)].f1 > least
 
 
-def test_many_variants_at_once_are_the_same_as_one_by_one():
-    photo, _ = synthetic_road(64, 3)
-    some = [FAMILIES["tf_gabor_otsu"][1], FAMILIES["tf_global_darkness"][5], FAMILIES["tf_gabor_paper"][2]]
-    for variant, marked in zip(some, segment_all(photo, some), strict=True):
-        np.testing.assert_array_equal(marked, segment(photo, variant))
-
-
 @pytest.mark.parametrize("rule", recipes.FAMILY_RULES)
 def test_the_map_of_a_variant_above_its_threshold_is_what_it_marks(rule):
     for index in range(3):
@@ -111,14 +104,6 @@ def test_the_selection_is_the_best_on_the_training_set_and_the_median_is_of_all(
     assert training_free.median_f1(undefined) == 0, "an undefined F1 is no success"
     with pytest.raises(UserError, match="no photo with a mask"):
         training_free.counts([], family)
-
-
-def test_families_cover_the_maps_and_their_variants_have_names_of_their_own():
-    names = [variant.name for family in FAMILIES.values() for variant in family]
-    assert len(names) == len(set(names))
-    assert tuple(MAPS) == recipes.MAPS
-    assert {variant.map for family in FAMILIES.values() for variant in family} == set(MAPS)
-    assert len(FAMILIES) == 14
 
 
 def test_photos_of_another_kind_are_refused():

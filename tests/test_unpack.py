@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from upcrack_lite.data import unpack as module
 from upcrack_lite.data.unpack import Damaged, unpack
 from upcrack_lite.errors import UserError
 
@@ -140,14 +139,3 @@ def test_files_that_are_no_archive(tmp_path, content, message):
     (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(Damaged, match=message):
         unpack(tmp_path / "a.zip", tmp_path / "out")
-
-
-def test_an_empty_archive_and_a_full_disk(tmp_path, monkeypatch):
-    with pytest.raises(UserError, match="no file is in it"):
-        unpack(archive(tmp_path / "empty.zip", {}), tmp_path / "out")
-    monkeypatch.setattr(
-        module, "check_space", lambda *of: (_ for _ in ()).throw(UserError(f"{of[2]} needs {of[1]}"))
-    )
-    with pytest.raises(UserError, match=f"unpacking a.zip needs {sum(map(len, FILES.values()))}"):
-        unpack(archive(tmp_path / "a.zip"), tmp_path / "out")
-    assert not (tmp_path / "out").exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pytest
 
 from upcrack_lite.baselines import training_free
@@ -56,14 +55,3 @@ def test_the_picture_of_a_family_marks_its_three_numbers():
     assert list(marks["best on the test set"]) == pytest.approx([75])
     said = untrained.family_alt(scored)
     assert "best on the test set 75.0, chosen on the training set 30.0, median 35.0" in said
-
-
-def test_dots_of_equal_score_do_not_cover_each_other():
-    heights = untrained._spread(np.array([50.0, 50.2, 50.4, 80.0]))
-    assert len(set(heights[:3])) == 3
-
-
-def test_every_map_is_shown_up_to_one():
-    panels = untrained.all_maps(ROADS.images[0], 1.0)
-    assert len(panels) == 6
-    assert all(values.max() == pytest.approx(1) and values.min() >= 0 for _, values in panels)
