@@ -85,8 +85,6 @@ def told(row: Row, some: list[Record]) -> list[str]:
     ]
     if style:
         said.append(f"style features: {style}")
-    if _lacks_style(row, first):
-        said.append("trained without the style loss, which the printed row has")
     if not any(one.tp + one.fp for record in some for one in record.confusions):
         said.append("nothing is marked: in no photo does the map rise above the threshold")
     now = (training_version(first.key.method), testing_version(first.key.method))

@@ -126,11 +126,6 @@ class Ours:
         return tuple(record.key.seed for record in self.records)
 
     @property
-    def images(self) -> int:
-        """How many test images."""
-        return self.records[0].test.images
-
-    @property
     def files(self) -> tuple[str, ...]:
         """Names of the records' files."""
         return tuple(f"{record.slug}.json" for record in self.records)
