@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer import Argument, Option
 
 from upcrack_lite import __version__
 from upcrack_lite.errors import Note, UserError, listed
@@ -31,35 +32,31 @@ data_app = typer.Typer(
 )
 app.add_typer(data_app, name="data")
 
-Seed = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all random draws.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Seed = Annotated[int, Option(min=0, max=2**32 - 1, help="Seed of all random draws.")]
+Device = Annotated[str, Option(help="auto, cpu or cuda.")]
 Precision = Annotated[
     Literal["32-true", "bf16-mixed", "bf16-true", "16-mixed"],
-    typer.Option(help="32-true, or one of the others on a GPU."),
+    Option(help="32-true, or another on a GPU."),
 ]
-Method = Annotated[
-    str, typer.Option(help="upcracknet, drawn, a network to compare, or a training-free baseline.")
-]
-Recipe = Annotated[str, typer.Option(help="paper or released.")]
-Scale = Annotated[str, typer.Option(help="full (256 px, width 64) or lite (128 px, width 16).")]
-MaxSteps = Annotated[
-    int | None, typer.Option(min=1, help="Stop after so many batches: a try, never a result.")
-]
-VGG = Annotated[str | None, typer.Option(help="VGG file for the style loss or patchcore, or 'random'.")]
+Method = Annotated[str, Option(help="upcracknet, drawn, another network, or a training-free family.")]
+Recipe = Annotated[str, Option(help="paper or released.")]
+Scale = Annotated[str, Option(help="full (256 px, width 64) or lite (128 px, width 16).")]
+MaxSteps = Annotated[int | None, Option(min=1, help="Stop after so many batches: a try, never a result.")]
+VGG = Annotated[str | None, Option(help="VGG file for the style loss or patchcore, or 'random'.")]
 Settings = Annotated[
     list[str] | None,
-    typer.Option(
+    Option(
         "--set", metavar="NAME=VALUE", help="Set one value of the preset, such as epochs=20; may be repeated."
     ),
 ]
 DETECTOR = "drawn"  # what detects where nothing else is named
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-Results = Annotated[Path, typer.Option(help="The folder of records.")]
+Json = Annotated[bool, Option("--json", help="Print JSON instead of text.")]
+Results = Annotated[Path, Option(help="The folder of records.")]
 
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    version: Annotated[bool, Option("--version", help="Print the version and stop.")] = False,
 ) -> None:
     """Find cracks in road photos after training on undamaged roads alone."""
     if version:
@@ -83,15 +80,15 @@ def _interruptible(remedy: str) -> Iterator[None]:
 @app.command(no_args_is_help=True)
 def train(
     context: typer.Context,
-    data: Annotated[str, typer.Option(help="A data set's folder, or 'synthetic' for roads drawn here.")],
-    out: Annotated[Path, typer.Option(help="The run folder; an interrupted run in it goes on.")],
+    data: Annotated[str, Option(help="A data set's folder, or 'synthetic' for roads drawn here.")],
+    out: Annotated[Path, Option(help="The run folder; an interrupted run in it goes on.")],
     method: Method = "upcracknet",
     recipe: Recipe = "paper",
     scale: Scale = "lite",
-    layout: Annotated[str, typer.Option(help="auto, deepcrack, cfd, crack500, plain, or photos.")] = "auto",
-    crops: Annotated[int, typer.Option(min=2, help="How many undamaged crops, or roads, at most.")] = 300,
-    window: Annotated[int, typer.Option(min=16, help="Side of a crop in the photo, px.")] = 160,
-    margin: Annotated[int, typer.Option(min=0, help="Distance of a crop from any crack, px.")] = 4,
+    layout: Annotated[str, Option(help="auto, deepcrack, cfd, crack500, plain, or photos.")] = "auto",
+    crops: Annotated[int, Option(min=2, help="How many undamaged crops, or roads, at most.")] = 300,
+    window: Annotated[int, Option(min=16, help="Side of a crop in the photo, px.")] = 160,
+    margin: Annotated[int, Option(min=0, help="Distance of a crop from any crack, px.")] = 4,
     seed: Seed = 0,
     device: Device = "auto",
     precision: Precision = "32-true",
@@ -148,35 +145,27 @@ def _outcome(run: RunFolder) -> str:
 
 @app.command(no_args_is_help=True)
 def detect(
-    photos: Annotated[Path, typer.Argument(help="A photo or a folder of photos.")],
-    out: Annotated[Path, typer.Argument(help="A folder for masks, maps, overlays and numbers.")],
+    photos: Annotated[Path, Argument(help="A photo or a folder of photos.")],
+    out: Annotated[Path, Argument(help="A folder for masks, maps, overlays and numbers.")],
     model: Annotated[
         str,
-        typer.Option(
-            help="drawn, upcracknet, a run folder, or a training-free family such as tf_frangi_otsu."
-        ),
+        Option(help="drawn, upcracknet, a run folder, or a training-free family such as tf_frangi_otsu."),
     ] = DETECTOR,
     protocol: Annotated[
-        str, typer.Option(help="native, or tables: squeezed to a square as in the paper's tables.")
+        str, Option(help="native, or tables: squeezed as for the paper's tables.")
     ] = "native",
-    window: Annotated[
-        int | None, typer.Option(help="Side of the windows, px; else what a training crop showed.")
-    ] = None,
-    size: Annotated[
-        int | None, typer.Option(help="With --protocol tables: leave results squares of this side.")
-    ] = None,
-    overlay: Annotated[str, typer.Option(help="How cracks are shown: outline, fill or none.")] = "outline",
-    mm_per_pixel: Annotated[
-        float | None, typer.Option(help="Side of a pixel on the road: adds lengths and widths in mm.")
-    ] = None,
-    report: Annotated[bool, typer.Option(help="Write report.html, a page with all of it.")] = True,
+    window: Annotated[int | None, Option(help="Side of windows, px; else a training crop's.")] = None,
+    size: Annotated[int | None, Option(help="With --protocol tables: side of the results.")] = None,
+    overlay: Annotated[str, Option(help="How cracks are shown: outline, fill or none.")] = "outline",
+    mm_per_pixel: Annotated[float | None, Option(help="Side of a pixel on the road: adds mm.")] = None,
+    report: Annotated[bool, Option(help="Write report.html, a page with all of it.")] = True,
     seed: Seed = 0,
     device: Device = "cpu",
     as_json: Json = False,
     settings: Settings = None,
     settings_file: Annotated[
         Path | None,
-        typer.Option("--settings", help="YAML file of settings, as `upcrack tune` or the tuner writes it."),
+        Option("--settings", help="YAML file of settings, as `upcrack tune` or the tuner writes it."),
     ] = None,
 ) -> None:
     """Find the cracks in photos: masks, maps, overlays, and a table of crack fractions.
@@ -234,20 +223,16 @@ def _detected(found: Detected, model: Model, photos: Path, out: Path) -> Iterato
 
 @app.command(no_args_is_help=True)
 def score(
-    predictions: Annotated[
-        Path, typer.Argument(help="What `upcrack detect` wrote, or any folder of predicted masks.")
-    ],
-    masks: Annotated[Path, typer.Argument(help="A folder of hand-made masks with the photos' names.")],
+    predictions: Annotated[Path, Argument(help="What `upcrack detect` wrote, or a folder of masks.")],
+    masks: Annotated[Path, Argument(help="A folder of hand-made masks with the photos' names.")],
     photos: Annotated[
         Path | None,
-        typer.Option(help="A folder of the photos, for overlays, and to doubt masks that do not fit them."),
+        Option(help="A folder of the photos, for overlays, and to doubt masks that do not fit them."),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="The folder of the results; else PREDICTIONS/score.")
-    ] = None,
+    out: Annotated[Path | None, Option(help="The folder of the results; else PREDICTIONS/score.")] = None,
     beside: Annotated[
         str | None,
-        typer.Option(help="deepcrack, cfd or crack500: print UP-CrackNet's row of the paper beside it."),
+        Option(help="deepcrack, cfd or crack500: print UP-CrackNet's row of the paper beside it."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -277,17 +262,13 @@ def score(
 
 @app.command(no_args_is_help=True)
 def tune(
-    photos: Annotated[Path, typer.Argument(help="A folder of photos of your road without any crack.")],
-    model: Annotated[
-        str, typer.Option(help="drawn, upcracknet or a run folder, as `upcrack detect` takes it.")
-    ] = DETECTOR,
-    false_alarm: Annotated[
-        str, typer.Option(help="Largest fraction of the road that may be marked: 0.1% or 0.001.")
-    ] = "0.1%",
-    out: Annotated[
-        Path, typer.Option(help="The YAML file to write, for `upcrack detect --settings`.")
-    ] = Path("settings.yaml"),
-    window: Annotated[int | None, typer.Option(help="Side of a window, px, as for `upcrack detect`.")] = None,
+    photos: Annotated[Path, Argument(help="A folder of photos of your road without any crack.")],
+    model: Annotated[str, Option(help="drawn, upcracknet or a run folder.")] = DETECTOR,
+    false_alarm: Annotated[str, Option(help="Most of the road that may be marked: 0.1% or 0.001.")] = "0.1%",
+    out: Annotated[Path, Option(help="The YAML file to write, for `upcrack detect --settings`.")] = Path(
+        "settings.yaml"
+    ),
+    window: Annotated[int | None, Option(help="Side of a window, px, as for `upcrack detect`.")] = None,
     seed: Seed = 0,
     device: Device = "cpu",
     settings: Settings = None,
@@ -327,35 +308,29 @@ def tune(
 
 @app.command(no_args_is_help=True)
 def cell(
-    table: Annotated[
-        str | None, typer.Option(help="A table of the paper, 1 to 8, for its sets and rows.")
-    ] = None,
+    table: Annotated[str | None, Option(help="A table of the paper, 1 to 8, for its sets and rows.")] = None,
     row: Annotated[
         str | None,
-        typer.Option(help="Its row, such as unet, or a training-free baseline. Without it, all in turn."),
+        Option(help="Its row, such as unet, or a training-free baseline. Without it, all in turn."),
     ] = None,
-    method: Annotated[
-        str | None, typer.Option(help="The method, where no table is named; else upcracknet.")
-    ] = None,
+    method: Annotated[str | None, Option(help="The method, where no table is named.")] = None,
     recipe: Recipe = "paper",
     scale: Scale = "lite",
     train_set: Annotated[
-        str | None, typer.Option(help="deepcrack, crack500_kept, crack500 or synthetic; else the table's.")
+        str | None, Option(help="deepcrack, crack500_kept, crack500 or synthetic; else the table's.")
     ] = None,
     test_set: Annotated[
         str | None,
-        typer.Option(
-            help="deepcrack, cfd_patches, crack500_heldout, crack500 or synthetic; else the table's."
-        ),
+        Option(help="deepcrack, cfd_patches, crack500_heldout, crack500 or synthetic; else the table's."),
     ] = None,
     seeds: Annotated[
         list[int] | None,
-        typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of all random draws; may be repeated."),
+        Option("--seed", min=0, max=2**32 - 1, help="Seed of all random draws; may be repeated."),
     ] = None,
-    data_root: Annotated[
-        Path, typer.Option(envvar="UPCRACK_DATA", help="The folder of all data sets.")
-    ] = Path("data"),
-    runs: Annotated[Path, typer.Option(help="The folder of runs; interrupted ones go on.")] = Path("runs"),
+    data_root: Annotated[Path, Option(envvar="UPCRACK_DATA", help="The folder of all data sets.")] = Path(
+        "data"
+    ),
+    runs: Annotated[Path, Option(help="The folder of runs; interrupted ones go on.")] = Path("runs"),
     results: Results = Path("results"),
     device: Device = "auto",
     precision: Precision = "32-true",
@@ -363,12 +338,10 @@ def cell(
     vgg_weights: VGG = None,
     allow_dirty: Annotated[
         bool,
-        typer.Option(help="Write a record that is not fit for the tables, as a draft that they leave out."),
+        Option(help="Write a record that is not fit for the tables, as a draft that they leave out."),
     ] = False,
-    again: Annotated[bool, typer.Option(help="Test again although the record is there.")] = False,
-    train_only: Annotated[
-        bool, typer.Option("--train-only", help="Train, or go on, and stop there: no test, no record.")
-    ] = False,
+    again: Annotated[bool, Option(help="Test again although the record is there.")] = False,
+    train_only: Annotated[bool, Option("--train-only", help="Train only: no test, no record.")] = False,
     settings: Settings = None,
 ) -> None:
     """Train and test experiments (cells) of a table, and write a record of each.
@@ -454,9 +427,7 @@ def _note_start(folder: Path) -> None:
 @app.command()
 def verify(
     results: Results = Path("results"),
-    update: Annotated[
-        bool, typer.Option("--update", help="Write RESULTS/shown.json anew from the records.")
-    ] = False,
+    update: Annotated[bool, Option("--update", help="Write RESULTS/shown.json anew.")] = False,
 ) -> None:
     """Compute every number of the table pages anew from the records, and compare it with what is shown.
 
@@ -472,30 +443,24 @@ def verify(
         raise typer.Exit(1)
 
 
-Column = typer.Option(metavar="NAME", help="Name of this column, where the usual names do not find it.")
+Column = Option(metavar="NAME", help="Name of this column, where the usual names do not find it.")
 
 
 @app.command(no_args_is_help=True)
 def audit(
-    table: Annotated[
-        Path, typer.Argument(help="A CSV file, or 'paper' for the tables of the paper as printed.")
-    ],
+    table: Annotated[Path, Argument(help="A CSV file, or 'paper' for the tables of the paper as printed.")],
     precision: Annotated[str | None, Column] = None,
     recall: Annotated[str | None, Column] = None,
     accuracy: Annotated[str | None, Column] = None,
     f1: Annotated[str | None, Column] = None,
     iou: Annotated[str | None, Column] = None,
-    group: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Column that names the test set of a row.")
-    ] = None,
-    label: Annotated[str | None, typer.Option(metavar="NAME", help="Column that names a row.")] = None,
-    unit: Annotated[str, typer.Option(help="percent, fraction or auto.")] = "auto",
-    slack: Annotated[
-        float, typer.Option(min=0, help="Rounding, in units of the last digit: 0.5; 1 for truncated digits.")
-    ] = 0.5,
+    group: Annotated[str | None, Option(metavar="NAME", help="Column of the test sets.")] = None,
+    label: Annotated[str | None, Option(metavar="NAME", help="Column of the rows' names.")] = None,
+    unit: Annotated[str, Option(help="percent, fraction or auto.")] = "auto",
+    slack: Annotated[float, Option(min=0, help="Rounding, in last digits: 0.5; 1 if truncated.")] = 0.5,
     drift: Annotated[
         float,
-        typer.Option(min=0, max=10, help="How far prevalences of one set may differ, % of their value."),
+        Option(min=0, max=10, help="How far prevalences may differ, %."),
     ] = 0.05,
     as_json: Json = False,
 ) -> None:
@@ -524,19 +489,19 @@ def audit(
 
 # --- Data sets
 
-Root = Annotated[Path, typer.Option(envvar="UPCRACK_DATA", help="The folder of all sets.")]
-Name = Annotated[str, typer.Argument(help="A set; `upcrack data` lists them.")]
-Folder = Annotated[str, typer.Argument(help="A set's name, or any folder of photos with masks.")]
-Terms = Annotated[bool, typer.Option("--accept-terms", help="Accept the set's terms of use; asked once.")]
+Root = Annotated[Path, Option(envvar="UPCRACK_DATA", help="The folder of all sets.")]
+Name = Annotated[str, Argument(help="A set; `upcrack data` lists them.")]
+Folder = Annotated[str, Argument(help="A set's name, or any folder of photos with masks.")]
+Terms = Annotated[bool, Option("--accept-terms", help="Accept the set's terms of use; asked once.")]
 Mirror = Annotated[
-    Path | None, typer.Option(help="A folder that holds the set; else the one that UPCRACK_MIRROR names.")
+    Path | None, Option(help="A folder that holds the set; else the one that UPCRACK_MIRROR names.")
 ]
 Files = Annotated[
     list[Path] | None,
-    typer.Option("--from", metavar="PATH", help="An archive, or a folder, got by hand; may be repeated."),
+    Option("--from", metavar="PATH", help="An archive, or a folder, got by hand; may be repeated."),
 ]
-Faulty = Annotated[bool, typer.Option("--keep-faulty", help="Keep the set although it has errors.")]
-Size = Annotated[int, typer.Option(min=16, help="Side of the result, px.")]
+Faulty = Annotated[bool, Option("--keep-faulty", help="Keep the set although it has errors.")]
+Size = Annotated[int, Option(min=16, help="Side of the result, px.")]
 ROOT, WINDOWS = Path("data"), "256,192,160,128"
 
 
@@ -602,7 +567,7 @@ def verify_set(name: Folder, root: Root = ROOT, as_json: Json = False) -> None:
 @data_app.command(name="report", no_args_is_help=True)
 def report_set(
     name: Folder,
-    out: Annotated[Path, typer.Option(help="The page to write, such as page.html.")],
+    out: Annotated[Path, Option(help="The page to write, such as page.html.")],
     root: Root = ROOT,
 ) -> None:
     """Write what `verify` finds as a page with pictures."""
@@ -620,18 +585,12 @@ def report_set(
 def crops(
     name: Name,
     root: Root = ROOT,
-    out: Annotated[Path | None, typer.Option(help="A new folder; else ROOT/NAME_undamaged.")] = None,
-    windows: Annotated[
-        str, typer.Option(help="Sides of a crop in the photo, px, largest first. A photo gives its largest.")
-    ] = WINDOWS,
-    count: Annotated[
-        int | None, typer.Option(min=1, help="How many crops; else what the paper trains on.")
-    ] = None,
-    margin: Annotated[int, typer.Option(min=0, help="Distance of a crop from any crack, px.")] = 4,
-    stride: Annotated[int, typer.Option(min=1, help="Crops start at multiples of so many px.")] = 1,
-    overlap: Annotated[
-        float, typer.Option(min=0, max=0.99, help="Largest shared area of two crops of a photo.")
-    ] = 0.25,
+    out: Annotated[Path | None, Option(help="A new folder; else ROOT/NAME_undamaged.")] = None,
+    windows: Annotated[str, Option(help="Sides of a crop in the photo, px, largest first.")] = WINDOWS,
+    count: Annotated[int | None, Option(min=1, help="How many crops; else what the paper trains on.")] = None,
+    margin: Annotated[int, Option(min=0, help="Distance of a crop from any crack, px.")] = 4,
+    stride: Annotated[int, Option(min=1, help="Crops start at multiples of so many px.")] = 1,
+    overlap: Annotated[float, Option(min=0, max=0.99, help="Largest shared area of two crops.")] = 0.25,
     size: Size = 256,
     seed: Seed = 0,
 ) -> None:
@@ -659,7 +618,7 @@ def build(
     mirror: Mirror = None,
     files: Files = None,
     keep_faulty: Faulty = False,
-    count: Annotated[int | None, typer.Option(min=1, help="How many undamaged crops to cut.")] = None,
+    count: Annotated[int | None, Option(min=1, help="How many undamaged crops to cut.")] = None,
     size: Size = 256,
 ) -> None:
     """Fetch a set, verify it, and cut its undamaged crops where it has a training split: fetch and crops in one."""

@@ -29,7 +29,7 @@ from upcrack_lite.baselines.registry import (
     unused_options,
 )
 from upcrack_lite.errors import UserError
-from upcrack_lite.recipes import PAPER, PRECISIONS, RECIPES, SCALES
+from upcrack_lite.recipes import PAPER, PRECISIONS, RECIPES, SCALES, check_value
 from upcrack_lite.reproduction import published
 from upcrack_lite.versions import testing_version, training_version
 
@@ -94,7 +94,7 @@ class Experiment:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _known("method", self.method, METHODS)
+        check_value("method", self.method, METHODS)
         _check_conditions(self)
         if type(self.seed) is not int or self.seed < 0:
             raise UserError(f"the seed must be a whole number, 0 or more, not {self.seed!r}")
@@ -209,8 +209,8 @@ class RunOptions:
     allow_dirty: bool = False
 
     def __post_init__(self) -> None:
-        _known("device", self.device, DEVICES)
-        _known("precision", self.precision, PRECISIONS)
+        check_value("device", self.device, DEVICES)
+        check_value("precision", self.precision, PRECISIONS)
 
     def usable(self, experiment: Experiment) -> RunOptions:
         """Options of many experiments for this one: those that its method has no use for are as usual."""
@@ -370,19 +370,14 @@ def _check_settings(rows: list[tuple[str, Mapping[str, Any]]], settings: Mapping
 
 def _check_conditions(one: Experiment | Selection, all_where_empty: bool = False) -> None:
     """Refuse unknown names; an empty one, except the recipe's, may stand for all."""
-    _known("recipe", one.recipe, RECIPES)
+    check_value("recipe", one.recipe, tuple(RECIPES))
     for what, value, known in (
-        ("scale", one.scale, SCALES),
+        ("scale", one.scale, tuple(SCALES)),
         ("training set", one.train_set, TRAIN_SETS),
         ("test set", one.test_set, TEST_SETS),
     ):
         if value or not all_where_empty:
-            _known(what, value, known)
-
-
-def _known(what: str, value: str, known: Iterable[str]) -> None:
-    if value not in known:
-        raise UserError(f"unknown {what} {value!r}; choose one of {', '.join(known)}")
+            check_value(what, value, known)
 
 
 def check_proxies(wanted: list[Experiment], data_root: Path) -> None:
