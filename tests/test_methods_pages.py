@@ -36,7 +36,7 @@ def test_facts_hold_the_source_and_every_choice(name):
 
 
 def test_an_unknown_method_is_refused():
-    with pytest.raises(UserError, match="choose deeplabv3plus"):
+    with pytest.raises(UserError, match="choose one of deeplabv3plus"):
         methods.facts("segnet")
 
 
