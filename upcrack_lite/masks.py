@@ -87,16 +87,16 @@ def striped(n: int, size: int, generator: torch.Generator) -> torch.Tensor:
 
 
 def jumbled(
-    n: int, size: int, generator: torch.Generator, cells: Sequence[int] = (2, 4, 8, 16), n_sets: int = 3
+    n: int, size: int, generator: torch.Generator, cells: Sequence[int] = (2, 4, 8, 16)
 ) -> torch.Tensor:
-    """Draw n jumbled masks, each with its own cell size and deal; one set of n_sets is removed.
+    """Draw n jumbled masks, each with its own cell size and deal; one of the three sets is removed.
 
     Returns ``(n, 1, S, S)``. Raises UserError when a cell size does not fit.
     """
     masks = [torch.empty(0, 1, size, size)]
     for _ in range(n):
         cell = cells[int(torch.randint(len(cells), (1,), generator=generator))]
-        masks.append(_pick(jumbled_sets(size, cell, generator, n_sets), 1, generator))
+        masks.append(_pick(jumbled_sets(size, cell, generator), 1, generator))
     return torch.cat(masks)  # (n, 1, S, S)
 
 

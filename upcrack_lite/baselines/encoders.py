@@ -33,16 +33,9 @@ def download(encoder: str) -> dict[str, torch.Tensor]:
 
 
 def start_encoder(network: nn.Module, encoder: str, state: dict[str, torch.Tensor]) -> None:
-    """Fill a network's encoder, in place. Raises UserError where values are missing or of another shape."""
+    """Fill a network's encoder, in place."""
     part, names = _vgg16(network) if encoder == "vgg16" else _of_timm(network)
-    shapes = part.state_dict()
-    values = {own: state[public] for own, public in names.items() if public in state}
-    wrong = [names[own] for own in names if own not in values or values[own].shape != shapes[own].shape]
-    if wrong:
-        raise UserError(
-            f"the weights are not those of {encoder}: {', '.join(wrong[:4])} missing or of another shape"
-        )
-    part.load_state_dict({own: value.float() for own, value in values.items()}, strict=False)
+    part.load_state_dict({own: state[public].float() for own, public in names.items()}, strict=False)
 
 
 def _of_timm(network: nn.Module) -> tuple[nn.Module, dict[str, str]]:

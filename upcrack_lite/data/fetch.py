@@ -93,11 +93,7 @@ def fetch(name: str, root: str | Path, options: Options = Options()) -> Fetched:
         seen = survey(stage, src.layout, progress=options.progress)
         findings = verify(seen, src, expected)
         seen = replace(seen, folder=target)
-        if not (passed(findings) or options.keep_faulty):
-            raise UserError(
-                f"{name} was read, has errors, and was not put into {target}. --keep-faulty keeps it as it is.\n"
-                f"{text(seen, findings, src)}"
-            )
+        _refuse_faulty(seen, findings, src, options, f"{name} is not put into {target}")
         manifests.write(stage / MANIFEST, seen.files)
         facts = {"format": _FORMAT, "name": name, "origin": origin, "kit_version": __version__}
         facts["fetched"] = datetime.now(UTC).isoformat(timespec="seconds")
@@ -122,12 +118,16 @@ def _unchanged(
         f"{target} has changed since it was fetched: move it away and fetch again",
     )
     findings = verify(seen, src, expected)
+    _refuse_faulty(seen, findings, src, options, f"move {target} away and fetch it again")
+    return Fetched(target, seen, findings, False)
+
+
+def _refuse_faulty(seen: Survey, findings: list[Finding], src: Source, options: Options, so: str) -> None:
+    """Raise UserError, with the report, for a set with errors, unless it is to be kept as it is."""
     if not (passed(findings) or options.keep_faulty):
         raise UserError(
-            f"{target} has errors: move it away and fetch it again, or go on with --keep-faulty\n"
-            f"{text(seen, findings, src)}"
+            f"{src.name} has errors: {so}, or keep it with --keep-faulty\n{text(seen, findings, src)}"
         )
-    return Fetched(target, seen, findings, False)
 
 
 def _collect(src: Source, root: Path, stage: Path, options: Options) -> dict[str, Any]:

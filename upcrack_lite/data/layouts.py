@@ -94,8 +94,6 @@ def layout_of(folder: str | Path) -> str:
     remedy = ""
     if sets := [child.name for child in sorted(folder.iterdir()) if child.is_dir() and fitting(child)]:
         remedy = f"; give one of the sets inside it: {', '.join(sets)}"
-    elif any(folder.name in of for of in parts.values()) and fitting(folder.parent):
-        remedy = f"; give the folder above it: {folder.parent}"
     elif any(is_image(path) for path in folder.iterdir()):
         remedy = "; if it holds photos of undamaged road, train with the layout 'photos'"
     raise UserError(f"{folder}: is no data set in a known layout{remedy} (looked for {looked_for})")
