@@ -1,9 +1,10 @@
 """What matters in the drawn-crack detector: one value is changed at a time, everything else stays.
 
-    python benchmarks/drawn_ablation.py --data-root data --runs runs/ablation --out results/drawn_ablation.json
+    python benchmarks/drawn_ablation.py --data-root data --runs runs --out results/drawn_ablation.json
 
-Small networks learn from synthetic roads alone for half of the usual steps. Each is tested on unseen synthetic
-roads and on undamaged crops of DeepCrack, and then on every fourth test photo of DeepCrack and CFD at its own size.
+Networks of scale lite learn from synthetic roads alone, as `upcrack cell` trains them, whose runs are used. Each is
+tested on unseen synthetic roads and on undamaged crops of DeepCrack, and then on every fourth test photo of DeepCrack
+and CFD at its own size.
 The file holds pooled counts; what stands in it already is not done again, and chapter 21 shows it.
 """
 
@@ -19,17 +20,18 @@ import numpy as np
 import torch
 import typer
 
+from upcrack_lite.baselines.registry import DRAWN
 from upcrack_lite.data.crop_folder import read_crops
 from upcrack_lite.data.layouts import pairs, read_pair
 from upcrack_lite.data.synthetic import synthetic_set
 from upcrack_lite.drawn.detect import load_network, score_map
-from upcrack_lite.drawn.recipe import DrawnPreset
-from upcrack_lite.drawn.training import train_drawn
 from upcrack_lite.io import write_json
 from upcrack_lite.metrics import Confusion
-from upcrack_lite.runs import environment
+from upcrack_lite.reproduction.experiments import Experiment, RunOptions
+from upcrack_lite.reproduction.run import train_experiment
+from upcrack_lite.runs import RunFolder, environment
 
-EPOCHS, SIZE, ROADS, EVERY = 10, 256, 60, 4
+SIZE, ROADS, EVERY = 256, 60, 4
 AS_IT_IS = "as it is"
 LOOK_ALIKES = ("stones", "stains", "pits", "shadows", "paint", "veins", "grooves")
 TRAINED: dict[str, dict[str, Any]] = {
@@ -69,15 +71,14 @@ def photos(data_root: Path) -> dict[str, Photos]:
     }
 
 
-def train(change: dict[str, Any], seed: int, out: Path) -> Path:
-    """Train with a change of the recipe; a folder that holds the finished training is left as it is."""
-    preset = DrawnPreset.make("drawn", "lite", epochs=EPOCHS, **change)
-    ground = synthetic_set(300, preset.size, seed, crack_free=1.0).images
-    train_drawn(ground, preset, out, seed=seed, device="cpu", precision="bf16-mixed", progress=False)
-    return out
+def train(change: dict[str, Any], seed: int, runs: Path) -> RunFolder:
+    """Train with a change of the recipe; a run that is finished is left as it is."""
+    experiment = Experiment(DRAWN, "paper", "lite", tuple(change.items()), *("synthetic",) * 2, seed)
+    options = RunOptions(device="cpu", precision="bf16-mixed")
+    return train_experiment(experiment, "", runs, options, progress=False)
 
 
-def test(run: Path, change: dict[str, Any], tests: dict[str, Photos]) -> dict[str, list[int]]:
+def test(run: RunFolder, change: dict[str, Any], tests: dict[str, Photos]) -> dict[str, list[int]]:
     """Pooled tp, fp, fn, tn for each test."""
     network, preset = load_network(run)
     preset, counts = replace(preset, **change), {}
@@ -115,8 +116,7 @@ def main(
     for name, seed, trained in wanted(change or known, range(seeds)):
         if (name, seed) in done:
             continue
-        run = train(TRAINED[trained], seed, runs / f"{trained.replace(' ', '_')}-s{seed}")
-        counts = test(run, TESTED.get(name, {}), tests)
+        counts = test(train(TRAINED[trained], seed, runs), TESTED.get(name, {}), tests)
         line = {"change": name, "seed": seed, "commit": environment()["commit"]["id"], "counts": counts}
         lines.append(line)
         write_json(out, lines)

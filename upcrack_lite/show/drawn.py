@@ -154,7 +154,7 @@ class Ablation:
             lines.append(line)
         note = (
             "Percent, pixels pooled; in brackets the difference to the same seed as it is, mean ± spread. "
-            "Small networks, synthetic roads alone, 1000 steps; every fourth photo of DeepCrack and CFD, own size."
+            "Scale lite, trained on synthetic roads alone; every fourth test photo of DeepCrack and CFD, own size."
         )
         labels = {"seeds": "seeds"} | _SHOWN
         return table("One change at a time", lines, labels, note, "drawn-ablation", text=("seeds",))
