@@ -114,7 +114,7 @@ def test_photos_that_are_not_those_of_the_manifest_are_refused(deepcrack):
 
 
 def test_a_sweep_knows_when_the_training_photos_are_others(deepcrack):
-    experiment = Experiment("tf_global_darkness", overrides=(("sigmas", (1.0,)), ("zs", (2.0,))))
+    experiment = Experiment("tf_global_darkness")
     root = deepcrack.parent
     make(experiment, root, deepcrack, allow_dirty=False)
     places = {"data_root": deepcrack, "runs": root / "runs", "results": root / "results"}
@@ -179,7 +179,7 @@ def test_a_detector_without_training_freezes_the_best_on_the_training_photos(tmp
 def test_each_family_makes_a_record_that_holds_together(tmp_path, monkeypatch):
     monkeypatch.setattr(photo_sets, "SYNTHETIC_PHOTOS", 2)
     for method in FAMILIES:
-        experiment = Experiment(method, overrides=(("sigmas", (1.0,)),), **SYNTHETIC)
+        experiment = Experiment(method, **SYNTHETIC)
         record = make(experiment, tmp_path)
         assert record.train.seconds > 0
         assert record.train.chosen.variants == len(experiment.preset().variants) >= 2

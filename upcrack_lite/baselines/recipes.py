@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -288,24 +287,11 @@ class FamilyPreset(Values):
         }
 
     def check(self) -> None:
-        """Raise UserError for lists that make no variant, or where something else is set otherwise."""
-        for name, (own, _) in self.table(self.method, self.scale).items():
-            given = getattr(self, name)
-            if name not in ("sigmas", "zs", "least_areas"):
-                if given != own:
-                    raise UserError(
-                        f"{name} cannot be set otherwise in the family {self.method}: it has {own!r}"
-                    )
-            elif name == "zs" and self.threshold_rule != "z":
-                if given:
-                    raise UserError(
-                        f"zs: the rule of {self.method} is {self.threshold_rule}, which has no level z"
-                    )
-            else:
-                top = 1.0 if name == "least_areas" else math.inf
-                if not given or not all(0 <= one < top for one in given) or len(set(given)) < len(given):
-                    below = " and below 1" * (top == 1)
-                    raise UserError(f"{name} must be a list of different numbers, each at least 0{below}")
+        """Raise UserError where a value is set otherwise: all variants of a family are counted."""
+        for name in self.overrides():
+            raise UserError(
+                f"{name} cannot be set otherwise in the family {self.method}: its variants are fixed"
+            )
 
 
 _FAMILIES: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -318,12 +304,9 @@ _FAMILIES: Mapping[str, tuple[str, str]] = MappingProxyType(
 )  # to map and rule: darkness with a level z; every map with Otsu, and with the paper's filter too
 
 
-def family_preset(name: str, scale: str = "lite", **overrides: Any) -> FamilyPreset:
-    """Make a family's preset, with `sigmas`, `zs` or `least_areas` set otherwise by keyword.
-
-    Raises UserError for an unknown family, scale or field (it lists the known ones), or values that make no variant.
-    """
-    return FamilyPreset.make(name, scale, **overrides)
+def family_preset(name: str, scale: str = "lite") -> FamilyPreset:
+    """Make a family's preset. Raises UserError for an unknown family or scale (it lists the known ones)."""
+    return FamilyPreset.make(name, scale)
 
 
 FAMILIES: Mapping[str, tuple[Variant, ...]] = MappingProxyType(

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from upcrack_lite.baselines.recipes import family_preset
 from upcrack_lite.baselines.registry import (
     COMPARED,
     CRACKNET,
@@ -345,7 +344,7 @@ def row_overrides(table: int | str, row: str) -> tuple[str, dict[str, Any]]:
 def settable(method: str) -> set[str]:
     """The preset values of a method that can be set otherwise; encoder weights only where it has such an encoder."""
     if method in FAMILIES:
-        return {"sigmas", "least_areas", *(["zs"] if family_preset(method).zs else [])}
+        return set()
     known = set(preset_of(method, "paper", "full").to_dict()) - {"method", "recipe", "scale"}
     # The network brings torch: only where there are settings.
     has_encoder = method in COMPARED and network(method).encoder != "none"
