@@ -146,8 +146,12 @@ class Trainer(Resumable):
             self.images, self.training, self.validation_images = images, split[0], images[split[1]]
             self.counts = (len(split[0]), len(split[1]))
         betas = (preset.beta1, preset.beta2)
-        g = Generator(preset.width, preset.depth, preset.dropout)
-        d = Discriminator(preset.disc_width)
+        with fabric.autocast():
+            mixed = torch.is_autocast_enabled(fabric.device.type)
+        # Channels last suits 16 bits; 32 bits keep the usual order, and with it their numbers.
+        self.layout = torch.channels_last if mixed else torch.preserve_format
+        g = Generator(preset.width, preset.depth, preset.dropout).to(memory_format=self.layout)
+        d = Discriminator(preset.disc_width).to(memory_format=self.layout)
         self.g, self.opt_g = fabric.setup(g, torch.optim.Adam(g.parameters(), preset.lr_g, betas))
         self.d, self.opt_d = fabric.setup(d, torch.optim.Adam(d.parameters(), preset.lr_d, betas))
         self.vgg = None
@@ -155,7 +159,8 @@ class Trainer(Resumable):
             look = {"normalize": preset.style_normalize, "channels": preset.style_channels}
             # In a fork, so that the same seed gives the same dropout wherever the weights come from.
             with torch.random.fork_rng(devices=[]):
-                self.vgg = VGGFeatures(preset.style_network, weights=vgg_weights, **look).to(fabric.device)
+                vgg = VGGFeatures(preset.style_network, weights=vgg_weights, **look)
+            self.vgg = vgg.to(fabric.device, memory_format=self.layout)
         # Masks, order and crops draw from their own stream, so that dropout does not shift them.
         self.draws = torch.Generator().manual_seed(seed)
 
@@ -183,11 +188,17 @@ class Trainer(Resumable):
         self.opt_g.zero_grad()
         restored = self.g(batch.masked)
         logits = self.d(batch.masked, restored) if self.preset.lambda_adv else None
-        total, terms = total_loss(restored, batch.image, logits, self.preset, self.vgg)
+        total, terms = total_loss(restored, batch.image, logits, self.preset, self.features)
         self.fabric.backward(total)
         self.opt_g.step()
         self.d.requires_grad_(True)
         return {name: term.detach() for name, term in (terms | {"total": total}).items()}
+
+    def features(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Activations of VGG for the style loss: computed in the training's precision, float32 for Gram matrices."""
+        with self.fabric.autocast():
+            activations = self.vgg(image.to(memory_format=self.layout))
+        return {name: values.float() for name, values in activations.items()}
 
     @contextmanager
     def at_test(self, seed: int) -> Iterator[None]:
@@ -213,7 +224,7 @@ class Trainer(Resumable):
         with self.at_test(self.seed):
             for start in range(0, len(self.validation_images), size):
                 image, masked = self._masked(self.validation_images[start : start + size], draws)
-                loss, _ = restoration_loss(self.g(masked), image, self.preset, self.vgg)
+                loss, _ = restoration_loss(self.g(masked), image, self.preset, self.features)
                 losses += [loss.item()] * len(image)
         return float(np.mean(losses)) if losses else None
 
