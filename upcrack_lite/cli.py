@@ -46,7 +46,9 @@ VGG = Annotated[str | None, Option(help="VGG file for the style loss or patchcor
 Settings = Annotated[
     list[str] | None,
     Option(
-        "--set", metavar="NAME=VALUE", help="Set one value of the preset, such as epochs=20; may be repeated."
+        "--set",
+        metavar="NAME=VALUE",
+        help="Set one value of the preset, such as epochs=20 or threshold_value=0.6.",
     ),
 ]
 DETECTOR = "drawn"  # what detects where nothing else is named
@@ -165,10 +167,13 @@ def detect(
     settings: Settings = None,
     settings_file: Annotated[
         Path | None,
-        Option("--settings", help="YAML file of settings, as `upcrack tune` or the tuner writes it."),
+        Option(
+            "--settings",
+            help="YAML file of settings, as `upcrack tune` or the tuner of chapter 14 writes it.",
+        ),
     ] = None,
 ) -> None:
-    """Find the cracks in photos: masks, maps, overlays, and a table of crack fractions.
+    """Find the cracks in photos: masks, maps, overlays, and a table of crack fractions, lengths and widths.
 
     The same command goes on after a stop, and does the photos that are new. Status 3 if photos were skipped.
     """
@@ -194,7 +199,7 @@ def detect(
     else:
         typer.echo("\n".join(_detected(found, detector, photos, out)))
         if page is not None:
-            typer.echo(f"to look at it all in a browser: {page}")
+            typer.echo(f"to look at it all in a browser: {page}" if found.rows else "nothing was done")
     if found.failed:
         typer.echo("\n  ".join([f"{len(found.failed)} skipped:", *found.failed]), err=True)
         raise typer.Exit(3)
