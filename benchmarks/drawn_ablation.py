@@ -11,12 +11,14 @@ The file holds pooled counts; what stands in it already is not done again, and c
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import second_channel
 import torch
 import typer
 
@@ -55,7 +57,11 @@ TESTED: dict[str, dict[str, Any]] = {
 }
 """Name of a change to values of the detection; the network is the one that is as it is."""
 
+SECOND = "UP-CrackNet's error beside"
+"""A change of the network: `second_channel` says which."""
+
 Photos = list[tuple[np.ndarray, np.ndarray]]
+Detector = Callable[[np.ndarray], np.ndarray]
 
 
 def photos(data_root: Path) -> dict[str, Photos]:
@@ -78,15 +84,17 @@ def train(change: dict[str, Any], seed: int, runs: Path) -> RunFolder:
     return train_experiment(experiment, "", runs, options, progress=False)
 
 
-def test(run: RunFolder, change: dict[str, Any], tests: dict[str, Photos]) -> dict[str, list[int]]:
-    """Pooled tp, fp, fn, tn for each test."""
+def detector(run: RunFolder, change: dict[str, Any]) -> Detector:
+    """From a photo, uint8 ``(H, W, 3)``, to the probability of crack, with a change of the detection."""
     network, preset = load_network(run)
-    preset, counts = replace(preset, **change), {}
+    return partial(score_map, network, replace(preset, **change))
+
+
+def test(find: Detector, tests: dict[str, Photos]) -> dict[str, list[int]]:
+    """Pooled tp, fp, fn, tn for each test."""
+    counts = {}
     for name, some in tests.items():
-        total = sum(
-            (Confusion.of(score_map(network, preset, photo) > 0.5, truth) for photo, truth in some),
-            Confusion(),
-        )
+        total = sum((Confusion.of(find(photo) > 0.5, truth) for photo, truth in some), Confusion())
         counts[name] = [total.tp, total.fp, total.fn, total.tn]
     return counts
 
@@ -107,7 +115,7 @@ def main(
 ) -> None:
     """Train and test what the file lacks."""
     torch.set_num_threads(1)
-    known = [*TRAINED, *TESTED]
+    known = [*TRAINED, *TESTED, SECOND]
     if wrong := [name for name in change or [] if name not in known]:
         raise typer.BadParameter(f"unknown change {', '.join(wrong)}; choose from: {'; '.join(known)}")
     lines = json.loads(out.read_text()) if out.is_file() else []
@@ -116,7 +124,11 @@ def main(
     for name, seed, trained in wanted(change or known, range(seeds)):
         if (name, seed) in done:
             continue
-        counts = test(train(TRAINED[trained], seed, runs), TESTED.get(name, {}), tests)
+        if name == SECOND:
+            find = second_channel.detector(second_channel.train(seed, runs / f"second-channel-s{seed}"))
+        else:
+            find = detector(train(TRAINED[trained], seed, runs), TESTED.get(name, {}))
+        counts = test(find, tests)
         line = {"change": name, "seed": seed, "commit": environment()["commit"]["id"], "counts": counts}
         lines.append(line)
         write_json(out, lines)

@@ -10,9 +10,12 @@ from typer.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import drawn_ablation as ablation
+import second_channel
+import torch
 import typer
 
 from upcrack_lite.data.synthetic import synthetic_set
+from upcrack_lite.drawn import scenes, training
 from upcrack_lite.drawn.recipe import DrawnPreset
 from upcrack_lite.pretrained import stored_run
 from upcrack_lite.show.drawn import BASE, Ablation
@@ -65,6 +68,24 @@ def test_what_is_done_is_not_done_again(trained, tmp_path):
     second = json.loads((tmp_path / "lines.json").read_text())
     assert second[:2] == first
     assert [line["change"] for line in second[2:]] == ["no stones"]
+
+
+def test_the_second_channel_is_the_error_and_reaches_the_network(monkeypatch, tmp_path):
+    monkeypatch.setattr(training, "STEPS", 2)
+    monkeypatch.setattr(scenes, "ROADS", 4)
+    monkeypatch.setattr(scenes, "CRACKS", 4)
+    few = synthetic_set(3, 256, 0, crack_free=1.0)
+    monkeypatch.setattr(second_channel, "synthetic_set", lambda *_, **__: few)
+    made = second_channel.train(0, tmp_path / "run", width=4, epochs=5, scene=64, batch_size=2)
+    find, photo = second_channel.detector(made), ROADS.images[0]
+    usual = find(photo)
+    assert usual.shape == photo.shape[:2]
+    restorer = second_channel.Restorer()
+    error = restorer(torch.zeros(1, 1, 64, 64))
+    monkeypatch.setattr(second_channel.Restorer, "__call__", lambda _, gray: torch.full_like(gray, 5.0))
+    assert error.shape == (1, 1, 64, 64)
+    assert error.min() >= 0
+    assert not np.allclose(find(photo), usual, atol=1e-4)
 
 
 def test_an_unknown_change_is_refused_before_any_work(tmp_path):

@@ -6,6 +6,8 @@ values of the whole photo, so there are no seams.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -40,17 +42,24 @@ def load_network(run: RunFolder | Path | str, device: str = "cpu") -> tuple[Draw
 
 def score_map(network: DrawnNet, preset: DrawnPreset, photo: np.ndarray) -> np.ndarray:
     """The probability of crack in a photo, uint8 ``(H, W, 3)``: float32 ``(H, W)`` in [0, 1]."""
+    return over_scales(partial(logits, network), preset, photo)
+
+
+def over_scales(
+    look: Callable[[np.ndarray], np.ndarray], preset: DrawnPreset, photo: np.ndarray
+) -> np.ndarray:
+    """The same with any function from normalized gray, float32 ``(h, w)``, to logits of that shape."""
     gray = to_gray(photo)
     height, width = gray.shape
     octaves = range(-1 if min(height, width) < preset.enlarge_below else 0, preset.octaves)
     total = np.zeros((height, width), np.float32)
     for octave in octaves:
         if octave == 0:
-            total += logits(network, normalized(gray))
+            total += look(normalized(gray))
             continue
         side = (max(1, round(width / 2**octave)), max(1, round(height / 2**octave)))
         there, back = (cv2.INTER_CUBIC, cv2.INTER_AREA) if octave < 0 else (cv2.INTER_AREA, cv2.INTER_LINEAR)
-        found = logits(network, normalized(cv2.resize(gray, side, interpolation=there)))
+        found = look(normalized(cv2.resize(gray, side, interpolation=there)))
         total += cv2.resize(found, (width, height), interpolation=back)
     return 1 / (1 + np.exp(-total / len(octaves)))
 

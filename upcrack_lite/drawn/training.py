@@ -55,13 +55,14 @@ class DrawnTrainer(Resumable):
     """The network, its average over the last steps, its optimizer; a `Loop` drives it."""
 
     parts = ("network", "average", "optimizer", "schedule")
+    network_class = DrawnNet
 
     def __init__(self, preset: DrawnPreset, fabric: Fabric, images: np.ndarray, seed: int) -> None:
         fabric.seed_everything(seed, workers=False, verbose=False)
         self.preset, self.fabric, self.seed = preset, fabric, seed
         self.material, self.counts, self.steps = prepare(images, seed), (len(images), 0), 0
         # Channels last in memory: a third faster on a CPU.
-        network = DrawnNet(preset.width).to(memory_format=torch.channels_last)
+        network = self.network_class(preset.width).to(memory_format=torch.channels_last)
         self.average = deepcopy(network).to(fabric.device).eval()
         optimizer = torch.optim.AdamW(network.parameters(), preset.lr, weight_decay=preset.weight_decay)
         self.network, self.optimizer = fabric.setup(network, optimizer)
