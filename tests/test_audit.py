@@ -405,3 +405,18 @@ def test_the_command_audits_the_paper():
     assert all(words in told.output for words in ("96 rows", "37 of 37 rows", "27 of 28 rows"))
     assert max(map(len, told.output.splitlines())) <= 120
     assert isinstance(command("paper", "--group", "x").exception, UserError)
+
+
+@pytest.mark.parametrize("name", ["F1", "F₁", "F1‑score", "F1–Score (%)", "f1_measure", "Ｆ1", "F1 score ↑"])
+def test_a_header_is_read_whatever_its_hyphens_and_digits(tmp_path, name):
+    table = tmp_path / "t.csv"
+    table.write_text(f"method,precision,recall,{name}\none,50.0,50.0,60.0\n", encoding="utf-8")
+    rows, unused = read_table(table)
+    assert rows[0].cells["f1"] == "60.0"
+    assert not unused
+
+
+def test_a_label_cannot_move_the_cursor_of_a_terminal(tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text("method,precision\n\x1b[31mone\x07,50.0\n", encoding="utf-8")
+    assert read_table(table)[0][0].label == "�[31mone�"

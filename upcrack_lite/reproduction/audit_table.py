@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -138,7 +139,7 @@ def _lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
                     f"{path}, line {reader.line_num}: its cells are not as many as the header's {len(header)} "
                     "(a decimal comma? write 61.8)"
                 )
-            lines.append((reader.line_num, {name.strip(): cell.strip() for name, cell in cells.items()}))
+            lines.append((reader.line_num, {name.strip(): _shown(cell) for name, cell in cells.items()}))
     except csv.Error as error:
         raise UserError(f"{path} is no CSV file: {error}") from error
     if not lines:
@@ -146,12 +147,19 @@ def _lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     return header, lines
 
 
+def _shown(cell: str) -> str:
+    """A cell without spaces around it; what would move a terminal's cursor or colors is replaced."""
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in cell.strip())
+
+
 def _columns(path: Path, header: list[str], named: Mapping[str, str]) -> dict[str, str]:
     """Metric to column: those that are named, and those with usual names."""
     known = {alias: metric for metric, names in ALIASES.items() for alias in names.split()}
     chosen = dict(named)
     for column in header:
-        metric = known.get(re.sub(r"percent(age)?|pct|[\s_\-%()\[\].:↑]", "", column.lower()))
+        # NFKC: F₁ is F1. Then letters and digits alone, for there are a dozen kinds of hyphen.
+        plain = unicodedata.normalize("NFKC", column).lower()
+        metric = known.get(re.sub(r"percent(age)?|pct|[^a-z0-9]", "", plain))
         if metric is None or column in chosen.values() or metric in named:
             continue
         if metric in chosen:

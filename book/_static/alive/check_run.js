@@ -47,7 +47,7 @@ function parsed(text) {
   const separator = [",", ";", "\t"].sort((a, b) => lines[0].split(b).length - lines[0].split(a).length)[0];
   const cells = lines.map((line) => line.split(separator).map((cell) => cell.trim().replace(/^"(.*)"$/, "$1")));
   const metrics = cells[0].map((name) => {
-    const bare = name.toLowerCase().replace(/percent(age)?|pct|[\s_\-%()[\].:↑]/g, "");
+    const bare = name.normalize("NFKC").toLowerCase().replace(/percent(age)?|pct|[^a-z0-9]/g, "");
     return METRICS.find((metric) => NAMES[metric].split(" ").includes(bare));
   });
   const found = metrics.filter(Boolean);
