@@ -32,8 +32,8 @@ STEP = @echo "$(1)"; $(1) || { echo "That failed. The installation needs the net
 BUILD := $(if $(REAL),build/real,build/book)
 # Snakemake's own cache stays in this folder; the chapters get the user's back (Snakefile).
 SNAKEMAKE := USER_CACHE_HOME="$${XDG_CACHE_HOME:-$$HOME/.cache}" XDG_CACHE_HOME="$(CURDIR)/.snakemake/cache" \
-  $(BIN)/snakemake --cores $(CORES) --keep-going --rerun-incomplete \
-  --quiet host rules reason progress --config real=$(if $(REAL),1,0) data='$(DATA)' --
+  $(BIN)/python workflow/alone.py .snakemake/book.lock $(BIN)/snakemake --nolock --cores $(CORES) --keep-going \
+  --rerun-incomplete --quiet host rules reason progress --config real=$(if $(REAL),1,0) data='$(DATA)' --
 # Snakemake tells much that only a maintainer wants; after a failure the part that matters is shown.
 WORKFLOW = mkdir -p build; log=build/snakemake-$$$$.log; $(SNAKEMAKE) $(1) 2>$$log \
   || $(BIN)/python workflow/report.py $(BUILD) --failed $$log && rm $$log
@@ -74,7 +74,8 @@ PROFILES := $(notdir $(wildcard workflow/profiles/*))
 .PHONY: tables
 tables: .venv/installed ## train and test the cells of tables that are not done yet (TABLES=4 ROWS=upcracknet SEEDS=0,1,2 SCALE=lite SET="NAME=VALUE ..." DATA=data PROFILE=local DRY=1)
 	$(if $(filter $(PROFILE),$(PROFILES)),,$(error no profile $(PROFILE); choose one of $(PROFILES)))
-	$(BIN)/snakemake -s workflow/sweep.smk --profile workflow/profiles/$(PROFILE) $(if $(DRY),-n) \
+	$(if $(DRY),,$(BIN)/python workflow/alone.py $(or $(STATE),build/sweep)/sweep.lock) \
+	  $(BIN)/snakemake --nolock -s workflow/sweep.smk --profile workflow/profiles/$(PROFILE) $(if $(DRY),-n) \
 	  $(if $(filter local,$(PROFILE)),--cores $(CORES)) $(FLAGS) --config $(SWEEP) \
 	  || { $(if $(DRY),,echo "Not all is done. Lines that begin with failed: say why; the same command goes on from here.";) exit 1; }
 

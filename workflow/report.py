@@ -20,11 +20,7 @@ def failure(log: str) -> str:
     """Return what to say after Snakemake failed: a chapter has told its error itself, the engine has not."""
     if "RuleException" in log or "Error in rule" in log:
         return "Not everything could be built: the reason stands above."
-    text = "The workflow could not start:\n" + log.strip()
-    if "LockException" in log:
-        text += "\n\nIs another `make book` at work here? If not (one was killed), unlock the folder:"
-        text += "\n.venv/bin/snakemake --cores 1 --unlock"
-    return text
+    return "The workflow could not start:\n" + log.strip()
 
 
 def main() -> int:
