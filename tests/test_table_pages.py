@@ -11,6 +11,7 @@ from small_records import chosen, save, small_values
 from upcrack_lite.errors import UserError
 from upcrack_lite.reproduction import published, record_files, run
 from upcrack_lite.reproduction.experiments import Experiment, RunOptions, Selection
+from upcrack_lite.show.overview import AllRows
 from upcrack_lite.show.pages import TablePage, select
 from upcrack_lite.show.table_words import title
 
@@ -267,3 +268,19 @@ def test_a_live_table_makes_its_experiments_and_they_join_the_page(tmp_path, mon
     names = [f"upcracknet-released-lite-synthetic-to-deepcrack-s{seed}" for seed in (3, 4)]
     assert asked == [(name, "photos", RunOptions("cpu", allow_dirty=True)) for name in names]
     assert "Seeds 3, 4." in text(page.made())
+
+
+def test_all_rows_are_read_from_the_records(tmp_path):
+    """96 cells; without the records of one row, its cell, the sentences and no other cell change."""
+    whole = AllRows()
+    assert sum(len(rows) for rows in whole.rows.values()) == 96
+    assert "O −40.4" in whole.methods().data
+    for file in (Path(__file__).parents[1] / "results").glob("*-s[0-9]*"):
+        if not file.name.startswith("upcracknet") or "-to-deepcrack-" not in file.name:
+            (tmp_path / file.name).symlink_to(file)
+    fewer = AllRows(tmp_path)
+    cells = [re.findall(r"<a href.*?</a>", page.methods().data) for page in (whole, fewer)]
+    changed = [(a, b) for a, b in zip(*cells, strict=True) if a != b]
+    assert {re.search(r"table_(\d)", a)[1] for a, _ in changed} == {"4", "6"}
+    assert all(b.endswith(">–</a>") for _, b in changed)
+    assert whole.says().data != fewer.says().data

@@ -30,12 +30,13 @@ def table(
     text: Sequence[str] = (),
     prose: Sequence[str] = (),
     commands: Sequence[str] = (),
+    markup: Sequence[str] = (),
 ) -> Any:
     """A table as HTML.
 
     lines: column to text, the key "" names a line; labels: column to heading; name: of the HTML element; spanners:
     heading over columns; text: columns of words, set left; prose: those of them that hold sentences, and so need
-    some width on a phone; commands: those that hold commands.
+    some width on a phone; commands: those that hold commands; markup: those that hold HTML.
     """
     import pandas as pd
     from great_tables import GT, html
@@ -46,6 +47,8 @@ def table(
     shown = shown.cols_label(row="", **labels).cols_align("right", numbers).cols_align("left", ["row", *text])
     if commands:
         shown = shown.fmt(shell, columns=list(commands))
+    if markup:
+        shown = shown.fmt(str, columns=list(markup))
     for over, columns in (spanners or {}).items():
         shown = shown.tab_spanner(over, list(columns))
     wide = [frame.columns.get_loc(column) + 1 for column in prose]

@@ -1,0 +1,128 @@
+"""All 96 printed rows at a glance: verdict and reading of each, from the records. Chapter: all rows."""
+
+from __future__ import annotations
+
+import html
+import math
+import statistics
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from upcrack_lite.reproduction import published, record_files, tables, verdicts
+from upcrack_lite.reproduction.experiments import CHOICES, Selection
+from upcrack_lite.reproduction.tables import TableRow
+from upcrack_lite.reproduction.verdicts import Verdict
+from upcrack_lite.show.markup import items, table
+from upcrack_lite.show.table_words import TITLES
+
+LETTERS = {
+    Verdict.MATCHES: "M",
+    Verdict.DIFFERS: "D",
+    Verdict.OPEN: "O",
+    Verdict.NOT_RUN: "–",
+    Verdict.CANNOT: "×",
+}
+COLORS = {"above": "#d3e5f5", "near": "#d5ecd4", "below": "#f9dfc4", "": "#ececec"}
+"""Of a cell, by the first word of its reading; dark text is readable on each."""
+
+
+class AllRows:
+    """The page's parts. results: the folder of records; empty: the kit's."""
+
+    def __init__(self, results: Path | str = "") -> None:
+        given = tables.recorded(record_files.folder("results", results))
+        self.rows = {
+            number: [row for row in tables.table(Selection(number), given) if row.verdict != Verdict.ABSENT]
+            for number in published.TABLES
+        }
+
+    def says(self) -> Any:
+        """What was rebuilt, what came out, what is open: three sentences."""
+        every = [row for rows in self.rows.values() for row in rows]
+        counts = Counter(row.verdict for row in every)
+        told = ", ".join(f"{counts[one]} {_is(one)}" for one in LETTERS if counts[one])
+        known = [row for row in every if not math.isnan(_distance(row))]
+        where = Counter(_word(row) for row in known)
+        missing = Counter(why for row in known for why in row.ours[0].unmet)
+        said = [f"Of the {len(every)} printed rows {told}; {len(known)} have a record of ours beside them."]
+        if known:
+            middle = statistics.median(_distance(row) for row in known)
+            said.append(
+                f"With the records nearest to the paper's conditions, F1 lies below the printed value in "
+                f"{where['below']} rows, near it (within {verdicts.MARGIN:g} points) in {where['near']}, above it in "
+                f"{where['above']}; the median distance is {_signed(middle)} points."
+            )
+        if missing:
+            most = "; ".join(f"{why} ({count} rows)" for why, count in missing.most_common(3))
+            said.append(f"What a verdict lacks most often: {most}.")
+        return items([html.escape(line) for line in said])
+
+    def methods(self) -> Any:
+        """Tables III to VIII: a line for each method, a column for each table."""
+        numbers = [number for number in self.rows if number not in CHOICES]
+        cells = {(row.printed.key, number): _cell(row) for number in numbers for row in self.rows[number]}
+        keys = dict.fromkeys(key for key, _ in cells)
+        lines = [
+            {"": TITLES[key]} | {str(number): cells.get((key, number), "") for number in numbers}
+            for key in keys
+        ]
+        facts = published.TABLES
+        labels = {str(n): f"{facts[n].roman}: {facts[n].train_set} → {facts[n].test_set}" for n in numbers}
+        return table(
+            "Methods: Tables III to VIII", lines, labels, _legend(), "all-methods", markup=list(labels)
+        )
+
+    def choices(self) -> Any:
+        """Tables I and II: a line for each choice of losses and of masks."""
+        lines = [
+            {"": _choice(row.printed.key), "table": published.TABLES[number].roman, "f1": _cell(row)}
+            for number in CHOICES
+            for row in self.rows[number]
+        ]
+        labels = {"table": "table", "f1": "F1, ours − printed"}
+        heading = "Choices of UP-CrackNet: Tables I and II"
+        return table(heading, lines, labels, _legend(), "all-choices", text=("table",), markup=("f1",))
+
+
+def _choice(key: str) -> str:
+    return key.replace("_", " ").replace("+", " + ")
+
+
+def _is(verdict: Verdict) -> str:
+    return f"are {verdict}" if verdict in (Verdict.OPEN, Verdict.NOT_RUN) else str(verdict)
+
+
+def _distance(row: TableRow) -> float:
+    """F1 of the nearest records minus the printed one, in points; nan where one of them is not there."""
+    return row.ours[0].f1 - row.printed.f1 if row.ours else math.nan
+
+
+def _word(row: TableRow) -> str:
+    """below, near or above; empty without a record."""
+    distance = _distance(row)
+    return "" if math.isnan(distance) else verdicts.reading(0.0, distance).split()[0]
+
+
+def _cell(row: TableRow) -> str:
+    """The verdict's letter and the distance, as a link to the table's page that says all on being touched."""
+    distance = _distance(row)
+    shown = LETTERS[row.verdict] + ("" if math.isnan(distance) else f" {_signed(distance)}")
+    title = html.escape(f"{row.verdict}: {row.reading or row.reason}", quote=True)
+    color = COLORS[_word(row)]
+    style = (
+        f"background: {color}; color: #1a1a1a; padding: 2px 6px; border-radius: 3px; text-decoration: none"
+    )
+    return f'<a href="table_{row.printed.table}.html" title="{title}" style="{style}">{shown}</a>'
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.1f}".replace("-", "−")
+
+
+def _legend() -> str:
+    words = "; ".join(f"{letter} {one}" for one, letter in LETTERS.items())
+    return (
+        f"{words}. The number is our F1 minus the printed one, in points, with the records nearest to the paper's "
+        "conditions; blue above, green near, orange below. Each cell leads to its table's page."
+    )
