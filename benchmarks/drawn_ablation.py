@@ -10,8 +10,9 @@ The file holds pooled counts; what stands in it already is not done again, and c
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,12 +33,12 @@ from upcrack_lite.metrics import Confusion
 from upcrack_lite.reproduction.experiments import Experiment, RunOptions
 from upcrack_lite.reproduction.run import train_experiment
 from upcrack_lite.runs import RunFolder, environment
+from upcrack_lite.show.drawn import BASE
 
 SIZE, ROADS, EVERY = 256, 60, 4
-AS_IT_IS = "as it is"
 LOOK_ALIKES = ("stones", "stains", "pits", "shadows", "paint", "veins", "grooves")
 TRAINED: dict[str, dict[str, Any]] = {
-    AS_IT_IS: {},
+    BASE: {},
     "no look-alikes": dict.fromkeys(LOOK_ALIKES, 0.0),
     "no stones": {"stones": 0.0},
     "hairlines as they are": {"full_from": 1.0},
@@ -99,13 +100,6 @@ def test(find: Detector, tests: dict[str, Photos]) -> dict[str, list[int]]:
     return counts
 
 
-def wanted(changes: Iterable[str], seeds: Iterable[int]) -> Iterator[tuple[str, int, str]]:
-    """Each change with each seed, and the change that its network is trained with, seed by seed."""
-    for seed in seeds:
-        for name in changes:
-            yield name, seed, name if name in TRAINED else AS_IT_IS
-
-
 def main(
     data_root: Annotated[Path, typer.Option(help="Folder with deepcrack, deepcrack_undamaged and cfd.")],
     runs: Annotated[Path, typer.Option(help="Folder for the trainings.")],
@@ -121,13 +115,13 @@ def main(
     lines = json.loads(out.read_text()) if out.is_file() else []
     done = {(line["change"], line["seed"]) for line in lines}
     tests = photos(data_root)
-    for name, seed, trained in wanted(change or known, range(seeds)):
+    for seed, name in itertools.product(range(seeds), change or known):
         if (name, seed) in done:
             continue
         if name == SECOND:
             find = second_channel.detector(second_channel.train(seed, runs / f"second-channel-s{seed}"))
         else:
-            find = detector(train(TRAINED[trained], seed, runs), TESTED.get(name, {}))
+            find = detector(train(TRAINED.get(name, {}), seed, runs), TESTED.get(name, {}))
         counts = test(find, tests)
         line = {"change": name, "seed": seed, "commit": environment()["commit"]["id"], "counts": counts}
         lines.append(line)

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from upcrack_lite.data.synthetic import synthetic_set
+from upcrack_lite.baselines.registry import DRAWN
 from upcrack_lite.detection import error_map
 from upcrack_lite.drawn.detect import over_scales
 from upcrack_lite.drawn.network import MULTIPLE, DrawnNet
@@ -25,6 +25,8 @@ from upcrack_lite.generator import restore
 from upcrack_lite.images import padded
 from upcrack_lite.predict.windows import windowed_map
 from upcrack_lite.pretrained import load_generator, stored_run
+from upcrack_lite.reproduction.experiments import Experiment
+from upcrack_lite.reproduction.photo_sets import training_data
 from upcrack_lite.runs import RunFolder, describe
 from upcrack_lite.training import train_task
 
@@ -81,7 +83,7 @@ class TwoChannelTrainer(DrawnTrainer):
 def train(seed: int, out: Path, **values: Any) -> RunFolder:
     """Train at scale lite on synthetic roads alone; a finished run is left as it is. values: of the preset."""
     preset = DrawnPreset.make("drawn", "lite", **values)
-    ground = synthetic_set(300, preset.size, 0, crack_free=1.0).images
+    ground = training_data(Experiment(DRAWN, train_set="synthetic", test_set="synthetic"), "").images
     data, precision = {"name": "synthetic", "second_channel": "error of the stored UP-CrackNet"}, "bf16-mixed"
     what = describe("drawn", preset, ground, data, seed, None, precision, {})
     return train_task(

@@ -18,6 +18,7 @@ from upcrack_lite.data.synthetic import synthetic_set
 from upcrack_lite.drawn import scenes, training
 from upcrack_lite.drawn.recipe import DrawnPreset
 from upcrack_lite.pretrained import stored_run
+from upcrack_lite.reproduction import photo_sets
 from upcrack_lite.show.drawn import BASE, Ablation
 
 ROADS = synthetic_set(2, 64, 3)
@@ -74,8 +75,7 @@ def test_the_second_channel_is_the_error_and_reaches_the_network(monkeypatch, tm
     monkeypatch.setattr(training, "STEPS", 2)
     monkeypatch.setattr(scenes, "ROADS", 4)
     monkeypatch.setattr(scenes, "CRACKS", 4)
-    few = synthetic_set(3, 256, 0, crack_free=1.0)
-    monkeypatch.setattr(second_channel, "synthetic_set", lambda *_, **__: few)
+    monkeypatch.setattr(photo_sets, "SYNTHETIC_CROPS", 3)
     made = second_channel.train(0, tmp_path / "run", width=4, epochs=5, scene=64, batch_size=2)
     find, photo = second_channel.detector(made), ROADS.images[0]
     usual = find(photo)
@@ -117,5 +117,5 @@ def test_each_change_changes_what_it_names():
         for name, change in changes.items():
             made = DrawnPreset.make("drawn", "lite", **change)
             differing = {key for key in change if getattr(made, key) != getattr(usual, key)}
-            assert (name == ablation.AS_IT_IS) == (not differing)
+            assert (name == BASE) == (not differing)
             assert np.isclose(made.given + made.whole, 0.9)

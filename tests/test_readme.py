@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 import statistics
+from collections import Counter
 
 import pytest
 from conftest import ROOT
@@ -16,7 +17,8 @@ from upcrack_lite.baselines.recipes import FAMILIES, SUPERVISED
 from upcrack_lite.baselines.registry import BESIDE, COMPARED, CRACKNET
 from upcrack_lite.reproduction import ablation, published, records
 from upcrack_lite.reproduction.tables import group
-from upcrack_lite.reproduction.verdicts import MARGIN
+from upcrack_lite.reproduction.verdicts import MARGIN, Verdict
+from upcrack_lite.show.overview import AllRows
 from upcrack_lite.show.table_words import TITLES
 
 SETS = {4: "DeepCrack", 7: "CFD", 8: "Crack500"}
@@ -169,3 +171,12 @@ def test_the_price_list_is_what_the_timed_steps_give(monkeypatch):
     assert price.hours(each, "upcracknet", "deepcrack") == pytest.approx(2 * 270 * 200 / 3600)
     assert price.hours(each, "unet", "crack500") == pytest.approx(2 * 1896 * 200 / 3600)
     assert "| U-Net | 2 | 100 | 632 |" in price.price_list({"machine": "M", "seconds": each}, per_hour=3)
+
+
+def test_the_verdicts_are_counted_as_they_are():
+    counts = Counter(row.verdict for rows in AllRows().rows.values() for row in rows)
+    said = (
+        f"Of the {counts.total()} printed rows {counts[Verdict.OPEN]} are *open*, {counts[Verdict.NOT_RUN]} have no "
+        f"record and {counts[Verdict.CANNOT]} cannot be run"
+    )
+    assert said in README

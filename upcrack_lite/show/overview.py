@@ -100,8 +100,7 @@ def _distance(row: TableRow) -> float:
 
 def _word(row: TableRow) -> str:
     """below, near or above; empty without a record."""
-    distance = _distance(row)
-    return "" if math.isnan(distance) else verdicts.reading(0.0, distance).split()[0]
+    return verdicts.reading(row.printed.f1, row.ours[0].f1).split()[0] if row.ours else ""
 
 
 def _cell(row: TableRow) -> str:

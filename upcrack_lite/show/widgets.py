@@ -170,15 +170,17 @@ class PostProcessingTuner(Plate):
         found = [read_image(path) for path in photos(folder)[:limit]]
         side = min(512, *(min(photo.shape[:2]) for photo in found))
         images = np.stack([_middle(photo, side) for photo in found])
-        start = load_model(model).preset
+        usual = load_model(model)
+        start, models = usual.preset, {"the model's map": usual}
         if start is None:
             raise UserError(
                 f"{model} needs no training and has no settings to tune: name a model that learned"
             )
-        errors = {}
-        for variant in VARIANTS if hasattr(start, "error_variant") else ("",):
-            one = load_model(model, settings={"error_variant": variant} if variant else None)
-            errors[variant or "the model's map"] = torch.cat([one.score_photo(image) for image in images])
+        if hasattr(start, "error_variant"):
+            models = {name: load_model(model, settings={"error_variant": name}) for name in VARIANTS}
+        errors = {
+            name: torch.cat([one.score_photo(image) for image in images]) for name, one in models.items()
+        }
         return cls(images, errors, start=start)
 
     def parameters(self) -> dict[str, Any]:
