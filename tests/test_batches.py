@@ -44,6 +44,15 @@ def test_the_mask_that_comes_last_is_sharp_and_fits_its_image(family):
     assert batch.masked[(batch.mask == 0).expand_as(batch.masked)].eq(-1).all()
 
 
+@pytest.mark.parametrize("fill", ["mean", "random"])
+def test_a_color_of_the_holes_that_differs_from_photo_to_photo_does_not_show_them(fill):
+    first, again = (make_batch(to_tensor(crops()), tiny(hole_fill=fill), seeded()) for _ in range(2))
+    assert torch.equal(first.masked, again.masked)
+    hidden = (first.mask == 0).expand_as(first.masked)
+    assert all(photo[holes].unique().numel() <= 3 for photo, holes in zip(first.masked, hidden, strict=True))
+    assert torch.equal(first.masked[~hidden], first.image[~hidden])
+
+
 def test_flips_happen_to_about_half_and_exactly():
     images = to_tensor(crops(200))
     batch = make_batch(images, tiny(load_size=32), seeded())

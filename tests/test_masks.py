@@ -109,10 +109,24 @@ def test_any_fill_is_painted_exactly_and_a_soft_edge_mixes(fill):
     assert torch.allclose(half, (image + fill) / 2, atol=1e-6)
 
 
+def test_holes_take_the_mean_of_what_is_kept_or_one_seeded_gray_a_photo():
+    image = torch.randn(6, 3, 32, 32, generator=seeded()).tanh()
+    mask = masks.multi_scale_square(6, 32, seeded(), (8, 4))
+    for photo, one, kept in zip(masks.apply(image, mask, "mean"), image, mask[:, 0] > 0, strict=True):
+        assert torch.allclose(photo[:, ~kept], one[:, kept].mean(dim=1, keepdim=True), atol=1e-6)
+        assert torch.equal(photo[:, kept], one[:, kept])
+    filled = masks.apply(image, mask, "random", seeded())
+    assert torch.equal(filled, masks.apply(image, mask, "random", seeded()))
+    grays = [photo[:, ~kept].unique().tolist() for photo, kept in zip(filled, mask[:, 0] > 0, strict=True)]
+    assert [len(gray) for gray in grays] == [1] * 6, "one gray a photo, the same in each channel"
+    assert len({gray[0] for gray in grays}) == 6
+
+
 @pytest.mark.parametrize(
     ("call", "names"),
     [
         (lambda: masks.draw("squares", 1, 64, seeded()), "multi_scale_square, striped, jumbled"),
+        (lambda: masks.apply(torch.zeros(1, 3, 4, 4), torch.ones(1, 1, 4, 4), "blue"), "mean, random"),
         (lambda: masks.draw("multi_scale_square", 1, 64, seeded(), (24,)), "24 px"),
         (lambda: masks.draw("multi_scale_square", 1, 64, seeded(), (64,)), "64 px"),
         (lambda: masks.draw("jumbled", 1, 64, seeded(), (7,)), "7 px"),

@@ -76,7 +76,9 @@ def test_why_names_what_the_user_changed():
 
 @pytest.mark.parametrize(("recipe", "scale"), BOTH)
 def test_a_preset_survives_json(recipe, scale):
-    p = preset(recipe, scale, mask_cells=[64, 16], lambda_adv=0, epochs=3, style_network="vgg16")
+    p = preset(
+        recipe, scale, mask_cells=[64, 16], lambda_adv=0, epochs=3, style_network="vgg16", hole_fill="mean"
+    )
     again = from_dict(json.loads(json.dumps(p.to_dict())))
     assert again == p
     assert again.overrides() == p.overrides()
@@ -96,6 +98,7 @@ def test_overrides_are_only_what_differs_sorted():
     [
         ("epochs", True, "int"), ("epochs", 3.0, "int"), ("epochs", "3", "int"), ("epochs", None, "int"),
         ("flip", 1, "bool"), ("flip", "yes", "bool"), ("lr_g", False, "float"), ("lr_g", "1e-4", "float"),
+        ("hole_fill", True, "float | str"),
         ("mask_family", 3, "str"), ("mask_cells", 32, "tuple"), ("mask_cells", (32.0,), "tuple"),
         ("mask_cells", (True,), "tuple"), ("mask_cells", "32", "tuple"),
     ],
@@ -132,6 +135,7 @@ def test_unknown_names_are_refused_and_the_known_ones_listed():
         ({"mask_cells": ()}, "mask_cells"),
         ({"mask_cells": (32, 0)}, "mask_cells"),
         ({"hole_fill": -1.5}, "hole_fill"),
+        ({"hole_fill": "blue"}, "mean, random"),
         ({"validation_share": 1.0}, "validation_share"),
         ({"patience": 5, "validate_every": 10}, "patience"),
         ({"beta1": 1.0}, "beta1"),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.recipes import check_value
+from upcrack_lite.recipes import HOLE_FILLS, check_value
 
 BLACK = -1.0
 
@@ -120,13 +120,27 @@ def draw(
     return FAMILIES[family](n, size, generator, **chosen)
 
 
-def apply(image: torch.Tensor, mask: torch.Tensor, fill: float | torch.Tensor = BLACK) -> torch.Tensor:
+def apply(
+    image: torch.Tensor,
+    mask: torch.Tensor,
+    fill: float | str | torch.Tensor = BLACK,
+    generator: torch.Generator | None = None,
+) -> torch.Tensor:
     """Remove pixels: kept ones stay, removed ones take `fill` (paper, section III-B: I ⊙ M).
 
     image: ``(N, 3, H, W)`` in [-1, 1]; mask: ``(N, 1, H, W)``, 1 = kept.
-    fill: -1, black, is the paper's product on [0, 255]. On [-1, 1] a bare product would paint mid-gray.
+    fill: -1, black, is the paper's product on [0, 255]. On [-1, 1] a bare product would paint mid-gray. "mean" is the
+    mean color of each photo's kept pixels, so that the holes tell nothing of what they hide; "random" is one gray for
+    each photo, uniform in [-1, 1], drawn from `generator`.
     Returns the masked image, ``(N, 3, H, W)`` in [-1, 1].
     """
+    if isinstance(fill, str):
+        check_value("fill", fill, HOLE_FILLS)
+        if fill == "mean":
+            kept = mask.sum(dim=(2, 3), keepdim=True).clamp_min(1)  # (N, 1, 1, 1)
+            fill = (image * mask).sum(dim=(2, 3), keepdim=True) / kept  # (N, 3, 1, 1)
+        else:
+            fill = (torch.rand(len(image), 1, 1, 1, generator=generator) * 2 - 1).to(image.device)
     return image * mask + fill * (1 - mask)  # this form is exact where the mask is 0 or 1
 
 

@@ -12,7 +12,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Self, get_type_hints
+from types import UnionType
+from typing import Any, Self, get_args, get_type_hints
 
 from upcrack_lite.errors import UserError
 
@@ -96,6 +97,8 @@ class Values:
             allowed = field.metadata.get("allowed")
             if field.name == "threshold_value":
                 allowed = THRESHOLD_VALUES.get(self.threshold_rule)
+            if field.name == "hole_fill" and isinstance(self.hole_fill, str):
+                allowed = HOLE_FILLS
             if allowed:
                 check_value(field.name, getattr(self, field.name), allowed)
         if 0 < self.patience < self.validate_every:
@@ -109,6 +112,7 @@ class Values:
 
 
 RULES = ("otsu", "otsu_factor", "fixed", "percentile")
+HOLE_FILLS = ("mean", "random")
 THRESHOLD_VALUES = {"otsu_factor": "[0, inf)", "fixed": "[0, 1]", "percentile": "[0, 100]"}
 
 
@@ -138,8 +142,10 @@ class Preset(Values):
     )
     # cell sides of the multi-scale squares, px; the other families have their own
     mask_cells: tuple[int, ...] = value((128, 64, 32), "section IV-B: k is 128, 64 and 32")
-    # value of a removed pixel, -1 (black) to 1 (white)
-    hole_fill: float = value(-1.0, "section III-B: the product with 0 makes a removed pixel black", "[-1, 1]")
+    # value of a removed pixel: -1 (black) to 1 (white), or "mean" or "random", see `masks.apply`
+    hole_fill: float | str = value(
+        -1.0, "section III-B: the product with 0 makes a removed pixel black", "[-1, 1]"
+    )
     # side before the random crop to `size`, px
     load_size: int = value(286, "section IV-B: scaling and cropping; silent on the size, so Pix2Pix's 286")
     flip: bool = value(True, "section IV-B: flipping; silent on the direction, so horizontal")
@@ -315,9 +321,10 @@ def _types(kind: type) -> dict[str, Any]:
 def typed(kind: type, name: str, given: Any) -> Any:
     """Check the type of one value; an int is welcome where a float is wanted, and a list for a tuple."""
     wanted = _types(kind)[name]
-    if type(given) is wanted:
+    kinds = get_args(wanted) if isinstance(wanted, UnionType) else (wanted,)
+    if type(given) in kinds:
         return given
-    if wanted is float and type(given) is int:
+    if float in kinds and type(given) is int:
         return float(given)
     entries = {tuple[int, ...]: (int,), tuple[float, ...]: (int, float)}.get(wanted)
     if entries and isinstance(given, list | tuple) and all(type(entry) in entries for entry in given):

@@ -62,7 +62,7 @@ def make_batch(images: torch.Tensor, preset: Preset, generator: torch.Generator)
     """
     size, n = preset.size, len(images)
     mask = draw_masks(n, preset, generator).to(images.device)
-    masked = masks.apply(images, mask, preset.hole_fill)
+    masked = masks.apply(images, mask, preset.hole_fill, generator)
     stack = torch.cat([images, masked, mask], dim=1)  # (N, 7, S, S): what is moved together stays together
     if preset.load_size > size:
         stack = functional.interpolate(stack, size=preset.load_size, mode="bilinear", align_corners=False)
@@ -77,7 +77,7 @@ def make_batch(images: torch.Tensor, preset: Preset, generator: torch.Generator)
     image, moved, moved_mask = stack[:, :3], stack[:, 3:6], stack[:, 6:]
     if preset.mask_before_resize:
         return Batch(image, moved, moved_mask)
-    return Batch(image, masks.apply(image, mask, preset.hole_fill), mask)
+    return Batch(image, masks.apply(image, mask, preset.hole_fill, generator), mask)
 
 
 def epoch(
@@ -215,7 +215,7 @@ class Trainer(Resumable):
         """Crops as they are and masked, on the device, without augmentation."""
         image = to_tensor(np.asarray(images)).to(self.fabric.device)
         mask = draw_masks(len(image), self.preset, draws).to(image.device)
-        return image, masks.apply(image, mask, self.preset.hole_fill)
+        return image, masks.apply(image, mask, self.preset.hole_fill, draws)
 
     @torch.no_grad()
     def validate(self) -> float | None:

@@ -217,8 +217,9 @@ def pipeline_pictures(
     """
     generator, preset = load_generator(run)
     image, test = (to_tensor(resize(one, None, preset.size)[0]) for one in (road, photo))  # (1, 3, S, S)
-    mask = draw_masks(1, preset, torch.Generator().manual_seed(seed))
-    masked = apply(image, mask, preset.hole_fill)
+    draws = torch.Generator().manual_seed(seed)
+    mask = draw_masks(1, preset, draws)
+    masked = apply(image, mask, preset.hole_fill, draws)
     restored = restore(generator, masked, preset.test_statistics, preset.test_dropout, seed)
     detected = detect(generator, test, preset, seed, (TABLE_SIZE, TABLE_SIZE))
     photos = {"image": image, "masked": masked, "restored": restored}

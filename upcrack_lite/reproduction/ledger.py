@@ -22,7 +22,7 @@ PLAIN = {
     "dropout": "part of the values that dropout removes",
     "mask_family": "family of masks",
     "mask_cells": "sides of the removed squares, px",
-    "hole_fill": "value of a removed pixel, -1 (black) to 1",
+    "hole_fill": "value of a removed pixel, -1 (black) to 1, or mean, or random",
     "load_size": "side before the random crop, px",
     "flip": "random horizontal flip",
     "mask_before_resize": "photo is masked before it is enlarged and cropped",
