@@ -5,7 +5,7 @@
 Networks of scale lite learn from synthetic roads alone, as `upcrack cell` trains them, whose runs are used. Each is
 tested on unseen synthetic roads and on undamaged crops of DeepCrack, and then on every fourth test photo of DeepCrack
 and CFD at its own size.
-The file holds pooled counts; what stands in it already is not done again, and chapter 21 shows it.
+The file holds pooled counts; what stands in it already is not done again, and chapter 18 shows it.
 """
 
 from __future__ import annotations

@@ -215,10 +215,10 @@ def test_the_report_beside_the_printed_row():
     assert shown[2][1:] == ["29.9", "89.4", "44.8", "33.3"]
 
 
-# What chapter 18 says is what the committed records say
+# What chapter 21 says is what the committed records say
 
 
-PAGE = (ROOT / "notebooks/18_why_33.ipynb").read_text(encoding="utf-8")
+PAGE = (ROOT / "notebooks/21_why_33.ipynb").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

@@ -244,7 +244,7 @@ def test_without_drift_table_vi_falls_into_two():
 
 
 def test_no_change_of_one_digit_mends_enet_in_table_v():
-    """What chapter 16 says of it."""
+    """What chapter 20 says of it."""
     (enet,) = [row.row for row in audit_paper(5).rows if row.row.label == "enet"]
     changes = [
         enet.changed(**{metric: cell[:i] + digit + cell[i + 1 :]})

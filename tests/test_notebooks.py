@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import nbformat
@@ -15,23 +16,14 @@ from run_notebook import NotebookError, check_parameters, clean, run_notebook, u
 from upcrack_lite.reproduction import published
 
 ROOT = Path(__file__).resolve().parents[1]
-READ_EARLIER = {"19": "15", "20": "15", "21": "15", "22": "15"}
-"""Chapters that were written later than they are read: their number, and that of the chapter before them."""
-
-
-def place(path: Path) -> tuple[str, str]:
-    """Where a chapter stands among the others when it is read."""
-    number = path.stem[:2]
-    return READ_EARLIER.get(number, number), number
-
-
-CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"), key=place)
+CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+REFERENCE = [ROOT / f"notebooks/reference/{name}.ipynb" for name in ("methods", "ledger")]
 ALL_ROWS = ROOT / "notebooks/tables/all_rows.ipynb"
 ONE_CELL = ROOT / "notebooks/tables/one_cell.ipynb"
 TABLES = sorted((ROOT / "notebooks/tables").glob("table_*.ipynb"))
 FIGURES = sorted((ROOT / "notebooks/figures").glob("*.ipynb"))
 SIDE_BY_SIDE = ROOT / "notebooks/tables/side_by_side.ipynb"
-NOTEBOOKS = [*CHAPTERS, ALL_ROWS, ONE_CELL, *TABLES, SIDE_BY_SIDE, *FIGURES]
+NOTEBOOKS = [*CHAPTERS, ALL_ROWS, *TABLES, SIDE_BY_SIDE, *FIGURES, *REFERENCE, ONE_CELL]
 # What every table page takes, whichever table it shows.
 TABLE_PARAMETERS = {
     "recipe": "paper",
@@ -61,12 +53,18 @@ def small_notebook(folder: Path, *code: str) -> Path:
     return path
 
 
-def test_the_table_of_contents_lists_every_chapter():
+def test_chapters_are_listed_in_the_order_of_their_numbers():
     listed = [name for name in toc_files(ROOT / "_toc.yml") if name.startswith("notebooks/")]
-    assert sorted(listed) == sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in NOTEBOOKS)
-    for folder in (CHAPTERS, TABLES, FIGURES):  # each group in its order
-        names = [path.relative_to(ROOT).with_suffix("").as_posix() for path in folder]
-        assert [name for name in listed if name in names] == names
+    assert listed == [path.relative_to(ROOT).with_suffix("").as_posix() for path in NOTEBOOKS]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS[:-1], ids=lambda path: path.stem)
+def test_what_a_chapter_calls_next_comes_next(path):
+    following = NOTEBOOKS[NOTEBOOKS.index(path) + 1]
+    text = nbformat.read(path, as_version=4).cells[-1].source
+    link = re.search(r"\*\*(?:Next|What's next)[:.]\*\*[^(]*\(([^)]+)\)", text)
+    assert link, "the last cell says what comes next"
+    assert (path.parent / link[1]).resolve() == following
 
 
 @every_notebook

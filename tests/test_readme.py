@@ -117,7 +117,7 @@ def test_what_is_said_of_detectors_without_training():
 
 
 def test_the_training_that_failed_is_told_with_the_scores_of_its_records():
-    page = (ROOT / "notebooks/18_why_33.ipynb").read_text(encoding="utf-8")
+    page = (ROOT / "notebooks/21_why_33.ipynb").read_text(encoding="utf-8")
     row = published.row(3, "upcracknet")
     scores = {
         one.recipe: [records.scores(record)["f1"] for record in one.records]

@@ -261,7 +261,7 @@ def check_iou_from_f1(fn: Answer) -> None:
         equal(fn(f1), iou, f"TP {tp}, FP + FN {wrong}: F1 {f1:.2f} goes with IoU {iou:.2f}")
 
 
-# --- chapters 16 to 20: the audit, batches, the compared methods, training-free baselines
+# --- chapters 16 to 20, and the reference: training-free baselines, the audit, batches, the compared methods
 
 
 @check("it holds every F1 that the digits allow, and no other.", shaped(2))

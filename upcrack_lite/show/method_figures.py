@@ -1,4 +1,4 @@
-"""The compared methods as pictures: their costs, how their maps shrink, the masks of two of them. Chapter 19."""
+"""The compared methods as pictures: their costs, how their maps shrink, the masks of two of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each compared method is, learns from and costs, and what labels buy. Chapter 19.
+"""What each compared method is, learns from and costs, and what labels buy. The chapter on the compared methods.
 
 Facts are read from a method's `METHOD`, its preset and its counted cost; the printed scores from the paper's tables.
 """

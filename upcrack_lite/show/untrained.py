@@ -1,4 +1,4 @@
-"""Training-free baselines as pictures: their maps, and a family counted on two sets. Chapter 20."""
+"""Training-free baselines as pictures: their maps, and a family counted on two sets. Chapter 16."""
 
 from __future__ import annotations
 

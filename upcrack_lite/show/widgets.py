@@ -1,4 +1,4 @@
-"""Widgets of chapters 04, 14 and 20: move a slider, see masks, detection or a training-free baseline change.
+"""Widgets of chapters 04, 14 and 16: move a slider, see masks, detection or a training-free baseline change.
 
 Every stage is computed by the functions that the chapters teach. A page without a kernel shows the state in which
 the chapter left the widget.

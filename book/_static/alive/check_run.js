@@ -15,8 +15,8 @@ const CHAPTERS = {
   "03_data": "data",
   "14_detection": "detection",
   "15_scoring": "scoring",
-  "16_audit": "the audit",
-  "18_why_33": "why 33 and not 45",
+  "20_audit": "the audit",
+  "21_why_33": "why 33 and not 45",
 };
 const EXAMPLE = `run,precision,recall,accuracy,F1,IoU
 A,62.0,81.0,98.32,70.2,54.1
@@ -28,7 +28,7 @@ const SAYS = {
   constant: ["All rows agree on one prevalence: counted over the whole set, columns as named."],
   either: ["One prevalence fits all rows, and would with precision and recall swapped, too: too few digits or rows."],
   unknown: ["The numbers do not fix one prevalence for several rows, so swapping and mixing cannot be seen."],
-  swapped: ["Precision and recall are swapped: only so do the rows agree on one prevalence.", "16_audit"],
+  swapped: ["Precision and recall are swapped: only so do the rows agree on one prevalence.", "20_audit"],
   averaged: ["The metrics look averaged over images, runs or classes instead of pooled.", "15_scoring"],
   mixed: ["The rows come from different test sets or labels: they have several prevalences.", "03_data"],
   none: ["No common prevalence, as named or swapped: other sets, or not counted over the whole set.", "15_scoring"],
@@ -93,7 +93,7 @@ function show(found, labels) {
   for (const { row, kind } of found.wrong) {
     const swapped = "precision and recall stand the other way round";
     const what = kind === "row swapped" ? swapped : "the numbers contradict each other";
-    lines.push([`${labels[row] || "This row"}: ${what}.`, "16_audit"]);
+    lines.push([`${labels[row] || "This row"}: ${what}.`, "20_audit"]);
   }
   found.checks.forEach((one, i) => lines.push(...remarks(one, labels[i], found)));
   if (!lines.length) lines.push(["Nothing speaks against these numbers."]);
@@ -118,7 +118,7 @@ function remarks({ known, prevalence, possible }, label, { swapped }) {
     const truth = intervalOf(given, 0.01);
     if (meet(own, truth)) lines.push([`${name}this is the prevalence that you gave.`]);
     else if (other && meet(other, truth)) {
-      lines.push([`${name}with precision and recall swapped it would be yours.`, "16_audit"]);
+      lines.push([`${name}with precision and recall swapped it would be yours.`, "20_audit"]);
     } else lines.push([`${name}this is not yours: other or resized masks, or a mean over images.`, "15_scoring"]);
   }
   const [precision, recall] = swapped ? [known.recall, known.precision] : [known.precision, known.recall];
@@ -129,7 +129,7 @@ function remarks({ known, prevalence, possible }, label, { swapped }) {
     if (times < 1 / 1.5) lines.push([`${words} high.`, "14_detection"]);
   }
   if (known.accuracy && known.accuracy[1] < 0.5) {
-    lines.push([`${name}more pixels are wrong than right: masks or photos may be contrast-inverted.`, "18_why_33"]);
+    lines.push([`${name}more pixels are wrong than right: masks or photos may be contrast-inverted.`, "21_why_33"]);
   }
   return lines;
 }
