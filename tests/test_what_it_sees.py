@@ -1,0 +1,82 @@
+"""The experiment on the color of the holes: what is trained and tested, and that it goes on where it stopped."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import what_it_sees
+
+from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
+from upcrack_lite.pretrained import stored_run
+
+ROADS = synthetic_set(2, 64, 3)
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Trainings that are asked for; none is done, for the stored model stands for each."""
+    asked = []
+
+    def train(experiment, *_, **__):
+        asked.append((dict(experiment.overrides), experiment.seed))
+        return stored_run("upcracknet")
+
+    monkeypatch.setattr(what_it_sees, "train_experiment", train)
+    monkeypatch.setattr(
+        what_it_sees, "pairs", lambda *_: list(zip(ROADS.images, ROADS.crack_masks, strict=True))
+    )
+    monkeypatch.setattr(what_it_sees, "read_pair", lambda pair: pair)
+    return asked
+
+
+def run(folder, *words):
+    app = typer.Typer()
+    app.command()(what_it_sees.main)
+    where = ["--data-root", "none", "--runs", str(folder), "--out", str(folder / "lines.json")]
+    return CliRunner().invoke(app, [*where, *words])
+
+
+def test_the_adversarial_term_comes_first_seed_by_seed_and_nothing_is_done_twice(trained, tmp_path):
+    assert run(tmp_path, "--fill", "mean", "--fill", "white", "--seeds", "2").exit_code == 0
+    mean, white = {"hole_fill": "mean"}, {"hole_fill": 1.0}
+    with_term = [(one, seed) for seed in (0, 1) for one in (mean, white)]
+    assert trained == [*with_term, *((one | {"lambda_adv": 0.0}, seed) for one, seed in with_term)]
+    lines = json.loads((tmp_path / "lines.json").read_text())
+    assert [line["detector"] for line in lines[:2]] == list(what_it_sees.UNTRAINED)
+    assert len(lines) == 10
+    assert all(set(line["scores"]) == set(what_it_sees.VERSIONS) for line in lines)
+    assert run(tmp_path, "--fill", "mean", "--fill", "black", "--seeds", "1").exit_code == 0
+    assert trained[8:] == [({}, 0), ({"lambda_adv": 0.0}, 0)]
+    assert json.loads((tmp_path / "lines.json").read_text())[:10] == lines
+    assert run(tmp_path, "--fill", "blue").exit_code == 2
+
+
+def test_darkness_finds_dark_cracks_alone_and_distance_both():
+    photos = [synthetic_road(128, [4, index], confounders=0) for index in range(3)]
+    ap = {
+        name: [one["ap"] for one in what_it_sees.scores(find, photos).values()]
+        for name, find in what_it_sees.UNTRAINED.items()
+    }
+    dark, either = ap["darkness"], ap["distance from the median"]
+    assert dark[0] > 4 * max(dark[1:])
+    assert np.isclose(either[0], either[1], rtol=0.05)
+    assert either[2] > 4 * dark[2]
+
+
+def test_a_brightened_crack_is_as_far_from_the_road_as_it_was_and_nothing_else_changes():
+    photo = np.full((60, 60, 3), 120, np.uint8)
+    crack_mask = np.zeros((60, 60), bool)
+    crack_mask[28:31] = True
+    photo[crack_mask] = 90
+    bright = what_it_sees.brightened(photo, crack_mask)
+    assert (bright[crack_mask] == 150).all()
+    assert np.array_equal(bright[~crack_mask], photo[~crack_mask])
+    photo[crack_mask] = 20
+    photo[~crack_mask] = 200
+    assert (what_it_sees.brightened(photo, crack_mask)[crack_mask] == 255).all()
