@@ -99,6 +99,8 @@ def test_a_cracked_photo_is_named(model, road):
     assert cv2.imwrite(str(road / "3.png"), synthetic_road(192, 3, crack_share=0.1)[0])
     got = tune("any", road, 0.002, settings={"threshold_rule": "fixed"}, progress=False)
     assert set(got.doubted) == {"3.png"}
+    assert got.worst == ("3.png", max(got.held_out.each))
+    assert f"most is marked in 3.png: {100 * got.worst[1]:.3f} %, held out" in tuning.as_text(got)
     assert any("3.png" in one and "cracked" in one for one in tuning.warnings(got))
 
 

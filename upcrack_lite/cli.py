@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -183,8 +184,8 @@ def detect(
 
     values = (read_settings(settings_file) if settings_file else {}) | parse_settings(settings)
     detector = load_model(model, device, values, window)
-    typer.echo(f"{detector.name}: {detector.look(protocol)}", err=as_json)
     how = {
+        "say": partial(typer.echo, err=as_json),
         "protocol": protocol,
         "size": size,
         "seed": seed,

@@ -13,6 +13,7 @@ Summary and detection.json grow with every photo, so that the same call goes on 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,12 +66,14 @@ def detect_folder(
     overlays: str = "outline",
     mm_per_pixel: float | None = None,
     progress: bool = True,
+    say: Callable[[str], object] | None = None,
 ) -> Detected:
     """Detect cracks in a photo or in all photos of a folder; what OUT holds already is not done again.
 
     protocol: "native", or "tables" for the way of the paper's tables (see `predict.model`).
     size: with "tables", side of square results, as the tables have them (256); None gives each photo's own size.
     overlays: a name in `OVERLAYS`. mm_per_pixel: side of a photo's pixel on the road; adds lengths and widths in mm.
+    say: is told how a photo is looked at, once it is certain that the work begins.
     A photo that cannot be read or written is skipped and named in the result; the next call tries it again.
     Raises UserError before any work for no photo, two photos of one name, an unknown word or size, or an OUT that
     holds something else, another detection included.
@@ -87,6 +90,8 @@ def detect_folder(
     facts |= {"seed": seed, "overlays": overlays, "mm_per_pixel": mm_per_pixel}
     facts = json.loads(json.dumps(facts))  # as the file gives it back
     done = {row["name"]: row for row in _claim(out, facts)}
+    if say is not None:
+        say(f"{model.name}: {model.look(protocol)}")
     todo = [path for path in files if not _is_done(done.get(path.stem), path, out)]
     for path in todo:
         done.pop(path.stem, None)  # the row of another file of this name

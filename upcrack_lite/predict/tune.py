@@ -80,7 +80,8 @@ class Tuned:
     """What `tune` returns: the settings to detect with, what they do, and what could not be read.
 
     before, after: with the settings `old` and `settings`. held_out: each half of the photos with the threshold of the
-    other half; None for fewer than `HELD_OUT` photos. doubted: photos that may be cracked, and why.
+    other half; None for fewer than `HELD_OUT` photos. worst: the photo with the largest fraction marked, held out if
+    it can be, and that fraction. doubted: photos that may be cracked, and why.
     """
 
     model: str
@@ -91,6 +92,7 @@ class Tuned:
     before: Outcome
     after: Outcome
     held_out: Outcome | None
+    worst: tuple[str, float]
     doubted: dict[str, str]
     failed: list[str]
 
@@ -150,6 +152,8 @@ def tune(
     # A threshold that is a whole level may lie a little below it in float32.
     before = outcome(looks, [int(floor * 255 + 1e-3)] * len(looks))
     new = {"threshold_value" if fixed else "threshold_floor": round(level / 255, 6)}
+    after = outcome(looks, [level] * len(looks))
+    each = zip([one.name for one in looks], (held_out or after).each, strict=True)
     return Tuned(
         loaded.name,
         false_alarm,
@@ -157,8 +161,9 @@ def tune(
         old,
         len(looks),
         before,
-        outcome(looks, [level] * len(looks)),
+        after,
         held_out,
+        max(each, key=lambda one: one[1]),
         _doubted(looks, held_out or before, false_alarm),
         failed,
     )
@@ -276,6 +281,8 @@ def as_text(got: Tuned) -> str:
     lines.append(
         "Drawn cracks are easier than many real ones, above all for a model that learned from such: expect less."
     )
+    photo, share = got.worst
+    lines.append(f"most is marked in {photo}: {100 * share:.3f} %{', held out' if got.held_out else ''}")
     if got.held_out:
         lines.append("held out: each half of the photos with the threshold that the other half chose")
     else:
