@@ -6,22 +6,24 @@ plain recipe, seed by seed; records that differ in anything else are left out. C
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from upcrack_lite.baselines.registry import CRACKNET
-from upcrack_lite.metrics import METRICS, pooled
+from upcrack_lite.metrics import METRICS, average_precision, ods, pooled
 from upcrack_lite.recipes import RELEASED, preset
 from upcrack_lite.reproduction import experiments
 from upcrack_lite.reproduction.conditions import conditions
 from upcrack_lite.reproduction.records import Record
 from upcrack_lite.reproduction.verdicts import mean_interval
 
-SEEDS = 3  # at least so many pairs before a change is called clear
+SEEDS = 3  # at least so many pairs before a change is tested
 SCORES = (*METRICS, "marked")  # marked: pixels that are called crack, percent
 
 
@@ -168,18 +170,9 @@ class Step:
         return mean_interval(self.changes(metric))
 
     @property
-    def verdict(self) -> str:
-        """What happens to IoU, in words: clear only where `SEEDS` pairs agree, by the interval of the mean."""
-        if not self.seeds:
-            return f"not measured: {', '.join(self.left_out)} differ" if self.left_out else "not measured"
-        if self.seeds < SEEDS:
-            return f"too few seeds: {self.seeds}"
-        low, high = self.interval("iou")
-        if low <= 0 <= high:
-            return "not clear"
-        marked = self.change("marked")
-        marks = "more" if marked > 0 else "less" if marked < 0 else "as much"
-        return f"{'lower' if high < 0 else 'higher'}, marks {marks}"
+    def p(self) -> float:
+        """Two-sided p of the mean change of IoU, paired t-test over the seeds; nan with fewer than `SEEDS`."""
+        return float(stats.ttest_1samp(self.changes("iou"), 0).pvalue) if self.seeds >= SEEDS else math.nan
 
     def map_levels(self) -> list[dict[str, float]]:
         """`map_levels` of the plain recipe and of the choice; empty: not measured."""
@@ -207,6 +200,16 @@ def choices(scale: str) -> list[Choice]:
     return [choice for choice in CHOICES if scale != "lite" or not choice.unseen]
 
 
+def holm(steps: Sequence[Step]) -> list[float]:
+    """The p of each step, corrected for having tested them all (Holm, 1979); nan where there is none."""
+    tested = sorted((step.p, place) for place, step in enumerate(steps) if not math.isnan(step.p))
+    corrected, largest = [math.nan] * len(steps), 0.0
+    for done, (p, place) in enumerate(tested):
+        largest = max(largest, min(1.0, p * (len(tested) - done)))
+        corrected[place] = largest
+    return corrected
+
+
 def command(
     choice: Choice | None, scale: str = "lite", train_set: str = "deepcrack", test_set: str = "deepcrack"
 ) -> str:
@@ -230,6 +233,20 @@ def map_levels(some: Sequence[Record]) -> dict[str, float]:
     with np.errstate(invalid="ignore"):
         background, crack = ((totals @ middle) / totals.sum(axis=-1)).mean(axis=0)
     return {"background": float(background), "crack": float(crack)}
+
+
+def stages(some: Sequence[Record]) -> dict[str, float]:
+    """Where the points go on the way to a mask, percent, each the mean over records.
+
+    "ap": average precision of the raw map. F1: "raw" and "smoothed" of the map before and after the filter, each with
+    the one threshold that is best for all photos; "mask" with the threshold that was used.
+    """
+    one_each = [
+        {name: ods(record.maps[name].pooled)[0] for name in ("raw", "smoothed")}
+        | {"ap": average_precision(record.maps["raw"].pooled), "mask": pooled(record.confusions).f1}
+        for record in some
+    ]
+    return {name: statistics.fmean(one[name] for one in one_each) for name in one_each[0]}
 
 
 def numbers(given: Sequence[Record]) -> list[dict[str, Any]]:
