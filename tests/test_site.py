@@ -164,3 +164,18 @@ def test_the_report_of_a_detection_sorts_by_keyboard_and_fits_the_screen(browser
     assert len(shown) == 12
     assert (seen.elsewhere, seen.errors, seen.failed) == ([], [], [])
     page.context.close()
+
+
+def test_a_table_sorts_by_its_headings_with_the_keyboard(desktop, address):
+    page = desktop.page
+    page.goto(f"{address}/notebooks/tables/table_4.html")
+    head = page.locator("#ours-4 thead th", has_text="F1, printed")
+    place = head.evaluate("head => head.cellIndex") + 1
+    for order, sign in (("descending", -1), ("ascending", 1)):
+        head.get_by_role("button").press("Enter")
+        assert head.get_attribute("aria-sort") == order
+        values = [
+            float(one) for one in page.locator(f"#ours-4 tbody td:nth-child({place})").all_inner_texts()
+        ]
+        assert len(values) == 14
+        assert values == sorted(values, key=lambda value: sign * value)

@@ -43,7 +43,7 @@ def page_of(number: int, run: str = "recorded", data_root: str = "", results="",
     return TablePage(select(number, **selection), data_root, "cpu", run, results)
 
 
-PARTS = ("summary", "printed", "ours", "rule", "verdicts", "made", "commands", "says")
+PARTS = ("summary", "ours", "others", "printed", "rule", "made", "commands", "says")
 
 
 def parts(page: TablePage) -> list:
@@ -62,27 +62,35 @@ def test_a_page_without_any_record(number, tmp_path):
     assert [line[0] for line in printed] == [line[0] for line in ours] == [title(row) for row in rows]
     assert all(cell for line in printed + ours for cell in line), "never a blank"
     assert {line[1] for line in ours} <= {"not run here", "cannot be run"}
-    assert {line[4] for line in ours} == {"no record"}
+    assert {line[2] for line in ours} == {"–"}
+    assert "No record of ours is on the printed photos" in text(page.ours())
     assert "near" not in text(page.summary()), "no reading without a record"
     for row in rows:
         assert row.precision is None or f"{row.recall:.3f}" in text(page.printed())
-    assert "There is no record" in text(page.made())
+    assert "there is no record of it yet" in text(page.made()).lower() or number in (1, 2)
+    assert f"{rows[0].f1:.1f}" in page.alt()
+    page.picture()
 
 
 def test_a_page_with_some_records(tmp_path):
     write(tmp_path, Experiment(), contrast=0.2)
     write(tmp_path, Experiment(recipe="released"))
     page = page_of(4, results=tmp_path)
-    own = [line for line in lines(page.ours()) if line[0] == "UP-CrackNet"]
+    (own,) = [line for line in lines(page.ours()) if line[0] == "UP-CrackNet"]
     (row,) = [row for row in page.rows if row.printed.key == "upcracknet"]
-    f1 = [ours.scores["f1"].mean for ours in row.ours]
-    assert [line[1:3] for line in own] == [
-        ["open: paper recipe, lite, 1 seed", f"below by {74.006 - f1[0]:.1f}"],
-        ["beside it: released recipe, lite, 1 seed", f"above by {f1[1] - 74.006:.1f}"],
+    ours = row.ours[0]
+    f1, iou = (ours.scores[metric] for metric in ("f1", "iou"))
+    assert own[1:6] == ["open", f"below by {74.006 - f1.mean:.1f}", "74.0", f"{f1.mean:.1f}", own[5]]
+    assert own[5] == f"{f1.low:.1f} to {f1.high:.1f}"
+    assert own[6:] == [
+        "58.7",
+        f"{iou.mean:.1f}",
+        f"{ours.worth.f1:.1f}",
+        f"{ours.worth.average_precision:.1f}",
     ]
-    assert own[0][4].startswith(f"{f1[0]:.2f} (")
-    assert own[0][7:] == [f"{row.ours[0].worth.f1:.1f}", f"{row.ours[0].worth.average_precision:.1f}"]
-    assert "its scale is lite, not full; " in text(page.verdicts())
+    assert f"UP-CrackNet printed 74.0, lite {f1.mean:.1f}" in page.alt()
+    assert "No printed row has a record at full scale yet." in text(page.ours())
+    assert "its scale is lite, not full; " in text(page.made())
     made = text(page.made())
     link = f'<a href="../../results/{Experiment().slug()}.json">{Experiment().slug()}.json</a>'
     assert link in page.made().data
@@ -98,8 +106,10 @@ def test_a_page_with_all_records_of_a_row(tmp_path, monkeypatch):
         write(tmp_path, experiment, n=237)
     page = page_of(4, results=tmp_path)
     (own,) = [line for line in lines(page.ours()) if line[0] == "UP-CrackNet"]
-    assert own[1] == "differs: paper recipe, full, 3 seeds"
+    assert own[1] == "differs"
     assert "±" in own[4]
+    assert "F1, full" in text(page.ours())
+    assert "record at full scale yet" not in text(page.ours())
     assert "against the printed 74.006, with a margin of 2 points" in text(page.summary())
     assert "Seeds 0, 1, 2." in text(page.made())
     assert "--seed 0 --seed 1 --seed 2" in text(page.made())
@@ -127,9 +137,9 @@ def test_a_failed_run_is_shown_with_and_without(tmp_path):
     page = page_of(4, results=tmp_path)
     (ours,) = [one for row in page.rows for one in row.ours]
     (own,) = [line for line in lines(page.ours()) if line[0] == "UP-CrackNet"]
-    assert own[4].endswith(f"{ours.sound['f1'].mean:.2f} without failed runs")
+    assert own[4].endswith(f"{ours.sound['f1'].mean:.1f} without failed runs")
     assert f"({ours.sound['f1'].mean:.1f} % without failed runs), printed" in text(page.summary())
-    assert "1 of its 3 runs failed (seed 0" in text(page.verdicts())
+    assert "1 of its 3 runs failed (seed 0" in text(page.made())
 
 
 def test_a_row_without_its_style_loss_says_so(tmp_path):
@@ -154,33 +164,36 @@ def test_our_order_stands_beside_the_printed_one(tmp_path):
     for key, contrast in zip(keys, (0.0, 0.1, 0.5), strict=True):
         for experiment in chosen(2, rows=[key], scale="lite", train_set="deepcrack", test_set="deepcrack"):
             write(tmp_path, experiment, contrast=contrast)
-        said = text(page_of(2, results=tmp_path).verdicts())
+        said = text(page_of(2, results=tmp_path).others())
         assert ("Our order" in said) == (key == keys[-1]), "two rows are no order"
     assert re.search(
         r"Our order by F1 .*: jumbled small squares \(.*stripes \(.*multi-scale squares \(", said
     )
     assert "is -1.00" in said, "the paper has them the other way round"
-    assert "Our order" not in text(page_of(4, results=tmp_path).verdicts())
+    page = page_of(2, results=tmp_path)
+    assert "lite" not in text(page.ours()), "other photos stay out of the printed table"
+    assert {line[2] for line in lines(page.ours())} == {"–"}
+    (ours,) = page.rows[0].ours
+    assert lines(page.others())[0][1] == f"{ours.f1:.1f}"
 
 
-def test_training_free_baselines_stand_below_the_printed_rows(tmp_path):
+def test_what_is_not_in_the_paper_stands_in_a_table_of_its_own(tmp_path):
     shown = page_of(4, results=tmp_path)
-    assert "Sato" not in text(shown.ours()), "nothing is recorded"
-    assert "not in the paper" in text(shown.verdicts())
-    assert "known only after the test" not in text(shown.verdicts())
+    assert text(shown.others()) == "There is no record of them yet."
     for experiment in chosen(4, rows=["tf_sato_otsu", "tf_gabor_otsu"]):
         write(tmp_path, experiment, n=9)
     page = page_of(4, results=tmp_path)
-    rows = lines(page.ours())
-    assert [line[0] for line in rows[-2:]] == ["Sato + Otsu", "Gabor + Otsu"]
-    assert rows[-1][2:4] == ["–", "–"], "nothing is printed"
-    assert re.fullmatch(r"not in the paper: median of 6 variants: F1 \d+\.\d", rows[-1][1])
-    assert [line[0] for line in lines(page.printed())][-1] == "UP-CrackNet", "none of them is printed"
-    said = text(page.verdicts())
+    assert {line[0] for line in lines(page.others())} == {"Sato + Otsu", "Gabor + Otsu"}
+    assert re.fullmatch(r"median of 6 variants: F1 \d+\.\d", lines(page.others())[-1][-1])
+    assert lines(page.printed())[-1][0] == lines(page.ours())[-1][0] == "UP-CrackNet", (
+        "none of them is printed"
+    )
+    said = text(page.others())
     assert re.search(r"the training photos speak for (Sato|Gabor) \+ Otsu, which has F1 \d", said)
     assert "The highest of 2, known only after the test, is" in said
     assert re.search(r"above the 74\.0 % that is printed for UP-CrackNet; by the median", said)
     assert "no training: of 6 variants" in text(page.made()).lower()
+    assert re.search(r"Line: training-free: (Sato|Gabor) \+ Otsu, \d", page.alt())
 
 
 @pytest.mark.parametrize("seeds", ["1,2", [1, 2], (1, 2), "[1, 2]", ["1", "2"]])

@@ -228,7 +228,7 @@ _LEAST = 1 / 650  # share of the photo: 100 pixels of 256 x 256
 
 @dataclass(frozen=True)
 class Variant:
-    """One detector without training.
+    """One training-free baseline.
 
     map: a name in `MAPS`. sigma: smoothing before the map, px. rule: "otsu" (of the map), "bilateral_otsu"
     (the paper's filter, then Otsu) or "z" (above z interquartile ranges; darkness maps only). least_area: smallest

@@ -1,4 +1,4 @@
-"""HTML for pages: a table by great-tables that a phone can scroll, a list, a plain part."""
+"""HTML for pages: a table by great-tables that a phone can scroll and a reader sort, a list, what is folded."""
 
 from __future__ import annotations
 
@@ -8,16 +8,20 @@ from typing import Any
 
 _CSS = """
 #{id} {{ overflow-x: auto; }}
-#{id} .gt_table {{ font-size: 0.85rem; margin-left: 0; margin-bottom: 0; }}
+#{id} .gt_table {{ font-size: 0.85rem; margin-left: 0; margin-bottom: 0;
+  background: var(--pst-color-background, #fff); color: var(--pst-color-text-base, #222); }}
+#{id} :is(.gt_col_heading, .gt_column_spanner_outer, .gt_title, .gt_heading, .gt_sourcenote) {{
+  background: var(--pst-color-background, #fff); color: var(--pst-color-text-base, #222); }}
 #{id} .gt_table :is(th, td) {{ font-variant-numeric: tabular-nums; padding: 4px 8px; }}
 #{id} .gt_row.gt_right {{ white-space: pre; }}
-#{id} tbody td:nth-child(2).gt_left {{ min-width: 5.5rem; }}
+#{id} tbody td.gt_left:not(:first-child) {{ min-width: 7.2rem; }}
 #{id} .gt_heading, #{id} .gt_sourcenote {{ text-align: left; white-space: normal; }}
-#{id} .gt_table tbody td:first-child {{ position: sticky; left: 0; background: #fff padding-box;
-  min-width: 6.5rem; max-width: 9.5rem; white-space: pre-line; }}
+#{id} .gt_table tbody td:first-child {{ position: sticky; left: 0; min-width: 6.5rem; max-width: 9.5rem;
+  background: var(--pst-color-background, #fff) padding-box; white-space: pre-line; }}
 #{id} :is(.gt_heading, .gt_sourcenote) div {{ position: sticky; left: 8px; max-width: min(38rem, 72vw);
   width: max-content; }}
 """
+"""Of a table: the theme's colors, so that light and dark both work; without a theme, in JupyterLab, dark on white."""
 
 
 def table(
@@ -34,9 +38,10 @@ def table(
 ) -> Any:
     """A table as HTML.
 
-    lines: column to text, the key "" names a line; labels: column to heading; name: of the HTML element; spanners:
-    heading over columns; text: columns of words, set left; prose: those of them that hold sentences, and so need
-    some width on a phone; commands: those that hold commands; markup: those that hold HTML.
+    lines: column to text, the key "" names a line; labels: column to heading (that of "" may be left out);
+    name: of the HTML element; spanners: heading over columns; text: columns of words, set left; prose: those of
+    them that hold sentences, and so need some width on a phone; commands: those that hold commands; markup: those
+    that hold HTML.
     """
     import pandas as pd
     from great_tables import GT, html
@@ -44,7 +49,8 @@ def table(
     frame = pd.DataFrame(lines).rename(columns={"": "row"})
     numbers = [column for column in frame.columns if column not in ("row", *text)]
     shown = GT(frame, id=name).tab_header(html(f"<div>{heading}</div>"))
-    shown = shown.cols_label(row="", **labels).cols_align("right", numbers).cols_align("left", ["row", *text])
+    headings = {"row": ""} | {column or "row": text for column, text in labels.items()}
+    shown = shown.cols_label(**headings).cols_align("right", numbers).cols_align("left", ["row", *text])
     if commands:
         shown = shown.fmt(shell, columns=list(commands))
     if markup:
@@ -54,7 +60,9 @@ def table(
     wide = [frame.columns.get_loc(column) + 1 for column in prose]
     css = [f"#{name} tbody td:nth-child({place}) {{ min-width: 15rem; }}" for place in wide]
     shown = shown.tab_source_note(html(f"<div>{note}</div>")).opt_css("".join([_CSS.format(id=name), *css]))
-    return part(shown.as_raw_html())
+    kind = "sortable" if not spanners else "wide"  # a heading over two columns has nothing to sort by
+    box = f'<div id="{name}" class="{kind}" tabindex="0" role="region" aria-label="{escape(heading)}"'
+    return part(shown.as_raw_html().replace(f'<div id="{name}"', box, 1))
 
 
 def shell(command: str) -> str:
@@ -69,6 +77,11 @@ def shell(command: str) -> str:
 def items(lines: Sequence[str]) -> Any:
     """A list of lines that are HTML already."""
     return part("<ul>" + "".join(f"<li>{line}</li>" for line in lines) + "</ul>")
+
+
+def folded(summary: str, body: str) -> str:
+    """HTML that is shown when its summary is touched. Both are HTML already."""
+    return f'<details class="fold"><summary>{summary}</summary>{body}</details>'
 
 
 def part(text: str) -> Any:

@@ -10,18 +10,21 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from upcrack_lite.baselines.registry import CRACKNET, FAMILIES
+from matplotlib.figure import Figure
+
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import METRICS
 from upcrack_lite.reproduction import experiments, published, record_files, tables
-from upcrack_lite.reproduction.conditions import OFFICIAL, count
+from upcrack_lite.reproduction.conditions import count
 from upcrack_lite.reproduction.experiments import Selection
 from upcrack_lite.reproduction.records import load
-from upcrack_lite.reproduction.tables import ELSEWHERE, Ours, Score, TableRow
+from upcrack_lite.reproduction.tables import Ours
 from upcrack_lite.reproduction.verdicts import COMPARED, MARGIN, NAMES, RULE, Verdict, reading
-from upcrack_lite.show.markup import items, part, shell, table
+from upcrack_lite.show import table_picture
+from upcrack_lite.show.markup import folded, items, part, table
+from upcrack_lite.show.table_made import commands, label, made
+from upcrack_lite.show.table_picture import SCALES, nearest
 from upcrack_lite.show.table_words import baselines, orders, printed_says, summary, title
 
 WORTH = (
@@ -96,18 +99,136 @@ class TablePage:
 
             made = map(load, run_table(selection, data_root, runs, results, device, say=print))
             records |= {record.slug: record for record in made}
-        self.number, self.facts = selection.table, published.TABLES[selection.table]
-        self.rows = tables.table(selection, records.values())
+        self.selection, self.number, self.facts = (
+            selection,
+            selection.table,
+            published.TABLES[selection.table],
+        )
+        every = tables.table(selection, records.values())
+        self.rows = [row for row in every if row.verdict != Verdict.ABSENT]
+        self.beside = [row for row in every if row.verdict == Verdict.ABSENT]
+        """Printed rows, and those that are not in the paper."""
 
     def summary(self) -> Any:
         """The verdict and the reading of UP-CrackNet's row, and how many rows have each."""
         first, *more = (html.escape(line) for line in summary(self.rows))
         return items([f"<strong>{first}</strong>", *more])
 
+    def picture(self) -> Figure:
+        """Printed and ours, a line for each printed row; see `table_picture`."""
+        return table_picture.picture(self.rows, self.beside, self.selection.recipe)
+
+    def alt(self) -> str:
+        """The picture in words, with its numbers."""
+        return table_picture.alt(self.rows, self.beside, self.selection.recipe)
+
+    def ours(self) -> Any:
+        """One line for each printed row: verdict, reading, F1 and IoU printed and ours at each scale.
+
+        Where a table compares choices, ours on other photos than the printed ones stand in `others`.
+        """
+        if not self.rows:
+            return items(["The paper has none of these rows."])
+        here = [nearest(row, self.selection.recipe) for row in self.rows]
+        scales = [scale for scale in SCALES if any(scale in one for one in here)]
+        lines = []
+        for row, ours in zip(self.rows, here, strict=True):
+            first = next(iter(ours.values()), None)
+            line = {"": title(row.printed), "verdict": str(row.verdict)}
+            line["reading"] = reading(row.printed.f1, first.f1) if first else "–"
+            for metric in COMPARED:
+                line[f"{metric}_printed"] = _one(getattr(row.printed, metric))
+                for scale in scales:
+                    line |= _ours(ours.get(scale), metric, scale)
+            lines.append(line | _worth(first))
+        labels = {"": "row", "verdict": "verdict", "reading": "reading of F1"}
+        for metric in COMPARED:
+            labels[f"{metric}_printed"] = f"{NAMES[metric]}, printed"
+            for scale in scales:
+                labels[f"{metric}_{scale}"] = f"{NAMES[metric]}, {scale}"
+                labels |= {f"{metric}_{scale}_95": "95 %"} if metric == "f1" else {}
+        labels |= {"best": "best F1", "ap": "AP"} if scales else {}
+        lines = [{name: line[name] for name in labels} for line in lines]
+        heading = f"Table {self.facts.roman}: printed, and ours"
+        note = self._note(scales)
+        return table(heading, lines, labels, note, f"ours-{self.number}", text=("verdict", "reading"))
+
+    def _note(self, scales: Sequence[str]) -> str:
+        """What the columns of `ours` mean, and what is missing."""
+        sets = {
+            (one.train_set, one.test_set)
+            for row in self.rows
+            for one in nearest(row, self.selection.recipe).values()
+        }
+        photos = "; ".join(sorted(f"{train} → {test}" for train, test in sets))
+        note = "In percent; touch a heading to sort."
+        if not sets:
+            return f"{note} No record of ours is on the printed photos, {self.facts.sets}."
+        if "full" not in scales:
+            note += " No printed row has a record at full scale yet."
+        return (
+            f"{note} Printed: {self.facts.sets}. Ours: {photos}, recipe {self.selection.recipe}; mean over seeds ± "
+            "standard deviation; 95 %: bootstrap interval of the mean over images (each seed is scored on the images "
+            f"drawn, then the mean is taken). Reading: “near” is within {MARGIN:g} points. {WORTH}"
+        )
+
+    def others(self) -> Any:
+        """What stands beside the printed rows: sentences, and a table.
+
+        For a table of methods these are the methods that are not in the paper; for one of choices, the same choices
+        on photos that are not the printed ones.
+        """
+        shown = self._elsewhere() if self.number in experiments.CHOICES else self._absent()
+        if not shown:
+            return items(["There is no record of them yet."])
+        said = [html.escape(line) for line in (*orders(self.rows), *baselines(self.rows, self.beside))]
+        return part((items(said).data if said else "") + shown)
+
+    def _absent(self) -> str:
+        """One line for each method that is not in the paper and has a record, the highest F1 first."""
+        lines = []
+        for row in sorted((row for row in self.beside if row.ours), key=lambda row: -row.ours[0].f1):
+            ours = row.ours[0]
+            line = {"": title(row.printed)} | _ours(ours, "f1", "own")
+            lines.append(line | _worth(ours) | {"how": label(row, ours)})
+        if not lines:
+            return ""
+        note = (
+            "In percent, each with the records nearest to the paper's conditions; others are folded below. The "
+            "variant of a training-free baseline was chosen on the training photos; “median” is what its family's "
+            "variants give on the test photos. The others learn from undamaged crops."
+        )
+        labels = {"": "method", "f1_own": "F1", "f1_own_95": "95 %"}
+        labels |= {"best": "best F1", "ap": "AP", "how": "how"}
+        return table("Not in the paper", lines, labels, note, f"others-{self.number}", text=("how",)).data
+
+    def _elsewhere(self) -> str:
+        """Rows of choices on photos that are not the printed ones: F1, a column for each pair of sets and recipe."""
+        found = {(o.train_set, o.test_set, o.recipe, o.scale): o for row in self.rows for o in row.ours}
+        groups = [one for one in found if one[:2] != experiments.PAIRS[self.number]]
+        lines = []
+        for row in self.rows:
+            own = {(o.train_set, o.test_set, o.recipe, o.scale): o for o in row.ours}
+            line = {"": title(row.printed)}
+            for place, group in enumerate(groups):
+                line |= _ours(own.get(group), "f1", str(place))
+            lines.append(line)
+        if not groups:
+            return ""
+        labels = {"": "row"}
+        for place, (train, test, recipe, scale) in enumerate(groups):
+            sets = test if train == test else f"{train} → {test}"
+            labels |= {f"f1_{place}": f"{sets}, {recipe}, {scale}", f"f1_{place}_95": "95 %"}
+        note = (
+            "F1 of ours in percent, mean over seeds ± standard deviation, and 95 % bootstrap interval over images. "
+            f"These photos are not the printed ones ({self.facts.sets}): only the order of the rows can be compared."
+        )
+        heading = f"Table {self.facts.roman}: ours on other photos"
+        return table(heading, lines, labels, note, f"others-{self.number}").data
+
     def printed(self) -> Any:
-        """The printed table, its columns corrected, with the printed precision and recall beside them."""
-        rows = [row for row in self.rows if row.verdict != Verdict.ABSENT]
-        if not rows:
+        """The printed table, its columns corrected, with the printed precision and recall beside them; folded."""
+        if not (rows := self.rows):
             return items(["The paper has none of these rows."])
         known = [name for name in METRICS if any(getattr(row.printed, name) is not None for row in rows)]
         columns = {f"right_{name}": (NAMES[name], "corrected", name) for name in known}
@@ -129,143 +250,47 @@ class TablePage:
         ]
         heading = f"Table {self.facts.roman} of the paper: {self.facts.title}, {self.facts.sets}"
         labels = {column: label for column, (label, _, _) in columns.items()}
-        return table(heading, lines, labels, note, f"printed-{self.number}", spanners)
-
-    def ours(self) -> Any:
-        """F1 and IoU: printed, and ours beside them with verdict and reading; a line for each group of records."""
-        lines = []
-        for row in self.rows:
-            absent = row.verdict == Verdict.ABSENT
-            for ours in row.ours or (() if absent else (None,)):
-                line = {"": title(row.printed), "verdict": _beside(row, ours)}
-                line["reading"] = "–" if absent or not ours else reading(row.printed.f1, ours.f1)
-                for metric in COMPARED:
-                    line[f"{metric}_printed"] = _three(getattr(row.printed, metric))
-                    line[metric] = _both(ours, metric) if ours else "no record"
-                line["best"], line["ap"] = (
-                    (_one(ours.worth.f1), _one(ours.worth.average_precision)) if ours else ("–", "–")
-                )
-                lines.append(line)
-        labels = {"verdict": "verdict", "reading": "reading of F1", "f1_printed": "printed", "f1": "ours"}
-        labels |= {"iou_printed": "printed", "iou": "ours", "best": "best F1", "ap": "AP"}
-        spanners = {
-            "F1": ["f1_printed", "f1"],
-            "IoU": ["iou_printed", "iou"],
-            "ours, any threshold": ["best", "ap"],
-        }
-        note = (
-            "In percent. Ours: mean over seeds ± standard deviation, and in brackets the 95 % bootstrap interval of "
-            "the mean over images: each seed is scored on the images drawn, then the mean is taken. The verdict is "
-            "about the records in its line; “beside it” are others. Reading: “near” is within "
-            f"{MARGIN:g} points. {WORTH}"
-        )
-        if any(row.verdict == Verdict.ABSENT and row.ours for row in self.rows):
-            note += (
-                " The last rows are not in the paper: methods that learn from undamaged crops too, and training-free "
-                "baselines, whose variant was chosen on the training photos; “median” is what the family's variants "
-                "give on the test photos. “Own size”: photos are not squeezed to 256 × 256."
-            )
-        heading = f"Table {self.facts.roman}: ours beside the printed numbers"
-        return table(
-            heading, lines, labels, note, f"ours-{self.number}", spanners, text=("verdict", "reading")
-        )
+        shown = table(heading, lines, labels, note, f"printed-{self.number}", spanners)
+        return part(folded(heading, shown.data))
 
     def rule(self) -> Any:
-        """What each verdict asks for."""
-        return items([f"<em>{verdict}</em>: {html.escape(asks)}" for verdict, asks in RULE.items()])
-
-    def verdicts(self) -> Any:
-        """Each verdict with its reason; rows that share both stand in one line. Then the orders of the rows."""
-        groups: dict[tuple[str, str], list[str]] = {}
-        for row in self.rows:
-            groups.setdefault((str(row.verdict), row.reason), []).append(title(row.printed))
-        lines = []
-        for (verdict, reason), titles in groups.items():
-            every = len(titles) == len(self.rows) > 1
-            who = f"All {len(self.rows)} rows" if every else ", ".join(titles)
-            lines.append(f"<strong>{html.escape(who)}: {verdict}.</strong> {_sentence(reason)}")
-        return items(lines + [html.escape(line) for line in (*orders(self.rows), *baselines(self.rows))])
+        """What each verdict asks for; folded."""
+        asked = items([f"<em>{verdict}</em>: {html.escape(asks)}" for verdict, asks in RULE.items()])
+        return part(folded("What each verdict asks for", asked.data))
 
     def made(self) -> Any:
-        """How each of our groups was made: all five metrics, conditions, and the records' files."""
-        groups = [_made(row, ours) for row in self.rows for ours in row.ours]
-        if not groups:
-            return items(["There is no record of this table in <code>results/</code> yet."])
-        return part("".join(groups))
+        """Each row folded: why it has its verdict, how its records were made, and the command for what is missing."""
+        absent = [made(row) for row in self.beside if row.ours]
+        more = folded(f"Not in the paper: {count(len(absent), 'method')}", "".join(absent)) if absent else ""
+        return part("".join(map(made, self.rows)) + more)
 
     def commands(self) -> Any:
-        """The commands that make the records which the verdicts need, and smaller ones for a laptop."""
-        return part(f"<pre><code>{html.escape(chr(10).join(_commands(self.number, self.rows)))}</code></pre>")
+        """The commands that make the records which the verdicts need, and smaller ones for a laptop; folded."""
+        text = "\n".join(commands(self.number, [*self.rows, *self.beside]))
+        return part(folded("The commands", f"<pre tabindex='0'><code>{html.escape(text)}</code></pre>"))
 
     def says(self) -> Any:
         """What the printed table says, in sentences whose numbers are computed from it."""
         return items([html.escape(line) for line in printed_says(self.number)])
 
 
-def _made(row: TableRow, ours: Ours) -> str:
-    """One group of records as a heading and a list."""
-    scores = "; ".join(f"{NAMES[metric]} {_spread(ours.scores[metric])}" for metric in METRICS)
-    lines = [html.escape(scores + " (percent)"), *map(_sentence, ours.conditions)]
-    if not ours.middle:
-        lines.append(f"Seeds {', '.join(map(str, ours.seeds))}.")
-    if ours.unmet:
-        lines.append(f"It earns no verdict, because {html.escape('; '.join(ours.unmet))}.")
-    seeds = " ".join(f"--seed {seed}" for seed in ours.seeds)
-    lines.append(f"Made with {shell(ours.records[0].command.replace(f'--seed {ours.seeds[0]}', seeds, 1))}")
-    # A path that holds for the page in a clone and on the site, which has the records too.
-    links = [f'<a href="../../results/{quote(name)}">{html.escape(name)}</a>' for name in ours.files]
-    lines.append(f"Records: {', '.join(links)}")
-    head = f"<p><strong>{html.escape(title(row.printed))}: {html.escape(ours.label)}</strong></p>"
-    return head + "<ul>" + "".join(f"<li>{line}</li>" for line in lines) + "</ul>"
-
-
-def _commands(number: int, rows: Sequence[TableRow]) -> list[str]:
-    """The commands that make the records which the verdicts of a table need, and smaller ones for a laptop.
-
-    A line that begins with # says what the next ones are for.
-    """
-    made = [row.command for row in rows]
-    lines, small = list(made), [one.replace("--scale full", "--scale lite") for one in made]
-    if number not in experiments.CHOICES:  # many rows: one command for all, and one for a single row
-        first = next((row for row in rows if row.printed.key == CRACKNET), rows[0])
-        every = first.command.replace(f" --row {first.printed.key}", "")
-        made = [every, first.command]
-        lines = ["# all rows, one after the other:", every, "# one row:", first.command]
-        small = [first.command.replace("--scale full", "--scale lite")]
-        small += [row.command for row in rows if row.printed.key in FAMILIES][:1]
-    train, test = experiments.PAIRS[number]
-    here = ELSEWHERE.get(number, ((train, test),))[0]
-    if not {*here} & {*experiments.PROXIES}:
-        sets = "" if here == (train, test) else f" --train-set {here[0]} --test-set {here[1]}"
-        lines += ["# on a laptop:", *(f"{one}{sets}" for one in small)]
-    if {train, test} & {*experiments.PROXIES}:
-        train, test = (
-            experiments.PROXIES.get(train, (train, ""))[0],
-            experiments.PROXIES.get(test, ("", test))[1],
-        )
-        sets = f" --train-set {train} --test-set {test}"
-        lines += ["# without the sets of the paper, on proxy sets:", *(f"{one}{sets}" for one in made)]
-        lines += ["# the same on a laptop:", *(f"{one}{sets}" for one in small)]
-    return lines
-
-
-def _beside(row: TableRow, ours: Ours | None) -> str:
-    """The verdict with the records that it is about, or for other records that they stand beside."""
+def _ours(ours: Ours | None, metric: str, name: str) -> dict[str, str]:
+    """Two cells: the mean over seeds with its standard deviation, and the interval; dashes without a record."""
     if ours is None:
-        return str(row.verdict)
-    verdict = f"{row.verdict}; beside it" if row.verdict == Verdict.CANNOT else str(row.verdict)
-    first = ours is row.ours[0] or row.verdict == Verdict.ABSENT
-    return f"{verdict if first else 'beside it'}: {_label(row, ours)}"
+        return {f"{metric}_{name}": "–", f"{metric}_{name}_95": "–"}
+    score = ours.scores[metric]
+    mean = "undefined" if math.isnan(score.mean) else f"{score.mean:.1f}"
+    mean += "" if math.isnan(score.sd) else f" ± {score.sd:.1f}"
+    mean += f"\n{ours.sound[metric].mean:.1f} without\nfailed runs" if ours.sound else ""
+    interval = "–" if math.isnan(score.low) else f"{score.low:.1f} to {score.high:.1f}"
+    return {f"{metric}_{name}": mean, f"{metric}_{name}_95": interval}
 
 
-def _label(row: TableRow, ours: Ours) -> str:
-    """How records were made, in as few words as will do: the sets only where they are not the printed ones."""
-    printed = (ours.train_set, ours.test_set) == experiments.PAIRS[row.printed.table]
-    sets = [] if printed and ours.test_set in OFFICIAL else [f"{ours.train_set} → {ours.test_set}"]
-    if chosen := ours.records[0].train.chosen:
-        return ", ".join([*sets, f"median of {chosen.variants} variants: F1 {ours.middle['f1']:.1f}"])
-    seeds = count(len(ours.seeds), "seed")
-    return ", ".join([f"{ours.recipe} recipe", ours.scale, *sets, *ours.substituted, seeds])
+def _worth(ours: Ours | None) -> dict[str, str]:
+    return {
+        "best": _one(ours.worth.f1) if ours else "–",
+        "ap": _one(ours.worth.average_precision) if ours else "–",
+    }
 
 
 def _three(value: float | None) -> str:
@@ -274,22 +299,3 @@ def _three(value: float | None) -> str:
 
 def _one(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.1f}"
-
-
-def _both(ours: Ours, metric: str) -> str:
-    """A mean with its spread and interval, and below it the mean without failed runs, where there are any."""
-    without = f"\n{ours.sound[metric].mean:.2f} without\nfailed runs" if ours.sound else ""
-    return _spread(ours.scores[metric], "\n") + without
-
-
-def _spread(score: Score, between: str = " ") -> str:
-    if math.isnan(score.mean):
-        return "undefined"
-    text = f"{score.mean:.2f}" + ("" if math.isnan(score.sd) else f" ± {score.sd:.2f}")
-    return text if math.isnan(score.low) else f"{text}{between}({score.low:.1f} to {score.high:.1f})"
-
-
-def _sentence(text: str) -> str:
-    """A sentence as HTML: with a capital letter and a full stop."""
-    text = html.escape(text)
-    return text[0].upper() + text[1:] + "."

@@ -63,7 +63,6 @@ def title(row: published.Row) -> str:
 
 def summary(rows: Sequence[TableRow]) -> list[str]:
     """The verdict and the reading of the last printed row, UP-CrackNet itself, and how many rows have each."""
-    rows = [row for row in rows if row.verdict != Verdict.ABSENT]
     if not rows:
         return ["The paper has none of these rows."]
     own = rows[-1]
@@ -111,20 +110,27 @@ def printed_says(number: int) -> list[str]:
     return lines
 
 
-def baselines(rows: Sequence[TableRow]) -> list[str]:
+def speaking_for(beside: Sequence[TableRow], test_set: str = "") -> tuple[TableRow, Ours] | None:
+    """The training-free baseline that the training photos speak for; None where none is recorded on that test set."""
+    free = [(row, one) for row in beside if row.printed.key in FAMILIES for one in row.ours]
+    free = [(row, ours) for row, ours in free if test_set in ("", ours.test_set)]
+    return max(free, key=lambda pair: pair[1].records[0].train.chosen.training_f1, default=None)
+
+
+def baselines(rows: Sequence[TableRow], beside: Sequence[TableRow]) -> list[str]:
     """How training-free baselines stand against the printed UP-CrackNet, one sentence for each test set.
 
-    Empty where none is recorded, or the table has no such row.
+    Empty where none is recorded, or UP-CrackNet's row is not among the rows.
     """
     top = next((row.printed.f1 for row in rows if row.printed.key == CRACKNET), None)
-    free = [(row, one) for row in rows if row.printed.key in FAMILIES for one in row.ours]
+    free = [(row, one) for row in beside if row.printed.key in FAMILIES for one in row.ours]
     lines = []
     for test_set in dict.fromkeys(ours.test_set for _, ours in free) if top else ():
         pairs = [(row, ours) for row, ours in free if ours.test_set == test_set]
         above = [title(row.printed) for row, ours in pairs if ours.scores["f1"].mean > top]
         middle = sum(ours.middle["f1"] > top for _, ours in pairs)
         best_row, best = max(pairs, key=lambda pair: pair[1].scores["f1"].mean)
-        row, sure = max(pairs, key=lambda pair: pair[1].records[0].train.chosen.training_f1)
+        row, sure = speaking_for(beside, test_set)
         printed_set = experiments.PAIRS[row.printed.table][1]
         same = "" if test_set == printed_set else ", which is not the printed test set"
         which = f" ({', '.join(above)})" if above else ""

@@ -1,0 +1,30 @@
+// Tables of results: a heading sorts its column, and a box that scrolls can be reached by keyboard.
+
+const number = (text) => parseFloat(text.replace("−", "-"));
+
+function sortBy(head) {
+  const body = head.closest("table").tBodies[0];
+  const up = head.getAttribute("aria-sort") === "descending" || (!head.hasAttribute("aria-sort") && head.matches(".gt_left"));
+  const value = (row) => row.cells[head.cellIndex].textContent.trim();
+  const compare = (a, b) => {
+    const [x, y] = [value(a), value(b)];
+    if (x === "–" || y === "–") return (x === "–") - (y === "–"); // what is missing comes last, both ways
+    const order = number(x) - number(y) || (isNaN(number(x) - number(y)) ? x.localeCompare(y, undefined, { numeric: true }) : 0);
+    return up ? order : -order;
+  };
+  for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
+  head.setAttribute("aria-sort", up ? "ascending" : "descending");
+  body.append(...[...body.rows].sort(compare));
+}
+
+function makeSortable(head) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.append(...head.childNodes);
+  button.addEventListener("click", () => sortBy(head));
+  head.append(button);
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll(".sortable thead th").forEach((head) => head.textContent.trim() && makeSortable(head));
+});
