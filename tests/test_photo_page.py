@@ -13,7 +13,7 @@ from upcrack_lite.data.reading import read_image
 from upcrack_lite.data.synthetic import synthetic_road
 from upcrack_lite.io import write_image
 from upcrack_lite.predict.model import load_model
-from upcrack_lite.predict.photos import detect_folder
+from upcrack_lite.predict.photos import NO_CONTRAST, contrast, detect_folder
 
 pytestmark = pytest.mark.site
 
@@ -77,6 +77,33 @@ def test_the_page_marks_what_upcrack_detect_marks(desktop, address, tmp_path, na
     seen = np.array(page.evaluate("[...photo.shown.levels]")).reshape(mask.shape)
     assert np.abs(seen - levels).max() <= 2
     assert f"crack fraction {100 * saved.mean():.2f} %" in page.locator("#photo").inner_text()
+
+
+def odd_photo(kind: str) -> np.ndarray:
+    """uint8 ``(203, 318, 3)``: blank, with noise, unevenly lit, with a scratch that is barely one, a road."""
+    rng = np.random.default_rng([21, 7])
+    photo = np.full((203, 318, 3), 128.0)
+    if kind == "noisy":
+        photo += rng.normal(0, 6, photo.shape)
+    if kind == "unevenly lit":
+        photo += np.linspace(-40, 40, 318)[:, None] + rng.normal(0, 2, photo.shape)
+    if kind == "a faint line":
+        photo[100:108] -= 12
+    if kind == "road":
+        return synthetic_road(320, seed=[21, 5])[0][:203, :318]
+    return photo.clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("kind", ["blank", "noisy", "unevenly lit", "a faint line", "road"])
+def test_a_photo_without_contrast_is_named_as_in_python(desktop, address, tmp_path, kind):
+    page, photo = opened(desktop.page, address), odd_photo(kind)
+    write_image(tmp_path / "odd.png", photo)
+    page.set_input_files("#photo input[type=file]", tmp_path / "odd.png")
+    looked_at(page, "odd.png")
+    assert page.evaluate("photo.shown.apart") == pytest.approx(contrast(photo), abs=0.01)
+    warned = "no contrast: nothing can be found here" in page.locator("#photo [role=status]").inner_text()
+    assert warned == (contrast(photo) < NO_CONTRAST)
+    assert warned == (kind not in ("a faint line", "road"))
 
 
 def test_a_turned_jpeg_stands_upright(desktop, address, tmp_path):

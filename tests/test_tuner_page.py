@@ -105,7 +105,62 @@ def test_the_page_marks_what_python_marks(desktop, address, exact, case):
     assert (crack_mask != mask).mean() <= 0.001
     confusion = Confusion.of(mask, arrays["truth"] > 0)
     metrics = ("–" if np.isnan(v) else f"{v:.1f} %" for v in (getattr(confusion, name) for name in METRICS))
-    assert page.locator(".alive-scores td").all_inner_texts() == list(metrics)
+    assert page.locator(".alive-scores tr:nth-child(2) td").all_inner_texts()[1:] == list(metrics)
+
+
+@pytest.mark.parametrize("case", [0, 4, 5])  # road 5 has no crack
+def test_the_curve_is_that_of_python_and_a_press_on_it_sets_the_threshold(desktop, address, case):
+    chosen, page = drawn_at_random(case) | {"area": 0}, desktop.page
+    page.goto(f"{address}/book/tuner.html#{urlencode(chosen)}")
+    settled(page)
+    smoothed, _, _ = shown(page)
+    truth = recorded(case)["truth"] > 0
+    line = page.evaluate("tuner.shown.line")
+    for level in np.random.default_rng([21, case]).integers(0, smoothed.max() + 1, 12):
+        confusion = Confusion.of(smoothed > level, truth)
+        wanted = [getattr(confusion, name) for name in METRICS]
+        got = [np.nan if value is None else value for value in line[level].values()]
+        assert got == pytest.approx(wanted, nan_ok=True)
+    curve = page.locator(".alive-chart").nth(1)
+    before = curve.locator("svg").get_attribute("aria-label")
+    if case == 5:
+        assert "undefined" in before
+        return
+    box = curve.bounding_box()
+    curve.click(position={"x": box["width"] * (34 + 0.5 * 206) / 256, "y": box["height"] / 2})  # recall 50 %
+    page.wait_for_function("location.hash.includes('rule=fixed')")
+    _, threshold, mask = shown(page)
+    nearest = min((one["recall"] for one in line), key=lambda recall: abs(recall - 50))
+    assert 100 * (mask & truth).sum() / truth.sum() == pytest.approx(nearest)
+    place = curve.locator("text", has_text="●")
+    at = [float(place.get_attribute(axis)) for axis in "xy"]
+    move(page, "level", round(threshold, 3) + 0.02)
+    moved = [float(place.get_attribute(axis)) for axis in "xy"]
+    assert moved[0] < at[0]
+    assert moved != at
+    assert curve.locator("svg").get_attribute("aria-label") != before
+
+
+def test_the_marks_are_what_the_settings_find(desktop, address, exact):
+    page = desktop.page
+    page.goto(f"{address}/book/tuner.html#road=4")
+    settled(page)
+    arrays, model = recorded(4), load_model("upcracknet")
+    by_paper = model.find(arrays["photo"], "tables")
+    otsu = smooth(torch.from_numpy(arrays["absolute"])[None, None].float() / 255)
+    masks = {
+        "▲ Otsu here": above(otsu, threshold_of(otsu))[0, 0].numpy(),
+        "■ paper's settings": by_paper.smoothed > by_paper.threshold,
+        "✚ drawn detector": arrays["drawn"] > 127,
+    }
+    rows = page.locator(".alive-scores tr").evaluate_all(
+        "all => all.map(r => [...r.cells].map(c => c.innerText))"
+    )
+    for name, mask in masks.items():
+        confusion = Confusion.of(mask, arrays["truth"] > 0)
+        assert [name, *(f"{getattr(confusion, m):.1f} %" for m in METRICS)] in rows
+    f1 = {row[0][0]: float(row[4].split()[0]) for row in rows[1:]}
+    assert f1["◆"] > f1["■"]  # chapter 14's own claim
 
 
 def move(page, name: str, value: float) -> int:

@@ -2,10 +2,12 @@
 
     python workflow/alive.py build/book/alive
 
-roads.json   what there is: roads, arrays of a road, and the settings that each detector starts from
+roads.json   what there is: roads, arrays of a road, the settings that each detector starts from, and what some
+             settings find on each road
 road-N.bin   the arrays of a road, one after the other, packed with gzip
+check.json   the names of columns that a table of metrics may have
 tuner.png    the same as a still picture for readers without JavaScript, and tuner.md, which shows it
-drawn.onnx   the drawn-crack detector, and photo.json, how it looks at a photo
+drawn.onnx   the drawn-crack detector, and photo.json, how it looks at a photo; upcracknet.onnx  UP-CrackNet's G
 try-N.png    roads to try it on
 """
 
@@ -19,11 +21,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from onnx_file import drawn_model
+from onnx_file import drawn_model, generator_model
 
 from upcrack_lite.data.reading import resize
-from upcrack_lite.data.synthetic import synthetic_road
-from upcrack_lite.detection import VARIANTS, above, compare, enlarge, error_map, smooth, threshold_of
+from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
+from upcrack_lite.detection import VARIANTS, above, compare, detect, enlarge, error_map, smooth, threshold_of
 from upcrack_lite.drawn.detect import MARGIN, TILE, load_network
 from upcrack_lite.drawn.network import MULTIPLE
 from upcrack_lite.errors import UserError
@@ -32,8 +34,10 @@ from upcrack_lite.images import overlay, to_tensor, to_uint8
 from upcrack_lite.io import write_atomically, write_image, write_json, write_text
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.predict.model import load_model
+from upcrack_lite.predict.photos import NO_CONTRAST
 from upcrack_lite.pretrained import load_generator, stored_run
-from upcrack_lite.recipes import TABLE_SIZE, Preset
+from upcrack_lite.recipes import TABLE_SIZE, Preset, from_dict
+from upcrack_lite.reproduction.audit_table import ALIASES, MISSING
 from upcrack_lite.show.figures import images, use_style
 
 ROADS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -51,6 +55,26 @@ TRIES = (
 )
 """Roads, and the height and width that are cut out of them: as odd as photos are."""
 
+PIPELINE = {
+    "test_statistics": "running",
+    "test_dropout": False,
+    "bilateral_d": 5,
+    "bilateral_sigma_color": 75.0,
+    "bilateral_sigma_space": 1.0,
+}
+"""What chapter 14 changes; its floor is below, 99 % of the pixels of other, crack-free roads do not exceed it."""
+
+SETTINGS = {
+    "variant": "error_variant",
+    "filter": "map_filter",
+    "d": "bilateral_d",
+    "sigmaColor": "bilateral_sigma_color",
+    "sigmaSpace": "bilateral_sigma_space",
+    "rule": "threshold_rule",
+    "floor": "threshold_floor",
+}
+"""The tuner's controls, and the names that chapter 14 and `upcrack detect --settings` have for their values."""
+
 FILTERS = ("off", "bilateral")
 RULES = (("otsu", 1.0), ("otsu_factor", 1.5), ("percentile", 95.0))
 TITLES = {"otsu": "Otsu", "otsu_factor": "1.5 × Otsu", "percentile": "95 % below"}
@@ -59,7 +83,7 @@ TITLES = {"otsu": "Otsu", "otsu_factor": "1.5 × Otsu", "percentile": "95 % belo
 def record(
     photo: np.ndarray, truth: np.ndarray, generator: Generator, preset: Preset
 ) -> dict[str, np.ndarray]:
-    """All arrays of a road, uint8: photo, truth (0 or 1), restored, and a map for each error variant and `drawn`.
+    """All arrays of a road, uint8: photo, truth (0 or 1), restored, small (what G gets), and a map by each variant.
 
     photo: uint8 ``(256, 256, 3)``; truth: bool ``(256, 256)``. Maps are rounded to 8 bits as `smooth` does.
     """
@@ -68,7 +92,34 @@ def record(
     maps = {name: enlarge(error_map(image, restored, name), truth.shape) for name in VARIANTS}
     maps["drawn"] = load_model("drawn").score_photo(photo, "tables")
     arrays = {"photo": photo, "truth": truth.astype(np.uint8), "restored": to_uint8(restored)[0]}
+    arrays["small"] = to_uint8(image)[0]
     return arrays | {name: _levels(smooth(some, filter="none")) for name, some in maps.items()}
+
+
+def with_pipeline(generator: Generator, preset: Preset) -> Preset:
+    """The preset of chapter 14's "pipeline that works", with the floor that eight crack-free roads set."""
+    changed = from_dict(preset.to_dict() | PIPELINE)
+    quiet = synthetic_set(8, TABLE_SIZE, 1600, crack_free=1.0).images
+    small = to_tensor(np.stack([resize(photo, None, preset.size)[0] for photo in quiet]))
+    smoothed = detect(generator, small, changed, size=(TABLE_SIZE, TABLE_SIZE)).smoothed
+    return from_dict(changed.to_dict() | {"threshold_floor": float(np.quantile(smoothed.numpy(), 0.99))})
+
+
+def operating_points(
+    arrays: dict[str, np.ndarray], generator: Generator, presets: dict[str, Preset]
+) -> dict[str, dict[str, int]]:
+    """Counts of pixels on a road by name: UP-CrackNet with some presets, and the drawn detector as shipped."""
+    truth, image = arrays["truth"] > 0, to_tensor(resize(arrays["photo"], None, 2**generator.depth)[0])
+    masks = {
+        name: detect(generator, image, preset, size=truth.shape).crack_mask[0, 0].numpy()
+        for name, preset in presets.items()
+    }
+    drawn = load_model("drawn").preset
+    masks["drawn detector"] = arrays["drawn"] > int(drawn.threshold_value * 255 + 1e-3)
+    counted = {name: Confusion.of(mask, truth) for name, mask in masks.items()}
+    return {
+        name: {key: getattr(one, key) for key in ("tp", "fp", "fn", "tn")} for name, one in counted.items()
+    }
 
 
 def _levels(smoothed: torch.Tensor) -> np.ndarray:
@@ -112,7 +163,13 @@ def photo_files(out: Path) -> None:
     for number, (_, road, (height, width)) in enumerate(TRIES):
         write_image(out / f"try-{number}.png", synthetic_road(640, **road)[0][:height, :width])
     how = {name: getattr(preset, name) for name in ("octaves", "enlarge_below", "threshold_value")}
-    how |= {"tile": TILE, "margin": MARGIN, "multiple": MULTIPLE, "roads": [title for title, _, _ in TRIES]}
+    how |= {
+        "no_contrast": NO_CONTRAST,
+        "tile": TILE,
+        "margin": MARGIN,
+        "multiple": MULTIPLE,
+        "roads": [title for title, _, _ in TRIES],
+    }
     write_json(out / "photo.json", how)
 
 
@@ -120,11 +177,18 @@ def main(out: Path) -> None:
     """Write everything into a folder."""
     out.mkdir(parents=True, exist_ok=True)
     photo_files(out)
+    aliases = {metric: names.split() for metric, names in ALIASES.items()}
+    write_json(out / "check.json", {"aliases": aliases, "missing": sorted(MISSING)})
     generator, preset = load_generator(stored_run())
+    data = generator_model(generator)
+    write_atomically(out / "upcracknet.onnx", lambda aside: aside.write_bytes(data))
+    usual = {"paper's settings": preset, "chapter 14's": with_pipeline(generator, preset)}
     shapes: dict[str, list[int]] = {}
+    points = []
     for number, (_, road) in enumerate(ROADS):
         arrays = record(*synthetic_road(TABLE_SIZE, **road), generator, preset)
         shapes = {name: list(array.shape) for name, array in arrays.items()}
+        points.append(operating_points(arrays, generator, usual))
         packed = gzip.compress(b"".join(array.tobytes() for array in arrays.values()), mtime=0)
         write_atomically(out / f"road-{number}.bin", lambda aside, data=packed: aside.write_bytes(data))
         if number == 0:
@@ -132,7 +196,8 @@ def main(out: Path) -> None:
     presets = {"upcracknet": preset.to_dict(), "drawn": asdict(load_model("drawn").preset)}
     kept = ("error_variant", "map_filter", "bilateral_", "threshold_")
     start = {name: {k: v for k, v in some.items() if k.startswith(kept)} for name, some in presets.items()}
-    write_json(out / "roads.json", {"roads": [title for title, _ in ROADS], "arrays": shapes, "start": start})
+    roads = {"roads": [title for title, _ in ROADS], "variants": VARIANTS, "arrays": shapes}
+    write_json(out / "roads.json", roads | {"settings": SETTINGS, "start": start, "points": points})
 
 
 if __name__ == "__main__":

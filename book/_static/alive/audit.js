@@ -10,7 +10,6 @@ const MOST = 0.6; // part of the rows that a statement on all of them must cover
 const FINEST = 1e-7;
 
 const over = (above, below) => (below > 0 ? above / below : Infinity);
-const middle = ([low, high]) => (low + high) / 2;
 const widened = ([low, high]) => [low * (1 - DRIFT), Math.min(1, high * (1 + DRIFT))];
 
 /** What two intervals share, or null. */
@@ -45,50 +44,37 @@ function prevalenceOf(precision, recall, accuracy) {
   return [over(1 - accuracy[1], wrong[1]), over(1 - accuracy[0], wrong[0])].map((value) => Math.min(1, value));
 }
 
-function truePositivesOf(f1, accuracy) {
+/** The accuracy that precision, recall and prevalence allow. */
+function accuracyOf(precision, recall, [low, high]) {
+  const wrong = errorsPerCrack(precision, recall);
+  return [Math.max(0, 1 - (high ? high * wrong[1] : 0)), 1 - Math.max(0, low * wrong[0])];
+}
+
+/** Fraction of all pixels that are true positives. */
+function truePositivesOf({ f1, accuracy }) {
   const low = over((1 - accuracy[1]) * f1[0], 2 * (1 - f1[0]));
   return [Math.min(1, low), Math.min(1, over((1 - accuracy[0]) * f1[1], 2 * (1 - f1[1])))];
 }
 
+/** Precision from F1 and recall, or the other way round. */
+function partnerOf([fLow, fHigh], [low, high]) {
+  const bottom = 2 * high > fLow ? over(fLow * high, 2 * high - fLow) : 1;
+  const top = 2 * low > fHigh ? over(fHigh * low, 2 * low - fHigh) : 1;
+  return [Math.min(bottom, 1), Math.max(0, top)];
+}
+
 /** Each identity solved for each of its values: pairs of a name and a function of the box. */
-const partner = (name, other) => [
-  name,
-  (box) => {
-    const [[fLow, fHigh], [low, high]] = [box.f1, box[other]];
-    const bottom = 2 * high > fLow ? over(fLow * high, 2 * high - fLow) : 1;
-    const top = 2 * low > fHigh ? over(fHigh * low, 2 * low - fHigh) : 1;
-    return [Math.min(bottom, 1), Math.max(0, top)];
-  },
-];
 const IDENTITIES = [
   ["f1", (box) => f1Of(box.precision, box.recall)],
   ["f1", (box) => f1OfIou(box.iou)],
   ["iou", (box) => iouOf(box.f1)],
-  partner("precision", "recall"),
-  partner("recall", "precision"),
+  ["precision", (box) => partnerOf(box.f1, box.recall)],
+  ["recall", (box) => partnerOf(box.f1, box.precision)],
   ["prevalence", (box) => prevalenceOf(box.precision, box.recall, box.accuracy)],
   ["prevalence", (box) => (box.recall[0] > 0 ? [0, box.accuracy[1] / box.recall[0]] : [0, 1])],
-  [
-    "accuracy",
-    ({ precision, recall, prevalence: [low, high] }) => {
-      const wrong = errorsPerCrack(precision, recall);
-      return [Math.max(0, 1 - (high ? high * wrong[1] : 0)), 1 - Math.max(0, low * wrong[0])];
-    },
-  ],
-  [
-    "prevalence",
-    (box) => {
-      const tp = truePositivesOf(box.f1, box.accuracy);
-      return [tp[0], Math.min(1, tp[1] + 1 - box.accuracy[0])];
-    },
-  ],
-  [
-    "recall",
-    (box) => {
-      const tp = truePositivesOf(box.f1, box.accuracy);
-      return [over(tp[0], box.prevalence[1]), over(tp[1], box.prevalence[0])];
-    },
-  ],
+  ["accuracy", (box) => accuracyOf(box.precision, box.recall, box.prevalence)],
+  ["prevalence", (box) => [truePositivesOf(box)[0], Math.min(1, truePositivesOf(box)[1] + 1 - box.accuracy[0])]],
+  ["recall", (box) => truePositivesOf(box).map((share, i) => over(share, box.prevalence[1 - i]))],
 ];
 
 /** Reduce the intervals of a row to what the identities allow; null where they contradict each other. */
@@ -132,8 +118,6 @@ function checkRow(known) {
   const iou = sign(known.iou, base && iouOf(base));
   return {
     known,
-    f1,
-    iou,
     possible: narrow(known) !== null,
     prevalence: [implied(known), implied(swap(known))], // as printed, swapped
     tight: Boolean(known.precision && known.recall && known.accuracy),
@@ -221,5 +205,6 @@ export function audit(rows) {
     const fits = prevalences.some((prevalence) => narrow({ ...other, prevalence }));
     wrong.push({ row: i, kind: fits ? "row swapped" : "contradiction" });
   });
-  return { verdict, prevalences: sets.map((one) => 100 * middle(one.prevalence)), swapped, factor, checks, wrong };
+  const middles = sets.map(({ prevalence: [low, high] }) => 50 * (low + high)); // percent
+  return { verdict, prevalences: middles, swapped, checks, wrong };
 }

@@ -1,4 +1,4 @@
-/** What the pages that move share: controls with names, panels with pictures, files to fetch, copy and save. */
+/** What the pages that move share: controls with names, panels with pictures, questions to a worker. */
 
 /** An element with attributes (functions become listeners) and children (elements or text). */
 export function element(tag, attributes = {}, ...children) {
@@ -13,50 +13,43 @@ export function element(tag, attributes = {}, ...children) {
 
 let controls = 0;
 
-/** A labeled control: `show(text)` sets what stands after the label. */
-function labeled(label, input) {
+/** A labeled control: `show(text)` sets what stands after the label; `read` makes its value of the input's text. */
+export function labeled(label, input, read = (text) => text, show = () => "") {
   input.id = `alive-${++controls}`;
   const shown = element("output", { for: input.id });
-  const root = element("div", { class: "alive-control" }, element("label", { for: input.id }, label), shown, input);
-  return { root, input, show: (text) => (shown.textContent = text) };
-}
-
-/** A slider; `value` reads and sets it, within its range. */
-export function slider(label, { min, max, step, value, unit = "" }, changed) {
-  const input = element("input", { type: "range", min, max, step, value, input: () => (update(), changed()) });
-  const control = labeled(label, input);
-  const decimals = step < 0.01 ? 3 : step < 0.1 ? 2 : step < 1 ? 1 : 0;
   const update = () => {
-    const text = `${Number(input.value).toFixed(decimals)}${unit}`;
-    control.show(text);
-    input.setAttribute("aria-valuetext", text);
+    shown.textContent = show(input.value);
+    if (shown.textContent) input.setAttribute("aria-valuetext", shown.textContent);
   };
+  input.addEventListener("input", update);
   update();
   return {
-    ...control,
+    root: element("div", { class: "alive-control" }, element("label", { for: input.id }, label), shown, input),
+    input,
     get value() {
-      return Number(input.value);
+      return read(input.value);
     },
     set value(given) {
-      input.value = given;
+      const known = !input.options || [...input.options].some((option) => option.value === String(given));
+      if (known) input.value = given;
       update();
     },
   };
 }
 
-/** A list to choose from; options: pairs of value and text. `value` is set where the list has it. */
+/** A slider. */
+export function slider(label, { min, max, step, value, unit = "" }, changed) {
+  const decimals = step < 0.01 ? 3 : step < 0.1 ? 2 : step < 1 ? 1 : 0;
+  const input = element("input", { type: "range", min, max, step, value, input: changed });
+  return labeled(label, input, Number, (text) => `${Number(text).toFixed(decimals)}${unit}`);
+}
+
+/** A list to choose from; options: pairs of value and text, of which `offer` adds more. */
 export function choice(label, options, changed) {
-  const entries = options.map(([value, text]) => element("option", { value }, text));
-  const input = element("select", { change: () => changed() }, ...entries);
-  return {
-    ...labeled(label, input),
-    get value() {
-      return input.value;
-    },
-    set value(given) {
-      if ([...input.options].some((option) => option.value === String(given))) input.value = given;
-    },
-  };
+  const input = element("select", { change: changed });
+  const offer = (more) => input.append(...Array.from(more, ([value, text]) => element("option", { value }, text)));
+  offer(options);
+  return Object.assign(labeled(label, input), { offer });
 }
 
 /** A button. */
@@ -75,16 +68,6 @@ export function panel(title) {
     canvas.setAttribute("aria-label", said);
   };
   return { root: element("figure", { class: "alive-panel" }, caption, canvas), canvas, draw };
-}
-
-/** Copy a text, and say so on the line `said`; where copying is not allowed, show the text to copy by hand. */
-export async function copy(text, said) {
-  try {
-    await navigator.clipboard.writeText(text);
-    said.textContent = "Copied.";
-  } catch {
-    said.replaceChildren("Copy this:", element("pre", {}, text));
-  }
 }
 
 /** Let the browser save a blob as a file. */
@@ -113,6 +96,43 @@ export function painted(count, color) {
     pixels[4 * i + 3] = 255;
   }
   return pixels;
+}
+
+const MAGMA = ["#000004", "#3b0f70", "#8c2981", "#de4968", "#fe9f6d", "#fcfdbf"].map((hex) =>
+  [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)),
+);
+
+/** 256 colors, dark to bright, between those of MAGMA. */
+const HEAT = Array.from({ length: 256 }, (_, level) => {
+  const at = (level / 255) * (MAGMA.length - 1);
+  const low = Math.min(Math.floor(at), MAGMA.length - 2);
+  return MAGMA[low].map((start, channel) => start + (at - low) * (MAGMA[low + 1][channel] - start));
+});
+
+/** Pixels of gray levels, of red, green and blue in turn, and of a map whose brightest color stands for `top`. */
+export const grays = (levels) => painted(levels.length, (i) => [levels[i], levels[i], levels[i]]);
+export const colored = (rgb) => painted(rgb.length / 3, (i) => [rgb[3 * i], rgb[3 * i + 1], rgb[3 * i + 2]]);
+export const hot = (map, top) => painted(map.length, (i) => HEAT[Math.min(255, Math.round((255 * map[i]) / top))]);
+
+/** Returns what asks a worker: while it works, only the newest `wish()` is kept; beyond 0.1 s the page says so. */
+export function asker(root, worker, wish, answered) {
+  let [pending, again, asked] = [false, false, 0];
+  const ask = () => {
+    again = pending;
+    if (pending) return;
+    [pending, asked] = [true, performance.now()];
+    setTimeout(() => pending && root.setAttribute("aria-busy", "true"), 100);
+    worker.postMessage(wish());
+  };
+  worker.onmessage = ({ data }) => {
+    pending = false;
+    root.removeAttribute("aria-busy");
+    answered(data, !again);
+    root.dataset.milliseconds = Math.round(performance.now() - asked);
+    root.dataset.answers = Number(root.dataset.answers ?? 0) + 1;
+    if (again) ask();
+  };
+  return ask;
 }
 
 /** The page's text where nothing moves, such as a still picture, goes when `start` has come to its end. */

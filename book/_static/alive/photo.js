@@ -1,13 +1,12 @@
 /** The drawn-crack detector on the reader's own photo: nothing is sent anywhere. */
 
-import { begin, button, COLORS, element, painted, panel, save, slider } from "./page.js";
+import { begin, button, COLORS, element, grays, panel, save, slider } from "./page.js";
+import { beside, json } from "./fetch.js";
 import { outline } from "./vision.js";
 
 const MOST = 30; // million pixels
 
 const root = document.getElementById("photo");
-const files = new URL(root.dataset.files, document.baseURI).href;
-const runtime = new URL(root.dataset.runtime, document.baseURI).href;
 const panels = { outline: panel("outline"), probability: panel("probability"), mask: panel("mask") };
 const results = element("div", { hidden: true });
 const said = element("p", { role: "status" });
@@ -15,17 +14,13 @@ const bar = element("progress", { max: 1, value: 0, "aria-label": "progress", hi
 const threshold = slider("threshold", { min: 0, max: 1, step: 0.005, value: 0.5 }, show);
 let worker = null; // from the first photo on
 let count = 0;
-let photo = null; // { name, rgba, height, width, levels, started }
+let photo = null; // { name, rgba, height, width, started, levels, apart, blank, seconds }
 
 /** Read a file or blob as the pixels of a photo, turned as its EXIF tag says. */
 async function pixelsOf(blob) {
-  let bitmap;
-  try {
-    const plain = { imageOrientation: "from-image", colorSpaceConversion: "none", premultiplyAlpha: "none" };
-    bitmap = await createImageBitmap(blob, plain);
-  } catch {
-    throw new Error("it is no photo that this browser can read; try JPEG or PNG");
-  }
+  const plain = { imageOrientation: "from-image", colorSpaceConversion: "none", premultiplyAlpha: "none" };
+  const bitmap = await createImageBitmap(blob, plain).catch(() => null);
+  if (!bitmap) throw new Error("it is no photo that this browser can read; try JPEG or PNG");
   const { height, width } = bitmap;
   if (height * width > MOST * 1e6) {
     throw new Error(`it has more than ${MOST} million pixels; use upcrack detect on your computer`);
@@ -41,36 +36,28 @@ async function detect(blob, name) {
   const number = ++count;
   results.hidden = true;
   said.textContent = `Reading ${name} …`;
-  try {
-    const read = await pixelsOf(blob);
-    if (number !== count) return;
-    photo = { ...read, name, started: performance.now() };
-  } catch (error) {
-    fail(`${name}: ${error.message}.`);
-    return;
-  }
+  const read = await pixelsOf(blob).catch((error) => rest(`${name}: ${error.message}.`));
+  if (!read || number !== count) return;
+  photo = { ...read, name, started: performance.now() };
   said.textContent = worker ? "Looking …" : "Loading the network (8 MB, once) …";
   root.setAttribute("aria-busy", "true");
   bar.hidden = false;
   bar.value = 0;
   if (!worker) {
-    worker = new Worker(new URL("photo_worker.js", import.meta.url), { type: "module" });
+    worker = new Worker(beside("photo_worker.js"), { type: "module" });
     worker.onmessage = answered;
-    worker.onerror = () => fail("The network could not be started in this browser.");
+    worker.onerror = () => rest("The network could not be started in this browser.");
   }
-  const { rgba, height, width } = photo;
-  worker.postMessage({ photo: number, rgba, height, width, files, runtime });
+  worker.postMessage({ ...read, photo: number });
 }
 
 function answered({ data }) {
   if (data.photo !== count) return;
   if (data.error) {
-    fail(`The network did not run: ${data.error}`);
+    rest(`The network did not run: ${data.error}`);
   } else if (data.levels) {
-    photo.levels = data.levels;
-    photo.seconds = (performance.now() - photo.started) / 1000;
-    results.hidden = false;
-    rest();
+    Object.assign(photo, data, { seconds: (performance.now() - photo.started) / 1000 });
+    rest("");
     show();
   } else {
     said.textContent = "Looking …";
@@ -78,36 +65,32 @@ function answered({ data }) {
   }
 }
 
-function fail(text) {
-  photo = null;
-  results.hidden = true;
-  said.textContent = text;
-  rest();
-}
-
-function rest() {
+/** The end of a look, and what went wrong, if anything. */
+function rest(failure) {
   bar.hidden = true;
   root.removeAttribute("aria-busy");
+  results.hidden = Boolean(failure);
+  said.textContent = failure;
+  if (failure) photo = null;
 }
 
 /** Draw what lies above the threshold. */
 function show() {
   if (!photo?.levels) return;
-  const { rgba, height, width, levels, name, seconds } = photo;
+  const { rgba, height, width, levels, name, seconds, apart, blank } = photo;
   const level = Math.floor(threshold.value * 255 + 1e-3);
   const mask = Uint8Array.from(levels, (value) => (value > level ? 1 : 0));
   const lines = outline(mask, height, width);
   const drawn = new Uint8ClampedArray(rgba);
   lines.forEach((kind, i) => kind && drawn.set(kind === 2 ? COLORS.detected : [0, 0, 0], 4 * i));
   const fraction = (100 * mask.reduce((sum, crack) => sum + crack, 0)) / mask.length;
-  const white = [255, 255, 255];
-  const black = [0, 0, 0];
   panels.outline.draw(drawn, height, width, "outline", `${name} with a line around what was detected`);
-  panels.probability.draw(painted(levels.length, (i) => [levels[i], levels[i], levels[i]]), height, width);
-  panels.mask.draw(painted(mask.length, (i) => (mask[i] ? white : black)), height, width, "mask");
-  const size = `${width} × ${height} px`;
-  said.textContent = `${name}, ${size}: crack fraction ${fraction.toFixed(2)} %. It took ${seconds.toFixed(1)} s.`;
-  root.shown = { levels, mask, fraction, seconds }; // for whoever wants to look from outside
+  panels.probability.draw(grays(levels), height, width);
+  panels.mask.draw(grays(mask.map((crack) => 255 * crack)), height, width);
+  const warning = blank ? "no contrast: nothing can be found here; " : "";
+  const found = `crack fraction ${fraction.toFixed(2)} %. It took ${seconds.toFixed(1)} s.`;
+  said.textContent = `${name}, ${width} × ${height} px: ${warning}${found}`;
+  root.shown = { levels, mask, fraction, apart }; // for whoever wants to look from outside
 }
 
 function saveMask() {
@@ -127,7 +110,7 @@ function build(roads) {
   });
   document.addEventListener("paste", (event) => take(event.clipboardData.files));
   const samples = roads.map((title, number) =>
-    button(title, async () => detect(await (await fetch(`${files}try-${number}.png`)).blob(), `try-${number}.png`)),
+    button(title, async () => detect(await (await fetch(beside(`try-${number}.png`))).blob(), `try-${number}.png`)),
   );
   results.append(
     element("div", { class: "alive-controls" }, threshold.root),
@@ -144,7 +127,7 @@ function build(roads) {
 }
 
 begin(root, async () => {
-  const settings = await (await fetch(`${files}photo.json`)).json();
+  const settings = await json("photo.json");
   threshold.value = settings.threshold_value;
   build(settings.roads);
 });

@@ -1,33 +1,23 @@
 /** The drawn-crack detector beside the page: photo in, levels of crack probability out. Loaded at the first photo. */
 
-import { unpack } from "./fetch.js";
-import { addEnlarged, addHalved, cut, doubled, normalized, rounded, shrunk, tiles, toGray } from "./vision.js";
+import { json, load } from "./fetch.js";
+import { add, contrast, cut, normalized, rounded, scaled, tiles, toGray } from "./vision.js";
 
-let network = null; // a promise of the session and its settings
+let network = null; // a promise of its settings and of how to run it
 let newest = 0; // photo; an older one is given up
 let turn = Promise.resolve(); // one photo at a time
 
 self.onmessage = ({ data }) => {
   newest = data.photo;
-  network ??= load(data.files, data.runtime);
+  network ??= Promise.all([json("photo.json"), load("drawn.onnx")]);
   turn = turn.then(() => detect(data)).catch((error) => {
     self.postMessage({ photo: data.photo, error: String(error.message ?? error) });
   });
 };
 
-async function load(files, runtime) {
-  const ort = await import(`${runtime}ort.wasm.min.mjs`);
-  ort.env.wasm.numThreads = 1; // more would need headers that a plain file server does not send
-  ort.env.wasm.wasmPaths = { mjs: `${runtime}ort-wasm-simd-threaded.mjs` };
-  ort.env.wasm.wasmBinary = await unpack(`${runtime}ort-wasm-simd-threaded.wasm.gz`);
-  const settings = await (await fetch(`${files}photo.json`)).json();
-  const session = await ort.InferenceSession.create(await unpack(`${files}drawn.onnx`));
-  return { ort, session, settings };
-}
-
 /** The mean of the logits at several scales, as `score_map` has it, then the probability in 255 steps. */
 async function detect({ photo, rgba, height, width }) {
-  const { ort, session, settings } = await network;
+  const [settings, run] = await network;
   const gray = toGray(rgba);
   const octaves = [];
   const first = Math.min(height, width) < settings.enlarge_below ? -1 : 0;
@@ -39,27 +29,22 @@ async function detect({ photo, rgba, height, width }) {
   const total = new Float32Array(height * width);
   let done = 0;
   for (const { octave, high, wide, parts } of octaves) {
-    let scaled = gray;
-    if (octave < 0) scaled = doubled(gray, height, width);
-    if (octave > 0) scaled = shrunk(gray, height, width, high, wide);
-    scaled = normalized(scaled);
+    const levels = normalized(octave ? scaled(gray, height, width, high, wide) : gray);
     const logits = new Float32Array(high * wide);
     for (const part of parts) {
       self.postMessage({ photo, progress: done / all });
       if (photo !== newest) return;
-      const image = cut(scaled, wide, part, settings.multiple);
-      const given = new ort.Tensor("float32", image.data, [1, 1, image.height, image.width]);
-      const result = await session.run({ [session.inputNames[0]]: given });
-      const { data } = result[session.outputNames[0]];
+      const image = cut(levels, wide, part, settings.multiple);
+      const result = await run({ gray: [image.data, [1, 1, image.height, image.width]] });
       for (let y = part.y; y < part.end.y; y++) {
         const row = (y - part.top) * image.width - part.left;
-        logits.set(data.subarray(row + part.x, row + part.end.x), y * wide + part.x);
+        logits.set(result.subarray(row + part.x, row + part.end.x), y * wide + part.x);
       }
       done += part.height * part.width;
     }
-    if (octave < 0) addHalved(total, height, width, logits);
-    else addEnlarged(total, height, width, logits, high, wide);
+    add(total, height, width, logits, high, wide);
   }
   const level = (sum) => rounded(255 / (1 + Math.exp(-sum / octaves.length)));
-  self.postMessage({ photo, levels: Uint8Array.from(total, level) });
+  const apart = contrast(gray, height, width);
+  self.postMessage({ photo, levels: Uint8Array.from(total, level), apart, blank: apart < settings.no_contrast });
 }

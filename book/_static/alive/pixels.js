@@ -3,10 +3,8 @@
  * Maps are Uint8Array of height * width gray levels, masks Uint8Array of 0 and 1 (crack).
  */
 
-export const RULES = ["otsu", "otsu_factor", "fixed", "percentile"];
-
 /** Index beyond the border, mirrored about the outermost pixel (which is not repeated), as OpenCV does it. */
-function mirrored(index, length) {
+export function mirrored(index, length) {
   if (length === 1) return 0;
   while (index < 0 || index >= length) index = index < 0 ? -index : 2 * (length - 1) - index;
   return index;
@@ -90,35 +88,27 @@ export function histogram(map, among = null, kind = 0) {
   return counts;
 }
 
+const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+
 /** Otsu's threshold (1979): the level with the most variance between "at or below" and "above". */
 export function otsu(counts) {
-  const occupied = [...counts.keys()].filter((level) => counts[level] > 0);
-  if (occupied.length < 2) return occupied.length ? occupied[0] : 0;
-  let pixels = 0;
-  let levels = 0;
+  const [pixels, levels] = [sum(counts), sum(counts.map((count, level) => count * level))];
+  let [best, most] = [Math.max(0, counts.findIndex((count) => count > 0)), 0]; // where there is one level only
+  let [below, sumBelow] = [0, 0];
   counts.forEach((count, level) => {
-    pixels += count;
-    levels += count * level;
-  });
-  let below = 0;
-  let sumBelow = 0;
-  let best = 0;
-  let most = -1;
-  for (let level = 0; level < 256; level++) {
-    below += counts[level];
-    sumBelow += counts[level] * level;
+    below += count;
+    sumBelow += count * level;
     const above = pixels - below;
     const apart = sumBelow / Math.max(below, 1) - (levels - sumBelow) / Math.max(above, 1);
     const between = below * above * apart ** 2;
     if (between > most) [most, best] = [between, level];
-  }
+  });
   return best;
 }
 
 /** The level that `percent` percent of the pixels do not exceed. */
 function percentile(counts, percent) {
-  const pixels = counts.reduce((sum, count) => sum + count, 0);
-  const rank = Math.floor((pixels - 1) * (percent / 100));
+  const rank = Math.floor((sum(counts) - 1) * (percent / 100));
   let level = 0;
   for (let seen = counts[0]; seen <= rank; seen += counts[level]) level++;
   return level;
@@ -171,6 +161,16 @@ export function confusion(mask, truth) {
   const counts = [0, 0, 0, 0]; // by truth + 2 * mask
   for (let i = 0; i < mask.length; i++) counts[truth[i] + 2 * mask[i]]++;
   return { tp: counts[3], fp: counts[2], fn: counts[1], tn: counts[0] };
+}
+
+/** For each level, the counts where all above it is marked; given the levels of the background and of cracks. */
+export function sweep([background, crack]) {
+  let [tp, fp, fn, tn] = [sum(crack), sum(background), 0, 0];
+  return Array.from(crack, (_, level) => {
+    [tp, fn] = [tp - crack[level], fn + crack[level]];
+    [fp, tn] = [fp - background[level], tn + background[level]];
+    return { tp, fp, fn, tn };
+  });
 }
 
 /** The five metrics in percent, NaN where one is undefined. */

@@ -13,13 +13,13 @@ self.onmessage = ({ data }) => {
   }
   const { filter, d, sigmaColor, sigmaSpace, rule, value, floor, area } = data.settings;
   const { map, truth, height, width } = road;
-  const wanted = filter ? `${d} ${sigmaColor} ${sigmaSpace}` : "none";
+  const wanted = filter === "none" ? filter : `${d} ${sigmaColor} ${sigmaSpace}`;
   if (made !== wanted) {
-    smoothed = filter ? bilateral(map, height, width, d, sigmaColor, sigmaSpace) : map;
+    smoothed = filter === "none" ? map : bilateral(map, height, width, d, sigmaColor, sigmaSpace);
     made = wanted;
   }
   const threshold = thresholdOf(histogram(smoothed), rule, value, floor);
-  const mask = withoutSmall(above(smoothed, threshold), height, width, area);
+  const mask = withoutSmall(above(smoothed, threshold), height, width, area / 100);
   const levels = [histogram(smoothed, truth, 0), histogram(smoothed, truth, 1)]; // background, crack
   self.postMessage({ smoothed, threshold, mask, levels, counts: confusion(mask, truth) });
 };

@@ -3,6 +3,8 @@
  * Images are row by row; gray is Uint8Array or Float32Array of height * width.
  */
 
+import { mirrored } from "./pixels.js";
+
 /** To the nearest whole number, halves to the even one, as Python and OpenCV round. */
 export function rounded(value) {
   const below = Math.floor(value);
@@ -32,104 +34,81 @@ function areas(length, size) {
   });
 }
 
-/** Shrink gray by averaging over areas (OpenCV's INTER_AREA), rounded to whole levels. */
-export function shrunk(gray, height, width, newHeight, newWidth) {
-  const [rows, columns] = [areas(height, newHeight), areas(width, newWidth)];
-  const half = height === 2 * newHeight && width === 2 * newWidth; // there, halves are rounded up
-  const result = new Uint8Array(newHeight * newWidth);
-  for (let y = 0, at = 0; y < newHeight; y++) {
-    for (let x = 0; x < newWidth; x++) {
-      let sum = 0;
-      for (const [row, share] of rows[y]) {
-        let along = 0;
-        for (const [column, weight] of columns[x]) along += weight * gray[row * width + column];
-        sum += share * along;
-      }
-      result[at++] = half ? Math.floor(sum + 0.5) : rounded(sum);
-    }
-  }
-  return result;
-}
-
-const CUBIC = [-216, 1800, 536, -72]; // weights of 1/2048, a quarter of a pixel beyond the second of four
-
-/** Gray at twice its size, interpolated by OpenCV's cubic weights in whole numbers (INTER_CUBIC). */
-export function doubled(gray, height, width) {
-  const inside = (at, length) => Math.min(Math.max(at, 0), length - 1);
-  // New pixel 2 k lies a quarter before pixel k, and 2 k + 1 a quarter behind it.
-  const places = (length) =>
-    Array.from({ length: 2 * length }, (_, to) => {
-      const [first, step] = to % 2 ? [(to - 1) / 2 - 1, 1] : [to / 2 + 1, -1];
-      return CUBIC.map((weight, i) => [inside(first + step * i, length), weight]);
-    });
-  const [rows, columns] = [places(height), places(width)];
-  const wide = new Int32Array(height * 2 * width);
-  for (let y = 0, at = 0; y < height; y++) {
-    for (const parts of columns) {
-      let sum = 0;
-      for (const [x, weight] of parts) sum += weight * gray[y * width + x];
-      wide[at++] = sum;
-    }
-  }
-  const result = new Uint8ClampedArray(4 * height * width);
-  rows.forEach((parts, y) => {
-    for (let x = 0; x < 2 * width; x++) {
-      let sum = 0;
-      for (const [row, weight] of parts) sum += weight * wide[row * 2 * width + x];
-      result[y * 2 * width + x] = Math.floor(sum / 2 ** 22 + 0.5);
-    }
-  });
-  return result;
-}
-
-/** Add a map of twice the size to `total`, averaged over squares of 2 x 2. */
-export function addHalved(total, height, width, map) {
-  for (let y = 0, at = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const [upper, lower] = [4 * y * width + 2 * x, (4 * y + 2) * width + 2 * x];
-      total[at++] += (map[upper] + map[upper + 1] + map[lower] + map[lower + 1]) / 4;
-    }
-  }
-}
-
-/** Minus the mean, over the standard deviation + 4. */
-export function normalized(gray) {
-  let sum = 0;
-  let squares = 0;
-  for (const level of gray) sum += level;
-  const mean = sum / gray.length;
-  for (const level of gray) squares += (level - mean) ** 2;
-  const deviation = Math.sqrt(squares / gray.length);
-  return Float32Array.from(gray, (level) => (level - mean) / (deviation + 4));
-}
-
-/** For each of `size` places along a line of `length` samples: the sample before, the one after, its weight. */
+/** The same for linear interpolation, to more samples. */
 function between(length, size) {
   return Array.from({ length: size }, (_, to) => {
     const at = Math.min(Math.max(((to + 0.5) * length) / size - 0.5, 0), length - 1);
     const low = Math.min(Math.floor(at), Math.max(length - 2, 0));
-    return [low, Math.min(low + 1, length - 1), at - low];
+    return [[low, 1 - at + low], [Math.min(low + 1, length - 1), at - low]];
   });
 }
 
-/** Add a map to `total`, enlarged to its size by linear interpolation. */
-export function addEnlarged(total, newHeight, newWidth, map, height, width) {
-  const [rows, columns] = [between(height, newHeight), between(width, newWidth)];
-  for (let y = 0, at = 0; y < newHeight; y++) {
-    const [top, bottom, down] = rows[y];
-    for (let x = 0; x < newWidth; x++) {
-      const [left, right, across] = columns[x];
-      const upper = map[top * width + left] * (1 - across) + map[top * width + right] * across;
-      const lower = map[bottom * width + left] * (1 - across) + map[bottom * width + right] * across;
-      total[at++] += upper * (1 - down) + lower * down;
-    }
-  }
+const CUBIC = [-216, 1800, 536, -72]; // weights of 1/2048, a quarter of a pixel beyond the second of four
+
+/** The same for cubic interpolation, to twice as many: one a quarter before each sample, and one behind it. */
+function cubic(length) {
+  return Array.from({ length: 2 * length }, (_, to) => {
+    const [first, step] = to % 2 ? [(to - 1) / 2 - 1, 1] : [to / 2 + 1, -1];
+    return CUBIC.map((weight, i) => [Math.min(Math.max(first + step * i, 0), length - 1), weight / 2048]);
+  });
 }
 
-/** Where a sample beyond the end of `length` is taken from: mirrored, or the last one where a mirror shows too little. */
-function beyond(index, length, mirror) {
-  if (index < length) return index;
-  return mirror ? 2 * (length - 1) - index : length - 1;
+/** A map from other rows and columns: for each, which of the old ones make it up, and with which weight. */
+function resampled(map, width, rows, columns) {
+  const wide = columns.length;
+  const across = new Float32Array((map.length / width) * wide);
+  for (let row = 0, at = 0; row < map.length; row += width) {
+    for (const parts of columns) {
+      let sum = 0;
+      for (const [x, weight] of parts) sum += weight * map[row + x];
+      across[at++] = sum;
+    }
+  }
+  const result = new Float32Array(rows.length * wide);
+  rows.forEach((parts, to) => {
+    const sums = new Float64Array(wide);
+    for (const [y, weight] of parts) {
+      for (let x = 0, at = y * wide; x < wide; x++, at++) sums[x] += weight * across[at];
+    }
+    result.set(sums, to * wide);
+  });
+  return result;
+}
+
+/** Gray levels at twice the size (OpenCV's INTER_CUBIC) or at a smaller one (INTER_AREA). */
+export function scaled(gray, height, width, newHeight, newWidth) {
+  const parts = newHeight > height ? cubic : areas;
+  const halvesUp = newHeight > height || (height === 2 * newHeight && width === 2 * newWidth);
+  const sums = resampled(gray, width, parts(height, newHeight), parts(width, newWidth));
+  return new Uint8ClampedArray(halvesUp ? sums.map((sum) => Math.floor(sum + 0.5)) : sums); // which rounds to even
+}
+
+/** Add a map to `total` of another size: averaged over squares where it is larger, else interpolated. */
+export function add(total, height, width, map, high, wide) {
+  const parts = high > height ? areas : between;
+  resampled(map, wide, parts(high, height), parts(wide, width)).forEach((value, i) => (total[i] += value));
+}
+
+/** The same for a Gaussian of σ = 4 samples, as OpenCV has it: 33 weights, mirrored at the ends. */
+function blurred(length) {
+  const weights = Array.from({ length: 33 }, (_, i) => Math.exp(-((i - 16) ** 2) / 32));
+  const sum = weights.reduce((a, b) => a + b);
+  return Array.from({ length }, (_, to) => weights.map((weight, i) => [mirrored(to + i - 16, length), weight / sum]));
+}
+
+/** Gray levels between the darkest and the brightest patch against what is around them (`predict/photos.py`). */
+export function contrast(gray, height, width) {
+  const [high, wide] = [height, width].map((length) => Math.max(1, Math.floor(length / 4)));
+  const patches = resampled(gray, width, areas(height, high), areas(width, wide));
+  const apart = resampled(patches, wide, blurred(high), blurred(wide)).map((around, i) => patches[i] - around);
+  return apart.reduce((a, b) => Math.max(a, b)) - apart.reduce((a, b) => Math.min(a, b));
+}
+
+/** Minus the mean, over the standard deviation + 4. */
+export function normalized(gray) {
+  const mean = gray.reduce((sum, level) => sum + level, 0) / gray.length;
+  const deviation = Math.sqrt(gray.reduce((sum, level) => sum + (level - mean) ** 2, 0) / gray.length);
+  return Float32Array.from(gray, (level) => (level - mean) / (deviation + 4));
 }
 
 /** The parts that a photo goes through the network in: tiles, each with a margin of what lies around it. */
@@ -146,39 +125,34 @@ export function tiles(height, width, tile, margin) {
   return parts;
 }
 
-/** A part of normalized gray, enlarged to the right and below until `multiple` divides both sides. */
+/** A part of normalized gray, mirrored to the right and below (or its last pixel repeated) until `multiple` divides. */
 export function cut(gray, width, part, multiple) {
   const [high, wide] = [part.height, part.width].map((length) => Math.ceil(length / multiple) * multiple);
-  const mirror = wide - part.width < part.width && high - part.height < part.height;
+  const enough = wide - part.width < part.width && high - part.height < part.height;
+  const beyond = enough ? mirrored : (index, length) => Math.min(index, length - 1);
   const data = new Float32Array(high * wide);
   for (let y = 0, at = 0; y < high; y++) {
-    const row = (part.top + beyond(y, part.height, mirror)) * width + part.left;
-    for (let x = 0; x < wide; x++) data[at++] = gray[row + beyond(x, part.width, mirror)];
+    const row = (part.top + beyond(y, part.height)) * width + part.left;
+    for (let x = 0; x < wide; x++) data[at++] = gray[row + beyond(x, part.width)];
   }
   return { data, height: high, width: wide };
 }
 
 /** A mask, grown by a square of 3 x 3 px `times` times. */
-function grown(mask, height, width, times) {
-  let from = mask;
+function grown(mask, width, times) {
+  let grows = mask;
   for (let turn = 0; turn < times; turn++) {
-    const across = new Uint8Array(from.length);
-    for (let y = 0, i = 0; y < height; y++) {
-      for (let x = 0; x < width; x++, i++) {
-        across[i] = from[i] | (x > 0 && from[i - 1]) | (x < width - 1 && from[i + 1]);
-      }
-    }
-    const both = new Uint8Array(from.length);
-    for (let i = 0; i < across.length; i++) both[i] = across[i] | across[i - width] | across[i + width];
-    from = both;
+    const from = grows;
+    const across = from.map((one, i) => one | (i % width && from[i - 1]) | ((i + 1) % width && from[i + 1]));
+    grows = across.map((one, i) => one | across[i - width] | across[i + width]);
   }
-  return from;
+  return grows;
 }
 
 /** 0 where the photo shows, 1 on the black and 2 on the orange line around what was detected (`images.outline`). */
 export function outline(mask, height, width) {
   const thick = Math.max(1, rounded(Math.max(height, width) / 1000));
-  const near = grown(mask, height, width, thick);
-  const far = grown(near, height, width, thick);
+  const near = grown(mask, width, thick);
+  const far = grown(near, width, thick);
   return Uint8Array.from(mask, (crack, i) => (crack ? 0 : near[i] ? 2 : far[i] ? 1 : 0));
 }
