@@ -135,3 +135,16 @@ def test_training_loads_few_modules_and_no_plotting():
     count, *others = got.stdout.split()
     assert int(count) <= 13
     assert others == ["False"] * 3
+
+
+def test_every_source_in_the_bibliography_is_cited_and_every_citation_is_there():
+    text = (ROOT / "book/references.bib").read_text(encoding="utf-8")
+    entries = re.findall(r"^@\w+\{([^,]+),", text, re.MULTILINE)
+    pages = [*(ROOT / "book").glob("*.md"), *(ROOT / "notebooks").rglob("*.ipynb")]
+    cited = {
+        name.strip()
+        for path in pages
+        for names in re.findall(r"\{cite:[pt]\}`([^`]+)`", path.read_text(encoding="utf-8"))
+        for name in names.split(",")
+    }
+    assert sorted(entries) == sorted(cited), "no source twice, none uncited, none missing"

@@ -1,4 +1,4 @@
-"""Damages to look at: what each loss notices is plotted over the strength of each of them (chapters 07 to 10).
+"""Damages to look at: what each loss notices is measured on each of them (chapters 7 to 12).
 
 A damage takes images ``(N, 3, H, W)`` in [-1, 1], a strength from 0 to 1 and a seed, and returns images of the
 same shape and range. Strength 0 changes nothing, the same seed gives the same damage, and more strength means a
