@@ -64,6 +64,27 @@ def test_the_page_restores_what_python_restores(desktop, address, fill, own):
     assert np.abs(wanted.astype(int) - shown(page, "levels")).max() <= 1
 
 
+def test_the_network_does_what_the_page_says():
+    """Running statistics fill black with road, and copy white and gray; batch statistics do not fill black."""
+    generator, _ = load_generator(stored_run())
+    road = to_tensor(recorded(5)["small"])
+    kept = torch.ones(1, 1, 128, 128)
+    kept[..., 48:80, 48:80] = 0
+
+    def in_hole(fill: float, statistics: str) -> tuple[float, float]:
+        """Mean distance, gray levels, of what is restored in the hole from the road, and from the hole's color."""
+        restored = restore(generator, masks.apply(road, kept, fill), statistics, dropout=False)[
+            ..., 48:80, 48:80
+        ]
+        inside = road[..., 48:80, 48:80]
+        return 127.5 * (restored - inside).abs().mean().item(), 127.5 * (restored - fill).abs().mean().item()
+
+    assert in_hole(-1.0, "running")[0] < 20
+    assert in_hole(1.0, "running")[1] < 30
+    assert in_hole(0.0, "running")[1] < 10
+    assert in_hole(-1.0, "batch")[0] > 60
+
+
 @pytest.mark.parametrize("screen", ["desktop", "phone"])
 def test_a_hole_moves_and_a_crack_is_drawn_by_mouse_touch_and_keys(browser, address, screen):
     seen = visit(browser, address, screen, has_touch=screen == "phone", color_scheme="dark")

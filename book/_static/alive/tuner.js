@@ -114,7 +114,7 @@ function answered({ smoothed, threshold, mask, levels, counts }, settled) {
     return [gray, gray, gray];
   });
   const sums = `${counts.tp} pixels found, ${counts.fp} false alarms, ${counts.fn} missed`;
-  panels["against the label"].draw(against, SIDE, SIDE, "green: found, red: missed, blue: false", sums);
+  panels["against the label"].draw(against, SIDE, SIDE, "against the label", sums);
   drawHistogram(chart, levels, threshold);
   line = sweep(levels).map(metrics);
   const points = [
