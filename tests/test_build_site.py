@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from build_site import BANNER, build_site, stage, toc_files
+from build_site import BANNER, WIDGET, build_site, stage, toc_files
 
 ROOT = Path(__file__).resolve().parents[1]
 ADDRESS = 'urls = { Repository = "https://github.com/someone/some-name" }\n'
@@ -49,6 +49,19 @@ def test_a_missing_page_is_named(small_book):
     (build / "run/01_one.ipynb").unlink()
     with pytest.raises(FileNotFoundError, match="01_one"):
         stage(build, root)
+
+
+def test_a_chapter_is_staged_without_its_widgets_and_with_its_figures(small_book):
+    root, build = small_book
+    notebook = nbformat.read(build / "run/01_one.ipynb", as_version=4)
+    kinds = ("image/png", WIDGET)
+    outputs = [nbformat.v4.new_output("display_data", {kind: "", "text/plain": ""}) for kind in kinds]
+    notebook.cells.append(nbformat.v4.new_code_cell("1", outputs=outputs))
+    notebook.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {}}}
+    nbformat.write(notebook, build / "run/01_one.ipynb")
+    staged = nbformat.read(stage(build, root) / "notebooks/01_one.ipynb", as_version=4)
+    assert [list(one["data"]) for one in staged.cells[1].outputs] == [["image/png", "text/plain"]]
+    assert "widgets" not in staged.metadata
 
 
 def test_staging_removes_what_is_no_longer_listed(small_book):

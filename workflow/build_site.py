@@ -22,6 +22,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+WIDGET = "application/vnd.jupyter.widget-view+json"
 BANNER = "Built with real photos: for reading, not for publishing. The photos' terms do not allow it."
 
 
@@ -61,10 +62,21 @@ def staged_config(config: dict[str, Any], project: dict[str, Any], real: bool = 
 
 
 def copy_changed(source: Path, target: Path) -> None:
-    """Copy a file unless an equal one is there: Sphinx looks at times."""
-    if not target.exists() or target.read_bytes() != source.read_bytes():
+    """Copy a file unless an equal one is there: Sphinx looks at times. A chapter goes without its widgets."""
+    data = without_widgets(source.read_bytes()) if source.suffix == ".ipynb" else source.read_bytes()
+    if not target.exists() or target.read_bytes() != data:
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        target.write_bytes(data)
+
+
+def without_widgets(executed: bytes) -> bytes:
+    """An executed notebook without what only a kernel could move: widgets and their state."""
+    notebook = json.loads(executed)
+    notebook["metadata"].pop("widgets", None)
+    for cell in notebook["cells"]:
+        if "outputs" in cell:
+            cell["outputs"] = [one for one in cell["outputs"] if WIDGET not in one.get("data", {})]
+    return json.dumps(notebook).encode()
 
 
 def stage(build: Path, root: Path = ROOT, real: bool = False) -> Path:

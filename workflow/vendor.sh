@@ -10,15 +10,12 @@ cp package.json package-lock.json "$work"
 (cd "$work" && npm ci --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved=true --loglevel=error)
 
 mathjax="$work/node_modules/mathjax"
-rm -rf mathjax html-manager
-mkdir -p mathjax/output/chtml/fonts mathjax/input/tex html-manager
+rm -rf mathjax
+mkdir -p mathjax/output/chtml/fonts mathjax/input/tex
 cp "$mathjax/LICENSE" "$mathjax/es5/tex-mml-chtml.js" mathjax/
 cp -r "$mathjax/es5/output/chtml/fonts/woff-v2" mathjax/output/chtml/fonts/
 cp -r "$mathjax/es5/input/tex/extensions" mathjax/input/tex/
 rm mathjax/input/tex/extensions/all-packages.js # all of the others once more
-
-widgets="$work/node_modules/@jupyter-widgets/html-manager"
-cp "$widgets/LICENSE" "$widgets/dist/embed.js" "$widgets/dist/embed.js.LICENSE.txt" "$widgets"/dist/*.woff2 html-manager/
 
 # Its WebAssembly is kept packed, as the page loads it. The package holds no license; LICENSE is its repository's.
 runtime="$work/node_modules/onnxruntime-web/dist"
