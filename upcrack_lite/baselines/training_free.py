@@ -1,4 +1,4 @@
-"""Training-free detectors: a map, how it is smoothed, where the threshold is, which components are kept. Chapter: 20.
+"""Training-free detectors: a map, how it is smoothed, where the threshold is, which components are kept.
 
 A map says how much a pixel looks like a crack, by its darkness or its shape: cracks are taken to be dark and thin.
 None of this is in the paper; these detectors show what its numbers are worth beside decades-old filters.
