@@ -1,0 +1,66 @@
+"""The released loop, written anew for timing: it computes what the kit computes, in its own wasteful way."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+import training_speed as speed
+
+from upcrack_lite.losses import msgms_loss, ssim_loss, style_loss
+from upcrack_lite.vgg import LAYERS, VGGFeatures
+
+SMALL = {"size": 64, "load_size": 72, "depth": 6, "width": 4, "disc_width": 4, "mask_cells": (32, 16)}
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory):
+    values, _, folder = speed.setting(
+        "lite", SMALL | {"lambda_style": 10.0}, 2, tmp_path_factory.mktemp("crops")
+    )
+    return speed.Released(values, folder, "cpu")
+
+
+def test_its_losses_are_the_kits(released):
+    a, b = (torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(i)) * 2 - 1 for i in (0, 1))
+    assert released.ssim(a, b).item() == pytest.approx(float(ssim_loss(a, b, 1.0, "zero")), rel=1e-4)
+    assert released.msgms(a, b).item() == pytest.approx(float(msgms_loss(a, b, median=True)), rel=1e-4)
+    assert tuple(speed.LAYERS.values()) == LAYERS["vgg19"]
+    vgg = VGGFeatures("vgg19", weights="random", normalize=False)
+    vgg.features.load_state_dict(released.vgg[: len(vgg.features)].state_dict())
+    assert released.style(a, b).item() == pytest.approx(float(style_loss(vgg(a), vgg(b))), rel=1e-4)
+
+
+def test_a_step_reads_files_learns_and_wastes_what_the_program_wastes(released):
+    before = [p.clone() for net in (released.g, released.d) for p in net.parameters()]
+    losses = released.step()
+    after = [p for net in (released.g, released.d) for p in net.parameters()]
+    assert len(losses) == 9
+    assert all(loss > 0 for loss in losses)
+    assert all(not torch.equal(x, y) for x, y in zip(before, after, strict=True))
+    # D's gradients of G's loss are there, though nothing uses them.
+    assert all(p.grad.abs().sum() > 0 for p in released.d.parameters())
+
+
+def test_one_row_of_the_table(monkeypatch, tmp_path):
+    monkeypatch.setattr(speed, "peak_memory", lambda *_: 1)
+    monkeypatch.setattr(speed, "SCALES", {"small": "lite"})
+    monkeypatch.setattr(speed, "COMBINATIONS", {"small": SMALL | {"lambda_style": 0.0}})
+    speed.main(tmp_path / "speed.json", batch=2, rounds=1, device="cpu", one="", scale="", changes="{}")
+    lines = json.loads((tmp_path / "speed.json").read_text())["lines"]
+    assert [line["loop"] for line in lines] == [speed.RELEASED, *speed.KIT]
+    assert lines[0]["times_as_fast"] == 1
+    assert all(0 < line["share_of_peak"] < 2 for line in lines)
+
+
+@pytest.mark.slow
+def test_memory_is_of_a_process_of_its_own():
+    words = [sys.executable, speed.__file__, "--one", "kit, float32", "--scale", "lite", "--batch", "1"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert 100 < int(done.stdout.split()[-1]) < 8000
