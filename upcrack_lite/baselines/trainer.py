@@ -1,4 +1,4 @@
-"""Train a compared network: on photos with crack masks, or, like UP-CrackNet, on undamaged road alone. Chapter: the methods.
+"""Train a compared network: on photos with crack masks, or, like UP-CrackNet, on undamaged road alone.
 
 A batch is seen in random views; `training.Loop` drives a `Task` through the epochs, as it drives UP-CrackNet's own
 `Trainer`.

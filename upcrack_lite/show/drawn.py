@@ -1,4 +1,4 @@
-"""What the records say about the drawn-crack detector, beside paper, baselines and UP-CrackNet. Chapter: what beats the paper."""
+"""What the records say about the drawn-crack detector, beside paper, baselines and UP-CrackNet."""
 
 from __future__ import annotations
 
