@@ -111,6 +111,17 @@ def test_the_page_says_what_has_one_sign_with_three_seeds(tmp_path):
     assert "1.0 (+0.0 ± 0.0)" in shown.table().data
 
 
+def test_the_committed_ablation_says_what_chapter_18_concludes():
+    one_sign = {test: Ablation().one_sign(test) for test in ("synthetic", "undamaged", "deepcrack", "cfd")}
+    assert one_sign["cfd"]["label at half the coverage"] < -5
+    assert one_sign["synthetic"]["no look-alikes"] > 0
+    assert one_sign["deepcrack"]["hairlines as they are"] > 0
+    photos = [*one_sign["deepcrack"], *one_sign["cfd"]]
+    assert not {"no look-alikes", "no stones"} & set(photos)
+    assert "hairlines as they are" not in one_sign["cfd"]
+    assert one_sign["cfd"]["own size, 1/2, 1/4"] < 0 < one_sign["undamaged"]["own size alone"]
+
+
 def test_each_change_changes_what_it_names():
     usual = DrawnPreset.make("drawn", "lite")
     for changes in (ablation.TRAINED, ablation.TESTED):

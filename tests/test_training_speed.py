@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import training_speed as speed
 
 from upcrack_lite.losses import msgms_loss, ssim_loss, style_loss
+from upcrack_lite.show.speed import AIMS, Speed, kind_of, shares
 from upcrack_lite.vgg import LAYERS, VGGFeatures
 
 SMALL = {"size": 64, "load_size": 72, "depth": 6, "width": 4, "disc_width": 4, "mask_cells": (32, 16)}
@@ -64,3 +65,41 @@ def test_memory_is_of_a_process_of_its_own():
     words = [sys.executable, speed.__file__, "--one", "kit, float32", "--scale", "lite", "--batch", "1"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert 100 < int(done.stdout.split()[-1]) < 8000
+
+
+@pytest.mark.parametrize(("ratio", "word"), [(3.1, "reached"), (2.9, "missed")])
+def test_the_page_says_what_is_reached(tmp_path, ratio, word):
+    loops = [("released loop", 1.0), ("kit, float32", 1.5), ("kit, bfloat16", ratio)]
+    lines = [
+        {"scale": "width 64, 256 px", "losses": losses, "loop": loop, "times_as_fast": fast}
+        for losses in AIMS
+        for loop, fast in loops
+    ]
+    seconds = {"three programs": {"all": 40.0}, "kit": {"all": 8.0}}
+    (tmp_path / "training_speed.json").write_text(json.dumps({"lines": lines}))
+    (tmp_path / "detection_speed.json").write_text(json.dumps({"seconds": seconds}))
+    said = Speed(tmp_path).says().data
+    assert f"bfloat16, is {ratio:.2f} times as fast as the released loop; the aim of 3 is {word}" in said
+    assert "Detection: 5.00 times as fast; the aim of 4 is reached" in said
+
+
+@pytest.mark.parametrize(
+    ("operator", "kind"),
+    [
+        ("aten::convolution_backward", "convolutions"),
+        ("aten::native_batch_norm", "batch normalization"),
+        ("Optimizer.step#Adam.step", "optimizers"),
+        ("aten::bmm", "Gram matrices"),
+        ("aten::copy_", "copies and conversions"),
+        ("aten::mul", "all else"),
+    ],
+)
+def test_operators_are_sorted_by_the_kind_of_work(operator, kind):
+    assert kind_of(operator) == kind
+
+
+def test_shares_add_up_and_name_what_is_done():
+    image, kernel = torch.rand(1, 8, 64, 64), torch.rand(8, 8, 3, 3)
+    parts = shares(lambda: torch.nn.functional.conv2d(image, kernel))
+    assert sum(parts.values()) == pytest.approx(100)
+    assert next(iter(parts)) == "convolutions"

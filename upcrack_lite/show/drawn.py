@@ -163,14 +163,18 @@ class Ablation:
         """The changes whose effect on a test has one sign with all of at least three seeds."""
         said = []
         for test, name in _SHOWN.items():
-            clear = []
-            for change in self.changes:
-                some = self._differences(change, test)
-                if len(some) >= 3 and (min(some) > 0 or max(some) < 0):
-                    clear.append(f"{change} {statistics.fmean(some):+.1f}")
-            none = "no change has the same sign with all seeds"
-            said.append(f"{name}: {', '.join(clear) or none}.")
+            found = ", ".join(f"{change} {mean:+.1f}" for change, mean in self.one_sign(test).items())
+            said.append(f"{name}: {found or 'no change has the same sign with all seeds'}.")
         return items([html.escape(line) for line in said] if self.values else ["There is no ablation yet."])
+
+    def one_sign(self, test: str) -> dict[str, float]:
+        """Those changes, and the mean over their seeds."""
+        every = {change: self._differences(change, test) for change in self.changes}
+        return {
+            change: statistics.fmean(some)
+            for change, some in every.items()
+            if len(some) >= 3 and (min(some) > 0 or max(some) < 0)
+        }
 
     def _differences(self, change: str, test: str) -> list[float]:
         """Of each seed that has both; empty for what is as it is."""
