@@ -218,6 +218,14 @@ RIGHT = {
         lambda a, b: (b[a.index(max(a))], float(np.median(b))),
         lambda a, b: (max(zip(a, b, strict=True))[1], np.median(b)),
     ],
+    "either_side": [
+        lambda g: np.abs(np.median(g) - g) / spread(g),
+        lambda g: np.abs(training_free.global_darkness(g.astype(np.float32))),
+    ],
+    "floor": [
+        lambda x, m: next(k for k in range(256) if (x > k).mean() <= m),
+        lambda x, m: max(0, np.quantile(x, 1 - m, method="inverted_cdf")),
+    ],
     "soft_label": [lambda c, v: blurred(c) > v, lambda c, v: ~(blurred(c) <= v)],
     "mean_logit": [
         lambda maps: 1 / (1 + np.exp(-sum(maps) / len(maps))),
@@ -365,6 +373,16 @@ WRONG = {
         lambda a, b: (max(b), np.median(b)),
         lambda a, b: (max(a), np.median(b)),
         lambda a, b: (b[int(np.argmax(a))], np.mean(b[:1])),
+    ],
+    "either_side": [
+        lambda g: (np.median(g) - g) / spread(g),
+        lambda g: np.abs(g.mean() - g) / g.std(),
+        lambda g: np.abs(np.median(g) - g),
+    ],
+    "floor": [
+        lambda x, m: next(k for k in range(256) if (x >= k).mean() <= m),
+        lambda x, m: next(k for k in range(256) if (x > k).mean(axis=(1, 2)).max() <= m),
+        lambda x, m: next(k for k in range(256) if (x > k).mean() < m or k == 255),
     ],
     "soft_label": [
         lambda c, v: c > v,

@@ -14,6 +14,7 @@ import what_it_sees
 
 from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
 from upcrack_lite.pretrained import stored_run
+from upcrack_lite.show import sees
 
 ROADS = synthetic_set(2, 64, 3)
 
@@ -80,3 +81,34 @@ def test_a_brightened_crack_is_as_far_from_the_road_as_it_was_and_nothing_else_c
     photo[crack_mask] = 20
     photo[~crack_mask] = 200
     assert (what_it_sees.brightened(photo, crack_mask)[crack_mask] == 255).all()
+
+
+def test_the_page_claims_only_what_has_three_runs(tmp_path):
+    runs = [("black", True, seed, 60.0 + seed) for seed in range(3)] + [("white", True, 0, 90.0)]
+    lines = []
+    for detector, adversarial, seed, ap in [*runs, ("darkness", None, None, 80.0)]:
+        values = {name: {"ap": ap, "f1": 100.0 / 6} for name in what_it_sees.VERSIONS}
+        lines.append({"detector": detector, "adversarial": adversarial, "seed": seed, "scores": values})
+    (tmp_path / sees.FILE).write_text(json.dumps(lines))
+    record = sees.Recorded(tmp_path)
+    said = record.says().data
+    assert "black holes: 61.0 ± 1.0 % on the photos as they are" in said
+    assert "white holes:" not in said
+    assert "Fewer than 3 runs, so no claim: white holes." in said
+    assert "1 of 4 networks" in said
+    assert "crack fraction, 9.1 %" in said  # marking everything: F1 = 2 p / (1 + p) = 1 / 6
+    assert list(record.found()) == ["black holes", "white holes", "darkness"]
+    assert "90.0 / 16.7" in record.table().data
+
+
+def test_printed_steps_add_one_term_and_the_records_differ_in_their_seed():
+    steps = sees.printed_steps()
+    assert len(steps) == 10
+    assert steps["adv added to mae"] == pytest.approx(59.141 - 39.457)
+    assert len(sees.seed_differences()) > 20
+
+
+def test_the_smallest_floor_keeps_the_limit_and_no_threshold_goes_below_it():
+    levels = [np.repeat([10, 50, 90], (96, 3, 1)), np.repeat([10, 50], (98, 2))]
+    assert [sees.floor_for(levels, [20, 20], limit) for limit in (0.03, 0.005, 0.004)] == [0, 50, 90]
+    assert sees.floor_for(levels, [60, 60], 0.005) == 0

@@ -386,6 +386,39 @@ def check_frozen_choice(fn: Answer) -> None:
         equal(middle, np.median(test), "the second number is the median of all test scores")
 
 
+@check("dark and bright count alike, and neither lamp nor contrast matters.", shaped(11, 101))
+def check_either_side(fn: Answer) -> None:
+    """fn(gray (H, W) in [0, 1]) -> (H, W): interquartile ranges from the photo's median, on either side of it."""
+    ramp = np.tile(np.linspace(0.2, 0.8, 101), (11, 1))
+    distance = fn(ramp)
+    equal(distance[0, 50], 0, "the median itself is 0", 1e-3)
+    hint = "the darkest pixel here is one interquartile range (75 % - 25 %) from the median"
+    equal(distance[0, 0], 1, hint, 1e-3)
+    equal(
+        fn(1 - ramp),
+        distance,
+        "the inverted photo has the same map: a bright crack counts like a dark one",
+        1e-3,
+    )
+    equal(fn(0.5 * ramp + 0.3), distance, "half the contrast, more light: the same map", 1e-3)
+
+
+@check("the smallest floor that keeps the limit, for all photos together.", number)
+def check_floor(fn: Answer) -> None:
+    """fn(levels int (N, H, W), 0 to 255, of road without a crack; limit) -> the floor: above it at most `limit`."""
+    levels = np.zeros((2, 10, 50), int)
+    levels[0, 0, :10] = 200  # 1 % of all pixels
+    levels[1, 0, :5] = 90  # another 0.5 %
+    examples(
+        fn,
+        ((levels, 0.02), 0, "nothing has to be raised where the limit is kept already"),
+        ((levels, 0.012), 90, "above the floor means above, not at it: 90 itself is no longer marked"),
+        ((levels, 0.01), 90, "a limit that is met exactly is kept"),
+        ((levels, 0.009), 200, "count the pixels of all photos together, not each photo's own"),
+        ((levels, 0.0), 200, "no pixel lies above the largest level"),
+    )
+
+
 @check("the coverage is blurred first, so that the label is a little wider than the crack.")
 def check_soft_label(fn: Answer) -> None:
     """fn(covered (H, W) in [0, 1], level) -> bool (H, W)."""
