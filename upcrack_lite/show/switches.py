@@ -21,9 +21,9 @@ _CSS = """
 #{id} fieldset {{ border: 0; display: inline-block; margin: 0 1.5rem 0.4rem 0; padding: 0; }}
 #{id} legend {{ font-size: 0.9rem; margin: 0; }}
 #{id} label {{ display: inline-block; margin-right: 0.9rem; min-height: 1.9rem; }}
-#{id} .case div {{ display: grid; gap: 0.4rem 0.8rem; grid-template-columns: repeat(auto-fit, minmax(7rem, 1fr)); }}
-#{id} figure {{ margin: 0; }}
-#{id} img {{ image-rendering: pixelated; width: 100%; }}
+#{id} .case div {{ display: grid; gap: 0.4rem 0.8rem; grid-template-columns: repeat(auto-fit, minmax(5.5rem, 1fr)); }}
+#{id} :is(figure, figcaption) {{ color: inherit; font-weight: normal; margin: 0; padding: 0; }}
+#{id} img {{ image-rendering: pixelated; padding: 0; width: 100%; }}
 @supports selector(:has(a)) {{ #{id} .case {{ display: none; }} }}
 """
 """Where a browser knows no :has, all cases show, one below the other."""
