@@ -7,6 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+LINES = 25  # of a log that are shown
+
 
 def table(records: list[dict]) -> str:
     """Return chapter, seconds and threads as aligned lines, with the total."""
@@ -16,11 +18,13 @@ def table(records: list[dict]) -> str:
     return "\n".join([*lines, f"  all chapters: {minutes:.1f} core-minutes"])
 
 
-def failure(log: str) -> str:
-    """Return what to say after Snakemake failed: a chapter has told its error itself, the engine has not."""
-    if "RuleException" in log or "Error in rule" in log:
-        return "Not everything could be built: the reason stands above."
-    return "The workflow could not start:\n" + log.strip()
+def failure(path: Path) -> str:
+    """Return what to say after Snakemake failed: the end of its log, where its jobs wrote of their errors too."""
+    lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    said = "\n".join(f"  {line}" for line in lines[-LINES:])
+    began = any("RuleException" in line or "Error in rule" in line for line in lines)
+    what = "Not everything could be built" if began else "The workflow could not start"
+    return f"{what}. A chapter that failed says why above; this is the end of {path}:\n{said}"
 
 
 def main() -> int:
@@ -32,7 +36,7 @@ def main() -> int:
     )
     args = parser.parse_args()
     if args.failed:
-        print(failure(args.failed.read_text(encoding="utf-8")), file=sys.stderr)
+        print(failure(args.failed), file=sys.stderr)
         return 1
     stage, run = args.build / "stage/notebooks", args.build / "run"
     staged = {path.relative_to(stage).with_suffix("") for path in stage.rglob("*.ipynb")}

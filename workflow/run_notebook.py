@@ -11,12 +11,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from alone import end_with_parent
 
 from upcrack_lite.io import write_text
 
@@ -166,6 +169,8 @@ def main() -> int:
             parameters[name] = json.loads(value)  # 3, 0.5, true, "text", [1, 2]
         except json.JSONDecodeError:
             parameters[name] = value
+    end_with_parent()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the kernel and its folder go too
     name = args.notebook.stem
     print(f"  {name:<28} started", flush=True)
     try:

@@ -16,6 +16,8 @@ import sys
 import time
 from pathlib import Path
 
+from alone import end_with_parent
+
 _CHAPTER = re.compile(r"^Chapter \S+ failed: (?:UserError: )?(.*)")  # as workflow/run_notebook.py says it
 
 
@@ -32,7 +34,9 @@ def run(words: list[str], log: Path, threads: int) -> str:
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}  # no more than the job was given
     with log.open("wb") as file:
-        job = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT, env=environment)
+        job = subprocess.Popen(
+            words, stdout=file, stderr=subprocess.STDOUT, env=environment, preexec_fn=end_with_parent
+        )
         try:
             status = job.wait()
         except (Stopped, KeyboardInterrupt):
@@ -62,6 +66,7 @@ def main() -> int:
     parser.add_argument("words", nargs="+")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, _stop)
+    end_with_parent()
     name, start = args.log.stem, time.monotonic()
     print(f"begins: {name}", file=sys.stderr)
     try:
