@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 import pytest
@@ -65,6 +67,38 @@ def test_the_citation_names_the_same_authors_and_license():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["license"] == PROJECT["license"]
     assert [a["name"] for a in citation["authors"]] == [a["name"] for a in PROJECT["authors"]]
+
+
+def test_zenodo_is_told_the_same_as_the_citation_file():
+    zenodo = json.loads((ROOT / ".zenodo.json").read_text(encoding="utf-8"))
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {name: zenodo[name] for name in ("title", "version", "license")} == {
+        name: citation[name] for name in ("title", "version", "license")
+    }
+    assert zenodo["creators"] == PROJECT["authors"] == citation["authors"]
+    assert zenodo["keywords"] == PROJECT["keywords"]
+
+
+def imported(path: Path) -> set[str]:
+    """Return the outermost packages that a Python file imports, wherever in it."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.level == 0]
+    return {name.partition(".")[0] for name in names}
+
+
+def test_every_import_is_of_a_package_that_pyproject_names():
+    files = [path for path in map(ROOT.joinpath, tracked_texts()) if path.suffix == ".py"]
+    own = {path.stem for path in files} | {"upcrack_lite"} | set(sys.stdlib_module_names)
+    known = packages_distributions()
+    named = {re.sub(r"[-_.]+", "-", name).lower() for name in direct()}
+    loose = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in files
+        for name in imported(path) - own
+        if not named & {re.sub(r"[-_.]+", "-", one).lower() for one in known.get(name, [])}
+    }
+    assert not loose
 
 
 def test_every_direct_package_is_locked():
