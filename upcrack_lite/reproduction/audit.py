@@ -244,7 +244,7 @@ def _verdict(
         return "mixed", _mixed(checks, sets)
     prevalence = percent(sets[0].prevalence)
     if rows == 1 or not any(check.tight for check in checks):
-        why = "one row alone" if rows == 1 else "no row has both precision and recall"
+        why = "one row alone" if rows == 1 else "no row has two of precision, recall and F1 or IoU"
         return "unknown", f"{why}: a prevalence of {prevalence} would do, columns as printed"
     text = f"{agree} a prevalence of {prevalence}, columns as printed"
     if len(by_swapped) == 1:

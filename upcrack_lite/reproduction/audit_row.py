@@ -47,8 +47,10 @@ class RowAudit:
 
     @property
     def tight(self) -> bool:
-        """True when the row has what fixes its prevalence: precision, recall and accuracy."""
-        return {"precision", "recall", "accuracy"} <= set(self.row.cells)
+        """True when the row has what fixes its prevalence: accuracy, and two of precision, recall and F1 or IoU."""
+        has = set(self.row.cells)
+        two = sum(bool(some & has) for some in ({"precision"}, {"recall"}, {"f1", "iou"}))
+        return "accuracy" in has and two > 1
 
     @property
     def averaged_like(self) -> bool:

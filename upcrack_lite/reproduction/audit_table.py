@@ -131,7 +131,7 @@ def _lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
         header = [name.strip() for name in reader.fieldnames or ()]
-        if doubled := {name for name in header if header.count(name) > 1}:
+        if doubled := {name for name in header if name and header.count(name) > 1}:
             raise UserError(f"{path}: column {min(doubled)!r} stands for two things; rename one of them")
         for cells in reader:
             if None in cells or None in cells.values():
@@ -139,12 +139,13 @@ def _lines(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
                     f"{path}, line {reader.line_num}: its cells are not as many as the header's {len(header)} "
                     "(a decimal comma? write 61.8)"
                 )
-            lines.append((reader.line_num, {name.strip(): _shown(cell) for name, cell in cells.items()}))
+            named = {name.strip(): _shown(cell) for name, cell in cells.items() if name.strip()}
+            lines.append((reader.line_num, named))
     except csv.Error as error:
         raise UserError(f"{path} is no CSV file: {error}") from error
     if not lines:
         raise UserError(f"{path}: it needs a header and rows")
-    return header, lines
+    return [name for name in header if name], lines  # a spreadsheet adds empty columns
 
 
 def _shown(cell: str) -> str:

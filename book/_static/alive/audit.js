@@ -120,7 +120,10 @@ function checkRow(known) {
     known,
     possible: narrow(known) !== null,
     prevalence: [implied(known), implied(swap(known))], // as printed, swapped
-    tight: Boolean(known.precision && known.recall && known.accuracy),
+    // Accuracy, and two of the others, for F1 and IoU are one.
+    tight: Boolean(
+      known.accuracy && [known.precision, known.recall, known.f1 || known.iou].filter(Boolean).length > 1,
+    ),
     averagedLike: (f1 === -1 || iou === 1) && f1 !== 1 && iou !== -1,
   };
 }
