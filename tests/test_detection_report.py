@@ -142,5 +142,5 @@ def test_nothing_done_and_no_detection(out, tmp_path):
         (out / "detection.json").write_text(damage)
         with pytest.raises(UserError, match="upcrack detect"):
             report.write_report(out)
-    with pytest.raises(UserError, match="holds no detection"):
+    with pytest.raises(UserError, match="there is no such detection"):
         report.write_report(tmp_path)

@@ -146,7 +146,7 @@ def test_unknown_names_are_refused_and_the_known_ones_listed():
         ({"threshold_rule": "fixed", "threshold_value": 30.0}, "threshold_value"),
         ({"threshold_rule": "percentile", "threshold_value": 101.0}, "threshold_value"),
         ({"lr_g": float("nan")}, "lr_g"),
-        *[({name: 0}, f"{name} must be in \\(0, inf\\)") for name in
+        *[({name: 0}, f"{name} must be in \\(0, (inf\\)|1])") for name in
           ("width", "disc_width", "batch_size", "epochs", "validate_every", "lr_g", "lr_d", "lr_decay")],
     ],
     ids=str,

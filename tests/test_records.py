@@ -212,10 +212,10 @@ def test_one_changed_byte_of_the_arrays_is_found_wherever_it_is(saved):
     whole = file.read_bytes()
     for at in range(0, len(whole), 97):
         file.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-        with pytest.raises(UserError, match="npz: was changed"):
+        with pytest.raises(UserError, match="npz: is missing, was changed"):
             load(saved)
     file.unlink()
-    with pytest.raises(UserError, match=r"npz: the arrays of .* cannot be read"):
+    with pytest.raises(UserError, match="npz: is missing"):
         load(saved)
 
 
@@ -278,14 +278,15 @@ def test_all_records_of_a_folder_are_loaded_and_nothing_else(saved):
         load_all(folder / "nowhere")
 
 
-def test_a_write_that_is_cut_off_leaves_no_record(saved, monkeypatch):
+def test_a_write_that_is_cut_off_leaves_the_earlier_record(saved, monkeypatch):
     def broken(*args):
         raise KeyboardInterrupt
 
+    before = load(saved)
     monkeypatch.setattr(record_files, "write_text", broken)
     with pytest.raises(KeyboardInterrupt):
         save(*small_values(Experiment(), seed=9), saved.parent)
-    assert load_all(saved.parent) == []
+    assert load_all(saved.parent) == [before]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import statistics
 import sys
 import warnings
@@ -16,7 +17,7 @@ import typer
 from typer import Argument, Option
 
 from upcrack_lite import __version__
-from upcrack_lite.errors import Note, UserError, listed
+from upcrack_lite.errors import Note, UserError, listed, memory_for, safe
 from upcrack_lite.io import check_writable, parse_settings, read_settings
 
 if TYPE_CHECKING:
@@ -57,24 +58,38 @@ Json = Annotated[bool, Option("--json", help="Print JSON instead of text.")]
 Results = Annotated[Path, Option(help="The folder of records.")]
 
 
-@app.callback()
-def _root(
-    version: Annotated[bool, Option("--version", help="Print the version and stop.")] = False,
-) -> None:
-    """Find cracks in road photos after training on undamaged roads alone."""
-    if version:
-        typer.echo(__version__)
+def echo(text: str = "", err: bool = False, nl: bool = True) -> None:
+    """Print a text, which may hold names of files that nobody has looked at."""
+    typer.echo(safe(text), err=err, nl=nl)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        echo(__version__)
         raise typer.Exit
+
+
+Version = Option("--version", help="Print the version and stop.", is_eager=True, callback=_version)
+
+
+@app.callback()
+def _root(version: Annotated[bool, Version] = False) -> None:
+    """Find cracks in road photos after training on undamaged roads alone."""
 
 
 @contextmanager
 def _interruptible(remedy: str) -> Iterator[None]:
-    """Ctrl-C ends a command with status 130 and says how to go on."""
+    """Ctrl-C ends a command with status 130, SIGTERM with 143, and it says how to go on."""
     try:
         yield
-    except KeyboardInterrupt:
-        typer.echo(f"\nstopped; {remedy}", err=True)
-        raise typer.Exit(130) from None
+    except KeyboardInterrupt as stop:
+        echo(f"\nstopped; {remedy}", err=True)
+        raise typer.Exit(128 + (stop.args or (signal.SIGINT,))[0]) from None
+
+
+def _stop(number: int, frame: Any) -> None:
+    """SIGTERM, as a cluster sends it at its time limit, ends a command as Ctrl-C does."""
+    raise KeyboardInterrupt(number)
 
 
 # --- Train, detect, score
@@ -119,15 +134,13 @@ def train(
     rule = CropRule((window,), crops, margin, chosen.size, seed)
     got = read(data, layout, rule, [name for name in ("crops", "window", "margin") if name in given])
     few = f" ({got.facts['asked']} asked for; there is no room for more)" if "asked" in got.facts else ""
-    typer.echo(
-        f"{len(got.images)} {got.what}{few} from {len(set(got.groups))} photos, used at {chosen.size} px"
-    )
+    echo(f"{len(got.images)} {got.what}{few} from {len(set(got.groups))} photos, used at {chosen.size} px")
     from upcrack_lite.baselines.trainer import train_any
 
     how = {"device": device, "precision": precision, "max_steps": max_steps, "vgg_weights": vgg_weights}
     with _interruptible(f"the same command goes on from the last whole epoch in {out}"):
         run = train_any(method, got, chosen, out, seed=seed, progress=sys.stderr.isatty(), **how)
-    typer.echo(f"{out}: {_outcome(run)}")
+    echo(f"{out}: {_outcome(run)}")
 
 
 def _outcome(run: RunFolder) -> str:
@@ -185,7 +198,7 @@ def detect(
     values = (read_settings(settings_file) if settings_file else {}) | parse_settings(settings)
     detector = load_model(model, device, values, window)
     how = {
-        "say": partial(typer.echo, err=as_json),
+        "say": partial(echo, err=as_json),
         "protocol": protocol,
         "size": size,
         "seed": seed,
@@ -196,13 +209,13 @@ def detect(
         found = detect_folder(detector, photos, out, **how, progress=sys.stderr.isatty())
         page = write_report(out, progress=sys.stderr.isatty()) if report else None
     if as_json:
-        typer.echo(json.dumps({"photos": found.rows, "failed": found.failed}, indent=1))
+        echo(json.dumps({"photos": found.rows, "failed": found.failed}, indent=1))
     else:
-        typer.echo("\n".join(_detected(found, detector, photos, out)))
+        echo("\n".join(_detected(found, detector, photos, out)))
         if page is not None:
-            typer.echo(f"to look at it all in a browser: {page}" if found.rows else "nothing was done")
+            echo(f"to look at it all in a browser: {page}" if found.rows else "nothing was done")
     if found.failed:
-        typer.echo("\n  ".join([f"{len(found.failed)} skipped:", *found.failed]), err=True)
+        echo("\n  ".join([f"{len(found.failed)} skipped:", *found.failed]), err=True)
         raise typer.Exit(3)
 
 
@@ -256,13 +269,13 @@ def score(
     if beside is not None:
         result["beside"] = printing.beside(result, beside)
         text += "" if as_json else f"\n\n{printing.as_text(result)}"
-    typer.echo(json.dumps(result, indent=1) if as_json else text)
+    echo(json.dumps(result, indent=1) if as_json else text)
     for warning in result["warnings"]:
-        typer.echo(f"Warning: {warning}", err=True)
+        echo(f"Warning: {warning}", err=True)
     if not as_json:
-        typer.echo(f"\nscore.json, per_image.csv and overlays are in {out or predictions / 'score'}")
+        echo(f"\nscore.json, per_image.csv and overlays are in {out or predictions / 'score'}")
     if left := result["not_scored"]:
-        typer.echo(listed(left, "not scored"), err=True)
+        echo(listed(left, "not scored"), err=True)
         raise typer.Exit(3)
 
 
@@ -299,13 +312,13 @@ def tune(
         progress=sys.stderr.isatty(),
     )
     write_settings(out, got.settings, f"for {model}: at most {100 * limit:g} % of undamaged road is marked")
-    typer.echo(tuning.as_text(got))
+    echo(tuning.as_text(got))
     for warning in tuning.warnings(got):
-        typer.echo(f"Warning: {warning}", err=True)
+        echo(f"Warning: {warning}", err=True)
     seen = f" --window {window}" if window else ""
-    typer.echo(f"\n{out} written: upcrack detect PHOTOS OUT --model {model}{seen} --settings {out}")
+    echo(f"\n{out} written: upcrack detect PHOTOS OUT --model {model}{seen} --settings {out}")
     if got.failed:
-        typer.echo(listed(got.failed, "not used"), err=True)
+        echo(listed(got.failed, "not used"), err=True)
         raise typer.Exit(3)
 
 
@@ -372,26 +385,26 @@ def cell(
     given = RunOptions(device, precision, vgg_weights, max_steps, allow_dirty)
     check_proxies(wanted, data_root)
     if {one.method for one in wanted} <= set(FAMILIES) and (numbers != (0,) or scale != "full"):
-        typer.echo("no training and no random draw: one scale, full, and seed 0, whatever is asked")
-    both: dict[str, Any] = {"progress": sys.stderr.isatty(), "say": typer.echo}
+        echo("no training and no random draw: one scale, full, and seed 0, whatever is asked")
+    both: dict[str, Any] = {"progress": sys.stderr.isatty(), "say": echo}
     for one in dict.fromkeys(wanted):
         # A command for many rows gives each the options that it has a use for.
         options = given.usable(one) if table is not None and row is None else given
-        typer.echo(f"{one.run_slug() if train_only else one.slug()}  ({one.command(options)})")
+        echo(f"{one.run_slug() if train_only else one.slug()}  ({one.command(options)})")
         _note_start(runs / options.run_name(one))
         with _interruptible("the same command goes on from the last whole epoch"):
             if train_only:
                 run = train_experiment(one, data_root, runs, options, **both)
-                typer.echo(f"{run.path}: trained for {run.manifest['epochs_done']} epochs")
+                echo(f"{run.path}: trained for {run.manifest['epochs_done']} epochs")
                 continue
             path = run_experiment(one, data_root, runs, results, options, again=again, **both)
         got = scores(load(path))
         five = ", ".join(f"{name} {got[name]:.3f}" for name in METRICS)
-        typer.echo(f"{path}: {got['images']} images, {got['crack_share']:.3f} % crack; {five}")
+        echo(f"{path}: {got['images']} images, {got['crack_share']:.3f} % crack; {five}")
     if table is not None and not train_only:
         meant = Selection(table, recipe, rows=() if row is None else (row,))
         for line in told(meant, recorded(results)):
-            typer.echo(line)
+            echo(line)
 
 
 def _experiments(
@@ -427,7 +440,7 @@ def _note_start(folder: Path) -> None:
     from upcrack_lite.runs import RunFolder
 
     if RunFolder.is_run(folder) and not (run := RunFolder.open(folder)).finished and (log := run.log()):
-        typer.echo(f"{folder}: goes on after epoch {len(log)}")
+        echo(f"{folder}: goes on after epoch {len(log)}")
 
 
 @app.command()
@@ -442,9 +455,9 @@ def verify(
     from upcrack_lite.reproduction import verify as verifying
 
     if update:
-        typer.echo(f"{verifying.update(results)}: written")
+        echo(f"{verifying.update(results)}: written")
     differences = verifying.verify(results)
-    typer.echo(verifying.text(differences, results))
+    echo(verifying.text(differences, results))
     if differences:
         raise typer.Exit(1)
 
@@ -488,7 +501,7 @@ def audit(
         rows, unused = read_table(table, named, group, label)
         notes = [f"columns not used: {', '.join(unused)}"] if unused else []
         result = audit_rows(rows, unit, slack, drift / 100, table.name, notes)
-    typer.echo(json.dumps(to_json(result), indent=1, ensure_ascii=False) if as_json else text(result))
+    echo(json.dumps(to_json(result), indent=1, ensure_ascii=False) if as_json else text(result))
     if result.findings:
         raise typer.Exit(1)
 
@@ -517,7 +530,7 @@ def overview(context: typer.Context, root: Root = ROOT) -> None:
     if context.invoked_subcommand is None:
         from upcrack_lite.data.catalog import overview as screen
 
-        typer.echo(screen(root))
+        echo(screen(root))
     elif context.get_parameter_source("root").name == "COMMANDLINE":
         raise UserError(
             f"give --root after the command: upcrack data {context.invoked_subcommand} --root {root}"
@@ -539,15 +552,15 @@ def fetch(
     from upcrack_lite.data.fetch import fetch as run
     from upcrack_lite.data.sources import source
 
-    where = {"progress": sys.stderr.isatty(), "say": lambda line: typer.echo(line, err=True)}
+    where = {"progress": sys.stderr.isatty(), "say": lambda line: echo(line, err=True)}
     options = Options(accept_terms, mirror, files or (), keep_faulty, **where)
     with _interruptible("nothing half-done is left. The same command starts again"):
         got = run(name, root, options)
-    typer.echo(report.text(got.survey, got.findings, source(name)))
+    echo(report.text(got.survey, got.findings, source(name)))
     counts = {level: sum(f.level == level for f in got.findings) for level in ("error", "warning")}
     named = ", ".join(f"{count} {level}{'s' * (count != 1)}" for level, count in counts.items() if count)
     state = "fetched and every file read" if got.new else "was here before, unchanged"
-    typer.echo(f"{got.folder}: {state}" + (f"; {named}" if named else ""))
+    echo(f"{got.folder}: {state}" + (f"; {named}" if named else ""))
 
 
 @data_app.command(name="verify", no_args_is_help=True)
@@ -560,12 +573,12 @@ def verify_set(name: Folder, root: Root = ROOT, as_json: Json = False) -> None:
 
     folder = folder_of(name, root)
     if is_crop_folder(folder):
-        typer.echo(f"{folder}: {len(read_crops(folder, 16))} undamaged crops, all as they were written")
+        echo(f"{folder}: {len(read_crops(folder, 16))} undamaged crops, all as they were written")
         return
     checked = verified(name, root, progress=sys.stderr.isatty())
-    typer.echo(json.dumps(report.to_json(*checked), indent=1) if as_json else report.text(*checked))
+    echo(json.dumps(report.to_json(*checked), indent=1) if as_json else report.text(*checked))
     if checked[1] and not as_json:
-        typer.echo(f"All of it, with pictures: upcrack data report {name} --out page.html")
+        echo(f"All of it, with pictures: upcrack data report {name} --out page.html")
     if not passed(checked[1]):
         raise typer.Exit(1)
 
@@ -584,7 +597,7 @@ def report_set(
         raise UserError(f"{out}: the page is HTML; give it a name that ends in .html")
     check_writable(out.parent)
     write_page(out, *verified(name, root, progress=sys.stderr.isatty()))
-    typer.echo(f"{out}; it holds photos of the set, so do not publish it")
+    echo(f"{out}; it holds photos of the set, so do not publish it")
 
 
 @data_app.command(no_args_is_help=True)
@@ -612,8 +625,8 @@ def crops(
         raise UserError(f"--windows takes sides of at least 16 px, not {min(sides)}")
     rule = CropRule(sides, count or usual_count(name), margin, size, seed, overlap, stride)
     folder, lines = cut_crops(name, root, out, rule)
-    typer.echo("\n".join([*lines, f"{folder}: crops, index.csv and crops.json"]))
-    typer.echo(f"train with: {train_command(folder)}")
+    echo("\n".join([*lines, f"{folder}: crops, index.csv and crops.json"]))
+    echo(f"train with: {train_command(folder)}")
 
 
 @data_app.command(no_args_is_help=True)
@@ -647,21 +660,23 @@ def script(name: str) -> None:
 
 def run(words: list[str]) -> None:
     """Run a command given as words; print a UserError or a Note as text, and exit with status 2 for the first."""
+    signal.signal(signal.SIGTERM, _stop)
+    less = "take a smaller scale, size, batch_size or window, or a machine with more"
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), memory_for("this command", less):
             warnings.showwarning = _show_warning
             app(words)
-    except (UserError, PermissionError) as error:
-        typer.echo(f"upcrack: {error}", err=True)
+    except (UserError, OSError) as error:
+        echo(f"upcrack: {error}", err=True)
         sys.exit(2)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
     """Print a note without the place in the code that it comes from; other warnings keep it."""
     if issubclass(category, Note):
-        typer.echo(f"upcrack: {message}", err=True)
+        echo(f"upcrack: {message}", err=True)
     else:
-        typer.echo(warnings.formatwarning(message, category, *where[:2]), err=True, nl=False)
+        echo(warnings.formatwarning(message, category, *where[:2]), err=True, nl=False)
 
 
 if __name__ == "__main__":

@@ -65,10 +65,10 @@ def smooth(
     error_map: ``(N, 1, H, W)`` in [0, 1]; returns the same shape and range, in steps of 1/255.
     d: diameter of the neighborhood, px. sigma_color: gray levels, 0-255. sigma_space: px.
     filter: "bilateral", "gaussian" (no color term; a d × d square where the bilateral has a disk) or "none".
-    Raises UserError for an unknown filter, d < 1 or a sigma that is not above 0.
+    Raises UserError for an unknown filter, d outside 1 to 99 or a sigma that is not above 0.
     """
     check_value("filter", filter, FILTERS)
-    check_value("d", d, "[1, inf)")
+    check_value("d", d, "[1, 99]")
     check_value("smaller sigma", min(sigma_color, sigma_space), "(0, inf)")
     smoothed = []
     for gray in _bytes(error_map):  # (H, W) uint8

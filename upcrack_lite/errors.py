@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _LISTED = 20  # problems shown in one message
 _said: set[str] = set()  # the notes that were shown
 
 
 class UserError(ValueError):
     """Input that cannot be used. `upcrack` prints it as plain text and exits with status 2."""
+
+
+class FullDisk(UserError):
+    """A file that found no room: whatever is written next will find none either."""
+
+
+_NO_MEMORY = ("out of memory", "t allocate", "to allocate", "insufficient memory", "bad_alloc")
+
+
+@contextmanager
+def memory_for(what: str, remedy: str) -> Iterator[None]:
+    """Raise UserError, with the remedy, where Python, NumPy, OpenCV or PyTorch find too little memory for a block."""
+    try:
+        yield
+    except Exception as error:
+        if not (isinstance(error, MemoryError) or any(words in str(error).lower() for words in _NO_MEMORY)):
+            raise
+        raise UserError(f"{what} needs more memory than there is: {remedy}") from error
+
+
+def safe(text: str) -> str:
+    """A text for a terminal: what would move the cursor, turn the writing or is no character of UTF-8 is replaced."""
+    return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def listed(problems: list[str], title: str) -> str:

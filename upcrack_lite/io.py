@@ -7,17 +7,25 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import json
+import math
 import os
+import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from upcrack_lite.errors import UserError
+from upcrack_lite.errors import FullDisk, UserError
+
+LOCK = ".lock"
+_ASIDE = re.compile(r"\..*\.\d+\.part")  # what `write_atomically` renames in the end
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -25,7 +33,8 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
     Raises UserError when the folder cannot be written to, or the disk is full.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    name = path.name if len(os.fsencode(path.name)) < 240 else path.name[:50]  # 255 bytes is the most
+    aside = path.with_name(f".{name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(aside)
@@ -53,7 +62,58 @@ def check_writable(folder: Path) -> None:
 
 def _unwritable(path: Path, error: OSError) -> UserError:
     why = error.strerror or error
-    return UserError(f"{path} cannot be written ({why}): name a folder that you may write to, or free space")
+    if error.errno in _FULL:
+        return FullDisk(f"{path} cannot be written ({why}): free space, and give the same command again")
+    return UserError(f"{path} cannot be written ({why}): name a folder that you may write to")
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Be the only process that writes into a folder, which is made, and removed again where it stays empty.
+
+    Raises UserError where another process is at work in it, or it cannot be written to.
+    """
+    from filelock import FileLock, Timeout  # here, because it brings asyncio
+
+    made = not folder.exists()
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise UserError(
+            f"another process is at work in {folder}: wait until it ends, or name another folder"
+        ) from None
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            (folder / LOCK).unlink()
+        lock.release()
+        if made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def holds(folder: Path) -> bool:
+    """True for a folder with something in it, beside a lock and what killed processes left."""
+    return folder.is_dir() and any(path.name != LOCK and not _is_aside(path) for path in folder.iterdir())
+
+
+def clear_leftovers(folder: Path, names: str = "") -> None:
+    """Remove what killed processes did not come to rename, below a folder in which this one is alone.
+
+    names: a pattern of the files in a folder where others may write too; then only they are looked for.
+    """
+    for path in folder.glob(f".{names}.*.part") if names else folder.rglob(".*.part"):
+        if _is_aside(path):
+            path.unlink(missing_ok=True)
+
+
+def _is_aside(path: Path) -> bool:
+    return bool(_ASIDE.fullmatch(path.name))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -66,36 +126,116 @@ def write_json(path: Path, values: dict[str, Any] | list[Any]) -> None:
     write_text(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
 
 
-def read_json(path: Path, what: str, remedy: str, version: int) -> dict[str, Any]:
-    """Read a JSON file that says its format. what: what it should be, such as "record".
+def load_json(path: Path) -> Any:
+    """Parse a JSON file. Raises OSError, or ValueError for what is no JSON, too deep, or with giant numbers."""
+    try:
+        return json.loads(
+            path.read_text(encoding="utf-8"), parse_int=_whole, parse_float=_finite, parse_constant=_finite
+        )
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
 
-    Raises UserError for a file that is missing, cannot be read, holds no object or is of another format.
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text[:20]} is no number that can be used")
+    return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > 19:
+        raise ValueError(f"{text[:20]}… is too large a number")
+    return int(text)
+
+
+def read_json(
+    path: Path, what: str, remedy: str, version: int | None = None, fields: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Read a JSON file that holds an object. what: what it should be, such as "record".
+
+    version: the format that it must say. fields: name to type, or types, of what it must hold.
+    Raises UserError for a file that is missing, cannot be read, holds no object or is of another format, or a field
+    that is missing or of another type.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = load_json(path)
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such {what}; {remedy}") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as a {what} ({error}); {remedy}") from None
-    if not isinstance(values, dict) or type(values.get("format")) is not int:
+    if not isinstance(values, dict) or (version is not None and type(values.get("format")) is not int):
         raise UserError(f"{path}: is no {what}; {remedy}")
-    if values["format"] != version:
+    if version is not None and values["format"] != version:
         raise UserError(
             f"{path}: has format {values['format']}, this version reads {version}; use the version that wrote it. "
             "Nothing was touched"
         )
+    check_fields(values, fields or {}, f"{path}: ", f", so it is no {what}; {remedy}")
     return values
 
 
-def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write rows as CSV; the columns are the union of their keys, an absent value is an empty cell."""
+def check_fields(values: Any, fields: Mapping[str, Any], where: str, remedy: str) -> None:
+    """Raise UserError where values are no dict, or lack a field, or have it of another type than `fields` says.
+
+    A type that includes None allows a field to be missing. where: what stands before the name of the field.
+    """
+    if not isinstance(values, dict):
+        raise UserError(f"{where}is no object{remedy}")
+    for name, kind in fields.items():
+        if not isinstance(values.get(name), kind):
+            said = f"is {repr(values[name])[:40]}" if name in values else "is missing"
+            raise UserError(f"{where}{name} {said}{remedy}")
+
+
+def read_csv(
+    path: Path, kinds: Mapping[str, Callable[[str], Any]], remedy: str, rest: Callable[[str], Any] = str
+) -> list[dict[str, Any]]:
+    """Read a CSV file with a header.
+
+    kinds: each column that there must be, and what makes a value of a cell; rest: the same for other columns.
+    Raises UserError, with line and column, for a file that is missing, is no such table, or a cell that is no value.
+    """
+    rows, line, column = [], 1, ""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True)
+            if lacking := kinds.keys() - set(reader.fieldnames or ()):
+                raise ValueError(f"it has no column {min(lacking)}")
+            for cells in reader:
+                line, column = reader.line_num, ""
+                if None in cells or None in cells.values():
+                    raise ValueError("it has more or fewer cells than the first line")
+                row = {}
+                for column, cell in cells.items():
+                    row[column] = kinds.get(column, rest)(_without_guard(cell))
+                rows.append(row)
+    except (OSError, ValueError, csv.Error) as error:
+        where = f"line {line}" + (f", column {column}" if column else "")
+        raise UserError(f"{path}: cannot be read at {where} ({error}); {remedy}") from None
+    return rows
+
+
+def _guarded(cell: Any) -> Any:
+    """A text that a table program would compute as a formula, with an apostrophe in front; `read_csv` drops it."""
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
+
+
+def _without_guard(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
+
+
+def write_csv(path: Path, rows: list[dict[str, Any]], end: str = "\r\n") -> None:
+    """Write rows as CSV; the columns are the union of their keys, an absent value is an empty cell.
+
+    end: of a line. A text that begins as a formula does gets an apostrophe in front, so that it is shown as it is.
+    """
     columns = list(dict.fromkeys(key for row in rows for key in row))
 
     def write(aside: Path) -> None:
         with aside.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, restval="")
+            writer = csv.DictWriter(file, columns, restval="", lineterminator=end)
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows({key: _guarded(cell) for key, cell in row.items()} for row in rows)
 
     write_atomically(path, write)
 
@@ -125,7 +265,7 @@ def parse_settings(settings: list[str] | None) -> dict[str, Any]:
             raise UserError(f"--set {name} is given twice")
         try:
             values[name] = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             values[name] = text
     return values
 
@@ -138,7 +278,7 @@ def read_settings(path: Path) -> dict[str, Any]:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path} cannot be read as settings: {os.strerror(error.errno)}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise UserError(f"{path} cannot be read as settings: {error}") from error
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise UserError(f"{path} holds no settings: it needs lines such as `bilateral_d: 5`")

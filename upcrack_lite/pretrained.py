@@ -59,6 +59,7 @@ def store(run: RunFolder | Path | str, folder: Path | str, command: str = "") ->
     stored.save_weights(weights)
     stored.save_log(run.log())
     stored.manifest |= {"status": "finished", "stored_as": "float16", "command": command}
+    stored.manifest["checkpoint_sha256"] = stored.weights_sha256()
     stored.save_manifest()
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)

@@ -99,8 +99,12 @@ class Values:
                 allowed = THRESHOLD_VALUES.get(self.threshold_rule)
             if field.name == "hole_fill" and isinstance(self.hole_fill, str):
                 allowed = HOLE_FILLS
+            given = getattr(self, field.name)
+            for number in given if isinstance(given, tuple) else (given,):
+                if isinstance(number, int | float) and abs(number) > MOST:
+                    raise UserError(f"{field.name} may be {MOST:,} at most, got {str(number)[:20]}")
             if allowed:
-                check_value(field.name, getattr(self, field.name), allowed)
+                check_value(field.name, given, allowed)
         if 0 < self.patience < self.validate_every:
             raise UserError(
                 f"patience {self.patience} is below validate_every {self.validate_every}: training would stop "
@@ -110,6 +114,9 @@ class Values:
     def _table(self) -> Table:
         return self.table(*(getattr(self, name) for name in self.NAMED_BY))
 
+
+MOST = 1_000_000
+"""No number of a preset may be larger: its time or memory would have no end."""
 
 RULES = ("otsu", "otsu_factor", "fixed", "percentile")
 HOLE_FILLS = ("mean", "random")
@@ -174,7 +181,7 @@ class Preset(Values):
     lr_d: float = value(4e-4, "section IV-B", "(0, inf)")
     # factor per epoch
     lr_decay: float = value(
-        0.99, "section IV-B: exponential decay; silent on the rate, so as released", "(0, inf)"
+        0.99, "section IV-B: exponential decay; silent on the rate, so as released", "(0, 1]"
     )
     beta1: float = value(0.5, "section IV-B", "[0, 1)")
     beta2: float = value(0.999, "section IV-B", "[0, 1)")
@@ -196,7 +203,7 @@ class Preset(Values):
         "Eq. 1: the absolute difference, here the mean over the channels",
         ("absolute", "gray", "signed", "released"),
     )
-    bilateral_d: int = value(25, "silent: as released", "[1, inf)")  # px
+    bilateral_d: int = value(25, "silent: as released", "[1, 99]")  # px
     # gray levels of one channel, 0-255
     bilateral_sigma_color: float = value(
         150.0, "silent: as released, where 450 on three equal channels is 150 on one", "(0, inf)"
@@ -219,6 +226,10 @@ class Preset(Values):
     def check(self) -> None:
         """Raise UserError for the first value that is not allowed, or values that do not fit together."""
         super().check()
+        if self.depth > 12:
+            raise UserError(
+                f"depth {self.depth} is too large: photos of {2**12} px are the largest that are taken"
+            )
         if self.size != 2**self.depth:
             raise UserError(
                 f"size {self.size} and depth {self.depth} do not fit: size must be 2**depth = {2**self.depth}"

@@ -11,7 +11,7 @@ Every file is written aside and renamed, so a killed process leaves the last com
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import hashlib
 import json
 import os
@@ -21,22 +21,31 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, NoReturn
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 import upcrack_lite
 from upcrack_lite import __version__
-from upcrack_lite.errors import UserError
-from upcrack_lite.io import write_atomically, write_csv, write_json
+from upcrack_lite.errors import UserError, memory_for
+from upcrack_lite.io import (
+    LOCK,
+    alone_in,
+    clear_leftovers,
+    holds,
+    read_csv,
+    read_json,
+    write_atomically,
+    write_csv,
+    write_json,
+)
 from upcrack_lite.recipes import check_value
 from upcrack_lite.versions import COMMIT, FIRST, training_version
 
@@ -58,8 +67,25 @@ BEFORE: dict[str, Any] = {
 }
 """What a manifest means that lacks one of these."""
 
+_FIELDS: dict[str, Any] = {
+    "status": str,
+    "method": str | None,
+    "training_version": int | None,
+    "preset": dict | None,
+    "data": dict | None,
+    "environment": dict | None,
+    "environments": list | None,
+    "epochs_done": int | None,
+    "steps_done": int | None,
+    "train_seconds": int | float | None,
+    "checkpoint_sha256": str | None,
+}
+"""What a manifest holds, by type; older ones lack some."""
+
 _TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int32, torch.int64)
 """What weights and counters come in; doubles come from a training in double precision."""
+
+_LESS = "take a smaller batch_size, size or width, --scale lite, or fewer crops"
 
 _TOLD_APART = ("commit", "code_sha256", "device", "used_device")
 """What of the environment makes one start of a run another than an earlier one."""
@@ -93,7 +119,7 @@ class RunFolder:
         path = Path(path)
         if path.exists() and not path.is_dir():
             raise UserError(f"{path} is a file: name a folder for the run")
-        if path.exists() and any(path.iterdir()):
+        if holds(path):
             raise UserError(
                 f"{path} is not empty and is no run: name a new folder; nothing in it was touched"
             )
@@ -106,22 +132,31 @@ class RunFolder:
     def open(cls, path: Path | str) -> RunFolder:
         """Open a run. Raises UserError when the folder is missing, is no run, or is of another format."""
         path = Path(path)
-        file = path / "manifest.json"
-        if not file.is_file():
+        if not cls.is_run(path):
             raise UserError(f"{path} is not a run folder (no manifest.json): make one with `upcrack train`")
-        try:
-            manifest = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(
-                f"{file} is not valid JSON ({error}): the run cannot be trusted; delete {path} and train anew"
-            ) from error
-        version = manifest.get("format") if isinstance(manifest, dict) else None
-        if version != FORMAT:
-            raise UserError(
-                f"{path} has run format {version!r}, this version reads {FORMAT}: use the version that wrote "
-                "it, or delete or rename the folder and train anew; nothing was touched"
-            )
+        remedy = f"copy the run again, or delete {path} and train anew"
+        manifest = read_json(path / "manifest.json", "run", remedy, FORMAT, _FIELDS)
         return cls(path, manifest)
+
+    @classmethod
+    @contextmanager
+    def working(
+        cls, path: Path | str, what: dict[str, Any], older: dict[str, Any]
+    ) -> Iterator[RunFolder | None]:
+        """Give what `matching` gives, and be alone in the folder unless the run is finished.
+
+        What killed processes left there is cleared. Raises UserError as `matching`, or where another process is at
+        work in the folder.
+        """
+        run = cls.matching(path, what, older)
+        if run is not None and run.finished:
+            yield run
+            return
+        with alone_in(Path(path)), memory_for(f"the training in {path}", _LESS):
+            run = cls.matching(path, what, older)
+            if run is not None or not holds(Path(path)):
+                clear_leftovers(Path(path))
+            yield run
 
     @classmethod
     def matching(
@@ -147,6 +182,10 @@ class RunFolder:
                 f"{path} holds a run that failed ({run.manifest.get('error')}): look at its log.csv, "
                 "then delete the folder, or name another one"
             )
+        if run.finished:
+            for left in ("resume.pt", LOCK):  # by a process that was killed as it finished
+                with contextlib.suppress(OSError):
+                    (run.path / left).unlink(missing_ok=True)
         return run
 
     def begin(self, used_device: str, facts: dict[str, Any]) -> None:
@@ -194,6 +233,7 @@ class RunFolder:
             "status": "finished",
             "finished": now(),
             "peak_memory_mib": peak_memory_mib(),
+            "checkpoint_sha256": self.weights_sha256(),
         } | result
         if on_gpu:
             self.manifest["peak_gpu_memory_mib"] = round(torch.cuda.max_memory_allocated() / 2**20)
@@ -209,17 +249,37 @@ class RunFolder:
         """Write the manifest as it is in memory."""
         write_json(self.path / "manifest.json", self.manifest)
 
+    def check_there(self) -> None:
+        """Raise UserError where somebody has removed the folder meanwhile; else writing would make half of one."""
+        if not self.is_run(self.path):
+            raise UserError(f"{self.path} was removed or renamed while its training ran: train anew")
+
+    def weights_sha256(self) -> str:
+        """SHA-256 of the file of weights. Raises UserError where there is none."""
+        file = self.path / "checkpoint.safetensors"
+        if not file.is_file():
+            raise UserError(f"{file} is not there: {self._remedy()}")
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+
+    def _remedy(self) -> str:
+        return f"put it back, go on with the training, or delete the folder {self.path} and train anew"
+
     def save_weights(self, state: dict[str, torch.Tensor]) -> None:
         """Write the weights. Raises UserError for some that are no sound numbers; the file stays as it was."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
         file = self.path / "checkpoint.safetensors"
         check_numbers(tensors, file)
+        if self.manifest.pop("checkpoint_sha256", None) is not None:
+            self.save_manifest()
         write_atomically(file, lambda p: p.write_bytes(save(tensors)))
 
     def load_weights(self) -> dict[str, torch.Tensor]:
-        """Read the weights. Raises UserError as `read_state`."""
-        remedy = f"put it back, go on with the training, or delete the folder {self.path} and train anew"
-        return read_state(self.path / "checkpoint.safetensors", "checkpoint", remedy)
+        """Read the weights. Raises UserError as `read_state`, or for other bytes than those of the finished run."""
+        file, known = self.path / "checkpoint.safetensors", self.manifest.get("checkpoint_sha256")
+        weights = read_state(file, "checkpoint", self._remedy())
+        if known not in (None, self.weights_sha256()):
+            raise UserError(f"{file} is not as the training left it (checkpoint_sha256): {self._remedy()}")
+        return weights
 
     def preset_values(self) -> dict[str, Any]:
         """The preset as the manifest holds it. Raises UserError where it holds none."""
@@ -244,17 +304,27 @@ class RunFolder:
 
     def save_resume(self, state: dict[str, Any]) -> None:
         """Write everything that training needs to go on: one file, so that its parts belong together."""
-        write_atomically(self.path / "resume.pt", lambda p: torch.save(state, p))
 
-    def load_resume(self) -> dict[str, Any] | None:
-        """Read that state; None when there is none. Raises UserError when the file is damaged."""
+        def write(aside: Path) -> None:
+            # To a file of Python's: PyTorch's own reports a full disk as RuntimeError.
+            with aside.open("wb") as file:
+                torch.save(state, file)
+
+        write_atomically(self.path / "resume.pt", write)
+
+    def load_resume(self, take_up: Callable[[dict[str, Any]], None]) -> bool:
+        """Let that state be taken up; False when there is none. Raises UserError for one that is damaged."""
         file = self.path / "resume.pt"
         if not file.is_file():
-            return None
+            return False
         try:
-            return torch.load(file, map_location="cpu", weights_only=True)
+            with memory_for(f"{file}", _LESS):
+                take_up(torch.load(file, map_location="cpu", weights_only=True))
+        except UserError:
+            raise
         except Exception as error:  # torch raises many kinds for a damaged file
-            raise UserError(f"{file} is damaged ({error}): remove it and train anew") from error
+            raise UserError(f"{file} is damaged ({error!r}): remove it and train anew") from error
+        return True
 
     def save_log(self, rows: list[dict[str, Any]]) -> None:
         """Write all rows of the log (one an epoch); the columns are the union of the rows' keys."""
@@ -265,9 +335,8 @@ class RunFolder:
         file = self.path / "log.csv"
         if not file.is_file():
             return []
-        with file.open(newline="", encoding="utf-8") as lines:
-            rows = list(csv.DictReader(lines))
-        return [{k: int(v) if v.isdigit() else float(v) for k, v in row.items() if v} for row in rows]
+        rows = read_csv(file, {"epoch": int}, f"delete {self.path} and train anew", _number)
+        return [{name: value for name, value in row.items() if value is not None} for row in rows]
 
 
 class Resumable:
@@ -299,6 +368,10 @@ class Resumable:
         torch.set_rng_state(state["rng"])
         if state["rng_cuda"] is not None and self.fabric.device.type == "cuda":
             torch.cuda.set_rng_state(state["rng_cuda"], self.fabric.device)
+
+
+def _number(cell: str) -> float | None:
+    return None if not cell else int(cell) if cell.isdigit() else float(cell)
 
 
 def _differences(present: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
@@ -347,8 +420,11 @@ def read_state(path: Path | str, what: str, remedy: str) -> dict[str, torch.Tens
     if not path.is_file():
         raise UserError(f"no {what} at {path}: {remedy}")
     try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
-    except (SafetensorError, UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
+        with memory_for(f"{path}", "free some, or take a machine with more"):
+            state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
+    except UserError:
+        raise
+    except Exception as error:  # PyTorch raises a dozen kinds for a file that is something else
         raise UserError(f"{path} is damaged, or holds no {what} ({error}): {remedy}") from error
     if not isinstance(state, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
         raise UserError(f"{path} holds no table of tensors, so no {what}: save model.state_dict()")
@@ -412,16 +488,18 @@ def train_at_once(
     learn: gives what is kept, once it is known that there is work. what: the run's facts, from `describe`.
     counts: images to learn from, and to validate on. Raises UserError for a folder that belongs to another run.
     """
-    run = RunFolder.matching(out, what, preset.older())
-    if run is not None and run.finished:
+    with RunFolder.working(out, what, preset.older()) as run:
+        if run is not None and run.finished:
+            return run
+        run, began = run or RunFolder.create(out, what), time.monotonic()
+        weights = learn()
+        run.check_there()
+        run.save_weights(weights)
+        run.begin(device, {"style_weights": None, "start_sha256": None})
+        result = {"epochs_done": 0, "steps_done": 0, "best_epoch": -1, "crops_trained": counts[0]}
+        result |= {"crops_validated": counts[1], "train_seconds": round(time.monotonic() - began, 3)}
+        run.finish(result, on_gpu=device == "cuda")
         return run
-    run, began = run or RunFolder.create(out, what), time.monotonic()
-    run.save_weights(learn())
-    run.begin(device, {"style_weights": None, "start_sha256": None})
-    result = {"epochs_done": 0, "steps_done": 0, "best_epoch": -1, "crops_trained": counts[0]}
-    result |= {"crops_validated": counts[1], "train_seconds": round(time.monotonic() - began, 3)}
-    run.finish(result, on_gpu=device == "cuda")
-    return run
 
 
 def data_hash(images: np.ndarray) -> str:

@@ -285,10 +285,16 @@ class Loop:
         self.at, self.rows = Position(), []
         self.saved_at, self.save_seconds = time.monotonic(), 0.0
         self.best_weights: dict[str, torch.Tensor] | None = None  # of the best epoch, until they are written
-        if saved := run.load_resume():
-            task.load_state(saved["trainer"])
-            self.at = Position(**saved["position"])
+        if run.load_resume(self._take_up):
             self.rows = [row for row in run.log() if row["epoch"] < self.at.epoch]
+
+            if len(self.rows) != self.at.epoch:
+                lacks = f"log.csv does not hold the first {self.at.epoch} epochs"
+                raise UserError(f"{run.path}: {lacks}: delete the folder and train anew")
+
+    def _take_up(self, saved: dict[str, Any]) -> None:
+        self.task.load_state(saved["trainer"])
+        self.at = Position(**saved["position"])
 
     def run_all(self) -> RunFolder:
         """Train to the end and return the finished run."""
@@ -324,6 +330,7 @@ class Loop:
                 break
         row: dict[str, float] = {"epoch": self.at.epoch, "steps": self.at.steps}
         row |= {name: value / batches for name, value in sums.items()} | task.rates()
+        self.run.check_there()
         last = self.at.epoch + 1 == self.preset.epochs or self._at_limit()
         if last or (self.at.epoch + 1) % self.preset.validate_every == 0:
             self._validate(row)
@@ -401,15 +408,15 @@ def train_task(
     make: builds the task for a `Loop`, once it is known that there is work. what: the run's facts, from `describe`.
     Raises UserError for a folder that belongs to another run, or a loss that is no longer finite.
     """
-    run = RunFolder.matching(out, what, preset.older())
-    if run is not None and run.finished:
-        return run
-    from lightning import Fabric  # here, because it takes seconds, and many import this file without training
+    with RunFolder.working(out, what, preset.older()) as run:
+        if run is not None and run.finished:
+            return run
+        from lightning import Fabric  # here: it takes seconds, and many import this file without training
 
-    task = make(Fabric(accelerator=device, devices=1, precision=what["precision"]))
-    run = run or RunFolder.create(out, what)
-    run.begin(str(task.fabric.device), task.facts())
-    return Loop(task, run, preset, what["max_steps"], progress).run_all()
+        task = make(Fabric(accelerator=device, devices=1, precision=what["precision"]))
+        run = run or RunFolder.create(out, what)
+        run.begin(str(task.fabric.device), task.facts())
+        return Loop(task, run, preset, what["max_steps"], progress).run_all()
 
 
 def train(

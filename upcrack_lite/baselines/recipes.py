@@ -105,7 +105,7 @@ class MethodPreset(Values):
         "silent: the methods' own articles cut the probability as it is",
         ("bilateral", "gaussian", "none"),
     )
-    bilateral_d: int = value(25, "as UP-CrackNet, where the filter is used", "[1, inf)")  # px
+    bilateral_d: int = value(25, "as UP-CrackNet, where the filter is used", "[1, 99]")  # px
     # gray levels of one channel, 0-255
     bilateral_sigma_color: float = value(150.0, "as UP-CrackNet, where the filter is used", "(0, inf)")
     bilateral_sigma_space: float = value(15.0, "as UP-CrackNet, where the filter is used", "(0, inf)")  # px

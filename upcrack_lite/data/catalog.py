@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -22,7 +20,7 @@ from upcrack_lite.data.sources import SOURCES, Source, accepted
 from upcrack_lite.data.survey import Survey, survey
 from upcrack_lite.data.synthetic import synthetic_set
 from upcrack_lite.errors import UserError
-from upcrack_lite.io import check_writable
+from upcrack_lite.io import check_writable, load_json, read_csv
 from upcrack_lite.recipes import check_value
 
 TEST_ONLY = ("cfd", "cfd_patches", "crack500_heldout")
@@ -63,7 +61,7 @@ def overview(root: Path) -> str:
 def _provenance(folder: Path) -> dict[str, Any]:
     """Return what `fetch` wrote about a set; nothing for a folder that it did not make."""
     try:
-        return dict(json.loads((folder / PROVENANCE).read_text(encoding="utf-8")))
+        return dict(load_json(folder / PROVENANCE))
     except (OSError, ValueError, TypeError):
         return {}
 
@@ -111,8 +109,8 @@ def places_of(folder: Path, names: list[str]) -> list[str]:
     """Return the place that each file of a set shows: crops of one place belong on one side of a split."""
     listed = folder / "recovered_names.csv"
     if listed.is_file():
-        with listed.open(newline="", encoding="utf-8") as lines:
-            known = {Path(row["file"]).stem: row["group"] for row in csv.DictReader(lines)}
+        rows = read_csv(listed, {"file": str, "group": str}, "copy the set again")
+        known = {Path(row["file"]).stem: row["group"] for row in rows}
         return [known.get(name, name) for name in names]
     return [photo_of(name) for name in names]
 

@@ -9,7 +9,6 @@ The same crops give the same bytes: no file holds a date or a place on this mach
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections import Counter
@@ -23,10 +22,11 @@ from upcrack_lite.data.crops import Crops
 from upcrack_lite.data.folders import taken, whole_folder
 from upcrack_lite.data.reading import read_image, resize
 from upcrack_lite.errors import UserError, raise_for
-from upcrack_lite.io import write_image, write_json
+from upcrack_lite.io import check_fields, read_csv, read_json, write_csv, write_image, write_json
 
 _FORMAT = 1  # raised when a file's meaning changes
 _FACTS, _INDEX, _FOLDER = "crops.json", "index.csv", "crops"
+_FIELDS = {"count": int, "size": int, "windows": dict, "photos": int, "facts": dict, "index_sha256": str}
 _AGAIN = "delete the folder and cut the crops again"
 
 
@@ -66,10 +66,7 @@ def write_crops(crops: Crops, folder: str | Path, facts: Mapping[str, Any]) -> P
             scale = f"{size / int(row['window']):.4f}"
             sha256 = _sha256(aside / file)
             rows.append({"file": file} | place | {"scale": scale, "group": group, "sha256": sha256})
-        with (aside / _INDEX).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_csv(aside / _INDEX, rows, "\n")
         write_json(aside / _FACTS, described | {"index_sha256": _sha256(aside / _INDEX)})
     return folder
 
@@ -86,8 +83,8 @@ def read_crops(folder: str | Path, size: int | None = None) -> Crops:
     described = read_description(folder)
     if _sha256(folder / _INDEX) != described["index_sha256"]:
         raise UserError(f"{folder / _INDEX}: is missing, or was changed after it was written; {_AGAIN}")
-    with (folder / _INDEX).open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    kinds = {"file": str, "name": str, "x": int, "y": int, "window": int, "group": str, "sha256": str}
+    rows = read_csv(folder / _INDEX, kinds, _AGAIN)
     size = described["size"] if size is None else size
     there = {f"{_FOLDER}/{path.name}" for path in (folder / _FOLDER).glob("[!.]*")}
     problems = [
@@ -101,7 +98,7 @@ def read_crops(folder: str | Path, size: int | None = None) -> Crops:
         else:
             problems.append(f"{path}: is missing, or was changed or cut off after it was written")
     raise_for(problems, f"{folder}: the crops are not those that were written; {_AGAIN}")
-    places = [{"name": row["name"]} | {key: int(row[key]) for key in ("x", "y", "window")} for row in rows]
+    places = [{key: row[key] for key in ("name", "x", "y", "window")} for row in rows]
     return Crops(images, places, [row["group"] for row in rows])
 
 
@@ -111,15 +108,11 @@ def read_description(folder: str | Path) -> dict[str, Any]:
     Raises UserError: no folder of crops, a malformed `crops.json`, or crops from test photos.
     """
     path = Path(folder) / _FACTS
-    try:
-        described = json.loads(path.read_text(encoding="utf-8"))
-        if described["format"] != _FORMAT:
-            raise ValueError(f"format {described['format']} instead of {_FORMAT}")
-        _refuse_test_photos(described["facts"])
-    except FileNotFoundError:
-        raise UserError(f"{folder}: is no folder of crops; it has no {_FACTS}") from None
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path}: cannot be read ({error!r}); {_AGAIN}") from None
+    if not path.is_file():
+        raise UserError(f"{folder}: is no folder of crops; it has no {_FACTS}")
+    described = read_json(path, "description of crops", _AGAIN, _FORMAT, _FIELDS)
+    check_fields(described["facts"], {"split": str}, f"{path}: facts.", f"; {_AGAIN}")
+    _refuse_test_photos(described["facts"])
     return described
 
 

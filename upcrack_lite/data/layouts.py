@@ -16,6 +16,9 @@ A photo and its mask share the file name up to its ending. All bad files are lis
 
 from __future__ import annotations
 
+import re
+import unicodedata
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +44,11 @@ LAYOUTS: dict[str, dict[str, tuple[str, str | None]]] = {
 }
 """For each layout and split: the folder of the photos and that of the masks, None for undamaged photos."""
 
+# What programs add to a photo's name: its ending, or a word such as _mask.
+_ADDED = re.compile(
+    r"(\.(jpe?g|png|bmp|tiff?)|[-_. ](masks?|pred(ict(ed|ions?))?s?|lab(el)?s?|gt|seg(mentation)?|prob|out(put)?))+$",
+    re.IGNORECASE,
+)
 _PLAIN = (("image", "mask"), ("images", "masks"))
 _CFD_UNLABELED = {f"{n:03d}" for n in (*range(201, 209), *range(301, 330))}
 _LEVELS = 3  # how far down a set's folder is looked for
@@ -53,6 +61,18 @@ class Pair:
     name: str
     image: Path
     mask: Path | None = None
+
+
+def name_of(path: Path) -> str:
+    """What a photo and its mask share: the file's name without its ending, accents as macOS and Linux agree on."""
+    return unicodedata.normalize("NFC", path.stem)
+
+
+def near(name: str, others: Iterable[str]) -> str:
+    """Name the one that is probably meant: the same name with a word more or less, or in other letters."""
+    bare = _ADDED.sub("", name).casefold()
+    alike = [other for other in others if _ADDED.sub("", other).casefold() == bare]
+    return f"; {alike[0]} is near: give both one name" if alike else ""
 
 
 def photos(folder: str | Path) -> list[Path]:
@@ -74,7 +94,7 @@ def unlabeled(folder: str | Path) -> list[Pair]:
 
     Raises UserError: there is no such folder, or no image in it.
     """
-    return [Pair(path.stem, path) for path in photos(folder)]
+    return [Pair(name_of(path), path) for path in photos(folder)]
 
 
 def layout_of(folder: str | Path) -> str:
@@ -170,10 +190,10 @@ def pair_up(
     known_unlabeled = _CFD_UNLABELED if layout == "cfd" else set()
     for stem in sorted(images.keys() - masks.keys() - known_unlabeled):
         expected = f"{mask_dir / stem} with {' or '.join(mask_types)}"
-        problems[images[stem]] = f"{images[stem]}: has no mask; expected {expected}"
+        problems[images[stem]] = f"{images[stem]}: has no mask; expected {expected}{near(stem, masks)}"
     for stem in sorted(masks.keys() - images.keys()):
         expected = f"{image_dir / stem} with {' or '.join(image_types)}"
-        problems[masks[stem]] = f"{masks[stem]}: has no photo; expected {expected}"
+        problems[masks[stem]] = f"{masks[stem]}: has no photo; expected {expected}{near(stem, images)}"
     return [Pair(stem, images[stem], masks[stem]) for stem in sorted(images.keys() & masks.keys())], problems
 
 
@@ -238,8 +258,9 @@ def _by_stem(folder: Path, types: tuple[str, ...], problems: dict[Path, str]) ->
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in types or path.name.startswith(".") or not path.is_file():
             continue
-        if path.stem in files:
-            problems[path] = f"{path}: has the same name as {files[path.stem].name}; keep one"
+        name = name_of(path)
+        if name in files:
+            problems[path] = f"{path}: has the same name as {files[name].name}; keep one"
         else:
-            files[path.stem] = path
+            files[name] = path
     return files

@@ -6,7 +6,6 @@ brings the manifests of some public sets along; they hold names and numbers, nev
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import unicodedata
 from dataclasses import asdict, dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.io import write_csv
+from upcrack_lite.io import read_csv, write_csv
 
 MANIFEST, PROVENANCE = "manifest.csv", "provenance.json"
 """Written into the folder of a fetched set: a line for each file, and where the set came from."""
@@ -78,14 +77,13 @@ def read(path: str | Path) -> list[Entry]:
 
     Raises UserError: there is no such file, or it is no manifest.
     """
-    try:
-        # A table program may have put a mark in front.
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            entries = [_entry(row) for row in csv.DictReader(file, strict=True)]
-        if not entries:
-            raise ValueError("it lists no file")
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        raise UserError(f"{path}: this manifest cannot be read ({error!r}); fetch the set again") from None
+    kinds = {"path": str, "bytes": int, "sha256": str, "width": _whole, "height": _whole}
+    kinds |= {"crack_share": lambda cell: float(cell) if cell else None, "note": str}
+    rows = read_csv(Path(path), kinds, "this manifest cannot be used: fetch the set again")
+    if not rows:
+        raise UserError(f"{path}: this manifest lists no file; fetch the set again")
+    # Earlier versions wrote manifests without perceptual hashes.
+    entries = [Entry(**row | {"phash": row.get("phash") or None}) for row in rows]
     return sorted(entries, key=lambda entry: entry.path)
 
 
@@ -172,12 +170,5 @@ def _change(old: Entry, new: Entry) -> tuple[str, str]:
     return "warning", f"{what}; it may have been saved again: compare it with the original"
 
 
-def _entry(row: dict[str, str]) -> Entry:
-    """Turn a line into an entry; a ValueError, KeyError or TypeError says that it is none."""
-    if None in row or None in row.values():
-        raise ValueError(f"{row} has more or fewer cells than the first line")
-    width, height = (int(row[name]) if row[name] else None for name in ("width", "height"))
-    share = float(row["crack_share"]) if row["crack_share"] else None
-    # Earlier versions wrote manifests without perceptual hashes.
-    phash = row.get("phash") or None
-    return Entry(row["path"], int(row["bytes"]), row["sha256"], width, height, share, phash, row["note"])
+def _whole(cell: str) -> int | None:
+    return int(cell) if cell else None

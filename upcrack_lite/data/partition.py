@@ -12,7 +12,6 @@ every photo gives one patch, and photos chosen at random give a second one.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,7 +22,7 @@ from upcrack_lite.data.crops import Place, overlap
 from upcrack_lite.data.folders import whole_folder
 from upcrack_lite.data.layouts import pairs, read_pair
 from upcrack_lite.errors import UserError
-from upcrack_lite.io import write_csv, write_image, write_json
+from upcrack_lite.io import read_csv, write_csv, write_image, write_json
 
 PARTS = ("kept", "heldout")
 
@@ -62,8 +61,8 @@ def make_partition(crops360: str | Path, part: str, target: str | Path) -> Path:
     """
     source, target = Path(crops360), Path(target)
     with whole_folder(target) as aside:
-        with (source / "recovered_names.csv").open(newline="", encoding="utf-8") as file:
-            groups = {row["file"]: row["group"] for row in csv.DictReader(file)}
+        names = read_csv(source / "recovered_names.csv", {"file": str, "group": str}, "copy the set again")
+        groups = {row["file"]: row["group"] for row in names}
         parts = draw_partition(groups.values())
         rows = []
         for folder in ("image", "mask"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ CFD_CRACK_LABELS = (2, 4)
 
 THIN = 4.0
 """A centerline pixel belongs to a thin crack if the crack is at most so many pixels wide there."""
+
+_MAT_BYTES = 2**26
+"""A `.mat` file that unpacks to more is refused; a label of CFD has 0.2 MB."""
 
 _ORIENTATION_TAG = 0x0112
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # not a stuffed byte, restart or fill byte
@@ -231,14 +235,7 @@ def loss_by_resizing(crack_masks: Iterable[np.ndarray], size: int, rule: str = "
 
 def _decode(path: Path) -> np.ndarray:
     """Decode an image file that is whole, with 8 or 16 bits a channel, to RGB `(H, W, 3)`."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    if not data:
-        raise UserError(f"{path}: is empty (0 bytes); copy it again")
+    data = _bytes_of(path)
     _check_whole(data, path)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
@@ -252,6 +249,19 @@ def _decode(path: Path) -> np.ndarray:
         return _without_opacity(data, path, image)
     # OpenCV 5.0 gives the channels of a 16-bit TIFF in the wrong order when asked for RGB.
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _bytes_of(path: Path) -> bytes:
+    """All of a file. Raises UserError for one that is missing, cannot be read or is empty."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    if not data:
+        raise UserError(f"{path}: is empty (0 bytes); copy it again")
+    return data
 
 
 def _without_opacity(data: bytes, path: Path, image: np.ndarray) -> np.ndarray:
@@ -319,17 +329,30 @@ def _jpeg_ends(data: bytes) -> bool:
     return False
 
 
+def _check_unpacked(data: bytes) -> None:
+    """Raise ValueError for a `.mat` file whose compressed parts hold more than `_MAT_BYTES`, without keeping them."""
+    order = "big" if data[126:128] == b"MI" else "little"
+    position, room = 128, _MAT_BYTES  # after the header each part has its type and its length, 4 bytes each
+    while position + 8 <= len(data):
+        kind, length = (int.from_bytes(data[position + k : position + k + 4], order) for k in (0, 4))
+        if kind == 15:  # miCOMPRESSED
+            room -= len(zlib.decompressobj().decompress(data[position + 8 : position + 8 + length], room + 1))
+        if room < 0:
+            raise ValueError(f"it unpacks to more than {_MAT_BYTES / 1e6:.0f} MB")
+        position += 8 + length
+
+
 def _read_segmentation(path: Path) -> np.ndarray:
     """Read the label image `groundTruth.Segmentation` of a CFD `.mat` file."""
     from scipy.io import loadmat  # here, because only CFD needs SciPy
 
-    if not path.exists():
-        raise UserError(f"{path}: there is no such file")
+    data = _bytes_of(path)
     try:
-        labels = np.asarray(loadmat(path)["groundTruth"]["Segmentation"][0, 0])
+        _check_unpacked(data)
+        labels = np.asarray(loadmat(io.BytesIO(data))["groundTruth"]["Segmentation"][0, 0])
     except Exception as error:  # a broken file fails in SciPy in a dozen ways
         raise UserError(
-            f"{path}: is no CFD label with groundTruth.Segmentation ({type(error).__name__}); copy it again"
+            f"{path}: is no CFD label with groundTruth.Segmentation ({repr(error)[:80]}); copy it again"
         ) from None
     if labels.ndim != 2 or labels.dtype.kind not in "ui" or labels.size == 0:
         raise UserError(f"{path}: groundTruth.Segmentation is no label image; copy the file again")

@@ -6,14 +6,13 @@ set that is made from another one on this machine names that one. Terms of use a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.io import write_json
+from upcrack_lite.io import clear_leftovers, load_json, write_json
 from upcrack_lite.recipes import check_value
 
 _ACCEPTED = ".accepted-terms.json"
@@ -224,6 +223,7 @@ def accept(wanted: Source, root: Path, accepted_now: bool) -> None:
             f"If you accept these terms, add --accept-terms. You are asked once."
         )
     now = datetime.now(UTC).isoformat(timespec="seconds")
+    clear_leftovers(root, _ACCEPTED)
     write_json(root / _ACCEPTED, _noted(root) | {wanted.name: {"terms": wanted.terms, "accepted": now}})
 
 
@@ -235,6 +235,7 @@ def accepted(wanted: Source, root: Path) -> bool:
 def _noted(root: Path) -> dict[str, dict[str, str]]:
     """Read the notes. A file that cannot be read counts as none: the worst is to be asked again."""
     try:
-        return dict(json.loads((root / _ACCEPTED).read_text(encoding="utf-8")))
+        noted = dict(load_json(root / _ACCEPTED))
+        return {name: note for name, note in noted.items() if isinstance(note, dict)}
     except (OSError, ValueError, TypeError):
         return {}

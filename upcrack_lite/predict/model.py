@@ -7,7 +7,6 @@ way of the paper's tables: the whole photo is squeezed to the network's square, 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -91,14 +90,11 @@ class Model:
 
     def facts(self) -> dict[str, Any]:
         """What makes its results these and no others, as plain values."""
-        weights = None
-        if self.run is not None:
-            weights = hashlib.sha256((self.run.path / "checkpoint.safetensors").read_bytes()).hexdigest()
         return {
             "model": self.name,
             "method": self.method,
             "testing_version": testing_version(self.method),
-            "weights_sha256": weights,
+            "weights_sha256": None if self.run is None else self.run.weights_sha256(),
             "preset": None if self.preset is None else self.preset.to_dict(),
             "overrides": {} if self.preset is None else self.preset.overrides(),
         }
@@ -268,9 +264,12 @@ def _error_map(generator: Generator, preset: Preset, image: torch.Tensor, seed: 
 def training_window(run: RunFolder, size: int) -> int:
     """How many px of a photo a crop of a run's training showed; `size` where its manifest does not say."""
     data = run.manifest.get("data", {})
-    if isinstance(crops := data.get("crops"), dict):
-        return median_low(int(side) for side, count in crops["windows"].items() for _ in range(count))
-    return data.get("window", size)
+    try:
+        if isinstance(crops := data.get("crops"), dict):
+            return median_low(int(side) for side, count in crops["windows"].items() for _ in range(count))
+        return int(data.get("window", size))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{run.path / 'manifest.json'}: data does not tell the windows ({error!r})") from None
 
 
 def at_test(preset: Any, settings: Mapping[str, Any], method: str = CRACKNET) -> Any:

@@ -6,13 +6,14 @@ that another program wrote. Both sides pair by file name without the ending.
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from upcrack_lite.data.layouts import name_of, near
 from upcrack_lite.data.reading import IMAGE_TYPES, read_image, read_mask
 from upcrack_lite.errors import UserError
 from upcrack_lite.predict.photos import read_detection
@@ -20,12 +21,6 @@ from upcrack_lite.predict.photos import read_detection
 MASK_TYPES = (*IMAGE_TYPES, ".mat")
 
 _FEW_LEVELS = 16  # class numbers and what else is refused have as many, probabilities and JPEG more
-
-# What programs add to a photo's name: its ending, or a word such as _mask.
-_ADDED = re.compile(
-    r"(\.(jpe?g|png|bmp|tiff?)|[-_. ](masks?|pred(ict(ed|ions?))?s?|lab(el)?s?|gt|seg(mentation)?|prob|out(put)?))+$",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -85,9 +80,9 @@ def read_predictions(folder: Path | str, photos: Path | str | None = None) -> Pr
     maps = folder / "maps"
     listed = tuple(
         Prediction(
-            name := row["name"],
-            folder / "masks" / f"{name}.png",
-            maps / f"{name}.png" if maps.is_dir() else None,
+            name := unicodedata.normalize("NFC", row["name"]),
+            folder / "masks" / f"{row['name']}.png",
+            maps / f"{row['name']}.png" if maps.is_dir() else None,
             known.get(name, Path(row["photo"])),
         )
         for row in facts["photos"]
@@ -117,11 +112,11 @@ def pair(predictions: Predictions, masks: Path | str) -> Pairs:
         if name in files:
             pairs.listed.append((one, files[name]))
         elif name not in twice:
-            pairs.unpaired.append(f"{name}: no mask of this name in {masks}{_hint(name, files)}")
-    asked = named.keys() | {Path(each.split(": ")[0]).stem for each in predictions.failed}
+            pairs.unpaired.append(f"{name}: no mask of this name in {masks}{near(name, files)}")
+    asked = named.keys() | {name_of(Path(each.split(": ")[0])) for each in predictions.failed}
     pairs.spare = [name for name in files if name not in asked]
     if predictions.model is None:
-        pairs.unpaired += [f"{name}: a mask without a prediction{_hint(name, named)}" for name in pairs.spare]
+        pairs.unpaired += [f"{name}: a mask without a prediction{near(name, named)}" for name in pairs.spare]
         pairs.spare = []
     return pairs
 
@@ -169,7 +164,7 @@ def _by_name(folder: Path, types: Iterable[str], first: tuple[str, ...]) -> tupl
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in types and path.is_file() and not path.name.startswith("."):
-            found.setdefault(path.stem, []).append(path)
+            found.setdefault(name_of(path), []).append(path)
     files, doubled = {}, []
     for name, paths in found.items():
         endings = {path.suffix.lower() for path in paths}
@@ -180,10 +175,3 @@ def _by_name(folder: Path, types: Iterable[str], first: tuple[str, ...]) -> tupl
         else:
             doubled.append(f"{name}: {len(paths)} files of this name ({', '.join(p.name for p in paths)})")
     return files, doubled
-
-
-def _hint(name: str, others: Iterable[str]) -> str:
-    """Name the file that is probably meant: the same name with a word more or less, or in other letters."""
-    bare = _ADDED.sub("", name).casefold()
-    near = [other for other in others if _ADDED.sub("", other).casefold() == bare]
-    return f"; {near[0]} is near: give both one name" if near else ""

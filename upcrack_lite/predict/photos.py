@@ -25,12 +25,22 @@ import torch
 from tqdm import tqdm
 
 from upcrack_lite.baselines.base import PhotoScores
-from upcrack_lite.data.layouts import photos
+from upcrack_lite.data.layouts import name_of, photos
 from upcrack_lite.data.reading import read_image, resize
 from upcrack_lite.detection import enlarge
-from upcrack_lite.errors import UserError, raise_for
+from upcrack_lite.errors import FullDisk, UserError, memory_for, raise_for, safe
 from upcrack_lite.images import outline, overlay
-from upcrack_lite.io import check_writable, write_csv, write_image, write_json
+from upcrack_lite.io import (
+    alone_in,
+    check_fields,
+    check_writable,
+    clear_leftovers,
+    holds,
+    read_json,
+    write_csv,
+    write_image,
+    write_json,
+)
 from upcrack_lite.predict.measures import check_scale, measure
 from upcrack_lite.predict.model import PROTOCOLS, Model
 from upcrack_lite.runs import now
@@ -39,6 +49,12 @@ OVERLAYS = ("outline", "fill", "none")
 NO_CONTRAST = 10.0
 """Gray levels: a photo whose `contrast` is less is blank. None of 700 photos of DeepCrack, CFD and Crack500 has less
 than 47, synthetic roads have 39 or more; blank photos, noisy (6 levels) or unevenly lit, at most 9."""
+
+
+_FACTS: dict[str, Any] = {"status": str, "photos": list, "failed": list | None, "size": int | None}
+_ROW: dict[str, Any] = {"name": str, "photo": str | None, "photo_modified": str | None, "warning": str | None}
+_ROW |= {"height": int | None, "width": int | None, "crack_fraction_percent": int | float | None}
+"""What detection.json and its rows hold, by type; older ones lack some."""
 
 
 @dataclass(frozen=True)
@@ -89,23 +105,44 @@ def detect_folder(
     facts = model.facts() | {"source": str(source.resolve()), "protocol": protocol, "size": size}
     facts |= {"seed": seed, "overlays": overlays, "mm_per_pixel": mm_per_pixel}
     facts = json.loads(json.dumps(facts))  # as the file gives it back
-    done = {row["name"]: row for row in _claim(out, facts)}
-    if say is not None:
-        say(f"{model.name}: {model.look(protocol)}")
+    check_writable(out)
+    with alone_in(out):
+        done = {row["name"]: row for row in _claim(out, facts)}
+        clear_leftovers(out)
+        if say is not None:
+            say(f"{model.name}: {model.look(protocol)}")
+        return _detect(model, files, out, facts, done, progress)
+
+
+def _detect(
+    model: Model,
+    files: list[Path],
+    out: Path,
+    facts: dict[str, Any],
+    done: dict[str, dict[str, Any]],
+    progress: bool,
+) -> Detected:
+    """Do the photos that are not done yet; see `detect_folder`."""
     todo = [path for path in files if not _is_done(done.get(path.stem), path, out)]
     for path in todo:
         done.pop(path.stem, None)  # the row of another file of this name
     failed: list[str] = []
     started = {"started": now()}
-    _save(out, facts | started | {"status": "running"}, done, failed)
+    running = False  # a finished detection stays one until there is something to change in it
     for path in tqdm(todo, "detecting", len(files), initial=len(files) - len(todo), disable=not progress):
         try:
-            photo, modified = read_image(path), _modified(path)
-            scores = model.find(photo, protocol, seed)
-            shown = photo if size is None else resize(photo, None, size)[0]
-            numbers = _write(out, path.stem, shown, scores, facts)
+            with memory_for(f"{path}", "cut it into tiles, shrink it, or take a smaller --window"):
+                photo, modified = read_image(path), _modified(path)
+                scores = model.find(photo, facts["protocol"], facts["seed"])
+                shown = photo if facts["size"] is None else resize(photo, None, facts["size"])[0]
+                if not running:
+                    _save(out, facts | started | {"status": "running"}, done, failed)
+                    running = True
+                numbers = _write(out, path.stem, shown, scores, facts)
             file = {"photo": str(path.resolve()), "photo_modified": modified}
             done[path.stem] = {"name": path.stem} | numbers | file
+        except FullDisk:
+            raise
         except UserError as error:
             failed.append(str(error) if path.stem in str(error) else f"{path}: {error}")
             continue
@@ -137,16 +174,21 @@ def read_detection(out: Path | str) -> dict[str, Any]:
     file = Path(out) / "detection.json"
     if not file.is_file():
         raise UserError(f"{out} holds no finished detection: run `upcrack detect PHOTOS {out}` first")
-    try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
-        finished, rows = facts["status"] == "finished", len(facts["photos"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file} is damaged ({error!r}): run `upcrack detect` again") from error
-    if not finished:
+    facts = read_facts(file)
+    if facts["status"] != "finished":
         raise UserError(f"{out} holds no finished detection: the last one was interrupted, run it again")
-    if not rows:
+    if not facts["photos"]:
         raise UserError(f"{out} holds no photo: none could be read, as {file} says")
     return facts
+
+
+def read_facts(file: Path) -> dict[str, Any]:
+    """Read a detection.json, finished or not. Raises UserError for one that is missing or damaged."""
+    remedy = "delete the folder and run `upcrack detect` again"
+    facts = read_json(file, "detection", remedy, fields=_FACTS)
+    for place, row in enumerate(facts["photos"]):
+        check_fields(row, _ROW, f"{file}: photos.{place}.", f"; {remedy}")
+    return {"failed": [], "size": None} | facts
 
 
 def _write(
@@ -172,25 +214,28 @@ def _files(source: Path) -> list[Path]:
     if not source.exists():
         raise UserError(f"{source}: there is no such photo or folder")
     files = [source] if source.is_file() else photos(source)
-    first = {path.stem: path.name for path in reversed(files)}
-    twice = [path for path in files if first[path.stem] != path.name]
-    problems = [f"{path}: shares its name with {first[path.stem]}; results would overwrite" for path in twice]
+    first = {name_of(path): path.name for path in reversed(files)}
+    twice = [path for path in files if first[name_of(path)] != path.name]
+    problems = [
+        f"{path}: shares its name with {first[name_of(path)]}; results would overwrite" for path in twice
+    ]
+    problems += [
+        f"{path!a}: its name is not in UTF-8, or holds a control character"
+        for path in map(str, files)
+        if safe(path) != path
+    ]
     raise_for(problems, "nothing was done; rename these photos or take them away")
     return files
 
 
 def _claim(out: Path, facts: dict[str, Any]) -> list[dict[str, Any]]:
     """The rows of OUT, which must be new, empty, or hold this very detection."""
-    check_writable(out)
-    if not out.is_dir() or not any(out.iterdir()):
+    if not holds(out):
         return []
     file = out / "detection.json"
     if not file.is_file():
         raise UserError(f"{out} holds other files: name a new folder; nothing in it was touched")
-    try:
-        earlier = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        earlier = {}
+    earlier = read_facts(file)
     differ = [key for key in facts if key not in earlier or earlier[key] != facts[key]]
     if differ:
         raise UserError(
@@ -203,7 +248,7 @@ def _is_done(row: dict[str, Any] | None, path: Path, out: Path) -> bool:
     """True if a photo's row is that of the very file, and its mask, which is written last, is there."""
     if row is None or not (out / "masks" / f"{path.stem}.png").is_file():
         return False
-    return (row["photo"], row["photo_modified"]) == (str(path.resolve()), _modified(path))
+    return (row.get("photo"), row.get("photo_modified")) == (str(path.resolve()), _modified(path))
 
 
 def _modified(path: Path) -> str:

@@ -22,6 +22,7 @@ from upcrack_lite.data.reading import read_image
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import data_url, outline
 from upcrack_lite.io import write_text
+from upcrack_lite.predict.photos import read_facts
 
 PAGE_BYTES = 30_000_000
 """Up to this size the page holds the pictures; beyond it, thumbnails and links to the overlays beside it."""
@@ -48,7 +49,7 @@ def write_report(out: Path | str, *, progress: bool = False) -> Path:
     Raises UserError when OUT holds no detection or cannot be written to.
     """
     out = Path(out)
-    facts = _read(out)
+    facts = read_facts(out / "detection.json")
     rows = [_row(row, place) for place, row in enumerate(facts["photos"], 1)]
     with_views = _add_pictures(out, rows, progress)
     environment = Environment(
@@ -78,18 +79,6 @@ def write_report(out: Path | str, *, progress: bool = False) -> Path:
     path = out / "report.html"
     write_text(path, page.encode("utf-8", "replace").decode())  # bytes of a name in another encoding
     return path
-
-
-def _read(out: Path) -> dict[str, Any]:
-    file = out / "detection.json"
-    try:
-        facts = json.loads(file.read_text(encoding="utf-8"))
-        facts = {"status": "unknown", "photos": [], "failed": []} | facts
-        if all(row["name"] for row in facts["photos"]):
-            return facts
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{out} holds no detection ({error}): run `upcrack detect` first") from None
-    raise UserError(f"{file} is damaged: a photo has no name; run `upcrack detect` again")
 
 
 def _row(values: dict[str, Any], place: int) -> dict[str, Any]:

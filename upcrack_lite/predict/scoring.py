@@ -20,9 +20,9 @@ from tqdm import tqdm
 
 from upcrack_lite.data.duplicates import contrasts, misfit
 from upcrack_lite.data.reading import read_image, read_mask, resize_mask
-from upcrack_lite.errors import UserError, raise_for
+from upcrack_lite.errors import FullDisk, UserError, memory_for, raise_for
 from upcrack_lite.images import overlay
-from upcrack_lite.io import check_writable, write_csv, write_image, write_json
+from upcrack_lite.io import alone_in, check_writable, clear_leftovers, write_csv, write_image, write_json
 from upcrack_lite.metrics import (
     METRICS,
     Confusion,
@@ -35,7 +35,14 @@ from upcrack_lite.metrics import (
     per_image,
     pooled,
 )
-from upcrack_lite.predict.pairing import Prediction, pair, read_predicted, read_predictions
+from upcrack_lite.predict.pairing import (
+    Pairs,
+    Prediction,
+    Predictions,
+    pair,
+    read_predicted,
+    read_predictions,
+)
 from upcrack_lite.runs import now
 from upcrack_lite.thin_shapes import cldice, tolerance_counts, tolerance_f1
 
@@ -94,10 +101,20 @@ def score_folder(
     given = read_predictions(predictions, photos)
     pairs = pair(given, masks)
     check_writable(out)
+    with alone_in(out):
+        clear_leftovers(out)
+        return _score(given, pairs, out, progress)
+
+
+def _score(given: Predictions, pairs: Pairs, out: Path, progress: bool) -> dict[str, Any]:
+    """Count the pairs and write the results; see `score_folder`."""
     counts, problems = _Counts(), []
     for prediction, mask_path in tqdm(pairs.listed, disable=not progress, desc="scoring", unit="photo"):
         try:
-            _count(counts, prediction, mask_path, given.size, out)
+            with memory_for(f"{mask_path}", "score it at a smaller size"):
+                _count(counts, prediction, mask_path, given.size, out)
+        except FullDisk:
+            raise
         except UserError as error:
             problems.append(str(error))
     problems += pairs.unpaired

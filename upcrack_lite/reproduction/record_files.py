@@ -25,7 +25,7 @@ import numpy as np
 
 from upcrack_lite.baselines.registry import learns_from_masks
 from upcrack_lite.errors import UserError
-from upcrack_lite.io import read_json, write_atomically, write_text
+from upcrack_lite.io import clear_leftovers, load_json, read_json, write_atomically, write_text
 from upcrack_lite.metrics import at_or_above
 from upcrack_lite.reproduction.experiments import Experiment, RunOptions
 
@@ -211,7 +211,9 @@ def unfit(
 
 
 def write(values: Mapping[str, Any], maps: Mapping[str, MapCounts], path: Path) -> None:
-    """Write a record's two files; an earlier record of the same name is replaced.
+    """Write a record's two files; an earlier record of the same name holds until the new one does.
+
+    The new arrays lie aside until the JSON file names their digest; `read` finds them there after a kill.
 
     values: plain values as `records.Record` has them, with `images`. path: of the JSON file, as `place` gives it.
     Raises UserError for a record of another format in its place (nothing is touched), or a folder that cannot be
@@ -221,13 +223,19 @@ def write(values: Mapping[str, Any], maps: Mapping[str, MapCounts], path: Path) 
     arrays = {"file": f"{path.stem}.npz", "sha256": hashlib.sha256(data).hexdigest()}
     if path.is_file():
         leave_other_formats(path)
-        path.unlink()  # first of all, so that no record stands beside the arrays of another
     said = {name: value for name, value in values.items() if name not in ("images", DIGEST)} | {
         "arrays": arrays
     }
-    write_atomically(path.with_suffix(".npz"), lambda aside: aside.write_bytes(data))
+    clear_leftovers(path.parent, f"{path.stem}.*")
+    write_atomically(_aside(path), lambda aside: aside.write_bytes(data))
     text = json.dumps(said | {DIGEST: digest(said)}, indent=1, sort_keys=True, allow_nan=False)
     write_text(path, text + "\n")
+    _aside(path).replace(path.with_suffix(".npz"))
+
+
+def _aside(path: Path) -> Path:
+    """Where a record's arrays lie until its JSON file is of them."""
+    return path.with_suffix(".new")
 
 
 def read(path: Path | str) -> tuple[dict[str, Any], dict[str, MapCounts]]:
@@ -241,14 +249,12 @@ def read(path: Path | str) -> tuple[dict[str, Any], dict[str, MapCounts]]:
     if values.get(DIGEST) != digest(values):
         raise UserError(f"{path}: {DIGEST}: the record was changed after it was written; {AGAIN}")
     file = path.with_suffix(".npz")
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"{file}: the arrays of {path.name} cannot be read ({error.strerror}); {AGAIN}"
-        ) from None
-    if values.get("arrays") != {"file": file.name, "sha256": hashlib.sha256(data).hexdigest()}:
-        raise UserError(f"{file}: was changed after it was written, or belongs to another record; {AGAIN}")
+    for there in (_aside(path), file):
+        data = there.read_bytes() if there.is_file() else b""
+        if values.get("arrays") == {"file": file.name, "sha256": hashlib.sha256(data).hexdigest()}:
+            break
+    else:
+        raise UserError(f"{file}: is missing, was changed, or belongs to another record; {AGAIN}")
     try:
         images, maps = unpack(data)
     except ValueError as error:
@@ -265,7 +271,7 @@ def digest(values: Mapping[str, Any]) -> str:
 def leave_other_formats(path: Path) -> None:
     """Raise UserError for a record of another format; what cannot be read at all may be replaced."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = load_json(path)
     except ValueError:
         return
     if isinstance(values, dict) and "format" in values:
@@ -323,7 +329,7 @@ def outdated(path: Path, experiment: Experiment, now: Inputs) -> str:
 def run_status(run: Path) -> str:
     """What a run's manifest says of its training, "finished" at its end; empty where there is none to read."""
     try:
-        return json.loads((run / "manifest.json").read_text(encoding="utf-8")).get("status", "running")
+        return load_json(run / "manifest.json").get("status", "running")
     except (OSError, ValueError, AttributeError):
         return ""
 

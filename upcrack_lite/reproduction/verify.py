@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.io import write_text
+from upcrack_lite.io import load_json, write_text
 from upcrack_lite.metrics import METRICS
 from upcrack_lite.reproduction import ablation, published, records
 from upcrack_lite.reproduction.experiments import Selection
@@ -206,7 +206,7 @@ def _json(value: Any) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = load_json(path)
         if values["format"] != FORMAT:
             raise ValueError(f"it has format {values['format']}, this version reads {FORMAT}")
         return {part: values[part] for part in ("records", "verdicts", "numbers")}
