@@ -96,14 +96,8 @@ class Ours:
 
     @cached_property
     def worth(self) -> Worth:
-        """What the records' maps are worth.
-
-        Of a network it is the smoothed map, which meets the threshold. A training-free baseline lowers small
-        components of its map once its threshold is known, which favors that very threshold: its map is taken as it
-        was before.
-        """
-        which = "raw" if self.records[0].train.chosen else "smoothed"
-        maps = [record.maps[which].pooled for record in self.records]
+        """What the records' maps are worth as they are, before any filter."""
+        maps = [record.maps["raw"].pooled for record in self.records]
         return Worth(
             statistics.fmean(ods(one)[0] for one in maps),
             statistics.fmean(average_precision(one) for one in maps),

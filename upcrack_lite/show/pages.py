@@ -29,9 +29,8 @@ from upcrack_lite.show.table_words import baselines, orders, printed_says, summa
 
 WORTH = (
     "Best F1: with the one threshold that is best for all photos, which takes their labels to choose. AP: average "
-    "precision, the area under the curve of precision over recall, which needs no threshold. A training-free "
-    "baseline's map counts there as it is before its filter and before small components go, so its best F1 may lie "
-    "below its own."
+    "precision, the area under the curve of precision over recall, which needs no threshold. Both are of the raw "
+    "map, before any filter, so where a filter helps the best F1 may lie below F1."
 )
 
 
