@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 # A misspelled NAME=VALUE would be ignored, and the default taken in its place.
 VARIABLES := PYTHON TORCH CORES REAL DATA ONLY UPGRADE TABLES SEEDS SCALE RECIPE ROWS TRAIN_SET TEST_SET DEVICE PRECISION \
-  VGG_WEIGHTS SET MAX_STEPS ALLOW_DIRTY RUNS RESULTS STATE PROFILE DRY FLAGS CI SHELL
+  VGG_WEIGHTS SET MAX_STEPS ALLOW_DIRTY RUNS RESULTS STATE PROFILE DRY FLAGS PORT CI SHELL
 NOTHING :=
 SPACE := $(NOTHING) $(NOTHING)
 # A space within a value is written "\ " there; the value's words are no names.
@@ -50,6 +50,11 @@ else
 	@$(call WORKFLOW,site)
 	@$(BIN)/python workflow/report.py $(BUILD)
 endif
+
+.PHONY: site
+site: .venv/installed ## show the built book at http://127.0.0.1:8000, to this machine alone (PORT=: another)
+	@[ -f $(BUILD)/html/index.html ] || { echo "There is no built book yet: make book"; exit 1; }
+	$(BIN)/python -m http.server $(or $(PORT),8000) --bind 127.0.0.1 --directory $(BUILD)/html
 
 .PHONY: test
 test: .venv/installed ## lint, unit tests (fast ones first), a short run of every chapter

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, sync_playwright
@@ -58,6 +59,25 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+AXE = ROOT / "tests/vendor/axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe finds on a page that is serious or critical, in the light and in the dark theme."""
+    found = []
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    for theme in ("light", "dark"):
+        page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+        result = page.evaluate("rules => axe.run(document, { runOnly: rules })", RULES)
+        found += [
+            f"{theme}: {one['id']}: {one['nodes'][0]['html'][:200]} and {len(one['nodes']) - 1} more"
+            for one in result["violations"]
+            if one["impact"] in ("serious", "critical")
+        ]
+    return found
+
+
 @dataclass
 class Visit:
     """A page in the browser and everything that went wrong on it."""
@@ -67,6 +87,11 @@ class Visit:
     errors: list[str] = field(default_factory=list)  # console errors, exceptions
     failed: list[str] = field(default_factory=list)  # answers other than success
     asked: list[str] = field(default_factory=list)  # requests to the site
+
+    def weight(self) -> int:
+        """Bytes of the files of the site that the page asked for."""
+        paths = {urlsplit(one).path.lstrip("/") for one in self.asked if one.startswith("http")}
+        return sum((SITE / one).stat().st_size for one in paths)
 
 
 def visit(browser: Browser, address: str, screen: str, **options) -> Visit:

@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from build_site import BANNER, WIDGET, build_site, stage, toc_files
+from slim_site import slim_page
 
 ROOT = Path(__file__).resolve().parents[1]
 ADDRESS = 'urls = { Repository = "https://github.com/someone/some-name" }\n'
@@ -33,6 +34,8 @@ def small_book(tmp_path):
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# One")], metadata=metadata)
     nbformat.write(notebook, build / "run/01_one.ipynb")
+    (root / "notebooks").mkdir()
+    nbformat.write(notebook, root / "notebooks/01_one.ipynb")
     (root / "results").mkdir()
     for name in ("one.json", "one.npz", "README.md", "two-draft.json"):
         (root / "results" / name).write_text("{}", encoding="utf-8")
@@ -124,3 +127,14 @@ def test_a_warning_is_an_error_each_time_and_the_old_site_stays(small_book):
             build_site(build, root=root)
     assert index.exists()
     assert "nowhere" not in (index.parent / "book/intro.html").read_text(encoding="utf-8")
+
+
+def test_a_page_loads_only_what_it_shows():
+    head = (
+        '<link href="../_static/vendor/fontawesome/6/css/all.min.css?digest=1" rel="stylesheet" />'
+        '<script src="../_static/vendor/fontawesome/6/js/all.min.js?digest=1"></script>'
+        '<script defer="defer" src="../_static/vendor/mathjax/tex.js?v=1"></script>'
+    )
+    plain = slim_page(head + '<img src="../_images/ab.png"/>', {"ab.png": "ab.webp"})
+    assert plain == '<link href="../_static/icons.css" rel="stylesheet" /><img src="../_images/ab.webp"/>'
+    assert "mathjax" in slim_page(head + '<div class="math notranslate">x</div>', {})

@@ -8,12 +8,15 @@ from __future__ import annotations
 import pytest
 from build_site import WIDGET, toc_files
 from playwright.sync_api import Page
-from site_browser import ROOT, SCREENS, SHOTS, SITE, visit
+from site_browser import ROOT, SCREENS, SHOTS, SITE, barriers, visit
 from test_detection_report import detection
 
 from upcrack_lite.predict.report import write_report
 
 PAGES = toc_files(ROOT / "_toc.yml")
+
+HEAVIEST = {False: 1_500_000, True: 2_700_000}
+"""Bytes of a page without and with formulas."""
 
 pytestmark = pytest.mark.site
 
@@ -63,7 +66,33 @@ def test_page(browser, address, name, screen):
     )
     assert unset == 0, "formulas stayed source text"
     assert page.locator("mjx-merror").count() == 0, "a formula has an error"
+
+    formulas = any("/mathjax/" in one for one in seen.asked)
+    assert formulas == bool(page.locator("article .math").count())
+    assert seen.weight() <= HEAVIEST[formulas]
+    assert barriers(page) == []
     page.context.close()
+
+
+def test_the_site_is_small():
+    assert sum(file.stat().st_size for file in SITE.rglob("*") if file.is_file()) <= 50_000_000
+
+
+def test_a_barrier_would_be_noticed(desktop, address):
+    desktop.page.goto(f"{address}/{PAGES[0]}.html")
+    desktop.page.evaluate("document.querySelector('article h1').style.color = '#bbb'")
+    assert any("color-contrast" in one for one in barriers(desktop.page))
+
+
+def test_opened_as_a_file_a_page_has_its_icons(browser):
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto((SITE / f"{PAGES[0]}.html").as_uri())
+    page.evaluate("document.fonts.ready")
+    assert page.evaluate("document.fonts.check('900 16px \"Font Awesome 6 Free\"', '\uf0c9')")
+    widths = page.locator(".fa-bars").first.evaluate("icon => icon.getBoundingClientRect().width")
+    assert widths > 8
+    context.close()
 
 
 def test_pages_have_no_widgets(desktop, address):

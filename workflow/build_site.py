@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from slim_site import slim
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -59,6 +60,15 @@ def staged_config(config: dict[str, Any], project: dict[str, Any], real: bool = 
     if real:
         html["announcement"] = BANNER
     return config
+
+
+def computed(folder: Path, results: Path) -> dict[str, str]:
+    """What staged pages of prose write as `{{ name }}`: computed from records, only where a page asks for it."""
+    if not any("{{ " in page.read_text(encoding="utf-8") for page in folder.rglob("*.md")):
+        return {}
+    from upcrack_lite.show.front import substitutions  # some seconds: reads all records
+
+    return substitutions(results)
 
 
 def copy_changed(source: Path, target: Path) -> None:
@@ -107,7 +117,9 @@ def stage(build: Path, root: Path = ROOT, real: bool = False) -> Path:
             path.unlink()
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    text = yaml.safe_dump(staged_config(config, project, real), sort_keys=False, allow_unicode=True)
+    config = staged_config(config, project, real)
+    config["sphinx"]["config"]["myst_substitutions"] = computed(folder / "book", root / "results")
+    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     (folder / "_config.yml").write_text(text, encoding="utf-8")
     return folder
 
@@ -143,6 +155,7 @@ def build_site(build: Path, real: bool = False, root: Path = ROOT) -> Path:
         raise RuntimeError(f"Jupyter Book reported problems (all of its output: {log}):\n{shown}")
     # Table pages link to the records by a path that holds in a clone and on the site.
     shutil.copytree(root / "results", new / "_build/html/results", ignore=_no_record)
+    slim(new / "_build/html", build / "webp", root / "notebooks")
     html, old = build / "html", build / "old"
     if html.exists():
         html.replace(old)

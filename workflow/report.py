@@ -47,6 +47,7 @@ def main() -> int:
     if site["real"]:
         print("Built with real photos: for reading, not for publishing.")
     print(f"The book: {Path(site['index']).absolute()}")
+    print("Its pages that compute in the browser need a server, one for this machine alone: make site")
     return 0
 
 

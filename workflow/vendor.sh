@@ -22,4 +22,9 @@ runtime="$work/node_modules/onnxruntime-web/dist"
 mkdir -p onnxruntime
 cp "$runtime/ort.wasm.min.mjs" "$runtime/ort-wasm-simd-threaded.mjs" onnxruntime/
 gzip -9nc "$runtime/ort-wasm-simd-threaded.wasm" >onnxruntime/ort-wasm-simd-threaded.wasm.gz
+
+# Only the browser tests use it, so it is no part of the site.
+axe="$work/node_modules/axe-core"
+cp "$axe/axe.min.js" ../../../tests/vendor/
+cp "$axe/LICENSE" ../../../tests/vendor/axe-LICENSE.txt
 du -sh .

@@ -14,7 +14,7 @@ from upcrack_lite.reproduction.experiments import CHOICES, Selection
 from upcrack_lite.reproduction.tables import TableRow
 from upcrack_lite.reproduction.verdicts import Verdict
 from upcrack_lite.show.markup import items, table
-from upcrack_lite.show.table_words import TITLES
+from upcrack_lite.show.table_words import TITLES, title
 
 LETTERS = {
     Verdict.MATCHES: "M",
@@ -32,10 +32,10 @@ class AllRows:
 
     def __init__(self, results: Path | str = "") -> None:
         given = tables.recorded(record_files.folder("results", results))
-        self.rows = {
-            number: [row for row in tables.table(Selection(number), given) if row.verdict != Verdict.ABSENT]
-            for number in published.TABLES
-        }
+        every = {number: tables.table(Selection(number), given) for number in published.TABLES}
+        self.rows = {n: [row for row in rows if row.verdict != Verdict.ABSENT] for n, rows in every.items()}
+        self.beside = {n: [row for row in rows if row.verdict == Verdict.ABSENT] for n, rows in every.items()}
+        """Of each table: the printed rows, and those that are not in the paper."""
 
     def says(self) -> Any:
         """What was rebuilt, what came out, what is open: three sentences."""
@@ -73,6 +73,15 @@ class AllRows:
             "Methods: Tables III to VIII", lines, labels, _legend(), "all-methods", markup=list(labels)
         )
 
+    def small(self, folder: str) -> str:
+        """All rows as HTML: a line for each table, a letter for each row. folder: where the tables' pages lie."""
+        lines = []
+        for number, rows in self.rows.items():
+            cells = "".join(_cell(row, folder, small=True) for row in rows)
+            head = f'<a href="{folder}table_{number}.html">{published.TABLES[number].roman}</a>'
+            lines.append(f"<tr><th scope='row'>{head}</th><td>{cells}</td></tr>")
+        return f'<table class="all-rows">{"".join(lines)}</table>'
+
     def choices(self) -> Any:
         """Tables I and II: a line for each choice of losses and of masks."""
         lines = [
@@ -103,16 +112,19 @@ def _word(row: TableRow) -> str:
     return verdicts.reading(row.printed.f1, row.ours[0].f1).split()[0] if row.ours else ""
 
 
-def _cell(row: TableRow) -> str:
-    """The verdict's letter and the distance, as a link to the table's page that says all on being touched."""
+def _cell(row: TableRow, folder: str = "", small: bool = False) -> str:
+    """The verdict's letter and the distance, as a link to the table's page that says all on being touched.
+
+    folder: where the tables' pages lie. small: the letter alone, and the row's name among what is said.
+    """
     distance = _distance(row)
-    shown = LETTERS[row.verdict] + ("" if math.isnan(distance) else f" {_signed(distance)}")
-    title = html.escape(f"{row.verdict}: {row.reading or row.reason}", quote=True)
-    color = COLORS[_word(row)]
-    style = (
-        f"background: {color}; color: #1a1a1a; padding: 2px 6px; border-radius: 3px; text-decoration: none"
-    )
-    return f'<a href="table_{row.printed.table}.html" title="{title}" style="{style}">{shown}</a>'
+    shown = LETTERS[row.verdict] + ("" if small or math.isnan(distance) else f" {_signed(distance)}")
+    name = f"{title(row.printed)}, " if small else ""
+    said = html.escape(f"{name}{row.verdict}: {row.reading or row.reason}", quote=True)
+    style = f"background: {COLORS[_word(row)]}"
+    if not small:  # the front page has a style sheet
+        style += "; color: #1a1a1a; padding: 2px 6px; border-radius: 3px; text-decoration: none"
+    return f'<a href="{folder}table_{row.printed.table}.html" title="{said}" style="{style}">{shown}</a>'
 
 
 def _signed(value: float) -> str:
@@ -120,6 +132,7 @@ def _signed(value: float) -> str:
 
 
 def _legend() -> str:
+    """What letters, numbers and colors mean."""
     words = "; ".join(f"{letter} {one}" for one, letter in LETTERS.items())
     return (
         f"{words}. The number is our F1 minus the printed one, in points, with the records nearest to the paper's "

@@ -1,4 +1,5 @@
-// Tables of results: a heading sorts its column, and a box that scrolls can be reached by keyboard.
+// Tables of results: a heading sorts its column. And what the theme leaves out for readers without a mouse: a box that
+// scrolls can be reached by keyboard.
 
 const number = (text) => parseFloat(text.replace("−", "-"));
 
@@ -25,6 +26,14 @@ function makeSortable(head) {
   head.append(button);
 }
 
+function reachable() {
+  for (const box of document.querySelectorAll("article pre, article .cell_output, article .output, article .math, article mjx-container, .pst-scrollable-table-container, article .table-responsive")) {
+    if (box.scrollWidth > box.clientWidth && !box.closest("[tabindex]")) box.tabIndex = 0;
+  }
+}
+
 document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll(".sortable thead th").forEach((head) => head.textContent.trim() && makeSortable(head));
 });
+window.addEventListener("load", () => Promise.resolve(window.MathJax?.startup?.promise).then(reachable));
+window.addEventListener("resize", reachable);

@@ -1,0 +1,193 @@
+"""What the front page says in numbers, computed from the printed rows and the records, as Markdown. Page: intro."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from upcrack_lite.baselines.registry import CRACKNET, DRAWN
+from upcrack_lite.reproduction import experiments, published, record_files
+from upcrack_lite.reproduction.audit import audit_paper
+from upcrack_lite.reproduction.conditions import SETS, count
+from upcrack_lite.reproduction.records import Record, scores
+from upcrack_lite.reproduction.tables import TableRow
+from upcrack_lite.reproduction.verdicts import Verdict, reading
+from upcrack_lite.show.overview import LETTERS, AllRows
+
+NOTEBOOKS = "../notebooks/"
+"""From the front page to the chapters."""
+
+ANSWERS = {
+    Verdict.MATCHES: "Yes, it matches.",
+    Verdict.DIFFERS: "No, ours differs.",
+    Verdict.OPEN: "That is open.",
+    Verdict.NOT_RUN: "It has not been run here.",
+    Verdict.CANNOT: "It cannot be run.",
+}
+
+
+def substitutions(results: Path | str = "") -> dict[str, str]:
+    """Name to Markdown, for each `{{ name }}` of the front page. results: the folder of records; empty: the kit's."""
+    page = AllRows(results)
+    return {
+        "holds": holds(page),
+        "findings": "\n".join(
+            f"- {one}" for one in (swapped(), *what_it_sees(results), full_scale(page), without_labels(page))
+        ),
+        "all_rows": page.small(f"{NOTEBOOKS}tables/") + "\n\n" + legend(),
+    }
+
+
+def holds(page: AllRows) -> str:
+    """Whether UP-CrackNet's printed F1 on DeepCrack holds, in two sentences."""
+    row = _own(page, 4)
+    said = f"**Does the printed F1 of {row.printed.f1:.1f} % on DeepCrack hold? {ANSWERS[row.verdict]}**"
+    for ours in row.ours[:1]:
+        said += (
+            f" At {ours.scale} scale ours is {ours.f1:.1f} % (mean of {count(len(ours.seeds), 'seed')}, recipe "
+            f"`{ours.recipe}`): {reading(row.printed.f1, ours.f1)} points."
+        )
+    if not any(ours.scale == "full" for ours in row.ours):
+        said += " Full scale, which a verdict asks for, has not been run."
+    return f"{said} [Table IV]({NOTEBOOKS}tables/table_4.ipynb) has the rest."
+
+
+def swapped() -> str:
+    """Whether the printed precision and recall are swapped, and in how many tables."""
+    rows = [row for row in published.rows() if row.precision is not None]
+    wrong = [group.name for group in audit_paper().groups if group.swapped]
+    right = {row.test_set for row in rows} - set(wrong)
+    where = (
+        f"in all {len({row.table for row in rows})} tables that have them"
+        if not right
+        else f"on {', '.join(wrong)}"
+    )
+    return (
+        f"The paper prints precision and recall swapped {where}, {len(rows)} rows: "
+        f"[arithmetic alone shows it]({NOTEBOOKS}20_audit.ipynb)."
+    )
+
+
+def what_it_sees(results: Path | str = "") -> list[str]:
+    """What decides which cracks UP-CrackNet finds; nothing without the experiment's file."""
+    file = record_files.folder("results", results) / "what_it_sees.json"
+    if not file.exists():
+        return []
+    runs = json.loads(file.read_text(encoding="utf-8"))
+
+    def average(detector: str, photos: str) -> float:
+        return statistics.fmean(
+            one["scores"][photos]["ap"] for one in runs if one["detector"] == detector and one["adversarial"]
+        )
+
+    black, white = (
+        [average(fill, how) for how in ("as they are", "brightened")] for fill in ("black", "white")
+    )
+    return [
+        "The color of the holes decides which cracks it sees: on DeepCrack, black holes give an average precision "
+        f"of {black[0]:.0f} % on its dark cracks and {black[1]:.0f} % on the same cracks brightened, white holes "
+        f"{white[0]:.0f} and {white[1]:.0f} % ([what it sees]({NOTEBOOKS}17_what_it_sees.ipynb))."
+    ]
+
+
+def full_scale(page: AllRows) -> str:
+    """What full scale gave, and what smaller runs gave."""
+    every = [row for rows in page.rows.values() for row in rows]
+    full = sum(any(ours.scale == "full" for ours in row.ours) for row in every)
+    read = [reading(row.printed.f1, row.ours[0].f1).split()[0] for row in every if row.ours]
+    return (
+        f"{full or 'None'} of the {len(every)} printed rows {'have' if full > 1 else 'has'} been run at full scale. "
+        f"Of the {len(read)} with a record of any scale, F1 lies below the printed one in {read.count('below')}, "
+        f"near it in {read.count('near')}, above it in {read.count('above')} "
+        f"([all rows]({NOTEBOOKS}tables/all_rows.ipynb))."
+    )
+
+
+def without_labels(page: AllRows) -> str:
+    """How the detector that learned from drawn cracks stands against the printed UP-CrackNet, at home and away."""
+    said = []
+    for number in (4, 7):
+        row = next(one for one in page.beside[number] if one.printed.key == DRAWN)
+        home = experiments.PAIRS[number][0]
+        own = [ours for ours in row.ours if ours.train_set == home and not ours.substituted]
+        said += [
+            f"{ours.f1:.1f} % on {SETS[ours.test_set]}, where UP-CrackNet is printed with "
+            f"{_own(page, number).printed.f1:.1f} %"
+            for ours in own[:1]
+        ]
+    return (
+        "No label is needed to do better: cracks drawn on DeepCrack's undamaged crops teach a small network an F1 of "
+        f"{'; '.join(said) or 'no record yet'} ([drawn cracks]({NOTEBOOKS}18_drawn_cracks.ipynb))."
+    )
+
+
+README = (
+    ("UP-CrackNet, recipe `paper`", CRACKNET, "paper", "lite", {}),
+    ("UP-CrackNet, recipe `released`", CRACKNET, "released", "lite", {}),
+    (
+        "UP-CrackNet, recipe `paper` with `mask_before_resize=true`",
+        CRACKNET,
+        "paper",
+        "lite",
+        {"mask_before_resize": True},
+    ),
+    ("Deepcrack18, supervised", "deepcrack18", "paper", "lite", {}),
+    ("U-Net, supervised", "unet", "paper", "lite", {}),
+    ("Deepcrack19, supervised", "deepcrack19", "paper", "lite", {}),
+    ("SCADN, unsupervised", "scadn", "paper", "lite", {}),
+    ("RIAD, unsupervised", "riad", "paper", "lite", {}),
+    ("drawn cracks, on DeepCrack's undamaged crops", DRAWN, "paper", "lite", {}),
+    ("darkness, a fixed level", "tf_global_darkness", "paper", "full", {}),
+    ("darkness, the paper's filter and Otsu's threshold", "tf_global_darkness_paper", "paper", "full", {}),
+)
+"""Lines of README's table: what it says, method, recipe, scale, and values set otherwise."""
+
+
+def readme(given: Sequence[Record]) -> str:
+    """README's table: F1 in percent of what was trained on DeepCrack, on three test sets, as Markdown."""
+    tests = {4: "deepcrack", 7: "cfd_patches", 8: "crack500_heldout"}
+    lines = [
+        "| F1, percent | " + " | ".join(f"`{name}`" for name in tests.values()) + " |",
+        "| --- | --- | --- | --- |",
+    ]
+    printed = [published.row(number, CRACKNET) for number in tests]
+    names = ", ".join(published.TABLES[number].roman for number in tests)
+    lines.append(
+        f"| UP-CrackNet as printed, Tables {names} | " + " | ".join(f"{row.f1:.1f}" for row in printed) + " |"
+    )
+    for words, *wanted in README:
+        cells = [_mean([one for one in given if _named(one) == (*wanted, name)]) for name in tests.values()]
+        lines.append(f"| {words} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _named(record: Record) -> tuple[object, ...]:
+    """What README's lines are chosen by, of a record that was trained on DeepCrack."""
+    key = record.key
+    trained = key.method if key.train_set == "deepcrack" else ""
+    return trained, key.recipe, key.scale, dict(key.overrides), key.test_set
+
+
+def _mean(some: Sequence[Record]) -> str:
+    """The mean of F1 over seeds, with its standard deviation; a dash without a record."""
+    values = [scores(record)["f1"] for record in some]
+    if not values:
+        return "–"
+    return f"{statistics.fmean(values):.1f}" + (
+        f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    )
+
+
+def legend() -> str:
+    """What the letters and colors of the small table mean."""
+    words = ", ".join(f"{letter} {verdict}" for verdict, letter in LETTERS.items())
+    return (
+        f"A letter is a printed row and leads to its page: {words}. On blue our F1 is above the printed one, on "
+        "green near, on orange below."
+    )
+
+
+def _own(page: AllRows, number: int) -> TableRow:
+    return next(row for row in page.rows[number] if row.printed.key == CRACKNET)
