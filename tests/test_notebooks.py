@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 import papermill
 import pytest
+import yaml
 from build_site import toc_files
 from run_notebook import NotebookError, check_parameters, clean, run_notebook, upcrack_metadata
 
@@ -17,7 +18,7 @@ from upcrack_lite.reproduction import published
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-REFERENCE = [ROOT / f"notebooks/reference/{name}.ipynb" for name in ("methods", "ledger")]
+REFERENCE = [ROOT / f"notebooks/reference/{name}.ipynb" for name in ("methods", "ledger", "where_time_goes")]
 ALL_ROWS = ROOT / "notebooks/tables/all_rows.ipynb"
 ONE_CELL = ROOT / "notebooks/tables/one_cell.ipynb"
 TABLES = sorted((ROOT / "notebooks/tables").glob("table_*.ipynb"))
@@ -53,9 +54,14 @@ def small_notebook(folder: Path, *code: str) -> Path:
     return path
 
 
-def test_chapters_are_listed_in_the_order_of_their_numbers():
+def test_chapters_are_listed_in_the_order_of_their_numbers_which_the_site_counts():
     listed = [name for name in toc_files(ROOT / "_toc.yml") if name.startswith("notebooks/")]
     assert listed == [path.relative_to(ROOT).with_suffix("").as_posix() for path in NOTEBOOKS]
+    parts = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"]
+    numbered = [
+        Path(chapter["file"]).name for part in parts if "numbered" in part for chapter in part["chapters"]
+    ]
+    assert [int(name[:2]) for name in numbered] == list(range(1, len(CHAPTERS) + 1))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS[:-1], ids=lambda path: path.stem)
