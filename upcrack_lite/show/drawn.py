@@ -12,6 +12,7 @@ from typing import Any
 from upcrack_lite.baselines.registry import CRACKNET, DRAWN, ONE_SCALE
 from upcrack_lite.drawn.recipe import DrawnPreset
 from upcrack_lite.metrics import Confusion, average_precision
+from upcrack_lite.recipes import RECIPES
 from upcrack_lite.reproduction import published, record_files
 from upcrack_lite.reproduction.conditions import SETS
 from upcrack_lite.reproduction.records import Record, scores
@@ -56,9 +57,12 @@ class Transfer:
             name = f"drawn cracks, {scale}" + (", first recipe" if first else "")
             lines.append(self._line(name, train_set, size, some))
         lines += [
-            self._line(TITLES[name], "deepcrack", "256 × 256", some)
+            self._line(
+                TITLES[name] + (f", {recipe}" if name == CRACKNET else ""), "deepcrack", "256 × 256", some
+            )
             for name in OTHERS
-            if (some := [r for r in self.others if self._is_at_home(r, name)])
+            for recipe in RECIPES
+            if (some := [r for r in self.others if self._is_at_home(r, name, recipe)])
         ]
         printed = {test: f"{published.row(number, CRACKNET).f1:.1f}" for test, number in PRINTED.items()}
         dashes = dict.fromkeys(TESTS, "–")
@@ -93,9 +97,9 @@ class Transfer:
         return items([html.escape(line) for line in said] or ["There is no record yet."])
 
     @staticmethod
-    def _is_at_home(record: Record, name: str) -> bool:
+    def _is_at_home(record: Record, name: str, recipe: str) -> bool:
         key = record.key
-        usual = key.method == name and key.train_set == "deepcrack" and key.recipe == "paper"
+        usual = key.method == name and key.train_set == "deepcrack" and key.recipe == recipe
         return usual and key.scale == ("full" if name in ONE_SCALE else "lite")
 
     @staticmethod
