@@ -115,6 +115,7 @@ def test_the_committed_ablation_says_what_chapter_18_concludes():
     one_sign = {test: Ablation().one_sign(test) for test in ("synthetic", "undamaged", "deepcrack", "cfd")}
     assert one_sign["cfd"]["label at half the coverage"] < -5
     assert one_sign["synthetic"]["no look-alikes"] > 0
+    assert one_sign["undamaged"]["no stones"] > 0
     assert one_sign["deepcrack"]["hairlines as they are"] > 0
     photos = [*one_sign["deepcrack"], *one_sign["cfd"]]
     assert not {"no look-alikes", "no stones"} & set(photos)
