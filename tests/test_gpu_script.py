@@ -81,7 +81,8 @@ def test_a_rehearsal_on_a_machine_without_jupyter(tmp_path):
         if "oneDNN" in row["mode"]
     }
     assert 0 < far["gradient of G"] < 2e-3, "two programs for the same sums: near, but not the same"
-    assert "SKIPPED cell 44: the widget MaskExplorer" in (out / "notebooks/04_masking.log").read_text("utf-8")
+    log = (out / "notebooks/04_masking.log").read_text("utf-8")
+    assert re.search(r"SKIPPED cell \d+: the widget MaskExplorer", log)
     shown = (out / "report.md").read_text(encoding="utf-8")
     assert "real photos: no DATA= is given" in shown
     assert str(tmp_path) not in shown

@@ -82,7 +82,13 @@ def _interruptible(remedy: str) -> Iterator[None]:
     """Ctrl-C ends a command with status 130, SIGTERM with 143, and it says how to go on."""
     try:
         yield
-    except KeyboardInterrupt as stop:
+    except BaseException as error:
+        stop: BaseException | None = error
+        # What is stopped while it writes may raise an error of its own on the way out, as torch.save does.
+        while stop is not None and not isinstance(stop, KeyboardInterrupt):
+            stop = stop.__context__
+        if stop is None:
+            raise
         echo(f"\nstopped; {remedy}", err=True)
         raise typer.Exit(128 + (stop.args or (signal.SIGINT,))[0]) from None
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import typer
 from alone import BUSY
 
+from upcrack_lite import cli
 from upcrack_lite.reproduction.run import TINY
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
@@ -108,3 +110,16 @@ def test_sigterm_ends_a_training_that_the_same_command_finishes(tmp_path):
     assert "the same command goes on from the last whole epoch" in said
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {"manifest.json", "checkpoint.safetensors", "resume.pt", "log.csv", "progress"}
+
+
+@pytest.mark.parametrize(("stop", "status"), [(KeyboardInterrupt(), 130), (KeyboardInterrupt(15), 143)])
+def test_what_a_stop_breaks_on_its_way_out_does_not_hide_the_stop(stop, status, capsys):
+    with pytest.raises(typer.Exit) as ended, cli._interruptible("go on"):
+        try:
+            raise stop
+        finally:
+            raise RuntimeError("unexpected position")
+    assert ended.value.exit_code == status
+    assert "stopped; go on" in capsys.readouterr().err
+    with pytest.raises(RuntimeError, match="its own"), cli._interruptible("go on"):
+        raise RuntimeError("its own")
