@@ -114,11 +114,14 @@ def test_sigterm_ends_a_training_that_the_same_command_finishes(tmp_path):
 
 @pytest.mark.parametrize(("stop", "status"), [(KeyboardInterrupt(), 130), (KeyboardInterrupt(15), 143)])
 def test_what_a_stop_breaks_on_its_way_out_does_not_hide_the_stop(stop, status, capsys):
-    with pytest.raises(typer.Exit) as ended, cli._interruptible("go on"):
+    def write():
         try:
             raise stop
         finally:
             raise RuntimeError("unexpected position")
+
+    with pytest.raises(typer.Exit) as ended, cli._interruptible("go on"):
+        write()
     assert ended.value.exit_code == status
     assert "stopped; go on" in capsys.readouterr().err
     with pytest.raises(RuntimeError, match="its own"), cli._interruptible("go on"):
