@@ -101,7 +101,7 @@ class Values:
                 allowed = HOLE_FILLS
             given = getattr(self, field.name)
             for number in given if isinstance(given, tuple) else (given,):
-                if isinstance(number, int | float) and abs(number) > MOST:
+                if isinstance(number, int | float) and abs(number) > MOST and field.name not in RATES:
                     raise UserError(f"{field.name} may be {MOST:,} at most, got {str(number)[:20]}")
             if allowed:
                 check_value(field.name, given, allowed)
@@ -117,6 +117,9 @@ class Values:
 
 MOST = 1_000_000
 """No number of a preset may be larger: its time or memory would have no end."""
+
+RATES = ("lr_g", "lr_d")
+"""They cost nothing; what one beyond all reason does, the training itself says (chapter 13)."""
 
 RULES = ("otsu", "otsu_factor", "fixed", "percentile")
 HOLE_FILLS = ("mean", "random")
