@@ -67,6 +67,7 @@ def barriers(page: Page) -> list[str]:
     """What axe finds on a page that is serious or critical, in the light and in the dark theme."""
     found = []
     page.evaluate(AXE.read_text(encoding="utf-8"))
+    page.add_style_tag(content="* { transition: none !important }")  # else a color is measured on its way
     for theme in ("light", "dark"):
         page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
         result = page.evaluate("rules => axe.run(document, { runOnly: rules })", RULES)

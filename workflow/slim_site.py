@@ -27,6 +27,7 @@ NAMES = (
         r"\1",
     ),
     (r'<summary aria-label="Toggle hidden content">', "<summary>"),
+    (r'<div role="list" class="citation-list">', '<div class="citation-list">'),
     (r'<summary>(<span class="toctree-toggle")', r'<summary aria-label="Show or hide its pages">\1'),
 )
 """(pattern, replacement): controls whose name a screen reader lacks, or that say another than is seen."""
