@@ -13,7 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 matplotlib.use("agg")  # no window, whatever the machine has
-sys.path.insert(0, str(ROOT / "workflow"))  # its scripts are no package; the tests import them by name
+for folder in ("workflow", "benchmarks"):  # their scripts are no package; the tests import them by name
+    sys.path.insert(0, str(ROOT / folder))
 
 
 @pytest.fixture(scope="session")

@@ -1,23 +1,18 @@
 """The ablation of the drawn-crack detector: what is trained and tested for a change, and that it goes on."""
 
 import json
-import sys
-from pathlib import Path
 
+import benchmark_runs
+import drawn_ablation as ablation
 import numpy as np
 import pytest
-from typer.testing import CliRunner
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
-import drawn_ablation as ablation
 import second_channel
 import torch
-import typer
+from benchmark_runs import stand_in
 
 from upcrack_lite.data.synthetic import synthetic_set
 from upcrack_lite.drawn import scenes, training
 from upcrack_lite.drawn.recipe import DrawnPreset
-from upcrack_lite.pretrained import stored_run
 from upcrack_lite.reproduction import photo_sets
 from upcrack_lite.show.drawn import BASE, Ablation
 
@@ -27,32 +22,14 @@ ROADS = synthetic_set(2, 64, 3)
 @pytest.fixture
 def trained(monkeypatch):
     """Trainings that are asked for; none is done, for the stored model stands for each."""
-    asked = []
-
-    def train(experiment, *_, **__):
-        asked.append((dict(experiment.overrides), experiment.seed))
-        return stored_run("drawn")
-
-    monkeypatch.setattr(ablation, "train_experiment", train)
     tests = {"synthetic": list(zip(ROADS.images, ROADS.crack_masks, strict=True))}
     monkeypatch.setattr(ablation, "photos", lambda _: tests)
-    return asked
+    return stand_in(monkeypatch, ablation, "drawn")
 
 
 def run(folder, *changes):
-    app = typer.Typer()
-    app.command()(ablation.main)
-    words = [
-        "--data-root",
-        "none",
-        "--runs",
-        str(folder),
-        "--out",
-        str(folder / "lines.json"),
-        "--seeds",
-        "1",
-    ]
-    return CliRunner().invoke(app, [*words, *(word for name in changes for word in ("--change", name))])
+    words = [word for name in changes for word in ("--change", name)]
+    return benchmark_runs.run(ablation, folder, "--seeds", "1", *words)
 
 
 def test_what_is_done_is_not_done_again(trained, tmp_path):

@@ -1,19 +1,15 @@
 """The experiment on the color of the holes: what is trained and tested, and that it goes on where it stopped."""
 
 import json
-import sys
-from pathlib import Path
+from functools import partial
 
+import benchmark_runs
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import what_it_sees
+from benchmark_runs import stand_in
 
 from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
-from upcrack_lite.pretrained import stored_run
 from upcrack_lite.show import sees
 
 ROADS = synthetic_set(2, 64, 3)
@@ -22,25 +18,13 @@ ROADS = synthetic_set(2, 64, 3)
 @pytest.fixture
 def trained(monkeypatch):
     """Trainings that are asked for; none is done, for the stored model stands for each."""
-    asked = []
-
-    def train(experiment, *_, **__):
-        asked.append((dict(experiment.overrides), experiment.seed))
-        return stored_run("upcracknet")
-
-    monkeypatch.setattr(what_it_sees, "train_experiment", train)
-    monkeypatch.setattr(
-        what_it_sees, "pairs", lambda *_: list(zip(ROADS.images, ROADS.crack_masks, strict=True))
-    )
+    photos = list(zip(ROADS.images, ROADS.crack_masks, strict=True))
+    monkeypatch.setattr(what_it_sees, "pairs", lambda *_: photos)
     monkeypatch.setattr(what_it_sees, "read_pair", lambda pair: pair)
-    return asked
+    return stand_in(monkeypatch, what_it_sees, "upcracknet")
 
 
-def run(folder, *words):
-    app = typer.Typer()
-    app.command()(what_it_sees.main)
-    where = ["--data-root", "none", "--runs", str(folder), "--out", str(folder / "lines.json")]
-    return CliRunner().invoke(app, [*where, *words])
+run = partial(benchmark_runs.run, what_it_sees)
 
 
 def test_the_adversarial_term_comes_first_seed_by_seed_and_nothing_is_done_twice(trained, tmp_path):

@@ -287,7 +287,6 @@ class Loop:
         self.best_weights: dict[str, torch.Tensor] | None = None  # of the best epoch, until they are written
         if run.load_resume(self._take_up):
             self.rows = [row for row in run.log() if row["epoch"] < self.at.epoch]
-
             if len(self.rows) != self.at.epoch:
                 lacks = f"log.csv does not hold the first {self.at.epoch} epochs"
                 raise UserError(f"{run.path}: {lacks}: delete the folder and train anew")

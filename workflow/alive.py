@@ -16,6 +16,7 @@ from __future__ import annotations
 import gzip
 import sys
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from upcrack_lite.generator import Generator
 from upcrack_lite.images import overlay, to_tensor, to_uint8
 from upcrack_lite.io import write_atomically, write_image, write_json, write_text
 from upcrack_lite.metrics import Confusion
-from upcrack_lite.predict.model import load_model
+from upcrack_lite.predict.model import Model, load_model
 from upcrack_lite.predict.photos import NO_CONTRAST
 from upcrack_lite.pretrained import load_generator, stored_run
 from upcrack_lite.recipes import TABLE_SIZE, Preset, from_dict
@@ -80,6 +81,12 @@ RULES = (("otsu", 1.0), ("otsu_factor", 1.5), ("percentile", 95.0))
 TITLES = {"otsu": "Otsu", "otsu_factor": "1.5 × Otsu", "percentile": "95 % below"}
 
 
+@cache
+def drawn_detector() -> Model:
+    """The stored detector, loaded once for all roads."""
+    return load_model("drawn")
+
+
 def record(
     photo: np.ndarray, truth: np.ndarray, generator: Generator, preset: Preset
 ) -> dict[str, np.ndarray]:
@@ -90,7 +97,7 @@ def record(
     image = to_tensor(resize(photo, None, preset.size)[0])
     restored, _ = compare(generator, image, preset)
     maps = {name: enlarge(error_map(image, restored, name), truth.shape) for name in VARIANTS}
-    maps["drawn"] = load_model("drawn").score_photo(photo, "tables")
+    maps["drawn"] = drawn_detector().score_photo(photo, "tables")
     arrays = {"photo": photo, "truth": truth.astype(np.uint8), "restored": to_uint8(restored)[0]}
     arrays["small"] = to_uint8(image)[0]
     return arrays | {name: _levels(smooth(some, filter="none")) for name, some in maps.items()}
@@ -114,7 +121,7 @@ def operating_points(
         name: detect(generator, image, preset, size=truth.shape).crack_mask[0, 0].numpy()
         for name, preset in presets.items()
     }
-    drawn = load_model("drawn").preset
+    drawn = drawn_detector().preset
     masks["drawn detector"] = arrays["drawn"] > int(drawn.threshold_value * 255 + 1e-3)
     counted = {name: Confusion.of(mask, truth) for name, mask in masks.items()}
     return {
@@ -193,7 +200,7 @@ def main(out: Path) -> None:
         write_atomically(out / f"road-{number}.bin", lambda aside, data=packed: aside.write_bytes(data))
         if number == 0:
             still(arrays, preset, out)
-    presets = {"upcracknet": preset.to_dict(), "drawn": asdict(load_model("drawn").preset)}
+    presets = {"upcracknet": preset.to_dict(), "drawn": asdict(drawn_detector().preset)}
     kept = ("error_variant", "map_filter", "bilateral_", "threshold_")
     start = {name: {k: v for k, v in some.items() if k.startswith(kept)} for name, some in presets.items()}
     roads = {"roads": [title for title, _ in ROADS], "variants": VARIANTS, "arrays": shapes}

@@ -162,9 +162,17 @@ def table(selection: Selection, given: Iterable[Record] = ()) -> list[TableRow]:
     return rows
 
 
+def divided(rows: Iterable[TableRow]) -> tuple[list[TableRow], list[TableRow]]:
+    """The printed rows, and those that are not in the paper."""
+    parts: tuple[list[TableRow], list[TableRow]] = ([], [])
+    for row in rows:
+        parts[row.verdict == Verdict.ABSENT].append(row)
+    return parts
+
+
 def told(selection: Selection, given: Iterable[Record]) -> list[str]:
     """A line for each printed row: its verdict and its reading, or why there is none."""
-    rows = [row for row in table(selection, given) if row.verdict != Verdict.ABSENT]
+    rows, _ = divided(table(selection, given))
     return [f"Table {row.printed.name}: {row.verdict}; {row.reading or row.reason}." for row in rows]
 
 

@@ -18,7 +18,7 @@ from upcrack_lite.reproduction.conditions import SETS
 from upcrack_lite.reproduction.records import Record, scores
 from upcrack_lite.reproduction.tables import recorded
 from upcrack_lite.show.markup import items, table
-from upcrack_lite.show.table_words import TITLES
+from upcrack_lite.show.table_words import TITLES, spread
 
 TESTS = ("deepcrack", "cfd", "cfd_patches", "crack500_heldout")
 PRINTED = {"deepcrack": 4, "cfd_patches": 7, "crack500_heldout": 8}
@@ -86,7 +86,7 @@ class Transfer:
                 and (r.key.train_set, r.key.test_set, r.key.scale) == ("synthetic", "deepcrack", "full")
             ]
             if some:
-                mean, printed = _mean(some), published.row(4, CRACKNET).f1
+                mean, printed = statistics.fmean(_f1(some)), published.row(4, CRACKNET).f1
                 where = "at the photos' own size" if native else "by the tables' protocol"
                 worth = statistics.fmean(average_precision(r.maps["raw"].pooled) for r in some)
                 said.append(
@@ -109,20 +109,11 @@ class Transfer:
             "": name,
             "train": html.escape(SETS[train_set]) if train_set == "synthetic" else train_set,
             "size": size,
-        } | {test: _f1(records) for test, records in by_test.items()}
+        } | {test: spread(_f1(records)) for test, records in by_test.items()}
 
 
-def _mean(some: list[Record]) -> float:
-    return statistics.fmean(scores(record)["f1"] for record in some)
-
-
-def _f1(some: list[Record]) -> str:
-    """Mean and spread over seeds; a dash where there is no record."""
-    if not some:
-        return "–"
-    values = [scores(record)["f1"] for record in some]
-    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.1f}{spread}"
+def _f1(some: Iterable[Record]) -> list[float]:
+    return [scores(record)["f1"] for record in some]
 
 
 ABLATION = "drawn_ablation.json"

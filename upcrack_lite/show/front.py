@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,9 @@ from upcrack_lite.reproduction.conditions import SETS, count
 from upcrack_lite.reproduction.records import Record, scores
 from upcrack_lite.reproduction.tables import TableRow
 from upcrack_lite.reproduction.verdicts import Verdict, reading
+from upcrack_lite.show import sees
 from upcrack_lite.show.overview import LETTERS, AllRows
+from upcrack_lite.show.table_words import reading_word, spread
 
 NOTEBOOKS = "../notebooks/"
 """From the front page to the chapters."""
@@ -72,18 +73,12 @@ def swapped() -> str:
 
 def what_it_sees(results: Path | str = "") -> list[str]:
     """What decides which cracks UP-CrackNet finds; nothing without the experiment's file."""
-    file = record_files.folder("results", results) / "what_it_sees.json"
-    if not file.exists():
+    if not (record_files.folder("results", results) / sees.FILE).exists():
         return []
-    runs = json.loads(file.read_text(encoding="utf-8"))
-
-    def average(detector: str, photos: str) -> float:
-        return statistics.fmean(
-            one["scores"][photos]["ap"] for one in runs if one["detector"] == detector and one["adversarial"]
-        )
-
+    found = sees.Recorded(results).found()
     black, white = (
-        [average(fill, how) for how in ("as they are", "brightened")] for fill in ("black", "white")
+        [statistics.fmean(found[sees.NAMES[fill]][how]) for how in ("as they are", "brightened")]
+        for fill in ("black", "white")
     )
     return [
         "The color of the holes decides which cracks it sees: on DeepCrack, black holes give an average precision "
@@ -96,7 +91,7 @@ def full_scale(page: AllRows) -> str:
     """What full scale gave, and what smaller runs gave."""
     every = [row for rows in page.rows.values() for row in rows]
     full = sum(any(ours.scale == "full" for ours in row.ours) for row in every)
-    read = [reading(row.printed.f1, row.ours[0].f1).split()[0] for row in every if row.ours]
+    read = [reading_word(row) for row in every if row.ours]
     return (
         f"{full or 'None'} of the {len(every)} printed rows {'have' if full > 1 else 'has'} been run at full scale. "
         f"Of the {len(read)} with a record of any scale, F1 lies below the printed one in {read.count('below')}, "
@@ -158,7 +153,10 @@ def readme(given: Sequence[Record]) -> str:
         f"| UP-CrackNet as printed, Tables {names} | " + " | ".join(f"{row.f1:.1f}" for row in printed) + " |"
     )
     for words, *wanted in README:
-        cells = [_mean([one for one in given if _named(one) == (*wanted, name)]) for name in tests.values()]
+        cells = [
+            spread([scores(one)["f1"] for one in given if _named(one) == (*wanted, name)])
+            for name in tests.values()
+        ]
         lines.append(f"| {words} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -168,16 +166,6 @@ def _named(record: Record) -> tuple[object, ...]:
     key = record.key
     trained = key.method if key.train_set == "deepcrack" else ""
     return trained, key.recipe, key.scale, dict(key.overrides), key.test_set
-
-
-def _mean(some: Sequence[Record]) -> str:
-    """The mean of F1 over seeds, with its standard deviation; a dash without a record."""
-    values = [scores(record)["f1"] for record in some]
-    if not values:
-        return "–"
-    return f"{statistics.fmean(values):.1f}" + (
-        f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    )
 
 
 def legend() -> str:

@@ -14,7 +14,7 @@ from upcrack_lite.reproduction.experiments import CHOICES, Selection
 from upcrack_lite.reproduction.tables import TableRow
 from upcrack_lite.reproduction.verdicts import Verdict
 from upcrack_lite.show.markup import items, table
-from upcrack_lite.show.table_words import TITLES, title
+from upcrack_lite.show.table_words import TITLES, reading_word, title
 
 LETTERS = {
     Verdict.MATCHES: "M",
@@ -32,9 +32,9 @@ class AllRows:
 
     def __init__(self, results: Path | str = "") -> None:
         given = tables.recorded(record_files.folder("results", results))
-        every = {number: tables.table(Selection(number), given) for number in published.TABLES}
-        self.rows = {n: [row for row in rows if row.verdict != Verdict.ABSENT] for n, rows in every.items()}
-        self.beside = {n: [row for row in rows if row.verdict == Verdict.ABSENT] for n, rows in every.items()}
+        every = {n: tables.divided(tables.table(Selection(n), given)) for n in published.TABLES}
+        self.rows = {number: rows for number, (rows, _) in every.items()}
+        self.beside = {number: beside for number, (_, beside) in every.items()}
         """Of each table: the printed rows, and those that are not in the paper."""
 
     def says(self) -> Any:
@@ -43,7 +43,7 @@ class AllRows:
         counts = Counter(row.verdict for row in every)
         told = ", ".join(f"{counts[one]} {_is(one)}" for one in LETTERS if counts[one])
         known = [row for row in every if not math.isnan(_distance(row))]
-        where = Counter(_word(row) for row in known)
+        where = Counter(map(reading_word, known))
         missing = Counter(why for row in known for why in row.ours[0].unmet)
         said = [f"Of the {len(every)} printed rows {told}; {len(known)} have a record of ours beside them."]
         if known:
@@ -107,11 +107,6 @@ def _distance(row: TableRow) -> float:
     return row.ours[0].f1 - row.printed.f1 if row.ours else math.nan
 
 
-def _word(row: TableRow) -> str:
-    """below, near or above; empty without a record."""
-    return verdicts.reading(row.printed.f1, row.ours[0].f1).split()[0] if row.ours else ""
-
-
 def _cell(row: TableRow, folder: str = "", small: bool = False) -> str:
     """The verdict's letter and the distance, as a link to the table's page that says all on being touched.
 
@@ -121,7 +116,7 @@ def _cell(row: TableRow, folder: str = "", small: bool = False) -> str:
     shown = LETTERS[row.verdict] + ("" if small or math.isnan(distance) else f" {_signed(distance)}")
     name = f"{title(row.printed)}, " if small else ""
     said = html.escape(f"{name}{row.verdict}: {row.reading or row.reason}", quote=True)
-    style = f"background: {COLORS[_word(row)]}"
+    style = f"background: {COLORS[reading_word(row)]}"
     if not small:  # the front page has a style sheet
         style += "; color: #1a1a1a; padding: 2px 6px; border-radius: 3px; text-decoration: none"
     return f'<a href="{folder}table_{row.printed.table}.html" title="{said}" style="{style}">{shown}</a>'

@@ -20,7 +20,7 @@ from upcrack_lite.reproduction.conditions import count
 from upcrack_lite.reproduction.experiments import Selection
 from upcrack_lite.reproduction.records import load
 from upcrack_lite.reproduction.tables import Ours
-from upcrack_lite.reproduction.verdicts import COMPARED, MARGIN, NAMES, RULE, Verdict, reading
+from upcrack_lite.reproduction.verdicts import COMPARED, MARGIN, NAMES, RULE, reading
 from upcrack_lite.show import table_picture
 from upcrack_lite.show.markup import folded, items, part, table
 from upcrack_lite.show.table_made import commands, label, made
@@ -98,14 +98,9 @@ class TablePage:
 
             made = map(load, run_table(selection, data_root, runs, results, device, say=print))
             records |= {record.slug: record for record in made}
-        self.selection, self.number, self.facts = (
-            selection,
-            selection.table,
-            published.TABLES[selection.table],
-        )
-        every = tables.table(selection, records.values())
-        self.rows = [row for row in every if row.verdict != Verdict.ABSENT]
-        self.beside = [row for row in every if row.verdict == Verdict.ABSENT]
+        self.selection, self.number = selection, selection.table
+        self.facts = published.TABLES[self.number]
+        self.rows, self.beside = tables.divided(tables.table(selection, records.values()))
         """Printed rows, and those that are not in the paper."""
 
     def summary(self) -> Any:

@@ -21,6 +21,7 @@ from upcrack_lite.reproduction.records import scores
 from upcrack_lite.reproduction.tables import recorded
 from upcrack_lite.show.figures import LINES, MARKERS, WIDTH, styled
 from upcrack_lite.show.markup import items, table
+from upcrack_lite.show.table_words import spread
 
 Found = Mapping[str, Mapping[str, Sequence[float]]]
 """Detector to version of the photos to one number, in percent, for each seed."""
@@ -30,14 +31,6 @@ NAMES = {"black": "black holes", "mean": "mean color", "white": "white holes", "
 SEEDS = 3  # a claim needs so many
 HOME = (("deepcrack", "deepcrack"), ("crack500_kept", "crack500_heldout"))
 """Training set and test set whose photos are of one kind."""
-
-
-def spread(values: Sequence[float]) -> str:
-    """Mean and standard deviation of some numbers, in words; one number alone, a dash for none."""
-    if not values:
-        return "–"
-    sd = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.1f}{sd}"
 
 
 def found_table(found: Found, heading: str, note: str, name: str) -> Any:
@@ -156,10 +149,8 @@ class Recorded:
             f"{spread(of['brightened'])} % with brightened cracks."
             for name, of in whole.items()
         ]
-        runs, bar = (
-            [value for of in networks.values() for value in of["as they are"]],
-            found["darkness"]["as they are"][0],
-        )
+        runs = [value for of in networks.values() for value in of["as they are"]]
+        bar = found["darkness"]["as they are"][0]
         above = sum(value > bar for value in runs)
         # No best F1 is below that of marking everything, which is all that darkness does on inverted photos.
         least = min(values["f1"] for line in self.lines for values in line["scores"].values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -70,10 +71,23 @@ def summary(rows: Sequence[TableRow]) -> list[str]:
     if own.reading:
         lines.append(f"Why: {own.reason}.")
     lines.append(f"Of {count(len(rows), 'printed row')}: {_counted(row.verdict for row in rows)}.")
-    read = [reading(row.printed.f1, row.ours[0].f1).partition(" ")[0] for row in rows if row.ours]
+    read = [reading_word(row) for row in rows if row.ours]
     if read:
         lines.append(f"Readings of F1, whatever scale and photos: {_counted(read)}.")
     return lines
+
+
+def reading_word(row: TableRow) -> str:
+    """Where F1 of the nearest records lies: below, near or above; empty without a record."""
+    return reading(row.printed.f1, row.ours[0].f1).partition(" ")[0] if row.ours else ""
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean and standard deviation of some numbers; one number alone, a dash for none."""
+    if not values:
+        return "–"
+    sd = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.1f}{sd}"
 
 
 def _counted(words: Iterable[str]) -> str:
