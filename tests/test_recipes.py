@@ -23,12 +23,19 @@ from upcrack_lite.recipes import RECIPES, SCALES, Preset, from_dict, preset
 
 FIELDS = [field.name for field in dataclasses.fields(Preset)]
 BOTH = [(recipe, scale) for recipe in RECIPES for scale in SCALES]
-SOURCES = ("section", "Eq", "Pix2Pix", "silent", "released", "lite", "not used", "the name")
+SOURCES = ("section", "Eq", "Pix2Pix", "silent", "released", "half", "lite", "not used", "the name")
 
 
-def test_the_matrix_is_two_recipes_by_two_scales():
-    assert set(BOTH) == {(r, s) for r in ("paper", "released") for s in ("full", "lite")}
+def test_the_matrix_is_two_recipes_by_three_scales():
+    assert set(BOTH) == {(r, s) for r in ("paper", "released") for s in ("full", "half", "lite")}
     assert preset() == preset("paper", "lite")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_half_scale_changes_the_width_alone(recipe):
+    full, half = preset(recipe, "full"), preset(recipe, "half")
+    differ = {n: (getattr(full, n), getattr(half, n)) for n in FIELDS if getattr(half, n) != getattr(full, n)}
+    assert differ == {"scale": ("full", "half"), "width": (64, 32), "disc_width": (64, 32)}
 
 
 def test_the_paper_as_printed():
@@ -114,7 +121,7 @@ def test_unknown_names_are_refused_and_the_known_ones_listed():
     assert all(name in str(error.value) for name in FIELDS)
     with pytest.raises(UserError, match="paper, released"):
         preset("mine")
-    with pytest.raises(UserError, match="full, lite"):
+    with pytest.raises(UserError, match="full, half, lite"):
         preset("paper", "huge")
     with pytest.raises(UserError, match="unknown preset value 'why'"):
         preset(why="because")

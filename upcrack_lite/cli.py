@@ -42,7 +42,9 @@ Precision = Annotated[
 ]
 Method = Annotated[str, Option(help="upcracknet, drawn, another network, or a training-free family.")]
 Recipe = Annotated[str, Option(help="paper or released.")]
-Scale = Annotated[str, Option(help="full (256 px, width 64) or lite (128 px, width 16).")]
+Scale = Annotated[
+    str, Option(help="full (256 px, width 64), half (256 px, width 32) or lite (128 px, width 16).")
+]
 MaxSteps = Annotated[int | None, Option(min=1, help="Stop after so many batches: a try, never a result.")]
 VGG = Annotated[str | None, Option(help="VGG file for the style loss or patchcore, or 'random'.")]
 Settings = Annotated[

@@ -1,8 +1,8 @@
-"""Every choice in one place: recipe (`paper`, `released`) x scale (`full`, `lite`), each value with its why.
+"""Every choice in one place: recipe (`paper`, `released`) x scale (`full`, `half`, `lite`), each value with its why.
 
 Where the paper and the released program differ, the difference is a value here and not an `if` elsewhere.
 The reason of a value begins with where it comes from: a section of the paper, "released" for the authors'
-program, "silent" where the paper says nothing and the kit had to choose, "lite" for a laptop's sake.
+program, "silent" where the paper says nothing and the kit had to choose, "half" or "lite" for a laptop's sake.
 """
 
 from __future__ import annotations
@@ -300,8 +300,14 @@ LITE: Table = {
     "epochs": (60, "lite: about five minutes on two cores for 300 crops"),
 }
 
+# What a patient laptop needs otherwise: the paper's photos, losses and epochs, a quarter of the arithmetic.
+HALF: Table = {
+    "width": (32, "half: half the channels, a quarter of the arithmetic"),
+    "disc_width": (32, "half: in step with G"),
+}
+
 RECIPES = {"paper": PAPER, "released": PAPER | RELEASED}
-SCALES: dict[str, Table] = {"full": {}, "lite": LITE}
+SCALES: dict[str, Table] = {"full": {}, "half": HALF, "lite": LITE}
 VALUES = {name: field.metadata["allowed"] for name, field in _DECLARED.items()}
 """What each value may be: names, or an interval."""
 

@@ -15,7 +15,7 @@ from upcrack_lite.reproduction.tables import Ours, TableRow
 from upcrack_lite.show.figures import LINES, MARKERS, WIDTH, styled
 from upcrack_lite.show.table_words import TITLES, speaking_for, title
 
-SCALES = {"lite": (LINES[0], MARKERS[0]), "full": (LINES[1], MARKERS[1])}
+SCALES = {"lite": (LINES[0], MARKERS[0]), "half": (LINES[2], MARKERS[2]), "full": (LINES[1], MARKERS[1])}
 """Scales of ours, and the color and shape of each."""
 
 
