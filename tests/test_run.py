@@ -308,6 +308,8 @@ def test_an_experiment_is_trained_tested_and_recorded_once(data, clean, monkeypa
     assert record.environment.training["commit"] == clean
     run = RunFolder.open(data.parent / "runs" / tiny().run_slug())
     assert run.finished
+    assert record.train.log == run.log()[record.train.best_epoch]
+    assert {"mae", "ssim", "adv", "valid"} <= record.train.log.keys()
     before = path.read_bytes()
     monkeypatch.setattr("upcrack_lite.reproduction.run.evaluate", lambda *a, **k: pytest.fail("tested again"))
     assert make(tiny(), data, say=said.append) == path

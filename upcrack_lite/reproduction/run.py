@@ -9,6 +9,7 @@ Records are plain JSON and arrays, so a machine that only trains and tests needs
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -367,6 +368,7 @@ def _train_facts(run: RunFolder) -> dict[str, Any]:
     described = data["crops"] if isinstance(data.get("crops"), dict) else None
     same = ("crops_trained", "crops_validated", "max_steps", "best_epoch", "precision", "peak_memory_mib")
     same += ("peak_gpu_memory_mib", "style_weights", "encoder", "crack_masks_sha256", "start_sha256")
+    kept = next((row for row in run.log() if row["epoch"] == manifest.get("best_epoch")), {})
     try:
         return {name: manifest[name] for name in same} | {
             "crops": described["count"] if described else data["crops"],
@@ -376,6 +378,7 @@ def _train_facts(run: RunFolder) -> dict[str, Any]:
             "steps": manifest["steps_done"],
             "epochs": manifest["epochs_done"],
             "seconds": manifest["train_seconds"],
+            "log": {name: value for name, value in kept.items() if math.isfinite(value)},
             "checkpoint_sha256": hashlib.sha256(
                 (run.path / "checkpoint.safetensors").read_bytes()
             ).hexdigest(),
