@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import itertools
-import json
 import re
 import statistics
 from collections import Counter
@@ -127,18 +125,6 @@ def test_the_margin_of_a_verdict_is_how_far_two_seeds_lie_apart():
         seeds.setdefault(re.sub(r"-s\d+", "", record.slug), []).append(records.scores(record)["f1"])
     apart = [abs(a - b) for some in seeds.values() for a, b in itertools.combinations(some, 2)]
     assert statistics.median(apart) == pytest.approx(MARGIN, abs=0.3)
-
-
-def test_the_price_list_is_what_the_timed_steps_give(monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    price = importlib.import_module("price")
-    timed = json.loads(price.FILE.read_text(encoding="utf-8"))
-    page = (ROOT / "book" / "cluster.md").read_text(encoding="utf-8")
-    assert all(price.price_list(one) in page for one in timed)
-    each = dict.fromkeys(price.ROWS, 2.0)
-    assert price.hours(each, "upcracknet", "deepcrack") == pytest.approx(2 * 270 * 200 / 3600)
-    assert price.hours(each, "unet", "crack500") == pytest.approx(2 * 1896 * 200 / 3600)
-    assert "| U-Net | 2 | 100 | 632 |" in price.price_list({"machine": "M", "seconds": each}, per_hour=3)
 
 
 def test_the_verdicts_are_counted_as_they_are():

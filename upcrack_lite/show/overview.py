@@ -85,17 +85,13 @@ class AllRows:
     def choices(self) -> Any:
         """Tables I and II: a line for each choice of losses and of masks."""
         lines = [
-            {"": _choice(row.printed.key), "table": published.TABLES[number].roman, "f1": _cell(row)}
+            {"": title(row.printed), "table": published.TABLES[number].roman, "f1": _cell(row)}
             for number in CHOICES
             for row in self.rows[number]
         ]
         labels = {"table": "table", "f1": "F1, ours − printed"}
         heading = "Choices of UP-CrackNet: Tables I and II"
         return table(heading, lines, labels, _legend(), "all-choices", text=("table",), markup=("f1",))
-
-
-def _choice(key: str) -> str:
-    return key.replace("_", " ").replace("+", " + ")
 
 
 def _is(verdict: Verdict) -> str:

@@ -1,0 +1,29 @@
+"""The price list: hours from timed steps and counted operations, for each row and for whole tables."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from upcrack_lite.show.prices import PLAIN, ROWS, PriceList, full, images
+
+
+def test_a_training_sees_its_photos_in_every_epoch():
+    assert images("upcracknet", "deepcrack") == pytest.approx(270 * 200)
+    assert images("unet", "crack500") == pytest.approx(1896 * 200)
+    assert full(PLAIN).lambda_style == 0 < full("upcracknet").lambda_style
+
+
+def test_hours_and_money(tmp_path):
+    seconds = dict.fromkeys(ROWS, 2.0)
+    one = {"machine": "M", "seconds": seconds, "operations": dict.fromkeys(ROWS, 6e12)}
+    (tmp_path / "price.json").write_text(json.dumps([one]))
+    shown = PriceList(tmp_path).shown({"C": (10.0, 3.0)}, share=0.2).data  # 3 s an image on C
+    cells = [line.split("</td>")[0].split(">")[-1] for line in shown.split("U-Net")[1].split("<td")[1:6]]
+    assert cells == ["6,000", "33.3 h", "211 h", "50 h", "316 h"]
+    table_1 = shown.split("Table I:")[1].split("</tr>")[0]
+    hours = 3 * 9 * 1896 * 0.9 * 200 * 3 / 3600
+    assert f"{hours:,.0f} h ({3 * hours:,.0f})" in table_1
+    assert "at 3 an hour (C)" in shown
+    assert "20 % of 10 TFLOP/s (C)" in shown

@@ -1,0 +1,124 @@
+"""What the paper's tables cost at full scale: hours and money for every row. Page: all rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from upcrack_lite.baselines.registry import COMPARED, CRACKNET, AnyPreset, preset_of
+from upcrack_lite.reproduction import published, record_files
+from upcrack_lite.reproduction.experiments import CHOICES, PAIRS
+from upcrack_lite.reproduction.verdicts import SEEDS
+from upcrack_lite.show.markup import table
+from upcrack_lite.show.table_words import TITLES
+
+PLAIN = "upcracknet without style"  # as six of the nine rows of Table I
+ROWS = (*COMPARED, CRACKNET, PLAIN)
+PHOTOS = {"deepcrack": 300, "crack500": 1896}
+"""Crops or photos to train on, as the paper says."""
+
+
+def full(name: str, **changes: int) -> AnyPreset:
+    """The values of a row at full scale."""
+    if name == PLAIN:
+        return preset_of(CRACKNET, "paper", "full", lambda_style=0.0, **changes)
+    return preset_of(name, "paper", "full", **changes)
+
+
+def images(name: str, train_set: str) -> float:
+    """How many images one training of a row sees, if it does not stop early."""
+    values = full(name)
+    return PHOTOS[train_set] * (1 - values.validation_share) * values.epochs
+
+
+class PriceList:
+    """What `benchmarks/price.py` measured, times the images of the trainings. results: empty: the kit's folder."""
+
+    def __init__(self, results: Path | str = "") -> None:
+        folder = record_files.folder("results", results)
+        self.measured = json.loads((folder / "price.json").read_text(encoding="utf-8"))
+
+    def shown(self, cards: Mapping[str, tuple[float, float]], share: float) -> Any:
+        """The time of each row and of whole tables.
+
+        cards: name of a graphics card to its peak in bfloat16, TFLOP/s, and what an hour of it costs; share: of the
+        peak that a training reaches.
+        """
+        operations = self.measured[-1]["operations"]
+        machines = {one["machine"]: (one["seconds"], 0.0) for one in self.measured}
+        for name, (peak, price) in cards.items():
+            each = {row: count / (share * peak * 1e12) for row, count in operations.items()}
+            machines[f"{name}, reckoned"] = (each, price)
+        lines = []
+        for name in ROWS:
+            title = TITLES[CRACKNET] + " without the style loss" if name == PLAIN else TITLES[name]
+            line = {"": title, "operations": f"{operations[name] / 1e9:,.0f}"}
+            lines.append(line | _hours(machines, [name], 1))
+        every = (
+            f"Tables IV, VII, VIII; III, V, VI: {len(ROWS) - 1} rows, {SEEDS} seeds",
+            list(ROWS[:-1]),
+            None,
+        )
+        for title, rows, number in (every, *_choices()):
+            lines.append({"": title, "operations": ""} | _hours(machines, rows, SEEDS, number))
+        labels = {"operations": "GFLOP an image"}
+        spanners = {}
+        for place, name in enumerate(machines):
+            labels |= {f"{one}_{place}": published_name(one) for one in PHOTOS}
+            spanners[name] = [f"{one}_{place}" for one in PHOTOS]
+        note = (
+            f"Time of one training with one seed; of whole tables in the last lines{_money(cards)}. An upper limit: "
+            "a training that stops early costs less, and tests are not counted. A processor's times come from timed "
+            f"steps. A card's are reckoned, not measured: counted operations at {100 * share:g} % of "
+            + ", ".join(f"{peak:g} TFLOP/s ({name})" for name, (peak, _) in cards.items())
+            + "."
+        )
+        return table("What full scale would cost", lines, labels, note, "price-list", spanners=spanners)
+
+
+def published_name(train_set: str) -> str:
+    """The name of a training set as the paper writes it."""
+    return next(one.train_set for one in published.TABLES.values() if one.train_set.lower() == train_set)
+
+
+def _choices() -> list[tuple[str, list[str], int]]:
+    """Tables that compare choices: name, the price of each row, number."""
+    return [
+        (
+            f"Table {published.TABLES[number].roman}: {len(rows)} rows, {SEEDS} seeds",
+            [PLAIN if values.get("lambda_style") == 0 else CRACKNET for values in rows.values()],
+            number,
+        )
+        for number, rows in CHOICES.items()
+    ]
+
+
+def _money(cards: Mapping[str, tuple[float, float]]) -> str:
+    told = ", ".join(f"{price:g} an hour ({name})" for name, (_, price) in cards.items())
+    return f", and in brackets their cost at {told}" if told else ""
+
+
+def _hours(
+    machines: Mapping[str, tuple[Mapping[str, float], float]],
+    rows: list[str],
+    seeds: int,
+    number: int | None = None,
+) -> dict[str, str]:
+    """The cells of a line; number: of a table that has one training set only."""
+    cells = {}
+    for place, (seconds, price) in enumerate(machines.values()):
+        for one in PHOTOS:
+            hours = seeds * sum(seconds[name] * images(name, one) for name in rows) / 3600
+            told = (
+                f"{60 * hours:.2g} min"
+                if hours < 1
+                else f"{hours:.3g} h"
+                if hours < 100
+                else f"{hours:,.0f} h"
+            )
+            if price and seeds > 1:
+                told += f" ({hours * price:,.0f})"
+            cells[f"{one}_{place}"] = told if number is None or PAIRS[number][0] == one else ""
+    return cells
