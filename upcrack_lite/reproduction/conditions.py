@@ -35,7 +35,7 @@ SETS = {
     "crack500": "Crack500",
     "crack500_kept": "a proxy set for Crack500 (four fifths of its training photos that we have)",
     "crack500_heldout": "a proxy set for Crack500 (one fifth of its training photos that we have)",
-    "cfd_patches": "CFD, as patches that the kit draws",
+    "cfd_patches": "patches sampled from CFD",
     "cfd": "CFD, whole photos",
     "synthetic": "synthetic roads",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import json
 import statistics
 from collections.abc import Iterable, Mapping
@@ -76,25 +77,42 @@ class Transfer:
         return table("F1 on four test sets", lines, labels, note, "drawn-transfer", text=("train", "size"))
 
     def says(self) -> Any:
-        """The distance to what is printed, in sentences whose numbers are computed from the records."""
-        said = []
-        for native in (False, True):
-            some = [
-                r
-                for r in self.drawn
-                if r.key.overrides == ({"native": True} if native else {})
-                and (r.key.train_set, r.key.test_set, r.key.scale) == ("synthetic", "deepcrack", "full")
-            ]
-            if some:
-                mean, printed = statistics.fmean(_f1(some)), published.row(4, CRACKNET).f1
-                where = "at the photos' own size" if native else "by the tables' protocol"
-                worth = statistics.fmean(average_precision(r.maps["raw"].pooled) for r in some)
-                said.append(
-                    f"Without any real photo in training, F1 on DeepCrack {where} is {mean:.1f} %, "
-                    f"{abs(mean - printed):.1f} points {'above' if mean > printed else 'below'} the {printed:.1f} % "
-                    f"printed for UP-CrackNet. Its map's average precision is {worth:.1f} %."
-                )
+        """Where the detector stands on each test set, in sentences that are computed from the records."""
+        said = [self._place(test) for test in PRINTED if self._own(test, {})]
+        if some := self._own("deepcrack", {"native": True}):
+            worth = statistics.fmean(average_precision(r.maps["raw"].pooled) for r in some)
+            said.append(
+                f"At the photos' own size it has {statistics.fmean(_f1(some)):.1f} % on DeepCrack; its map's average "
+                f"precision is {worth:.1f} %."
+            )
         return items([html.escape(line) for line in said] or ["There is no record yet."])
+
+    def _own(self, test: str, settings: Mapping[str, Any]) -> list[Record]:
+        """The stored detector's records on a test set: scale full, no real photo in training."""
+        wanted = ("synthetic", test, "full", settings)
+        return [
+            r for r in self.drawn if (r.key.train_set, r.key.test_set, r.key.scale, r.key.overrides) == wanted
+        ]
+
+    def _place(self, test: str) -> str:
+        """Who is ahead of the stored detector on a test set by the tables' protocol, and who behind."""
+        own = statistics.fmean(_f1(self._own(test, {})))
+        there = {"UP-CrackNet, printed": published.row(PRINTED[test], CRACKNET).f1}
+        for name, recipe in itertools.product(OTHERS, RECIPES):
+            home = [r for r in self.others if r.key.test_set == test and self._is_at_home(r, name, recipe)]
+            if home:
+                there[TITLES[name] + (f", {recipe}" if name == CRACKNET else "")] = statistics.fmean(
+                    _f1(home)
+                )
+        best_first = sorted(there.items(), key=lambda one: -one[1])
+        ahead, behind = (
+            "; ".join(f"{name} {f1:.1f}" for name, f1 in best_first if (f1 > own) == better) or "none"
+            for better in (True, False)
+        )
+        return (
+            f"{test}: without any real photo in training, by the tables' protocol, F1 is {own:.1f} %. Ahead of it: "
+            f"{ahead}. Behind it: {behind}."
+        )
 
     @staticmethod
     def _is_at_home(record: Record, name: str, recipe: str) -> bool:
