@@ -85,13 +85,18 @@ class AllRows:
     def choices(self) -> Any:
         """Tables I and II: a line for each choice of losses and of masks."""
         lines = [
-            {"": title(row.printed), "table": published.TABLES[number].roman, "f1": _cell(row)}
+            {
+                "": title(row.printed),
+                "table": published.TABLES[number].roman,
+                "f1": _cell(row),
+                "on": row.ours[0].test_set if row.ours else "–",
+            }
             for number in CHOICES
             for row in self.rows[number]
         ]
-        labels = {"table": "table", "f1": "F1, ours − printed"}
+        labels = {"table": "table", "f1": "F1, ours − printed", "on": "ours tested on"}
         heading = "Choices of UP-CrackNet: Tables I and II"
-        return table(heading, lines, labels, _legend(), "all-choices", text=("table",), markup=("f1",))
+        return table(heading, lines, labels, _legend(), "all-choices", text=("table", "on"), markup=("f1",))
 
 
 def _is(verdict: Verdict) -> str:
