@@ -12,7 +12,7 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.reproduction import published, record_files, run
 from upcrack_lite.reproduction.experiments import Experiment, RunOptions, Selection
 from upcrack_lite.show.overview import AllRows
-from upcrack_lite.show.pages import TablePage, select
+from upcrack_lite.show.table_page import TablePage, select
 from upcrack_lite.show.table_words import title
 
 

@@ -163,6 +163,7 @@ def detect(
 ) -> Detection:
     """Find cracks in photos: restore, compare, smooth, threshold (Eq. 1), with the choices of a preset.
 
+    `upcrack detect` takes its halves, `compare` and `smooth_and_threshold`.
     image: ``(N, 3, S, S)`` in [-1, 1], S the size the generator takes. seed: of the dropout noise.
     size: (height, width) to enlarge the error map to before smoothing; None keeps S.
     """

@@ -17,7 +17,7 @@ from upcrack_lite.recipes import Preset, from_dict
 from upcrack_lite.runs import RunFolder, check_device, check_numbers
 
 _ASSETS = Path(__file__).resolve().parent / "assets"
-FOLDERS = {"drawn": _ASSETS / "drawn", "upcracknet": _ASSETS / "lite_synthetic"}
+FOLDERS = {"drawn": _ASSETS / "drawn", "upcracknet": _ASSETS / "upcracknet"}
 
 
 def stored_run(name: str = "upcracknet") -> RunFolder:

@@ -390,7 +390,7 @@ def paths(folder: Path | str) -> list[Path]:
 
 
 def scores(record: Record) -> dict[str, Any]:
-    """Compute what the tables show from a record, in percent; nan where a score is undefined.
+    """Compute the scores of one record, in percent; nan where one is undefined. `tables` joins several seeds.
 
     Returns `images`, `crack_share`, the counts and five metrics of all pixels pooled, `interval_95` (metric to
     lower and upper limit of the bootstrap over images), `tolerance_f1`, `cldice` (mean over images), and where the

@@ -30,7 +30,14 @@ from upcrack_lite.reproduction.conditions import (
     family_median,
     unmet,
 )
-from upcrack_lite.reproduction.experiments import PAIRS, PROXIES, Experiment, Selection, row_overrides
+from upcrack_lite.reproduction.experiments import (
+    CHOICES,
+    PAIRS,
+    PROXIES,
+    Experiment,
+    Selection,
+    row_overrides,
+)
 from upcrack_lite.reproduction.published import Row
 from upcrack_lite.reproduction.records import Record
 from upcrack_lite.reproduction.verdicts import COMPARED, SEEDS, Verdict
@@ -139,6 +146,16 @@ class TableRow:
     reading: str
     ours: tuple[Ours, ...]  # the nearest to the printed conditions first
     command: str  # what makes the records that the verdict needs
+
+
+def nearest_by_scale(row: TableRow, recipe: str) -> dict[str, Ours]:
+    """Of each scale the records nearest to the printed conditions; for choices, on the printed photos alone."""
+    found: dict[str, Ours] = {}
+    for ours in row.ours:
+        printed = (ours.train_set, ours.test_set) == PAIRS[row.printed.table]
+        if ours.recipe == recipe and (printed or row.printed.table not in CHOICES):
+            found.setdefault(ours.scale, ours)
+    return found
 
 
 def table(selection: Selection, given: Iterable[Record] = ()) -> list[TableRow]:

@@ -25,7 +25,7 @@ from upcrack_lite.reproduction.conditions import SETS
 from upcrack_lite.reproduction.tables import recorded
 from upcrack_lite.show.figures import LINES, MARKERS, WIDTH, styled
 from upcrack_lite.show.markup import items, table
-from upcrack_lite.show.pages import WORTH
+from upcrack_lite.show.table_page import WORTH
 from upcrack_lite.show.table_words import TITLES
 
 LOOKS = {

@@ -26,7 +26,7 @@ from upcrack_lite.reproduction.examples import Method, method_of, shown, trained
 from upcrack_lite.reproduction.experiments import TEST_SETS, TRAIN_SETS, Experiment
 from upcrack_lite.runs import RunFolder
 from upcrack_lite.show.figures import NAMES, PALETTE, WIDTH, frame, styled
-from upcrack_lite.show.pages import names
+from upcrack_lite.show.table_page import names
 from upcrack_lite.show.table_words import TITLES
 
 # --- the methods of a figure

@@ -11,22 +11,12 @@ from matplotlib.figure import Figure
 
 from upcrack_lite.baselines.registry import CRACKNET, DRAWN
 from upcrack_lite.reproduction import experiments, published
-from upcrack_lite.reproduction.tables import Ours, TableRow
+from upcrack_lite.reproduction.tables import Ours, TableRow, nearest_by_scale
 from upcrack_lite.show.figures import LINES, MARKERS, WIDTH, styled
 from upcrack_lite.show.table_words import TITLES, speaking_for, title
 
 SCALES = {"lite": (LINES[0], MARKERS[0]), "half": (LINES[2], MARKERS[2]), "full": (LINES[1], MARKERS[1])}
 """Scales of ours, and the color and shape of each."""
-
-
-def nearest(row: TableRow, recipe: str) -> dict[str, Ours]:
-    """Of each scale the records nearest to the printed conditions; for choices, on the printed photos alone."""
-    found: dict[str, Ours] = {}
-    for ours in row.ours:
-        printed = (ours.train_set, ours.test_set) == experiments.PAIRS[row.printed.table]
-        if ours.recipe == recipe and (printed or row.printed.table not in experiments.CHOICES):
-            found.setdefault(ours.scale, ours)
-    return found
 
 
 def levels(rows: Sequence[TableRow], beside: Sequence[TableRow]) -> dict[str, tuple[float, str]]:
@@ -55,7 +45,7 @@ def panels(rows: Sequence[TableRow], recipe: str) -> dict[str, list[dict[str, Ou
     There is one panel; for choices another for each pair of sets on which two rows or more can be compared.
     """
     facts = published.TABLES[rows[0].printed.table]
-    found = {facts.sets: [nearest(row, recipe) for row in rows]}
+    found = {facts.sets: [nearest_by_scale(row, recipe) for row in rows]}
     if rows[0].printed.table in experiments.CHOICES:
         for place, row in enumerate(rows):
             for ours in row.ours:

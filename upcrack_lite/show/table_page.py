@@ -19,12 +19,12 @@ from upcrack_lite.reproduction import experiments, published, record_files, tabl
 from upcrack_lite.reproduction.conditions import count
 from upcrack_lite.reproduction.experiments import Selection
 from upcrack_lite.reproduction.records import load
-from upcrack_lite.reproduction.tables import Ours
+from upcrack_lite.reproduction.tables import Ours, nearest_by_scale
 from upcrack_lite.reproduction.verdicts import COMPARED, MARGIN, NAMES, RULE, reading
 from upcrack_lite.show import table_picture
 from upcrack_lite.show.markup import folded, items, part, table
 from upcrack_lite.show.table_made import commands, label, made
-from upcrack_lite.show.table_picture import SCALES, nearest
+from upcrack_lite.show.table_picture import SCALES
 from upcrack_lite.show.table_words import baselines, orders, printed_says, summary, title
 
 WORTH = (
@@ -123,7 +123,7 @@ class TablePage:
         """
         if not self.rows:
             return items(["The paper has none of these rows."])
-        here = [nearest(row, self.selection.recipe) for row in self.rows]
+        here = [nearest_by_scale(row, self.selection.recipe) for row in self.rows]
         scales = [scale for scale in SCALES if any(scale in one for one in here)]
         lines = []
         for row, ours in zip(self.rows, here, strict=True):
@@ -152,7 +152,7 @@ class TablePage:
         sets = {
             (one.train_set, one.test_set)
             for row in self.rows
-            for one in nearest(row, self.selection.recipe).values()
+            for one in nearest_by_scale(row, self.selection.recipe).values()
         }
         photos = "; ".join(sorted(f"{train} → {test}" for train, test in sets))
         note = "In percent; touch a heading to sort."
