@@ -30,6 +30,7 @@ let sent; // the scene that the worker restores
 let ask; // the worker, once the network is wanted
 
 async function restart() {
+  root.dataset.settled = false; // until the road is there
   road = (await loadArrays(`road-${controls.road.value}.bin`, index.arrays)).small;
   side = index.arrays.small[0];
   layer = new OffscreenCanvas(side, side).getContext("2d", { willReadFrequently: true });
@@ -77,7 +78,8 @@ function answered({ restored, error }) {
   const levels = drawn.map((_, i) => Math.round((restored[side ** 2 * (i % 3) + Math.floor(i / 3)] + 1) * 127.5));
   const errors = levels.map((level, i) => Math.abs(level - drawn[i]));
   panels[1].draw(colored(levels), side, side);
-  panels[2].draw(hot(opacity.map((_, i) => mean(errors.subarray(3 * i, 3 * i + 3), () => true)), TOP), side, side);
+  const means = opacity.map((_, i) => mean(errors.subarray(3 * i, 3 * i + 3), () => true));
+  panels[2].draw(hot(means, TOP, index.heat), side, side);
   const isCrack = (i) => opacity[i] > 0.5 && !inside[i];
   const change = (values) => mean(values, isCrack) - mean(road, isCrack);
   const found = { hole: mean(errors, (i) => inside[i]), crack: (100 * change(levels)) / change(drawn) };
