@@ -125,7 +125,7 @@ def test_the_curve_is_that_of_python_and_a_press_on_it_sets_the_threshold(deskto
         assert "undefined" in before
         return
     box = curve.bounding_box()
-    curve.click(position={"x": box["width"] * (34 + 0.5 * 206) / 256, "y": box["height"] / 2})  # recall 50 %
+    curve.click(position={"x": box["width"] * (40 + 0.5 * 344) / 400, "y": box["height"] / 2})  # recall 50 %
     page.wait_for_function("location.hash.includes('rule=fixed')")
     _, threshold, mask = shown(page)
     nearest = min((one["recall"] for one in line), key=lambda recall: abs(recall - 50))

@@ -43,12 +43,12 @@ from upcrack_lite.reproduction.audit_table import ALIASES, MISSING
 from upcrack_lite.show.figures import images, use_style
 
 ROADS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("asphalt, a net of cracks", {"seed": [0, 1004], "surface": "asphalt", "crack_share": 0.04}),
-    ("asphalt, a thin crack", {"seed": 11, "surface": "asphalt", "crack_share": 0.01}),
-    ("asphalt, cracks under paint", {"seed": 5, "surface": "asphalt", "confounders": 2.5}),
-    ("concrete, a crack and a shadow", {"seed": 21, "surface": "concrete", "crack_share": 0.03}),
-    ("concrete, wide cracks and a joint", {"seed": 33, "surface": "concrete", "crack_share": 0.09}),
-    ("asphalt without a crack", {"seed": 8, "surface": "asphalt", "crack": False}),
+    ("asphalt, crack net", {"seed": [0, 1004], "surface": "asphalt", "crack_share": 0.04}),
+    ("asphalt, thin crack", {"seed": 11, "surface": "asphalt", "crack_share": 0.01}),
+    ("asphalt, paint", {"seed": 5, "surface": "asphalt", "confounders": 2.5}),
+    ("concrete, shadow", {"seed": 21, "surface": "concrete", "crack_share": 0.03}),
+    ("concrete, joint", {"seed": 33, "surface": "concrete", "crack_share": 0.09}),
+    ("asphalt, no crack", {"seed": 8, "surface": "asphalt", "crack": False}),
 )
 TRIES = (
     ("asphalt", {"seed": 1, "surface": "asphalt"}, (420, 640)),

@@ -87,7 +87,7 @@ function show() {
   const drawn = new Uint8ClampedArray(rgba);
   lines.forEach((kind, i) => kind && drawn.set(kind === 2 ? detected : [0, 0, 0], 4 * i));
   const fraction = (100 * mask.reduce((sum, crack) => sum + crack, 0)) / mask.length;
-  panels.outline.draw(drawn, height, width, "outline", `${name} with a line around what was detected`);
+  panels.outline.draw(drawn, height, width, "cracks, outlined", `${name} with a line around what was detected`);
   panels.mask.draw(grays(mask.map((crack) => 255 * crack)), height, width);
   const warning = blank ? "no contrast: nothing can be found here; " : "";
   const found = `crack fraction ${fraction.toFixed(2)} %. It took ${seconds.toFixed(1)} s.`;

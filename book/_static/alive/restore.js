@@ -15,10 +15,10 @@ const controls = {
   road: choice("road", [], restart),
   tool: choice("dragging", [["hole", "moves the hole"], ["pen", "draws a crack"]], show),
   fill: choice("hole color", Object.keys(FILLS).map((name) => [name, name]), show),
-  size: slider("hole", { min: 0, max: 64, step: 2, value: 32, unit: " px" }, show),
+  size: slider("hole size", { min: 0, max: 64, step: 2, value: 32, unit: " px" }, show),
   level: slider("crack's gray level", { min: 0, max: 255, step: 5, value: 30 }, show),
   width: slider("crack's width", { min: 1, max: 6, step: 0.5, value: 2, unit: " px" }, show),
-  own: choice("statistics", [["0", "of training (running)"], ["1", "of this photo (batch)"]], show),
+  own: choice("statistics", [["0", "running (training)"], ["1", "batch (this photo)"]], show),
 };
 let index; // roads.json
 let side; // of the square that G takes, px

@@ -168,7 +168,7 @@ function build() {
   });
   root.replaceChildren(
     element("div", { class: "alive-controls" }, ...Object.values(controls).map((control) => control.root)),
-    element("div", { class: "alive-panels" }, ...shown.slice(0, 4), chart, curve, ...shown.slice(4)),
+    element("div", { class: "alive-panels" }, ...shown, chart, curve),
     scores,
     element(
       "div",
