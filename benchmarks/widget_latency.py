@@ -37,7 +37,7 @@ def measure(control: object, values: list) -> tuple[float, float]:
 
 def main() -> None:
     print(f"{torch.get_num_threads()} threads; {MOVES} moves each; median wall clock / processor time, ms")
-    for size in (128, 256):
+    for size in (128, 256, 512):
         roads = synthetic_set(3, size, seed=0)
         image = to_tensor(roads.images)
         restored = torch.nn.functional.avg_pool2d(image, 9, 1, 4, count_include_pad=False)
@@ -53,6 +53,7 @@ def main() -> None:
             "rule": (tuner.rule, ["otsu_factor", "fixed", "percentile"]),
             "value": (tuner.values["percentile"], [90.0, 95.0, 98.0]),
             "floor": (tuner.floor, [0.05, 0.1, 0.0]),
+            "least area": (tuner.area, [0.1, 0.5, 0.0]),
             "d = 34, 35 (the largest)": (tuner.d, [34, 35]),
             "masks: family": (explorer.family, ["striped", "jumbled", "multi_scale_square"]),
             "masks: draw": (explorer.seed, [1, 2, 3]),

@@ -79,6 +79,17 @@ def test_the_page_marks_what_upcrack_detect_marks(desktop, address, tmp_path, na
     assert f"crack fraction {100 * saved.mean():.2f} %" in page.locator("#photo").inner_text()
 
 
+def test_a_photo_takes_the_place_of_one_that_is_looked_at(desktop, address):
+    page = opened(desktop.page, address)
+    for name in ("asphalt", "concrete"):
+        page.get_by_role("button", name=name).click()
+        page.wait_for_selector("#photo[aria-busy=true]")
+    looked_at(page, "try-1.png")
+    height, width = read_image(FILES / "try-1.png").shape[:2]
+    assert page.evaluate("photo.shown.levels.length") == height * width
+    assert "try-0" not in page.locator("#photo").inner_text()
+
+
 def odd_photo(kind: str) -> np.ndarray:
     """uint8 ``(203, 318, 3)``: blank, with noise, unevenly lit, with a scratch that is barely one, a road."""
     rng = np.random.default_rng([21, 7])

@@ -158,6 +158,14 @@ def test_tracked_files_stay_small():
     assert not {name: size for name, size in sizes.items() if size > 8e6}
 
 
+def test_the_pages_scripts_are_short():
+    own = [*(ROOT / "book/_static").glob("*.js"), *(ROOT / "book/_static/alive").rglob("*.js")]
+    lines = [line for path in own for line in path.read_text(encoding="utf-8").splitlines()]
+    assert len(own) >= 12
+    assert len(lines) <= 1500
+    assert not [line for line in lines if len(line) > 120]
+
+
 def test_training_loads_few_modules_and_no_plotting():
     program = (
         "import sys, upcrack_lite.training\n"

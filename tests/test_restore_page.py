@@ -28,9 +28,7 @@ def opened(page, address):
 
 
 def settled(page) -> None:
-    page.wait_for_function("restore.dataset.answers && !restore.ariaBusy && restore.shown")
-    page.wait_for_timeout(150)
-    page.wait_for_function("!restore.ariaBusy")
+    page.wait_for_function("restore.dataset.settled === 'true'")
 
 
 def shown(page, name: str) -> np.ndarray:

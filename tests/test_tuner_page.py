@@ -22,7 +22,6 @@ from upcrack_lite.predict.model import at_test, load_model
 pytestmark = pytest.mark.site
 
 FILES = SITE / "_static/alive"
-VALUES = {"otsu_factor": "factor", "fixed": "fixed", "percentile": "percentile"}
 MOST = {5: 100, 25: 100, 35: 400}
 """Milliseconds from a move of d to the new picture: as fast as a hand, and with a busy sign beyond 25 px."""
 
@@ -48,8 +47,7 @@ def recorded(number: int) -> dict[str, np.ndarray]:
 
 
 def settled(page) -> None:
-    page.wait_for_function("document.querySelector('#tuner').dataset.answers && !tuner.ariaBusy")
-    page.wait_for_function("location.hash.includes('area=')")
+    page.wait_for_function("document.querySelector('#tuner').dataset.settled === 'true'")
 
 
 def shown(page) -> tuple[np.ndarray, float, np.ndarray]:
@@ -73,7 +71,7 @@ def drawn_at_random(case: int) -> dict[str, str | float]:
         "sigmaColor": int(rng.integers(1, 301)),
         "sigmaSpace": int(rng.integers(1, 101)) / 2,
         "rule": rule,
-        "factor": int(rng.integers(10, 50)) / 20,
+        "otsu_factor": int(rng.integers(10, 50)) / 20,
         "fixed": int(rng.integers(10, 200)) / 500,
         "percentile": int(rng.integers(320, 400)) / 4,
         "floor": int(rng.choice([0, 10])) * 0.005,
@@ -98,7 +96,7 @@ def test_the_page_marks_what_python_marks(desktop, address, exact, case):
     )
     levels = (wanted[0, 0] * 255).round().numpy()
     assert np.abs(levels - smoothed).max() <= 1
-    value = chosen[VALUES[chosen["rule"]]] if chosen["rule"] in VALUES else 1.0
+    value = chosen.get(chosen["rule"], 1.0)
     thresholds = threshold_of(wanted, chosen["rule"], value, chosen["floor"])
     assert threshold == pytest.approx(float(thresholds[0]), abs=1.01 / 255)
     crack_mask = without_small(above(wanted, thresholds)[0, 0].numpy(), chosen["area"] / 100)
@@ -127,7 +125,7 @@ def test_the_curve_is_that_of_python_and_a_press_on_it_sets_the_threshold(deskto
         assert "undefined" in before
         return
     box = curve.bounding_box()
-    curve.click(position={"x": box["width"] * (34 + 0.5 * 206) / 256, "y": box["height"] / 2})  # recall 50 %
+    curve.click(position={"x": box["width"] * (40 + 0.5 * 344) / 400, "y": box["height"] / 2})  # recall 50 %
     page.wait_for_function("location.hash.includes('rule=fixed')")
     _, threshold, mask = shown(page)
     nearest = min((one["recall"] for one in line), key=lambda recall: abs(recall - 50))

@@ -62,6 +62,7 @@ AFTER_ERRORS = AFTER_FILTER | {"error map"}
         ({"rule": "fixed", "value_fixed": 0.12}, AFTER_THRESHOLD),
         ({"rule": "percentile", "value_percentile": 95.5}, AFTER_THRESHOLD),
         ({"floor": 0.4}, AFTER_THRESHOLD),
+        ({"d": 5, "area": 0.4}, AFTER_FILTER),
     ],
 )
 def test_what_is_shown_is_what_detection_computes_and_nothing_else_changes(tuner, settings, changed):
@@ -73,6 +74,7 @@ def test_what_is_shown_is_what_detection_computes_and_nothing_else_changes(tuner
     smoothed = smooth(errors, p["bilateral_d"], p["bilateral_sigma_color"], p["bilateral_sigma_space"])
     rule = p["threshold_rule"], p["threshold_value"], p["threshold_floor"]
     mask, threshold = binarize(smoothed, *rule), float(threshold_of(smoothed, *rule)[0])
+    mask[0, 0] = torch.from_numpy(training_free.without_small(mask[0, 0].numpy(), tuner.area.value / 100))
     assert torch.equal(tuner.crack_mask, mask)
     assert tuner.threshold == threshold
     assert tuner.confusion == Confusion.of(mask[0, 0], ROADS.crack_masks[i])

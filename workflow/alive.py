@@ -2,8 +2,8 @@
 
     python workflow/alive.py build/book/alive
 
-roads.json   what there is: roads, arrays of a road, the settings that each detector starts from, and what some
-             settings find on each road
+roads.json   what there is: roads, arrays of a road, the settings that each detector starts from, what some settings
+             find on each road, and the colors
 road-N.bin   the arrays of a road, one after the other, packed with gzip
 check.json   the names of columns that a table of metrics may have
 tuner.png    the same as a still picture for readers without JavaScript, and tuner.md, which shows it
@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import torch
 from onnx_file import drawn_model, generator_model
@@ -31,7 +32,7 @@ from upcrack_lite.drawn.detect import MARGIN, TILE, load_network
 from upcrack_lite.drawn.network import MULTIPLE
 from upcrack_lite.errors import UserError
 from upcrack_lite.generator import Generator
-from upcrack_lite.images import overlay, to_tensor, to_uint8
+from upcrack_lite.images import COLORS, overlay, to_tensor, to_uint8
 from upcrack_lite.io import write_atomically, write_image, write_json, write_text
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.predict.model import Model, load_model
@@ -42,12 +43,12 @@ from upcrack_lite.reproduction.audit_table import ALIASES, MISSING
 from upcrack_lite.show.figures import images, use_style
 
 ROADS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("asphalt, a net of cracks", {"seed": [0, 1004], "surface": "asphalt", "crack_share": 0.04}),
-    ("asphalt, a thin crack", {"seed": 11, "surface": "asphalt", "crack_share": 0.01}),
-    ("asphalt, cracks under paint", {"seed": 5, "surface": "asphalt", "confounders": 2.5}),
-    ("concrete, a crack and a shadow", {"seed": 21, "surface": "concrete", "crack_share": 0.03}),
-    ("concrete, wide cracks and a joint", {"seed": 33, "surface": "concrete", "crack_share": 0.09}),
-    ("asphalt without a crack", {"seed": 8, "surface": "asphalt", "crack": False}),
+    ("asphalt, crack net", {"seed": [0, 1004], "surface": "asphalt", "crack_share": 0.04}),
+    ("asphalt, thin crack", {"seed": 11, "surface": "asphalt", "crack_share": 0.01}),
+    ("asphalt, paint", {"seed": 5, "surface": "asphalt", "confounders": 2.5}),
+    ("concrete, shadow", {"seed": 21, "surface": "concrete", "crack_share": 0.03}),
+    ("concrete, joint", {"seed": 33, "surface": "concrete", "crack_share": 0.09}),
+    ("asphalt, no crack", {"seed": 8, "surface": "asphalt", "crack": False}),
 )
 TRIES = (
     ("asphalt", {"seed": 1, "surface": "asphalt"}, (420, 640)),
@@ -175,6 +176,7 @@ def photo_files(out: Path) -> None:
         "tile": TILE,
         "margin": MARGIN,
         "multiple": MULTIPLE,
+        "color": COLORS["detected"],
         "roads": [title for title, _, _ in TRIES],
     }
     write_json(out / "photo.json", how)
@@ -204,7 +206,9 @@ def main(out: Path) -> None:
     kept = ("error_variant", "map_filter", "bilateral_", "threshold_")
     start = {name: {k: v for k, v in some.items() if k.startswith(kept)} for name, some in presets.items()}
     roads = {"roads": [title for title, _ in ROADS], "variants": VARIANTS, "arrays": shapes}
-    write_json(out / "roads.json", roads | {"settings": SETTINGS, "start": start, "points": points})
+    heat = matplotlib.colormaps["magma"](range(256), bytes=True)[:, :3].tolist()
+    roads |= {"settings": SETTINGS, "start": start, "points": points, "colors": COLORS, "heat": heat}
+    write_json(out / "roads.json", roads)
 
 
 if __name__ == "__main__":

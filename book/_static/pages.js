@@ -5,13 +5,14 @@ const number = (text) => parseFloat(text.replace("−", "-"));
 
 function sortBy(head) {
   const body = head.closest("table").tBodies[0];
-  const up = head.getAttribute("aria-sort") === "descending" || (!head.hasAttribute("aria-sort") && head.matches(".gt_left"));
+  const order = head.getAttribute("aria-sort");
+  const up = order ? order === "descending" : head.matches(".gt_left");
   const value = (row) => row.cells[head.cellIndex].textContent.trim();
   const compare = (a, b) => {
     const [x, y] = [value(a), value(b)];
     if (x === "–" || y === "–") return (x === "–") - (y === "–"); // what is missing comes last, both ways
-    const order = number(x) - number(y) || (isNaN(number(x) - number(y)) ? x.localeCompare(y, undefined, { numeric: true }) : 0);
-    return up ? order : -order;
+    const apart = number(x) - number(y);
+    return (up ? 1 : -1) * (isNaN(apart) ? x.localeCompare(y, undefined, { numeric: true }) : apart);
   };
   for (const other of head.parentElement.cells) other.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", up ? "ascending" : "descending");
@@ -26,8 +27,10 @@ function makeSortable(head) {
   head.append(button);
 }
 
+const WIDE = "pre, .cell_output, .output, .math, mjx-container, .pst-scrollable-table-container, .table-responsive";
+
 function reachable() {
-  for (const box of document.querySelectorAll("article pre, article .cell_output, article .output, article .math, article mjx-container, .pst-scrollable-table-container, article .table-responsive")) {
+  for (const box of document.querySelectorAll(`article :is(${WIDE})`)) {
     if (box.scrollWidth > box.clientWidth && !box.closest("[tabindex]")) box.tabIndex = 0;
   }
 }

@@ -126,8 +126,9 @@ class PostProcessingTuner(Plate):
     scored. start: a preset of any method to start from; where it may have no filter, d = 1 px switches it off.
 
     Controls: `image`, `variant`, `d`, `sigma_color`, `sigma_space`, `rule`, `values` (a slider for each rule that
-    takes a value), `floor`, `path`, `export_button`, `score_button`. Results of the image shown: `smoothed` float
-    and `crack_mask` bool, both ``(1, 1, H, W)``, `threshold` and `confusion` (None without labels).
+    takes a value), `floor`, `area` (smallest component, percent of the photo; not exported, no command takes it),
+    `path`, `export_button`, `score_button`. Results of the image shown: `smoothed` float and `crack_mask` bool,
+    both ``(1, 1, H, W)``, `threshold` and `confusion` (None without labels).
     Raises UserError for shapes that do not fit together.
     """
 
@@ -151,7 +152,7 @@ class PostProcessingTuner(Plate):
         buttons = [self.path, self.export_button] + ([self.score_button] if self._truth is not None else [])
         super().__init__(
             controls(self.image, self.variant, self.d, self.sigma_color, self.sigma_space),
-            controls(self.rule, *self.values.values(), self.floor),
+            controls(self.rule, *self.values.values(), self.floor, self.area),
             pictures(*self._panels.values()),
             self._scores,
             row(*buttons),
@@ -224,7 +225,7 @@ class PostProcessingTuner(Plate):
         for rule, control in self.values.items():
             control.layout.display = "" if rule == self.rule.value else "none"
         self.threshold = float(threshold_of(self.smoothed, *self._rule())[0])
-        self.crack_mask = binarize(self.smoothed, *self._rule())  # (1, 1, H, W)
+        self.crack_mask = self._marked(self.smoothed)  # (1, 1, H, W)
         i, mask = self.image.value, self.crack_mask[0, 0].numpy()
         truth = None if self._truth is None else self._truth[i]
         self.confusion = None if truth is None else Confusion.of(mask, truth)
@@ -235,6 +236,13 @@ class PostProcessingTuner(Plate):
         scores = score_table(self.confusion) if self.confusion else ""
         self._scores.value = KEY + scores if scores else "no labels: nothing to score"
         self.message.value = ""
+
+    def _marked(self, smoothed: torch.Tensor) -> torch.Tensor:
+        """Crack masks, bool ``(N, 1, H, W)``, without small components."""
+        marked, least = binarize(smoothed, *self._rule()).numpy(), self.area.value / 100
+        return torch.from_numpy(
+            np.stack([training_free.without_small(one, least) for one in marked[:, 0]])[:, None]
+        )
 
     def _filter(self) -> tuple[int, float, float, str]:
         off = hasattr(self._start, "map_filter") and self.d.value == 1
@@ -269,6 +277,7 @@ class PostProcessingTuner(Plate):
                 value = start.threshold_value if rule == start.threshold_rule else limits[-1]
                 self.values[rule] = slider(*limits[:-1], value)
         self.floor = slider("never below", 0, 0.5, 0.005, start.threshold_floor)
+        self.area = slider("least area, %", 0, 1, 0.02, 0)
         wide = ipywidgets.Layout(width="310px", max_width="100%")
         self.path = ipywidgets.Text(value="parameters.yaml", description="file", layout=wide)
         self.path.style.description_width = "95px"
@@ -277,7 +286,7 @@ class PostProcessingTuner(Plate):
         stages = {
             self._new_errors: (self.image, self.variant),
             self._new_filter: (self.d, self.sigma_color, self.sigma_space),
-            self._new_threshold: (self.rule, *self.values.values(), self.floor),
+            self._new_threshold: (self.rule, *self.values.values(), self.floor, self.area),
         }
         for stage, moved in stages.items():
             for control in moved:
@@ -297,7 +306,7 @@ class PostProcessingTuner(Plate):
     def _score_all(self, button: object = None) -> None:
         """Pool the confusion of all photos: what suits one of them may not suit the set."""
         maps = self._errors[self.variant.value]
-        crack_masks = binarize(smooth(maps, *self._filter()), *self._rule())
+        crack_masks = self._marked(smooth(maps, *self._filter()))
         pooled = Confusion.of(crack_masks, self._truth[:, None])
         self.message.value = f"all {len(maps)} photos pooled:" + score_table(pooled)
 

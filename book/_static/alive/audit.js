@@ -93,13 +93,10 @@ export function narrow(known) {
   return box;
 }
 
-const swap = (known) => {
-  const { precision, recall, ...rest } = known;
-  return { ...rest, ...(recall && { precision: recall }), ...(precision && { recall: precision }) };
-};
+const swap = ({ precision, recall, ...rest }) => ({ ...rest, precision: recall, recall: precision });
 
 function implied(known) {
-  if (!known.accuracy || Object.keys(known).length === 1) return null;
+  if (!known.accuracy || Object.values(known).filter(Boolean).length === 1) return null;
   if (known.precision && known.recall) return prevalenceOf(known.precision, known.recall, known.accuracy);
   return narrow(known)?.prevalence ?? null;
 }

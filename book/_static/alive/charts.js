@@ -1,6 +1,6 @@
 /** The charts of the tuner, as SVG in the theme's colors: a histogram, and precision over recall. */
 
-const [LEFT, RIGHT, FLOOR, TOP, WIDTH, HEIGHT] = [34, 240, 214, 26, 256, 250];
+const [LEFT, RIGHT, FLOOR, TOP, WIDTH, HEIGHT] = [40, 384, 160, 24, 400, 200];
 
 function shape(tag, attributes, text = "") {
   const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -19,7 +19,7 @@ function frame(said, lines, places, names) {
     svg.append(words(LEFT - 4, y + 4, text, "end"));
   }
   svg.append(shape("line", { x1: LEFT, x2: RIGHT, y1: FLOOR, y2: FLOOR, class: "axis" }));
-  for (const [x, text] of places) svg.append(words(x, FLOOR + 14, text));
+  for (const [x, text] of places) svg.append(words(x, FLOOR + 16, text));
   svg.append(words((LEFT + RIGHT) / 2, HEIGHT - 6, names));
   return svg;
 }
@@ -70,7 +70,7 @@ export function drawCurve(chart, line, marks) {
   const points = line.filter(known).map(({ recall, precision }) => `${x(recall)},${y(precision)}`);
   svg.append(shape("polyline", { points: points.join(" "), class: "curve" }));
   for (const [sign, point] of marks.filter(([, point]) => known(point)).reverse()) {
-    const mark = words(x(point.recall), y(point.precision) + 5, sign);
+    const mark = words(x(point.recall), y(point.precision) + 6, sign);
     mark.classList.add(point === now ? "now" : "mark");
     svg.append(mark);
   }

@@ -49,7 +49,7 @@ function rowOf(entries, where) {
 function check() {
   try {
     const typed = Object.entries(inputs).map(([metric, input]) => [metric, input.value.trim()]);
-    const one = () => ({ rows: [rowOf(typed, "above")], labels: [""] });
+    const one = () => ({ rows: [rowOf(typed, "above")], labels: ["This run"] });
     const { rows, labels } = table.value.trim() ? parsed(table.value) : one();
     if (!rows.some((row) => Object.keys(row).length)) return said.replaceChildren("Nothing to check yet.");
     show(audit(rows), labels);
@@ -67,7 +67,7 @@ function show(found, labels) {
   for (const { row, kind } of found.wrong) {
     const swapped = "precision and recall stand the other way round";
     const what = kind === "row swapped" ? swapped : "the numbers contradict each other";
-    lines.push([`${labels[row] || "This row"}: ${what}.`, "20_audit"]);
+    lines.push([`${labels[row]}: ${what}.`, "20_audit"]);
   }
   found.checks.forEach((one, i) => lines.push(...remarks(one, labels[i], found)));
   if (!lines.length) lines.push(["Nothing speaks against these numbers."]);
@@ -79,16 +79,16 @@ function show(found, labels) {
 /** What one row says beyond the audit: its prevalence, how much it marks, whether it is upside down. */
 function remarks({ known, prevalence, possible }, label, { swapped }) {
   const lines = [];
-  const say = (text, chapter) => lines.push([label ? `${label}: ${text}` : text, chapter]);
+  const say = (text, chapter) => lines.push([`${label}: ${text}`, chapter]);
   if (!possible) return lines;
   const [own, other] = swapped ? [...prevalence].reverse() : prevalence;
-  if (own) say(`the digits imply a prevalence of ${percent(own)}.`);
-  const given = share.value.trim();
-  if (given && own) {
-    const truth = intervalOf(given, 0.01);
-    if (meet(own, truth)) say("this is the prevalence that you gave.");
-    else if (other && meet(other, truth)) say("with precision and recall swapped it would be yours.", "20_audit");
-    else say("this is not yours: other or resized masks, or a mean over images.", "15_scoring");
+  if (own) {
+    const digits = `the digits imply a prevalence of ${percent(own)}`;
+    const given = share.value.trim() ? intervalOf(share.value.trim(), 0.01) : null;
+    if (!given) say(`${digits}.`);
+    else if (meet(own, given)) say(`${digits}; this is the prevalence that you gave.`);
+    else if (other && meet(other, given)) say(`${digits}; with the columns swapped it would be yours.`, "20_audit");
+    else say(`${digits}; this is not yours: other or resized masks, or a mean over images.`, "15_scoring");
   }
   const [precision, recall] = swapped ? [known.recall, known.precision] : [known.precision, known.recall];
   if (precision && recall && precision[0] > 0) {
@@ -109,7 +109,7 @@ begin(root, async () => {
     inputs[metric] = number();
     return labeled(TITLES[metric], inputs[metric]).root;
   });
-  boxes.push(labeled("prevalence, % (optional)", share).root);
+  boxes.push(labeled("your prevalence, %", share).root);
   const example = () => {
     table.value = words.example;
     check();

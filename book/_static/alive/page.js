@@ -77,48 +77,25 @@ export function save(name, blob) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-/** Red, green and blue of `upcrack_lite/images.py`, 0 to 255. */
-export const COLORS = {
-  tp: [0x5f, 0xe0, 0x6b],
-  fp: [0x1d, 0x2f, 0xa6],
-  fn: [0xe0, 0x26, 0x3c],
-  detected: [0xff, 0x95, 0x00],
-};
-
 /** Pixels for a canvas from `color(i)`, which gives red, green and blue of pixel i. */
 export function painted(count, color) {
-  const pixels = new Uint8ClampedArray(4 * count);
-  for (let i = 0; i < count; i++) {
-    const [red, green, blue] = color(i);
-    pixels[4 * i] = red;
-    pixels[4 * i + 1] = green;
-    pixels[4 * i + 2] = blue;
-    pixels[4 * i + 3] = 255;
-  }
+  const pixels = new Uint8ClampedArray(4 * count).fill(255);
+  for (let i = 0; i < count; i++) pixels.set(color(i), 4 * i);
   return pixels;
 }
 
-const MAGMA = ["#000004", "#3b0f70", "#8c2981", "#de4968", "#fe9f6d", "#fcfdbf"].map((hex) =>
-  [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16)),
-);
-
-/** 256 colors, dark to bright, between those of MAGMA. */
-const HEAT = Array.from({ length: 256 }, (_, level) => {
-  const at = (level / 255) * (MAGMA.length - 1);
-  const low = Math.min(Math.floor(at), MAGMA.length - 2);
-  return MAGMA[low].map((start, channel) => start + (at - low) * (MAGMA[low + 1][channel] - start));
-});
-
-/** Pixels of gray levels, of red, green and blue in turn, and of a map whose brightest color stands for `top`. */
+/** Pixels of gray levels, of red, green and blue in turn, and of a map whose brightest of 256 colors means `top`. */
 export const grays = (levels) => painted(levels.length, (i) => [levels[i], levels[i], levels[i]]);
 export const colored = (rgb) => painted(rgb.length / 3, (i) => [rgb[3 * i], rgb[3 * i + 1], rgb[3 * i + 2]]);
-export const hot = (map, top) => painted(map.length, (i) => HEAT[Math.min(255, Math.round((255 * map[i]) / top))]);
+export const hot = (map, top, colors) =>
+  painted(map.length, (i) => colors[Math.min(255, Math.round((255 * map[i]) / top))]);
 
 /** Returns what asks a worker: while it works, only the newest `wish()` is kept; beyond 0.1 s the page says so. */
 export function asker(root, worker, wish, answered) {
   let [pending, again, asked] = [false, false, 0];
   const ask = () => {
     again = pending;
+    root.dataset.settled = false;
     if (pending) return;
     [pending, asked] = [true, performance.now()];
     setTimeout(() => pending && root.setAttribute("aria-busy", "true"), 100);
@@ -130,6 +107,7 @@ export function asker(root, worker, wish, answered) {
     answered(data, !again);
     root.dataset.milliseconds = Math.round(performance.now() - asked);
     root.dataset.answers = Number(root.dataset.answers ?? 0) + 1;
+    root.dataset.settled = !again;
     if (again) ask();
   };
   return ask;

@@ -1,6 +1,6 @@
 /** The drawn-crack detector on the reader's own photo: nothing is sent anywhere. */
 
-import { begin, button, COLORS, element, grays, panel, save, slider } from "./page.js";
+import { begin, button, element, grays, panel, save, slider } from "./page.js";
 import { beside, json } from "./fetch.js";
 import { outline } from "./vision.js";
 
@@ -10,11 +10,11 @@ const root = document.getElementById("photo");
 const panels = { outline: panel("outline"), probability: panel("probability"), mask: panel("mask") };
 const results = element("div", { hidden: true });
 const said = element("p", { role: "status" });
-const bar = element("progress", { max: 1, value: 0, "aria-label": "progress", hidden: true });
+const bar = element("progress", { max: 1, value: 0, "aria-label": "progress" });
 const threshold = slider("threshold", { min: 0, max: 1, step: 0.005, value: 0.5 }, show);
 let worker = null; // from the first photo on
-let count = 0;
-let photo = null; // { name, rgba, height, width, started, levels, apart, blank, seconds }
+let detected; // the color of the line
+let photo = null; // the one chosen last: { name, rgba, height, width, started, levels, apart, blank, seconds }
 
 /** Read a file or blob as the pixels of a photo, turned as its EXIF tag says. */
 async function pixelsOf(blob) {
@@ -33,31 +33,31 @@ async function pixelsOf(blob) {
 
 /** Look for cracks in a file; what was looked at before is given up. */
 async function detect(blob, name) {
-  const number = ++count;
-  results.hidden = true;
-  said.textContent = `Reading ${name} …`;
-  const read = await pixelsOf(blob).catch((error) => rest(`${name}: ${error.message}.`));
-  if (!read || number !== count) return;
-  photo = { ...read, name, started: performance.now() };
+  stop(`Reading ${name} …`);
+  const chosen = (photo = { name });
+  const read = await pixelsOf(blob).catch((error) => error);
+  if (photo !== chosen) return;
+  if (!read.rgba) return stop(`${name}: ${read.message}.`);
+  Object.assign(photo, read, { started: performance.now() });
   said.textContent = worker ? "Looking …" : "Loading the network (8 MB, once) …";
   root.setAttribute("aria-busy", "true");
-  bar.hidden = false;
   bar.value = 0;
   if (!worker) {
     worker = new Worker(beside("photo_worker.js"), { type: "module" });
     worker.onmessage = answered;
-    worker.onerror = () => rest("The network could not be started in this browser.");
+    worker.onerror = () => stop("The network could not be started in this browser.");
   }
-  worker.postMessage({ ...read, photo: number });
+  worker.postMessage(read);
 }
 
 function answered({ data }) {
-  if (data.photo !== count) return;
   if (data.error) {
-    rest(`The network did not run: ${data.error}`);
+    stop(`The network did not run: ${data.error}`);
   } else if (data.levels) {
     Object.assign(photo, data, { seconds: (performance.now() - photo.started) / 1000 });
-    rest("");
+    root.removeAttribute("aria-busy");
+    results.hidden = false;
+    panels.probability.draw(grays(photo.levels), photo.height, photo.width);
     show();
   } else {
     said.textContent = "Looking …";
@@ -65,13 +65,16 @@ function answered({ data }) {
   }
 }
 
-/** The end of a look, and what went wrong, if anything. */
-function rest(failure) {
-  bar.hidden = true;
+/** Forget the photo, and say why; a worker that still looks at it goes, too. */
+function stop(why) {
+  if (root.ariaBusy) {
+    worker.terminate();
+    worker = null;
+  }
   root.removeAttribute("aria-busy");
-  results.hidden = Boolean(failure);
-  said.textContent = failure;
-  if (failure) photo = null;
+  results.hidden = true;
+  said.textContent = why;
+  photo = null;
 }
 
 /** Draw what lies above the threshold. */
@@ -79,13 +82,12 @@ function show() {
   if (!photo?.levels) return;
   const { rgba, height, width, levels, name, seconds, apart, blank } = photo;
   const level = Math.floor(threshold.value * 255 + 1e-3);
-  const mask = Uint8Array.from(levels, (value) => (value > level ? 1 : 0));
+  const mask = levels.map((value) => (value > level ? 1 : 0));
   const lines = outline(mask, height, width);
   const drawn = new Uint8ClampedArray(rgba);
-  lines.forEach((kind, i) => kind && drawn.set(kind === 2 ? COLORS.detected : [0, 0, 0], 4 * i));
+  lines.forEach((kind, i) => kind && drawn.set(kind === 2 ? detected : [0, 0, 0], 4 * i));
   const fraction = (100 * mask.reduce((sum, crack) => sum + crack, 0)) / mask.length;
-  panels.outline.draw(drawn, height, width, "outline", `${name} with a line around what was detected`);
-  panels.probability.draw(grays(levels), height, width);
+  panels.outline.draw(drawn, height, width, "cracks, outlined", `${name} with a line around what was detected`);
   panels.mask.draw(grays(mask.map((crack) => 255 * crack)), height, width);
   const warning = blank ? "no contrast: nothing can be found here; " : "";
   const found = `crack fraction ${fraction.toFixed(2)} %. It took ${seconds.toFixed(1)} s.`;
@@ -129,5 +131,6 @@ function build(roads) {
 begin(root, async () => {
   const settings = await json("photo.json");
   threshold.value = settings.threshold_value;
+  detected = settings.color;
   build(settings.roads);
 });

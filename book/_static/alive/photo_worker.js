@@ -1,22 +1,19 @@
-/** The drawn-crack detector beside the page: photo in, levels of crack probability out. Loaded at the first photo. */
+/**
+ * The drawn-crack detector beside the page: photo in, levels of crack probability out. Started with the first photo;
+ * the page ends it, and starts another, where a photo comes before the last is done.
+ */
 
 import { json, load } from "./fetch.js";
 import { add, contrast, cut, normalized, rounded, scaled, tiles, toGray } from "./vision.js";
 
-let network = null; // a promise of its settings and of how to run it
-let newest = 0; // photo; an older one is given up
-let turn = Promise.resolve(); // one photo at a time
+const network = Promise.all([json("photo.json"), load("drawn.onnx")]); // its settings, and how to run it
 
 self.onmessage = ({ data }) => {
-  newest = data.photo;
-  network ??= Promise.all([json("photo.json"), load("drawn.onnx")]);
-  turn = turn.then(() => detect(data)).catch((error) => {
-    self.postMessage({ photo: data.photo, error: String(error.message ?? error) });
-  });
+  detect(data).catch((error) => self.postMessage({ error: String(error.message ?? error) }));
 };
 
 /** The mean of the logits at several scales, as `score_map` has it, then the probability in 255 steps. */
-async function detect({ photo, rgba, height, width }) {
+async function detect({ rgba, height, width }) {
   const [settings, run] = await network;
   const gray = toGray(rgba);
   const octaves = [];
@@ -32,8 +29,7 @@ async function detect({ photo, rgba, height, width }) {
     const levels = normalized(octave ? scaled(gray, height, width, high, wide) : gray);
     const logits = new Float32Array(high * wide);
     for (const part of parts) {
-      self.postMessage({ photo, progress: done / all });
-      if (photo !== newest) return;
+      self.postMessage({ progress: done / all });
       const image = cut(levels, wide, part, settings.multiple);
       const result = await run({ gray: [image.data, [1, 1, image.height, image.width]] });
       for (let y = part.y; y < part.end.y; y++) {
@@ -46,5 +42,5 @@ async function detect({ photo, rgba, height, width }) {
   }
   const level = (sum) => rounded(255 / (1 + Math.exp(-sum / octaves.length)));
   const apart = contrast(gray, height, width);
-  self.postMessage({ photo, levels: Uint8Array.from(total, level), apart, blank: apart < settings.no_contrast });
+  self.postMessage({ levels: new Uint8Array(total.map(level)), apart, blank: apart < settings.no_contrast });
 }

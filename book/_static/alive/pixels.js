@@ -10,15 +10,13 @@ export function mirrored(index, length) {
   return index;
 }
 
-/** A map with `radius` more pixels on each side, and room for three pixels that are read beyond its end. */
-function bordered(map, height, width, radius) {
-  const wide = width + 2 * radius;
-  const padded = new Uint8Array(wide * (height + 2 * radius) + 3);
-  for (let y = 0, at = 0; y < height + 2 * radius; y++) {
-    const row = mirrored(y - radius, height) * width;
-    for (let x = 0; x < wide; x++) padded[at++] = map[row + mirrored(x - radius, width)];
-  }
-  return padded;
+/** Some rows and columns of a map, in their order. */
+export function picked(map, width, rows, columns) {
+  const found = new map.constructor(rows.length * columns.length);
+  rows.forEach((row, y) => {
+    for (let x = 0; x < columns.length; x++) found[y * columns.length + x] = map[row * width + columns[x]];
+  });
+  return found;
 }
 
 /**
@@ -28,21 +26,20 @@ function bordered(map, height, width, radius) {
 export function bilateral(map, height, width, d, sigmaColor, sigmaSpace) {
   const radius = Math.max(1, Math.floor(d / 2));
   const wide = width + 2 * radius;
-  const padded = bordered(map, height, width, radius);
+  const around = (length) => Array.from({ length: length + 2 * radius }, (_, i) => mirrored(i - radius, length));
+  const padded = picked(map, width, [...around(height), 0], around(width)); // three pixels are read beyond the end
   const byColor = new Float64Array(511); // of the difference + 255
   for (let i = -255; i <= 255; i++) byColor[i + 255] = Math.fround(Math.exp((-0.5 * i * i) / sigmaColor ** 2));
-  const offsets = [];
-  const bySpace = [];
+  const steps = [];
+  const weights = [];
   for (let y = -radius; y <= radius; y++) {
     for (let x = -radius; x <= radius; x++) {
       const squared = x * x + y * y;
       if (squared > radius * radius) continue;
-      offsets.push(y * wide + x);
-      bySpace.push(Math.fround(Math.exp((-0.5 * squared) / sigmaSpace ** 2)));
+      steps.push(y * wide + x);
+      weights.push(Math.fround(Math.exp((-0.5 * squared) / sigmaSpace ** 2)));
     }
   }
-  const steps = Int32Array.from(offsets);
-  const weights = Float64Array.from(bySpace);
   const smoothed = new Uint8Array(height * width);
   for (let y = 0; y < height; y++) {
     // Four pixels at once: their sums do not wait for one another, which halves the time.
@@ -57,22 +54,18 @@ export function bilateral(map, height, width, d, sigmaColor, sigmaSpace) {
       for (let k = 0; k < steps.length; k++) {
         const at = center + steps[k];
         const weight = weights[k];
-        const level0 = padded[at];
-        const level1 = padded[at + 1];
-        const level2 = padded[at + 2];
-        const level3 = padded[at + 3];
-        const weight0 = weight * byColor[level0 + p];
-        const weight1 = weight * byColor[level1 + q];
-        const weight2 = weight * byColor[level2 + r];
-        const weight3 = weight * byColor[level3 + s];
+        const weight0 = weight * byColor[padded[at] + p];
+        const weight1 = weight * byColor[padded[at + 1] + q];
+        const weight2 = weight * byColor[padded[at + 2] + r];
+        const weight3 = weight * byColor[padded[at + 3] + s];
         total0 += weight0;
         total1 += weight1;
         total2 += weight2;
         total3 += weight3;
-        sum0 += weight0 * level0;
-        sum1 += weight1 * level1;
-        sum2 += weight2 * level2;
-        sum3 += weight3 * level3;
+        sum0 += weight0 * padded[at];
+        sum1 += weight1 * padded[at + 1];
+        sum2 += weight2 * padded[at + 2];
+        sum3 += weight3 * padded[at + 3];
       }
       const means = [sum0 / total0, sum1 / total1, sum2 / total2, sum3 / total3];
       for (let i = 0; i < Math.min(4, width - x); i++) smoothed[y * width + x + i] = Math.round(means[i]);
@@ -126,32 +119,30 @@ export function thresholdOf(counts, rule, value, floor) {
 /** Where a map lies above a threshold. In float32, like Python, with room for levels that float32 rounds apart. */
 export function above(map, threshold) {
   const level = Math.fround(Math.fround(Math.fround(threshold) * 255) + Math.fround(1e-3));
-  return Uint8Array.from(map, (value) => (value > level ? 1 : 0));
+  return map.map((value) => (value > level ? 1 : 0));
 }
 
 /** Remove connected components (8 neighbors) that are smaller than a share of the picture. */
-export function withoutSmall(mask, height, width, share) {
+export function withoutSmall(mask, width, share) {
   if (!share) return mask;
   const kept = new Uint8Array(mask.length);
-  const seen = Uint8Array.from(mask);
-  const stack = new Int32Array(mask.length);
+  const left = Uint8Array.from(mask);
+  const sides = [-1, 0, 1];
+  const around = sides.flatMap((y) => sides.map((x) => [y, x]));
   for (let start = 0; start < mask.length; start++) {
-    if (!seen[start]) continue;
-    let count = 1;
-    stack[0] = start;
-    seen[start] = 0;
-    for (let next = 0; next < count; next++) {
-      const y = Math.floor(stack[next] / width);
-      const x = stack[next] % width;
-      for (let v = Math.max(0, y - 1); v <= Math.min(height - 1, y + 1); v++) {
-        for (let u = Math.max(0, x - 1); u <= Math.min(width - 1, x + 1); u++) {
-          if (!seen[v * width + u]) continue;
-          seen[v * width + u] = 0;
-          stack[count++] = v * width + u;
-        }
+    if (!left[start]) continue;
+    const component = [start];
+    left[start] = 0;
+    for (const at of component) {
+      for (const [y, x] of around) {
+        const next = at + y * width + x;
+        const beside = (at % width) + x;
+        if (!left[next] || beside < 0 || beside >= width) continue;
+        left[next] = 0;
+        component.push(next); // which lengthens this loop
       }
     }
-    if (count >= share * mask.length) for (let i = 0; i < count; i++) kept[stack[i]] = 1;
+    if (component.length >= share * mask.length) for (const at of component) kept[at] = 1;
   }
   return kept;
 }

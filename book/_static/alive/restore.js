@@ -15,10 +15,10 @@ const controls = {
   road: choice("road", [], restart),
   tool: choice("dragging", [["hole", "moves the hole"], ["pen", "draws a crack"]], show),
   fill: choice("hole color", Object.keys(FILLS).map((name) => [name, name]), show),
-  size: slider("hole", { min: 0, max: 64, step: 2, value: 32, unit: " px" }, show),
+  size: slider("hole size", { min: 0, max: 64, step: 2, value: 32, unit: " px" }, show),
   level: slider("crack's gray level", { min: 0, max: 255, step: 5, value: 30 }, show),
   width: slider("crack's width", { min: 1, max: 6, step: 0.5, value: 2, unit: " px" }, show),
-  own: choice("statistics", [["0", "of training (running)"], ["1", "of this photo (batch)"]], show),
+  own: choice("statistics", [["0", "running (training)"], ["1", "batch (this photo)"]], show),
 };
 let index; // roads.json
 let side; // of the square that G takes, px
@@ -30,6 +30,7 @@ let sent; // the scene that the worker restores
 let ask; // the worker, once the network is wanted
 
 async function restart() {
+  root.dataset.settled = false; // until the road is there
   road = (await loadArrays(`road-${controls.road.value}.bin`, index.arrays)).small;
   side = index.arrays.small[0];
   layer = new OffscreenCanvas(side, side).getContext("2d", { willReadFrequently: true });
@@ -77,7 +78,8 @@ function answered({ restored, error }) {
   const levels = drawn.map((_, i) => Math.round((restored[side ** 2 * (i % 3) + Math.floor(i / 3)] + 1) * 127.5));
   const errors = levels.map((level, i) => Math.abs(level - drawn[i]));
   panels[1].draw(colored(levels), side, side);
-  panels[2].draw(hot(opacity.map((_, i) => mean(errors.subarray(3 * i, 3 * i + 3), () => true)), TOP), side, side);
+  const means = opacity.map((_, i) => mean(errors.subarray(3 * i, 3 * i + 3), () => true));
+  panels[2].draw(hot(means, TOP, index.heat), side, side);
   const isCrack = (i) => opacity[i] > 0.5 && !inside[i];
   const change = (values) => mean(values, isCrack) - mean(road, isCrack);
   const found = { hole: mean(errors, (i) => inside[i]), crack: (100 * change(levels)) / change(drawn) };

@@ -1,14 +1,13 @@
 /** The tuner: filter and threshold of chapter 14 as sliders, on recorded maps. */
 
-import { asker, begin, button, choice, colored, COLORS } from "./page.js";
-import { element, grays, hot, painted, panel, save, slider } from "./page.js";
+import { asker, begin, button, choice, colored, element } from "./page.js";
+import { grays, hot, painted, panel, save, slider } from "./page.js";
 import { drawCurve, drawHistogram, onPress } from "./charts.js";
 import { beside, json, loadArrays } from "./fetch.js";
 import { metrics, otsu, sweep } from "./pixels.js";
 
 const DETECTORS = { upcracknet: "UP-CrackNet", drawn: "drawn-crack detector" };
 const RULES = { otsu: "Otsu", otsu_factor: "Otsu × factor", fixed: "fixed", percentile: "percentile" };
-const NEEDS = { otsu_factor: "factor", fixed: "fixed", percentile: "percentile" }; // rule to the slider of its value
 const OFF = 0.01; // gray levels: so narrow a color weight leaves every pixel as it is
 const SIGNS = ["●", "▲", "■", "◆", "✚"];
 const SIDE = 256;
@@ -30,7 +29,7 @@ const controls = {
   sigmaColor: slider("σ color", { min: 1, max: 300, step: 1, value: 150, unit: " levels" }, update),
   sigmaSpace: slider("σ space", { min: 0.5, max: 50, step: 0.5, value: 15, unit: " px" }, update),
   rule: choice("threshold", Object.entries(RULES), update),
-  factor: slider("factor", { min: 0, max: 3, step: 0.05, value: 1 }, update),
+  otsu_factor: slider("factor", { min: 0, max: 3, step: 0.05, value: 1 }, update),
   fixed: slider("level", { min: 0, max: 1, step: 0.002, value: 0.1 }, update),
   percentile: slider("percentile", { min: 50, max: 100, step: 0.25, value: 95, unit: " %" }, update),
   floor: slider("never below", { min: 0, max: 0.5, step: 0.005, value: 0 }, update),
@@ -45,8 +44,8 @@ const lines = element("pre");
 
 const restores = () => controls.detector.value === "upcracknet";
 
-/** The value that the chosen rule needs; a rule without one has 1, as in the presets. */
-const ruleValue = () => controls[NEEDS[controls.rule.value]]?.value ?? 1;
+/** The value of the chosen rule, from the control of its name; a rule without one has 1, as in the presets. */
+const ruleValue = () => controls[controls.rule.value]?.value ?? 1;
 
 /** What is chosen, as lines of a settings file. */
 function yaml() {
@@ -61,8 +60,8 @@ function yaml() {
 function preset() {
   const start = { error_variant: "absolute", map_filter: "bilateral", ...index.start[controls.detector.value] };
   for (const [name, setting] of Object.entries(index.settings)) controls[name].value = start[setting];
-  const needed = NEEDS[start.threshold_rule];
-  if (needed) controls[needed].value = start.threshold_value;
+  const ruled = controls[start.threshold_rule];
+  if (ruled) ruled.value = start.threshold_value;
   controls.area.value = 0;
 }
 
@@ -84,11 +83,11 @@ async function restart() {
 }
 
 function drawMap(name, title, map) {
-  panels[name].draw(hot(map, arrays.top), SIDE, SIDE, `${title}, 0 to ${(arrays.top / 255).toFixed(2)}`);
+  panels[name].draw(hot(map, arrays.top, index.heat), SIDE, SIDE, `${title}, 0 to ${(arrays.top / 255).toFixed(2)}`);
 }
 
 function update() {
-  for (const [rule, name] of Object.entries(NEEDS)) controls[name].root.hidden = controls.rule.value !== rule;
+  for (const rule in RULES) if (controls[rule]) controls[rule].root.hidden = rule !== controls.rule.value;
   const off = controls.filter.value === "none";
   for (const name of ["d", "sigmaColor", "sigmaSpace"]) controls[name].input.disabled = off;
   if (arrays?.map) ask();
@@ -109,7 +108,7 @@ function answered({ smoothed, threshold, mask, levels, counts }, settled) {
   panels.mask.draw(grays(mask.map((crack) => 255 * crack)), SIDE, SIDE, `mask, ${share.toFixed(1)} % crack`);
   const { photo, truth } = arrays;
   const against = painted(mask.length, (i) => {
-    if (mask[i] || truth[i]) return COLORS[mask[i] ? (truth[i] ? "tp" : "fp") : "fn"];
+    if (mask[i] || truth[i]) return index.colors[mask[i] ? (truth[i] ? "tp" : "fp") : "fn"];
     const gray = 0.299 * photo[3 * i] + 0.587 * photo[3 * i + 1] + 0.114 * photo[3 * i + 2];
     return [gray, gray, gray];
   });
@@ -169,7 +168,7 @@ function build() {
   });
   root.replaceChildren(
     element("div", { class: "alive-controls" }, ...Object.values(controls).map((control) => control.root)),
-    element("div", { class: "alive-panels" }, ...shown.slice(0, 4), chart, curve, ...shown.slice(4)),
+    element("div", { class: "alive-panels" }, ...shown, chart, curve),
     scores,
     element(
       "div",

@@ -19,7 +19,7 @@ self.onmessage = ({ data }) => {
     made = wanted;
   }
   const threshold = thresholdOf(histogram(smoothed), rule, value, floor);
-  const mask = withoutSmall(above(smoothed, threshold), height, width, area / 100);
+  const mask = withoutSmall(above(smoothed, threshold), width, area / 100);
   const levels = [histogram(smoothed, truth, 0), histogram(smoothed, truth, 1)]; // background, crack
   self.postMessage({ smoothed, threshold, mask, levels, counts: confusion(mask, truth) });
 };

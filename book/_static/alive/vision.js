@@ -3,7 +3,7 @@
  * Images are row by row; gray is Uint8Array or Float32Array of height * width.
  */
 
-import { mirrored } from "./pixels.js";
+import { mirrored, picked } from "./pixels.js";
 
 /** To the nearest whole number, halves to the even one, as Python and OpenCV round. */
 export function rounded(value) {
@@ -14,11 +14,8 @@ export function rounded(value) {
 
 /** Brightness of RGBA pixels in OpenCV's whole-number arithmetic (ITU-R BT.601, weights of 1/32768). */
 export function toGray(rgba) {
-  const gray = new Uint8Array(rgba.length / 4);
-  for (let i = 0, at = 0; i < gray.length; i++, at += 4) {
-    gray[i] = (9798 * rgba[at] + 19235 * rgba[at + 1] + 3735 * rgba[at + 2] + 16384) >> 15;
-  }
-  return gray;
+  const level = (_, i) => (9798 * rgba[4 * i] + 19235 * rgba[4 * i + 1] + 3735 * rgba[4 * i + 2] + 16384) >> 15;
+  return new Uint8Array(rgba.length / 4).map(level);
 }
 
 /** Which of `length` samples make up each of `size` ones, and with which weight: [[index, weight], …] for each. */
@@ -53,27 +50,21 @@ function cubic(length) {
   });
 }
 
-/** A map from other rows and columns: for each, which of the old ones make it up, and with which weight. */
-function resampled(map, width, rows, columns) {
-  const wide = columns.length;
-  const across = new Float32Array((map.length / width) * wide);
-  for (let row = 0, at = 0; row < map.length; row += width) {
-    for (const parts of columns) {
-      let sum = 0;
-      for (const [x, weight] of parts) sum += weight * map[row + x];
-      across[at++] = sum;
-    }
-  }
-  const result = new Float32Array(rows.length * wide);
+/** Other rows of a map, each mixed from the old ones with its weights, and the result with rows as columns. */
+function mixed(map, width, rows) {
+  const turned = new Float32Array(width * rows.length);
   rows.forEach((parts, to) => {
-    const sums = new Float64Array(wide);
+    const sums = new Float64Array(width);
     for (const [y, weight] of parts) {
-      for (let x = 0, at = y * wide; x < wide; x++, at++) sums[x] += weight * across[at];
+      for (let x = 0, at = y * width; x < width; x++, at++) sums[x] += weight * map[at];
     }
-    result.set(sums, to * wide);
+    for (let x = 0, at = to; x < width; x++, at += rows.length) turned[at] = sums[x];
   });
-  return result;
+  return turned;
 }
+
+/** A map from other rows and columns: for each, which of the old ones make it up, and with which weight. */
+const resampled = (map, width, rows, columns) => mixed(mixed(map, width, rows), rows.length, columns);
 
 /** Gray levels at twice the size (OpenCV's INTER_CUBIC) or at a smaller one (INTER_AREA). */
 export function scaled(gray, height, width, newHeight, newWidth) {
@@ -108,7 +99,7 @@ export function contrast(gray, height, width) {
 export function normalized(gray) {
   const mean = gray.reduce((sum, level) => sum + level, 0) / gray.length;
   const deviation = Math.sqrt(gray.reduce((sum, level) => sum + (level - mean) ** 2, 0) / gray.length);
-  return Float32Array.from(gray, (level) => (level - mean) / (deviation + 4));
+  return Float32Array.from(gray).map((level) => (level - mean) / (deviation + 4));
 }
 
 /** The parts that a photo goes through the network in: tiles, each with a margin of what lies around it. */
@@ -130,11 +121,8 @@ export function cut(gray, width, part, multiple) {
   const [high, wide] = [part.height, part.width].map((length) => Math.ceil(length / multiple) * multiple);
   const enough = wide - part.width < part.width && high - part.height < part.height;
   const beyond = enough ? mirrored : (index, length) => Math.min(index, length - 1);
-  const data = new Float32Array(high * wide);
-  for (let y = 0, at = 0; y < high; y++) {
-    const row = (part.top + beyond(y, part.height)) * width + part.left;
-    for (let x = 0; x < wide; x++) data[at++] = gray[row + beyond(x, part.width)];
-  }
+  const from = (start, length, size) => Array.from({ length: size }, (_, i) => start + beyond(i, length));
+  const data = picked(gray, width, from(part.top, part.height, high), from(part.left, part.width, wide));
   return { data, height: high, width: wide };
 }
 
@@ -154,5 +142,5 @@ export function outline(mask, height, width) {
   const thick = Math.max(1, rounded(Math.max(height, width) / 1000));
   const near = grown(mask, width, thick);
   const far = grown(near, width, thick);
-  return Uint8Array.from(mask, (crack, i) => (crack ? 0 : near[i] ? 2 : far[i] ? 1 : 0));
+  return mask.map((crack, i) => (crack ? 0 : near[i] ? 2 : far[i] ? 1 : 0));
 }
