@@ -32,7 +32,7 @@ STEP = @echo "$(1)"; $(1) || { echo "That failed. The installation needs the net
 BUILD := $(if $(REAL),build/real,build/book)
 # Snakemake's own cache stays in this folder; the chapters get the user's back (Snakefile).
 # It plans anew after each time span, once more for every job that has ended: a second, its default, costs a quarter of a core.
-SNAKEMAKE := USER_CACHE_HOME="$${XDG_CACHE_HOME:-$$HOME/.cache}" XDG_CACHE_HOME="$(CURDIR)/.snakemake/cache" \
+SNAKEMAKE := USER_CACHE_HOME="$${XDG_CACHE_HOME:-$$HOME/.cache}" XDG_CACHE_HOME="$$PWD/.snakemake/cache" \
   $(BIN)/python workflow/alone.py .snakemake/book.lock $(BIN)/snakemake --nolock --cores $(CORES) --keep-going \
   --rerun-incomplete --max-jobs-per-timespan 1000/4s --quiet host rules reason progress --config real=$(if $(REAL),1,0) data='$(DATA)' --
 # Snakemake tells much that only a maintainer wants; after a failure the part that matters is shown.

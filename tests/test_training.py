@@ -307,6 +307,13 @@ def test_a_validation_that_is_not_finite_stops_the_run_too(tmp_path, monkeypatch
     assert RunFolder.open(tmp_path / "run").manifest["status"] == "failed"
 
 
+@pytest.mark.parametrize("rate", [1e6, 1e10])
+def test_a_running_variance_that_overflows_stops_the_run_though_no_loss_tells(tmp_path, rate):
+    with pytest.raises(UserError, match=r"in epoch [01], step \d+: .*running_var is not finite.*Lower lr_g"):
+        run(tmp_path / "run", tiny(validate_every=3, lr_g=rate))
+    assert RunFolder.open(tmp_path / "run").manifest["status"] == "failed"
+
+
 @pytest.mark.parametrize(("patience", "every", "stops_after"), [(2, 1, 5), (4, 2, 8), (0, 1, 12)])
 def test_patience_counts_epochs_since_the_best_look(tmp_path, monkeypatch, patience, every, stops_after):
     values = iter([5.0, 4.0, 3.0, *[3.5] * 20] if every == 1 else [5.0, 4.0, *[4.5] * 20])
