@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import lightning
@@ -205,39 +200,6 @@ def test_where_writing_a_state_is_slow_it_is_written_less_often_and_nothing_is_l
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "run")
     same_run(run(tmp_path / "run"), finished)
-
-
-def test_a_killed_process_resumes_bit_by_bit(finished, tmp_path):
-    out, file = tmp_path / "run", tmp_path / "crops.npy"
-    np.save(file, crops())
-    # The steps are slowed down so that the signal finds the process inside an epoch.
-    program = (
-        "import sys, time, json, numpy as np\n"
-        "from upcrack_lite.recipes import from_dict\n"
-        "from upcrack_lite import training\n"
-        "real = training.Trainer.step\n"
-        "def slow(self, batch):\n"
-        "    time.sleep(0.3)\n"
-        "    return real(self, batch)\n"
-        "training.Trainer.step = slow\n"
-        "chosen = from_dict(json.loads(sys.argv[3]))\n"
-        "training.train(np.load(sys.argv[1]), chosen, sys.argv[2], device='cpu', progress=False)\n"
-    )
-    call = [sys.executable, "-c", program, str(file), str(out), json.dumps(tiny().to_dict())]
-    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    with subprocess.Popen(call, env=environment, stderr=subprocess.PIPE) as process:
-        deadline = time.monotonic() + 300
-        while not (out / "resume.pt").is_file():
-            assert process.poll() is None, process.stderr.read().decode()
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        time.sleep(0.35)
-        process.send_signal(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
-    left = RunFolder.open(out)
-    assert not left.finished
-    assert 1 <= len(left.log()) < 3
-    same_run(run(out), finished)
 
 
 def test_a_finished_run_comes_back_untouched(finished, monkeypatch):
