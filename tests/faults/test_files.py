@@ -268,14 +268,6 @@ def test_two_at_once_in_one_folder_are_told(whole, monkeypatch, work, name):
     assert (whole / name).is_dir()
 
 
-def test_a_detection_at_work_is_not_called_interrupted(whole):
-    changed(status="running")(whole / OUT)
-    with pytest.raises(
-        UserError, match="no finished detection: wait until it ends; if it was interrupted, run"
-    ):
-        read_detection(whole / "out")
-
-
 # --- Names
 
 
