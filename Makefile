@@ -32,7 +32,7 @@ STEP = @echo "$(1)"; $(1) || { echo "That failed. The installation needs the net
 BUILD := $(if $(REAL),build/real,build/book)
 # Snakemake's own cache stays in this folder; the chapters get the user's back (Snakefile).
 # It plans anew after each time span, once more for every job that has ended: a second, its default, costs a quarter of a core.
-SNAKEMAKE := USER_CACHE_HOME="$${XDG_CACHE_HOME:-$$HOME/.cache}" XDG_CACHE_HOME="$(CURDIR)/.snakemake/cache" \
+SNAKEMAKE := USER_CACHE_HOME="$${XDG_CACHE_HOME:-$$HOME/.cache}" XDG_CACHE_HOME="$$PWD/.snakemake/cache" \
   $(BIN)/python workflow/alone.py .snakemake/book.lock $(BIN)/snakemake --nolock --cores $(CORES) --keep-going \
   --rerun-incomplete --max-jobs-per-timespan 1000/4s --quiet host rules reason progress --config real=$(if $(REAL),1,0) data='$(DATA)' --
 # Snakemake tells much that only a maintainer wants; after a failure the part that matters is shown.
@@ -80,6 +80,8 @@ PROFILES := $(notdir $(wildcard workflow/profiles/*))
 .PHONY: tables
 tables: .venv/installed ## train and test the cells of tables that are not done yet (TABLES=4 ROWS=upcracknet SEEDS=0,1,2 SCALE=lite SET="NAME=VALUE ..." DATA=data PROFILE=local DRY=1)
 	$(if $(filter $(PROFILE),$(PROFILES)),,$(error no profile $(PROFILE); choose one of $(PROFILES)))
+	$(if $(filter local,$(PROFILE)),,@$(BIN)/python -c "import snakemake_executor_plugin_$(PROFILE)" 2>/dev/null \
+	  || { echo "PROFILE=$(PROFILE) needs packages that are not installed by default: make cluster"; exit 1; })
 	$(if $(DRY),,$(BIN)/python workflow/alone.py $(or $(STATE),build/sweep)/sweep.lock) \
 	  $(BIN)/snakemake --nolock -s workflow/sweep.smk --profile workflow/profiles/$(PROFILE) $(if $(DRY),-n) \
 	  $(if $(filter local,$(PROFILE)),--cores $(CORES)) $(FLAGS) --config $(SWEEP) \
@@ -104,6 +106,10 @@ lab: .venv/installed ## open the chapters in JupyterLab
 .PHONY: install
 install: .venv/installed ## install into .venv (TORCH=cpu: smaller; TORCH=system: use the PyTorch that is there)
 
+.PHONY: cluster
+cluster: .venv/installed ## install what hands the jobs of make tables to Slurm or Kubernetes
+	$(call STEP,$(INSTALL) --no-deps --require-hashes -r requirements/cluster.txt)
+
 .PHONY: clean
 clean: ## remove what was built; keep .venv and runs
 	rm -rf build .snakemake .pytest_cache .ruff_cache .hypothesis
@@ -118,8 +124,11 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-
 
 .PHONY: lock
 lock: .venv/installed ## resolve requirements/lock.txt anew (UPGRADE=1: to the newest versions allowed)
-	$(COMPILE) pyproject.toml --all-extras $(if $(UPGRADE),--upgrade) -c requirements/constraints.txt \
+	$(COMPILE) pyproject.toml --extra book --extra lab --extra test $(if $(UPGRADE),--upgrade) -c requirements/constraints.txt \
 	  -c requirements/torch.txt $(addprefix --no-emit-package ,$(UNLOCKED)) -o requirements/lock.txt
+	$(COMPILE) pyproject.toml --extra cluster $(if $(UPGRADE),--upgrade) -c requirements/lock.txt \
+	  -c requirements/torch.txt $(addprefix --no-emit-package ,$(UNLOCKED)) \
+	  $$(sed -n 's/==.*//p' requirements/lock.txt | sed 's/^/--no-emit-package /') -o requirements/cluster.txt
 	$(COMPILE) requirements/uv.in $(if $(UPGRADE),--upgrade) -o requirements/uv.txt
 
 STORED_upcracknet := upcrack train --data synthetic --crops 600 --set epochs=22 --out $(or $(RUNS),runs)/synthetic
@@ -154,8 +163,12 @@ help: ## show this
 	$(call STEP,$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt)
 	$(call STEP,$(INSTALL) --no-deps --require-hashes -r requirements/lock.txt)
 ifeq ($(TORCH),system)
+# --system-site-packages gives those of the Python below an environment; this adds the environment's own.
+	@$(PYTHON) -c "import sysconfig; print(sysconfig.get_path('purelib'))" \
+	  > "$$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/system.pth"
 	@$(BIN)/python -c "import torch, torchvision" || { echo "TORCH=system: $(PYTHON) has no torch and torchvision."; exit 1; }
 else
+# Without hashes: TORCH=cpu takes other files of the same versions, from PyTorch's own index, and these differ by system.
 	$(call STEP,$(INSTALL) -r requirements/torch.txt$(if $(filter cpu,$(TORCH)), --torch-backend cpu))
 endif
 	$(INSTALL) --no-deps --no-build-isolation -e .

@@ -154,7 +154,7 @@ def test_a_stopped_detection_goes_on_and_does_new_photos_only(model, folder, mon
     with pytest.raises(KeyboardInterrupt):
         detected(model, folder)
     assert len((folder / "out/summary.csv").read_text().splitlines()) == 2
-    with pytest.raises(UserError, match="the last one was interrupted"):
+    with pytest.raises(UserError, match="wait until it ends; if it was interrupted, run it again"):
         read_detection(folder / "out")
     assert detected(model, folder).new == 2
     assert asked == ["small", "tall", "tall", "wide"]

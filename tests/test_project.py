@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -102,7 +103,7 @@ def test_every_import_is_of_a_package_that_pyproject_names():
 
 
 def test_every_direct_package_is_locked():
-    locked = pins("lock.txt") | pins("torch.txt")
+    locked = pins("lock.txt") | pins("torch.txt") | pins("cluster.txt")
     assert not [name for name in direct() if name not in locked], "run: make lock"
 
 
@@ -120,6 +121,36 @@ def test_the_lock_has_hashes_and_leaves_torch_to_the_user():
     assert not [name for name in pins("lock.txt") if unwanted.fullmatch(name)], (
         "add them to UNLOCKED in the Makefile"
     )
+
+
+def test_what_a_cluster_needs_is_not_installed_by_default():
+    cluster = pins("cluster.txt")
+    extra = [re.match(r"[a-z-]+", text)[0] for text in PROJECT["optional-dependencies"]["cluster"]]
+    assert set(extra) <= cluster.keys()
+    assert not cluster.keys() & (pins("lock.txt").keys() | {"torch", "torchvision"})
+
+
+def test_what_the_workflows_call_is_there():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = re.findall(r"^([a-z-]+):(?!=)", makefile, re.MULTILINE)
+    variables = re.search(r"^VARIABLES :=((?:.*\\\n)*.*)", makefile, re.MULTILINE)[1].split()
+    calls = re.findall(r"^make .*", (ROOT / ".ci/run").read_text(encoding="utf-8"), re.MULTILINE)
+    versions = set()
+    for path in (ROOT / ".github/workflows").glob("*.yml"):
+        jobs = yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values()
+        steps = [step for job in jobs for step in job["steps"]]
+        versions |= {step["uses"] for step in steps if "uses" in step}
+        calls += [step["run"] for step in steps if "run" in step]
+    for call in calls:
+        program, *words = call.split()
+        if program == "make":
+            assert words[0] in targets, call
+            assert {word.partition("=")[0] for word in words[1:]} <= set(variables), call
+    scripts = {word for call in calls for word in call.split() if re.fullmatch(r"\.?ci/\w+(\.sh)?", word)}
+    assert scripts == {".ci/run", "ci/gpu.sh"}
+    assert all(os.access(ROOT / script, os.X_OK) for script in scripts)
+    assert all(re.fullmatch(r"actions/[a-z-]+@v\d+\.\d+\.\d+", version) for version in versions)
+    assert len({version.partition("@")[0] for version in versions}) == len(versions)  # one version of each
 
 
 def test_environment_yml_lists_the_same_packages_and_versions():

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import nbformat
@@ -41,10 +42,16 @@ def folders(root: Path) -> dict[str, object]:
     return {name: root / name for name in ("data_root", "runs", "results", "state")}
 
 
+def needs(profile: str) -> None:
+    if profile != "local" and find_spec(f"snakemake_executor_plugin_{profile}") is None:
+        pytest.skip(f"NOT TESTED: {profile}; `make cluster` installs what it needs")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("profile", ["local", "slurm", "kubernetes"])
 def test_each_profile_plans_each_training_once_and_each_cell(tmp_path, profile):
     """Two recipes and two seeds are four models. Where the test set is missing, nobody trains for it."""
+    needs(profile)
     sets = {"train_set": "synthetic", "test_set": "synthetic,deepcrack"}
     config = {**folders(tmp_path), **sets, "tables": 4, "rows": "upcracknet", "seeds": "0,1"}
     config |= {"recipe": "paper,released", "settings": "epochs=3 mask_cells=[16,8]"}
@@ -67,11 +74,17 @@ def test_what_cannot_be_planned_is_refused_before_anything_runs(tmp_path):
     done = sweep("local", config={"tables": "4", "test_set": "cfd155", "state": tmp_path})
     assert done.returncode != 0
     assert "unknown test set 'cfd155'; choose one of deepcrack, cfd_patches" in done.stdout
+    done = sweep("local", "-n", config={"tables": "4", "settings": "epoch=3", "state": tmp_path})
+    assert "no row has epoch; choose from batch_size, " in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_on_kubernetes_all_that_is_not_on_the_volume_is_refused(tmp_path):
+    needs("kubernetes")
     done = sweep("kubernetes", "-n", config={"tables": "4", "state": tmp_path, "runs": tmp_path})
     assert done.returncode != 0
     assert "data_root, results: each job has a working folder of its own here" in done.stdout
-    done = sweep("local", "-n", config={"tables": "4", "settings": "epoch=3", "state": tmp_path})
-    assert "no row has epoch; choose from batch_size, " in done.stdout
     config = {**folders(tmp_path), "tables": 4, "rows": "upcracknet", "vgg_weights": "pyproject.toml"}
     done = sweep("kubernetes", "-n", config=config)
     assert "vgg_weights: each job has a working folder of its own here" in done.stdout

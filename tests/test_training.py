@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import lightning
@@ -207,39 +202,6 @@ def test_where_writing_a_state_is_slow_it_is_written_less_often_and_nothing_is_l
     same_run(run(tmp_path / "run"), finished)
 
 
-def test_a_killed_process_resumes_bit_by_bit(finished, tmp_path):
-    out, file = tmp_path / "run", tmp_path / "crops.npy"
-    np.save(file, crops())
-    # The steps are slowed down so that the signal finds the process inside an epoch.
-    program = (
-        "import sys, time, json, numpy as np\n"
-        "from upcrack_lite.recipes import from_dict\n"
-        "from upcrack_lite import training\n"
-        "real = training.Trainer.step\n"
-        "def slow(self, batch):\n"
-        "    time.sleep(0.3)\n"
-        "    return real(self, batch)\n"
-        "training.Trainer.step = slow\n"
-        "chosen = from_dict(json.loads(sys.argv[3]))\n"
-        "training.train(np.load(sys.argv[1]), chosen, sys.argv[2], device='cpu', progress=False)\n"
-    )
-    call = [sys.executable, "-c", program, str(file), str(out), json.dumps(tiny().to_dict())]
-    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    with subprocess.Popen(call, env=environment, stderr=subprocess.PIPE) as process:
-        deadline = time.monotonic() + 300
-        while not (out / "resume.pt").is_file():
-            assert process.poll() is None, process.stderr.read().decode()
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        time.sleep(0.35)
-        process.send_signal(signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
-    left = RunFolder.open(out)
-    assert not left.finished
-    assert 1 <= len(left.log()) < 3
-    same_run(run(out), finished)
-
-
 def test_a_finished_run_comes_back_untouched(finished, monkeypatch):
     before = listing(finished.path)
     monkeypatch.setattr(training, "Trainer", None)  # it must not even be built
@@ -304,6 +266,13 @@ def test_a_validation_that_is_not_finite_stops_the_run_too(tmp_path, monkeypatch
     monkeypatch.setattr(Trainer, "validate", lambda self: math.nan)
     with pytest.raises(UserError, match="valid is not finite"):
         run(tmp_path / "run")
+    assert RunFolder.open(tmp_path / "run").manifest["status"] == "failed"
+
+
+@pytest.mark.parametrize("rate", [1e6, 1e10])
+def test_a_running_variance_that_overflows_stops_the_run_though_no_loss_tells(tmp_path, rate):
+    with pytest.raises(UserError, match=r"in epoch [01], step \d+: .*running_var is not finite.*Lower lr_g"):
+        run(tmp_path / "run", tiny(validate_every=3, lr_g=rate))
     assert RunFolder.open(tmp_path / "run").manifest["status"] == "failed"
 
 

@@ -330,6 +330,10 @@ class Loop:
         row: dict[str, float] = {"epoch": self.at.epoch, "steps": self.at.steps}
         row |= {name: value / batches for name, value in sums.items()} | task.rates()
         self.run.check_there()
+        # Unlike other weights, running statistics that are infinite show in no loss.
+        running = {name: values for name, values in task.weights().items() if "running_" in name}
+        unsound = [name for name, values in running.items() if not values.isfinite().all()]
+        self._check_finite(dict.fromkeys(unsound[:1], math.nan))
         last = self.at.epoch + 1 == self.preset.epochs or self._at_limit()
         if last or (self.at.epoch + 1) % self.preset.validate_every == 0:
             self._validate(row)

@@ -1,9 +1,10 @@
-"""Look, before anything is installed, whether it can be: Python's version, `venv`, free disk space.
+"""Look, before anything is installed, whether it can be: the folder's name, Python, `venv`, room on the disk.
 
 Uses the standard library alone and runs on old Pythons too, so that they get a clear message.
 """
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -15,6 +16,12 @@ GIGABYTES = {"default": 7, "cpu": 3, "system": 2}
 def problems(torch, folder, version, free_gb, has_pip):
     """Return what stands in the way, as sentences; an empty list if nothing does."""
     found = []
+    # venv refuses the colon, setuptools braces; make breaks at a new line, JSON at what is not UTF-8.
+    if odd := re.findall(r"[:{}\x00-\x1f\x7f\udc80-\udcff]", str(folder)):
+        found.append(
+            f"the path of this folder, {str(folder)!a}, holds {odd[0]!a}, and no packages can be installed below. "
+            "Rename or move the folder."
+        )
     if not (3, 11) <= tuple(version) <= (3, 13):
         found.append(
             f"Python 3.11, 3.12 or 3.13 is needed; this one is {version[0]}.{version[1]} ({sys.executable}). "

@@ -26,6 +26,9 @@ from upcrack_lite.io import write_text
 # Read by NumPy, PyTorch and OpenCV when the kernel imports them.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
+# Bytes of a temporary folder's path; that of a socket below it may have 104 on macOS, 108 on Linux.
+LONGEST = 70
+
 
 class NotebookError(RuntimeError):
     """A chapter that cannot be run, or that failed; the message names it."""
@@ -129,7 +132,8 @@ def run_notebook(
     failed = output.with_suffix(".failed.ipynb")
     start = time.perf_counter()
     # The sockets' paths must stay short, and no user's IPython history or start-up file may take part.
-    with tempfile.TemporaryDirectory(prefix="upcrack-") as scratch:
+    place = "/tmp" if len(os.fsencode(tempfile.gettempdir())) > LONGEST else None
+    with tempfile.TemporaryDirectory(prefix="upcrack-", dir=place) as scratch:
         os.environ.update({name: str(threads) for name in THREAD_VARIABLES})
         os.environ["IPYTHONDIR"] = f"{scratch}/ipython"
         os.environ["JUPYTER_RUNTIME_DIR"] = f"{scratch}/r"

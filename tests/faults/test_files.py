@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from kills import detect as detect_two
+from kills import experiment as train_cell
 from kills import train as train_tiny
 
 import upcrack_lite
@@ -35,6 +36,7 @@ from upcrack_lite.predict.photos import detect_folder, read_detection
 from upcrack_lite.predict.report import write_report
 from upcrack_lite.predict.scoring import score_folder
 from upcrack_lite.recipes import RATES
+from upcrack_lite.reproduction import photo_sets
 from upcrack_lite.reproduction.audit import audit_rows
 from upcrack_lite.reproduction.audit_table import read_table
 from upcrack_lite.runs import RunFolder, read_state
@@ -240,13 +242,30 @@ def test_a_label_that_explodes_is_refused_by_its_header(tmp_path, parts):
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < before + 200_000  # KiB
 
 
-@pytest.mark.parametrize("work", [train_tiny, detect_two])
-def test_two_at_once_in_one_folder_are_told(tmp_path, work):
-    name = "run" if work is train_tiny else "out"
+def score(folder: Path) -> None:
+    score_folder(folder / "out", folder / "hand_made", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("work", "name"),
+    [
+        (train_tiny, "run"),
+        (detect_two, "out"),
+        (score, "out/score"),
+        (train_cell, f"runs/{FAMILY}-paper-full-synthetic-s0"),  # by `upcrack train` or another cell
+    ],
+)
+def test_two_at_once_in_one_folder_are_told(whole, monkeypatch, work, name):
+    monkeypatch.setattr(photo_sets, "SYNTHETIC_PHOTOS", 2)  # which the cell sets, too, and leaves so
+    shutil.copytree(whole / "out/masks", whole / "hand_made")
+    if work is not score:
+        shutil.rmtree(whole / name, ignore_errors=True)
     says = f"another process is at work in .*{name}: wait until it ends"
-    with alone_in(tmp_path / "all" / name), pytest.raises(UserError, match=says):
-        work(tmp_path / "all")
-    assert not (tmp_path / "all" / name).exists()
+    with alone_in(whole / name), pytest.raises(UserError, match=says):
+        work(whole)
+    assert not (whole / name).exists()
+    work(whole)
+    assert (whole / name).is_dir()
 
 
 # --- Names

@@ -176,7 +176,9 @@ def read_detection(out: Path | str) -> dict[str, Any]:
         raise UserError(f"{out} holds no finished detection: run `upcrack detect PHOTOS {out}` first")
     facts = read_facts(file)
     if facts["status"] != "finished":
-        raise UserError(f"{out} holds no finished detection: the last one was interrupted, run it again")
+        raise UserError(
+            f"{out} holds no finished detection: wait until it ends; if it was interrupted, run it again"
+        )
     if not facts["photos"]:
         raise UserError(f"{out} holds no photo: none could be read, as {file} says")
     return facts
