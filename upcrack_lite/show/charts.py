@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.show.figures import DASHES, LINES, MARKERS, PALETTE, WIDTH, styled
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # What a panel of `training_curves` shows: title, then (key of the log, label) pairs.
 PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
@@ -180,3 +184,58 @@ def training_curves(log_rows: Sequence[Mapping[str, float]]) -> Figure:
         axis.set_xlabel("epoch")  # the lowest panel of each column
         axis.tick_params(labelbottom=True)
     return fig
+
+
+@styled
+def u_shape(channels: Sequence[int], size: int) -> Figure:
+    """A U-Net as boxes, as wide as the root of their channels. channels: from the photo's 3 to those of one pixel."""
+    figure, axes = plt.subplots(figsize=(WIDTH, 4.8))
+    last = len(channels) - 1
+    for level, count in enumerate(channels):
+        wide = 0.06 + count**0.5 / 20
+        for side in [0] if level == last else [-1, 1]:
+            x = side * (3.1 - level * 0.2)
+            color = LINES[0] if side < 0 else LINES[1] if side else LINES[4]
+            axes.add_patch(Rectangle((x - wide / 2, -level - 0.32), wide, 0.64, color=color))
+            name, low = (f"1 x 1 px, {count}", 0.8) if level == last else (f"{count}", 0)
+            place = "left" if side > 0 else "right" if side else "center"
+            axes.text(x + side * (wide / 2 + 0.1), -level - low, name, va="center", fontsize=10, ha=place)
+        if 0 < level < last:
+            reach = 3.1 - level * 0.2 - wide / 2 - 0.1
+            arrow = {"arrowstyle": "->", "color": "#8a8f98"}
+            axes.annotate("", (reach, -level), (-reach, -level), arrowprops=arrow)
+        if level < last:
+            axes.text(0, -level + 0.12, f"{size >> level} x {size >> level} px", ha="center", fontsize=10)
+    axes.text(-3.1, 0.65, "masked photo in", ha="center", fontsize=11)
+    axes.text(3.1, 0.65, "restored photo out", ha="center", fontsize=11)
+    axes.set(xlim=(-4.3, 4.3), ylim=(-9.1, 1.1))
+    axes.axis("off")
+    return figure
+
+
+@styled
+def prevalences(implied: pd.DataFrame) -> Figure:
+    """The prevalence that each printed row implies, its columns as printed and swapped.
+
+    implied: a line a row, with "test set", "table", "place", and "printed" and "swapped" in percent.
+    """
+    figure, panels = plt.subplots(2, 1, figsize=(WIDTH, 5.2), sharex=True, sharey=True)
+    for axes, column, title in zip(panels, ("printed", "swapped"), ("as printed", "swapped"), strict=True):
+        for number, (name, own) in enumerate(implied.groupby("test set", sort=False)):
+            look = {"color": LINES[number], "marker": MARKERS[number], "label": name}
+            axes.scatter(own["place"], own[column], s=22, **look)
+        axes.set(yscale="log", ylabel="prevalence, %", ylim=(0.002, 60))
+        axes.set_yticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
+        axes.set_title(f"columns {title}", pad=3)
+        axes.grid(axis="x", visible=False)
+    ticks = implied.groupby("table", sort=False)["place"].agg(["mean", "max"])
+    panels[1].set_xticks(ticks["mean"], ticks.index)
+    panels[1].tick_params(axis="x", length=0)
+    for axes in panels:
+        for end in ticks["max"].iloc[:-1]:
+            axes.axvline(end + 0.5, color="#c9ccd1", linewidth=0.8)
+    panels[1].set_xlabel("table")
+    figure.legend(
+        *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, handletextpad=0.2
+    )
+    return figure
