@@ -238,6 +238,13 @@ def test_what_the_page_says_of_the_stretching(committed):
         points.append(-round(one.change("iou")))
     assert f"takes {points[0]} points of IoU on DeepCrack and {points[1]} on" in PAGE
     assert f"takes {points[0]} points of IoU on\\n" in PAGE, "the first screen too"
+    unstretched, gains = (("error_variant", "absolute"),), []
+    for seed in range(3):
+        pair = [Experiment(recipe="released", overrides=given, seed=seed) for given in ((), unstretched)]
+        before, after = (scores(records.load(ROOT / f"results/{one.slug()}.json"))["iou"] for one in pair)
+        gains.append(after - before)
+    assert min(gains) > 15
+    assert f"the released recipe gains {sum(gains) / 3:.0f} on DeepCrack" in PAGE
     assert max(committed["released", "deepcrack"].changes("iou")) < 0
     assert min(committed["released", "crack500_heldout"].changes("iou")) > 0
 
