@@ -88,20 +88,6 @@ def test_what_is_said_of_detectors_without_training():
     assert len(FAMILIES) == 14
 
 
-def test_the_training_that_failed_is_told_with_the_scores_of_its_records():
-    page = (ROOT / "notebooks/21_why_33.ipynb").read_text(encoding="utf-8")
-    row = published.row(3, "upcracknet")
-    scores = {
-        one.recipe: [records.scores(record)["f1"] for record in one.records]
-        for one in group(row, given())
-        if (one.train_set, one.test_set) == ("crack500_kept", "crack500_heldout")
-    }
-    first, second, third = scores["released"]
-    assert f"an F1 of {first:.1f}, {second:.1f} and {third:.1f} % on `crack500_heldout`" in page
-    first, second, third = scores["paper"]
-    assert f"`paper` gives {first:.1f}, {second:.1f} and {third:.1f} %" in page
-
-
 def test_the_numbers_of_the_stored_detector_are_its_records():
     own = {("deepcrack", True), ("deepcrack", False), ("cfd", True)}
     found = {}
