@@ -13,9 +13,8 @@ import json
 import platform
 import statistics
 import time
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -29,13 +28,6 @@ from upcrack_lite.baselines.trainer import Task
 from upcrack_lite.io import write_json
 from upcrack_lite.show.prices import ROWS, full
 from upcrack_lite.training import Trainer
-
-
-class Device(StrEnum):
-    """Where to time."""
-
-    CPU = "cpu"
-    CUDA = "cuda"
 
 
 def cost(name: str, device: str, batch: int, steps: int) -> tuple[float, float]:
@@ -71,14 +63,14 @@ def _cpu() -> str:
 
 def main(
     out: Annotated[Path, typer.Option(help="JSON file; the line of this machine is written anew.")],
-    device: Annotated[Device, typer.Option(help="Where to time.")] = Device.CPU,
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to time.")] = "cpu",
     batch: Annotated[int, typer.Option(help="Images a step.", min=2)] = 4,
     steps: Annotated[int, typer.Option(help="Steps to take the median of.", min=1)] = 3,
     row: Annotated[list[str] | None, typer.Option(help="A row; all without it.")] = None,
 ) -> None:
     """Time every row on this machine and count its operations."""
     torch.set_num_threads(1)
-    machine = torch.cuda.get_device_name() if device == Device.CUDA else f"one thread of {_cpu()}"
+    machine = torch.cuda.get_device_name() if device == "cuda" else f"one thread of {_cpu()}"
     seconds, operations = {}, {}
     for name in row or ROWS:
         seconds[name], operations[name] = cost(name, device, batch, steps)

@@ -277,9 +277,8 @@ class RunFolder:
         """Read the weights. Raises UserError as `read_state`, or for other bytes than those of the finished run."""
         file, known = self.path / "checkpoint.safetensors", self.manifest.get("checkpoint_sha256")
         weights = read_state(file, "checkpoint", self._remedy())
-        if (
-            known is not None and known != self.weights_sha256()
-        ):  # hashed only where there is a digest to hold
+        # Hashed only where there is a digest to hold.
+        if known is not None and known != self.weights_sha256():
             raise UserError(f"{file} is not as the training left it (checkpoint_sha256): {self._remedy()}")
         return weights
 

@@ -127,9 +127,7 @@ class Train(Part):
     encoder: dict[str, JsonValue] | None  # source and digest of weights to start from; None: from nothing
     crack_masks_sha256: Sha256 | None  # where the method learns from masks; the crops are then whole photos
     chosen: Chosen | None
-    log: dict[str, float] | None = (
-        None  # of the epoch whose weights were kept: each term's mean, before its weight
-    )
+    log: dict[str, float] | None = None  # of the epoch that was kept: each term's mean, before its weight
 
 
 class TestFacts(Part):

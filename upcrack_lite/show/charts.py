@@ -191,14 +191,15 @@ def u_shape(channels: Sequence[int], size: int) -> Figure:
     """A U-Net as boxes, as wide as the root of their channels. channels: from the photo's 3 to those of one pixel."""
     figure, axes = plt.subplots(figsize=(WIDTH, 4.8))
     last = len(channels) - 1
+    # of a side: color, and where the text stands
+    sides = {-1: (LINES[0], "right"), 0: (LINES[4], "center"), 1: (LINES[1], "left")}
     for level, count in enumerate(channels):
         wide = 0.06 + count**0.5 / 20
         for side in [0] if level == last else [-1, 1]:
             x = side * (3.1 - level * 0.2)
-            color = LINES[0] if side < 0 else LINES[1] if side else LINES[4]
+            color, place = sides[side]
             axes.add_patch(Rectangle((x - wide / 2, -level - 0.32), wide, 0.64, color=color))
             name, low = (f"1 x 1 px, {count}", 0.8) if level == last else (f"{count}", 0)
-            place = "left" if side > 0 else "right" if side else "center"
             axes.text(x + side * (wide / 2 + 0.1), -level - low, name, va="center", fontsize=10, ha=place)
         if 0 < level < last:
             reach = 3.1 - level * 0.2 - wide / 2 - 0.1

@@ -57,14 +57,7 @@ class Transfer:
             size = "own size" if native else "256 × 256"
             name = f"drawn cracks, {scale}" + (", first recipe" if first else "")
             lines.append(self._line(name, train_set, size, some))
-        lines += [
-            self._line(
-                TITLES[name] + (f", {recipe}" if name == CRACKNET else ""), "deepcrack", "256 × 256", some
-            )
-            for name in OTHERS
-            for recipe in RECIPES
-            if (some := [r for r in self.others if self._is_at_home(r, name, recipe)])
-        ]
+        lines += [self._line(name, "deepcrack", "256 × 256", some) for name, some in self._at_home().items()]
         printed = {test: f"{published.row(number, CRACKNET).f1:.1f}" for test, number in PRINTED.items()}
         dashes = dict.fromkeys(TESTS, "–")
         lines.append({"": "printed: UP-CrackNet", "train": "its own", "size": "256 × 256"} | dashes | printed)
@@ -98,12 +91,9 @@ class Transfer:
         """Who is ahead of the stored detector on a test set by the tables' protocol, and who behind."""
         own = statistics.fmean(_f1(self._own(test, {})))
         there = {"UP-CrackNet, printed": published.row(PRINTED[test], CRACKNET).f1}
-        for name, recipe in itertools.product(OTHERS, RECIPES):
-            home = [r for r in self.others if r.key.test_set == test and self._is_at_home(r, name, recipe)]
-            if home:
-                there[TITLES[name] + (f", {recipe}" if name == CRACKNET else "")] = statistics.fmean(
-                    _f1(home)
-                )
+        for name, some in self._at_home().items():
+            if here := [r for r in some if r.key.test_set == test]:
+                there[name] = statistics.fmean(_f1(here))
         best_first = sorted(there.items(), key=lambda one: -one[1])
         ahead, behind = (
             "; ".join(f"{name} {f1:.1f}" for name, f1 in best_first if (f1 > own) == better) or "none"
@@ -114,11 +104,16 @@ class Transfer:
             f"{ahead}. Behind it: {behind}."
         )
 
-    @staticmethod
-    def _is_at_home(record: Record, name: str, recipe: str) -> bool:
-        key = record.key
-        usual = key.method == name and key.train_set == "deepcrack" and key.recipe == recipe
-        return usual and key.scale == ("full" if name in ONE_SCALE else "lite")
+    def _at_home(self) -> dict[str, list[Record]]:
+        """By name the other methods' records of their usual scale, trained on DeepCrack; UP-CrackNet by recipe."""
+        found: dict[str, list[Record]] = {}
+        for name, recipe in itertools.product(OTHERS, RECIPES):
+            usual = (name, recipe, "deepcrack", "full" if name in ONE_SCALE else "lite")
+            for r in self.others:
+                if (r.key.method, r.key.recipe, r.key.train_set, r.key.scale) == usual:
+                    label = TITLES[name] + (f", {recipe}" if name == CRACKNET else "")
+                    found.setdefault(label, []).append(r)
+        return found
 
     @staticmethod
     def _line(name: str, train_set: str, size: str, some: Iterable[Record]) -> Mapping[str, str]:

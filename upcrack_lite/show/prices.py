@@ -9,6 +9,7 @@ from typing import Any
 
 from upcrack_lite.baselines.registry import COMPARED, CRACKNET, AnyPreset, preset_of
 from upcrack_lite.reproduction import published, record_files
+from upcrack_lite.reproduction.conditions import SETS
 from upcrack_lite.reproduction.experiments import CHOICES, PAIRS
 from upcrack_lite.reproduction.verdicts import SEEDS
 from upcrack_lite.show.markup import table
@@ -66,7 +67,7 @@ class PriceList:
         labels = {"operations": "GFLOP an image"}
         spanners = {}
         for place, name in enumerate(machines):
-            labels |= {f"{one}_{place}": published_name(one) for one in PHOTOS}
+            labels |= {f"{one}_{place}": SETS[one] for one in PHOTOS}
             spanners[name] = [f"{one}_{place}" for one in PHOTOS]
         note = (
             f"Time of one training with one seed; of whole tables in the last lines{_money(cards)}. An upper limit: "
@@ -76,11 +77,6 @@ class PriceList:
             + "."
         )
         return table("What full scale would cost", lines, labels, note, "price-list", spanners=spanners)
-
-
-def published_name(train_set: str) -> str:
-    """The name of a training set as the paper writes it."""
-    return next(one.train_set for one in published.TABLES.values() if one.train_set.lower() == train_set)
 
 
 def _choices() -> list[tuple[str, list[str], int]]:
@@ -100,6 +96,12 @@ def _money(cards: Mapping[str, tuple[float, float]]) -> str:
     return f", and in brackets their cost at {told}" if told else ""
 
 
+def _time(hours: float) -> str:
+    if hours < 1:
+        return f"{60 * hours:.2g} min"
+    return f"{hours:.3g} h" if hours < 100 else f"{hours:,.0f} h"
+
+
 def _hours(
     machines: Mapping[str, tuple[Mapping[str, float], float]],
     rows: list[str],
@@ -111,13 +113,7 @@ def _hours(
     for place, (seconds, price) in enumerate(machines.values()):
         for one in PHOTOS:
             hours = seeds * sum(seconds[name] * images(name, one) for name in rows) / 3600
-            told = (
-                f"{60 * hours:.2g} min"
-                if hours < 1
-                else f"{hours:.3g} h"
-                if hours < 100
-                else f"{hours:,.0f} h"
-            )
+            told = _time(hours)
             if price and seeds > 1:
                 told += f" ({hours * price:,.0f})"
             cells[f"{one}_{place}"] = told if number is None or PAIRS[number][0] == one else ""
