@@ -62,6 +62,30 @@ def test_the_page_restores_what_python_restores(desktop, address, fill, own):
     assert np.abs(wanted.astype(int) - shown(page, "levels")).max() <= 1
 
 
+@pytest.mark.parametrize("name", ["restore", "tuner"])
+def test_a_road_that_comes_late_does_not_replace_the_one_chosen_after_it(desktop, address, name):
+    page, held = desktop.page, []
+    for number in (0, 1):
+        page.route(f"**/road-{number}.bin", lambda route: held.append(route))
+    with page.expect_request("**/road-0.bin"):
+        page.goto(f"{address}/book/{name}.html")
+    assert not page.get_by_role("button", name="Load the network").count(), "there is nothing to restore yet"
+    with page.expect_response("**/road-0.bin"):
+        held.pop().continue_()
+    road, picture = page.get_by_role("combobox", name="road"), page.locator(f"#{name} canvas").first
+    drawn = (
+        "([canvas, before]) => canvas.width !== 300 && canvas.toDataURL() !== before && canvas.toDataURL()"
+    )
+    first = page.wait_for_function(drawn, arg=[picture.element_handle(), ""]).json_value()
+    road.select_option("1")
+    road.select_option("2")
+    chosen = page.wait_for_function(drawn, arg=[picture.element_handle(), first]).json_value()
+    with page.expect_response("**/road-1.bin"):
+        held.pop().continue_()
+    page.wait_for_timeout(500)
+    assert picture.evaluate("canvas => canvas.toDataURL()") == chosen
+
+
 def test_the_network_does_what_the_page_says():
     """Running statistics fill black with road, and copy white and gray; batch statistics do not fill black."""
     generator, _ = load_generator(stored_run())

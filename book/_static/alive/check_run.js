@@ -110,10 +110,7 @@ begin(root, async () => {
     return labeled(TITLES[metric], inputs[metric]).root;
   });
   boxes.push(labeled("your prevalence, %", share).root);
-  const example = () => {
-    table.value = words.example;
-    check();
-  };
+  const example = () => ((table.value = words.example), check());
   root.replaceChildren(
     element("div", { class: "alive-controls" }, ...boxes),
     labeled("Or paste a table with a header, one run a line, in place of the above:", table).root,

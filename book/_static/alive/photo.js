@@ -106,10 +106,7 @@ function build(roads) {
   const label = element("label", { class: "alive-drop" }, "Choose a photo, drop it here, or paste it. ", input);
   const take = (list) => list.length && detect(list[0], list[0].name);
   label.addEventListener("dragover", (event) => event.preventDefault());
-  label.addEventListener("drop", (event) => {
-    event.preventDefault();
-    take(event.dataTransfer.files);
-  });
+  label.addEventListener("drop", (event) => (event.preventDefault(), take(event.dataTransfer.files)));
   document.addEventListener("paste", (event) => take(event.clipboardData.files));
   const samples = roads.map((title, number) =>
     button(title, async () => detect(await (await fetch(beside(`try-${number}.png`))).blob(), `try-${number}.png`)),

@@ -22,7 +22,7 @@ const controls = {
 };
 let index; // roads.json
 let side; // of the square that G takes, px
-let road; // red, green and blue, 0 to 255, pixel after pixel
+let road; // red, green and blue, 0 to 255, pixel after pixel; null until it is there
 let layer; // where the crack is drawn
 let places; // x and y of the hole's center and of the pen
 let scene; // of each pixel, the crack's opacity and whether it is in the hole; the levels with the crack, and with both
@@ -30,8 +30,11 @@ let sent; // the scene that the worker restores
 let ask; // the worker, once the network is wanted
 
 async function restart() {
-  root.dataset.settled = false; // until the road is there
-  road = (await loadArrays(`road-${controls.road.value}.bin`, index.arrays)).small;
+  const wanted = controls.road.value;
+  [road, root.dataset.settled] = [null, false];
+  const { small } = await loadArrays(`road-${wanted}.bin`, index.arrays);
+  if (wanted !== controls.road.value) return; // another was chosen meanwhile
+  road = small;
   side = index.arrays.small[0];
   layer = new OffscreenCanvas(side, side).getContext("2d", { willReadFrequently: true });
   places = { hole: [side / 2, side / 2], pen: [side / 8, side / 4] };
@@ -46,6 +49,7 @@ function mean(levels, which) {
 
 /** Put crack and hole into the road, show it, and let G restore it. */
 function show() {
+  if (!road) return;
   const [level, half] = [controls.level.value, controls.size.value / 2];
   const { data } = layer.getImageData(0, 0, side, side);
   const opacity = Float32Array.from({ length: side ** 2 }, (_, i) => data[4 * i + 3] / 255);
@@ -106,7 +110,6 @@ function go(to, draws) {
 }
 
 function build() {
-  controls.road.offer(index.roads.entries());
   const at = ({ offsetX, offsetY }) => [(offsetX / pad.clientWidth) * side, (offsetY / pad.clientHeight) * side];
   pad.tabIndex = 0;
   pad.classList.add("alive-pad");
@@ -122,7 +125,7 @@ function build() {
     start.hidden = true;
     said.textContent = "Loading the network …";
     ask = asker(root, new Worker(beside("restore_worker.js"), { type: "module" }), wish, answered);
-    ask();
+    show();
   });
   root.replaceChildren(
     element("div", { class: "alive-controls" }, ...Object.values(controls).map((control) => control.root)),
@@ -134,6 +137,7 @@ function build() {
 
 begin(root, async () => {
   index = await json("roads.json");
-  build();
+  controls.road.offer(index.roads.entries());
   await restart();
+  build(); // what can be pressed comes when there is a road
 });

@@ -69,7 +69,10 @@ function preset() {
 async function restart() {
   const number = Number(controls.road.value);
   if (arrays?.number !== number) {
-    arrays = { number, ...(await loadArrays(`road-${number}.bin`, index.arrays)) };
+    root.dataset.settled = false;
+    const loaded = await loadArrays(`road-${number}.bin`, index.arrays);
+    if (number !== Number(controls.road.value)) return; // another was chosen meanwhile
+    arrays = { number, ...loaded };
   }
   fresh = true;
   const [side] = index.arrays.restored;
