@@ -23,7 +23,7 @@ from upcrack_lite.drawn.recipe import DrawnPreset
 from upcrack_lite.drawn.training import Batch, DrawnTrainer
 from upcrack_lite.generator import restore
 from upcrack_lite.images import padded
-from upcrack_lite.predict.windows import windowed_map
+from upcrack_lite.predict.model import windowed_map
 from upcrack_lite.pretrained import load_generator, stored_run
 from upcrack_lite.reproduction.experiments import Experiment
 from upcrack_lite.reproduction.photo_sets import training_data

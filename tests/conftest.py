@@ -31,6 +31,19 @@ def mirror() -> Path:
 
 
 @pytest.fixture
+def upcrack():
+    """Run the command line in this process; returns the exit status."""
+    from upcrack_lite import cli
+
+    def call(*words: object) -> int:
+        with pytest.raises(SystemExit) as stop:
+            cli.run(list(map(str, words)))
+        return stop.value.code or 0
+
+    return call
+
+
+@pytest.fixture
 def small_sources(monkeypatch):
     """The known sets with the counts of `small_sets`, without packaged manifests or a mirror from outside."""
     from small_sets import PLAN

@@ -52,7 +52,7 @@ from upcrack_lite.metrics import (
     pooled,
 )
 from upcrack_lite.predict.model import load_model
-from upcrack_lite.predict.scoring import per_image_table
+from upcrack_lite.predict.scoring import count_photo
 from upcrack_lite.pretrained import stored_run
 from upcrack_lite.recipes import RECIPES, SCALES, preset
 from upcrack_lite.reproduction.photo_sets import SYNTHETIC_VERSION
@@ -397,6 +397,7 @@ def metrics_of_masks_and_maps() -> Values:
     counts, hist = per_image(guess, truth), histograms(maps, truth)
     grouped = MapCounts.of(hist)
     near = tolerance_counts(guess, truth, 2)
+    rows = [count_photo(*one).row for one in zip("abcde", guess, truth, maps, strict=True)]
     total = pooled(counts)
     exact = {
         "counts": [[one.tp, one.fp, one.fn, one.tn] for one in counts],
@@ -407,7 +408,7 @@ def metrics_of_masks_and_maps() -> Values:
         "tolerance": [near.tolist(), tolerance_f1(near), tolerance_counts(guess, truth, 3).tolist()],
         "cldice": [None if np.isnan(one) else float(one) for one in cldice(guess, truth)],
         "histograms": digest(hist),
-        "rows": digest(json.loads(json.dumps(rounded(per_image_table(list("abcde"), guess, truth, maps))))),
+        "rows": digest(json.loads(json.dumps(rounded(rows)))),
     }
     return {"exact": rounded(exact), "near": {}, "here": {}}
 

@@ -23,7 +23,6 @@ from torchmetrics.functional.classification import (
 from upcrack_lite import metrics, thin_shapes
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import METRICS, Confusion
-from upcrack_lite.predict.scoring import per_image_table
 
 NAN = float("nan")
 counts = st.integers(0, 10**9)
@@ -108,8 +107,6 @@ def test_wrong_inputs_are_refused():
             Confusion(*bad)
     with pytest.raises(UserError, match="radius"):
         thin_shapes.tolerance_counts(ok, ok, -1)
-    with pytest.raises(UserError, match="1 names for 2 images"):
-        per_image_table(["a"], ok, ok, ok.astype(float))
     with pytest.raises(UserError, match="hist must be"):
         metrics.ods(np.zeros((2, 3, 256), np.int64))
 

@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import pytest
 
-from upcrack_lite import cli
 from upcrack_lite.data import manifest
 from upcrack_lite.data.synthetic import synthetic_road
 from upcrack_lite.errors import Note
@@ -51,13 +50,6 @@ def read(path: Path) -> np.ndarray:
 
 def scored(folder: Path, **more) -> dict:
     return score_folder(folder / "pred", folder / "masks", progress=False, **more)
-
-
-def upcrack(monkeypatch, *words: object) -> int:
-    monkeypatch.setattr("sys.argv", ["upcrack", *map(str, words)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    return stop.value.code or 0
 
 
 def detection(folder: Path, **facts) -> Path:
@@ -142,9 +134,9 @@ def test_a_detection_is_scored_with_its_maps_and_names_what_it_could_not_read(fo
         (lambda f: (f / "photos/b.png").replace(f / "pred/b.png"), r"pred/b\.png: "),
     ],
 )
-def test_what_cannot_be_scored_is_named_and_the_others_are_scored(folder, change, says, monkeypatch, capsys):
+def test_what_cannot_be_scored_is_named_and_the_others_are_scored(folder, change, says, upcrack, capsys):
     change(folder)
-    assert upcrack(monkeypatch, "score", folder / "pred", folder / "masks") == 3
+    assert upcrack("score", folder / "pred", folder / "masks") == 3
     result = json.loads((folder / "pred/score/score.json").read_text())
     assert result["images"] == 3
     assert re.search(says, "\n".join(result["not_scored"]))
@@ -159,7 +151,6 @@ def test_what_cannot_be_scored_is_named_and_the_others_are_scored(folder, change
         (("masks", "masks"), "predictions and masks are one folder"),
         (("pred", "empty"), "empty: holds no mask"),
         (("empty", "masks"), "empty: holds no detection and no predicted mask"),
-        ((".", "masks"), "give a folder in it: empty, masks, other, out, photos …"),
         (("masks", "out"), "out holds a detection: give the predictions first"),
         (("pred", "other"), r"nothing could be scored(?s:.*)a: no mask"),
         (("pred", "masks", "--photos", "nowhere"), "nowhere: there is no such folder of photos"),
@@ -172,12 +163,12 @@ def test_what_cannot_be_scored_is_named_and_the_others_are_scored(folder, change
         ),
     ],
 )
-def test_wrong_folders_are_refused_and_nothing_is_written(folder, given, says, monkeypatch, capsys):
+def test_wrong_folders_are_refused_and_nothing_is_written(folder, given, says, monkeypatch, capsys, upcrack):
     detection(folder)
     (folder / "empty").mkdir()
     write(folder / "other/x.png", np.zeros((8, 8), np.uint8))
     monkeypatch.chdir(folder)
-    assert upcrack(monkeypatch, "score", *given) == 2
+    assert upcrack("score", *given) == 2
     assert re.search(says, capsys.readouterr().err)
     assert not list(folder.rglob("score.json"))
 
@@ -229,15 +220,15 @@ def test_masks_that_do_not_fit_their_photo_are_named(folder):
     assert any("3 of 4 masks may not fit their photo (a.png: " in one for one in result["warnings"])
 
 
-def test_the_papers_row_stands_beside_the_score(folder, monkeypatch, capsys):
+def test_the_papers_row_stands_beside_the_score(folder, upcrack, capsys):
     words = ["score", folder / "pred", folder / "masks", "--beside", "deepcrack"]
-    assert upcrack(monkeypatch, *words) == 0
+    assert upcrack(*words) == 0
     told = capsys.readouterr().out
     row = next(line for line in told.splitlines()[15:] if line.startswith("precision"))
     assert row.split()[2:] == ["88.852", "79.531"]  # printed as recall, of Tables IV and VI
     assert "4 of 4 are not among the paper's 237" in told
     assert "not 256×256" in told
-    assert upcrack(monkeypatch, *words, "--json") == 0
+    assert upcrack(*words, "--json") == 0
     told = capsys.readouterr()
     values = json.loads(told.out)
     assert values["beside"]["rows"]["Table IV, trained on DeepCrack"]["f1"] == 74.006

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from upcrack_lite import cli
 from upcrack_lite.data.reading import read_image
 from upcrack_lite.data.synthetic import synthetic_road
 from upcrack_lite.errors import UserError
@@ -51,13 +50,6 @@ def road(tmp_path) -> Path:
         image = synthetic_road(192, seed, surface="asphalt", crack=False, confounders=0.5)[0]
         assert cv2.imwrite(str(folder / f"{seed}.png"), image)
     return folder
-
-
-def upcrack(monkeypatch, *words: object) -> int:
-    monkeypatch.setattr("sys.argv", ["upcrack", *map(str, words)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    return stop.value.code or 0
 
 
 @pytest.mark.parametrize(
@@ -127,7 +119,7 @@ def test_what_is_no_fraction_is_refused(text):
         fraction(text)
 
 
-def test_the_command_writes_what_detect_reads(model, road, monkeypatch, capsys):
+def test_the_command_writes_what_detect_reads(model, road, monkeypatch, capsys, upcrack):
     (road / "notes.png").write_text("no image")
     out = road.parent / "settings.yaml"
     words = [
@@ -142,7 +134,7 @@ def test_the_command_writes_what_detect_reads(model, road, monkeypatch, capsys):
         "--out",
         out,
     ]
-    assert upcrack(monkeypatch, *words) == 3
+    assert upcrack(*words) == 3
     told = capsys.readouterr()
     assert "notes.png: is not an image" in told.err
     assert "held out" in told.out
@@ -164,13 +156,15 @@ def test_the_command_writes_what_detect_reads(model, road, monkeypatch, capsys):
         (["bad"], "none of the photos can be used"),
     ],
 )
-def test_wrong_input_ends_with_status_2_and_nothing_is_written(road, words, says, monkeypatch, capsys):
+def test_wrong_input_ends_with_status_2_and_nothing_is_written(
+    road, words, says, monkeypatch, capsys, upcrack
+):
     monkeypatch.chdir(road.parent)
     Path("notes.txt").write_text("mine")
     Path("bad").mkdir()
     Path("bad/x.png").write_text("no image")
     before = sorted(road.parent.rglob("*"))
-    assert upcrack(monkeypatch, "tune", *words) == 2
+    assert upcrack("tune", *words) == 2
     assert says in capsys.readouterr().err
     assert sorted(road.parent.rglob("*")) == before
     assert Path("notes.txt").read_text() == "mine"

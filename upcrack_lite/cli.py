@@ -37,8 +37,7 @@ app.add_typer(data_app, name="data")
 Seed = Annotated[int, Option(min=0, max=2**32 - 1, help="Seed of all random draws.")]
 Device = Annotated[str, Option(help="auto, cpu or cuda.")]
 Precision = Annotated[
-    Literal["32-true", "bf16-mixed", "bf16-true", "16-mixed"],
-    Option(help="32-true, or another on a GPU."),
+    Literal["32-true", "bf16-mixed", "bf16-true", "16-mixed"], Option(help="32-true, or another on a GPU.")
 ]
 Method = Annotated[str, Option(help="upcracknet, drawn, another network, or a training-free family.")]
 Recipe = Annotated[str, Option(help="paper or released.")]
@@ -55,9 +54,20 @@ Settings = Annotated[
         help="Set one value of the preset, such as epochs=20 or threshold_value=0.6.",
     ),
 ]
-DETECTOR = "drawn"  # what detects where nothing else is named
+Detector = Annotated[
+    str, Option(help="drawn, upcracknet, a run folder, or a training-free family such as tf_frangi_otsu.")
+]
+SettingsFile = Annotated[
+    Path | None,
+    Option(
+        "--settings", help="YAML file of settings, as `upcrack tune` or the tuner of chapter 14 writes it."
+    ),
+]
+Photos = Annotated[Path | None, Option(help="The photos: for overlays, and to doubt masks that do not fit.")]
+Beside = Annotated[str | None, Option(help="deepcrack, cfd or crack500: print the paper's row beside it.")]
 Json = Annotated[bool, Option("--json", help="Print JSON instead of text.")]
 Results = Annotated[Path, Option(help="The folder of records.")]
+ROOT, TUNED = Path("data"), Path("settings.yaml")
 
 
 def echo(text: str = "", err: bool = False, nl: bool = True) -> None:
@@ -171,10 +181,7 @@ def _outcome(run: RunFolder) -> str:
 def detect(
     photos: Annotated[Path, Argument(help="A photo or a folder of photos.")],
     out: Annotated[Path, Argument(help="A folder for masks, maps, overlays and numbers.")],
-    model: Annotated[
-        str,
-        Option(help="drawn, upcracknet, a run folder, or a training-free family such as tf_frangi_otsu."),
-    ] = DETECTOR,
+    model: Detector = "drawn",
     protocol: Annotated[
         str, Option(help="native, or tables: squeezed as for the paper's tables.")
     ] = "native",
@@ -187,13 +194,7 @@ def detect(
     device: Device = "cpu",
     as_json: Json = False,
     settings: Settings = None,
-    settings_file: Annotated[
-        Path | None,
-        Option(
-            "--settings",
-            help="YAML file of settings, as `upcrack tune` or the tuner of chapter 14 writes it.",
-        ),
-    ] = None,
+    settings_file: SettingsFile = None,
 ) -> None:
     """Find the cracks in photos: masks, maps, overlays, and a table of crack fractions, lengths and widths.
 
@@ -205,14 +206,8 @@ def detect(
 
     values = (read_settings(settings_file) if settings_file else {}) | parse_settings(settings)
     detector = load_model(model, device, values, window)
-    how = {
-        "say": partial(echo, err=as_json),
-        "protocol": protocol,
-        "size": size,
-        "seed": seed,
-        "overlays": overlay,
-        "mm_per_pixel": mm_per_pixel,
-    }
+    how = {"protocol": protocol, "size": size, "seed": seed, "overlays": overlay}
+    how |= {"mm_per_pixel": mm_per_pixel, "say": partial(echo, err=as_json)}
     with _interruptible(f"the same command goes on where it was stopped; {out} holds what is done"):
         found = detect_folder(detector, photos, out, **how, progress=sys.stderr.isatty())
         page = write_report(out, progress=sys.stderr.isatty()) if report else None
@@ -252,15 +247,9 @@ def _detected(found: Detected, model: Model, photos: Path, out: Path) -> Iterato
 def score(
     predictions: Annotated[Path, Argument(help="What `upcrack detect` wrote, or a folder of masks.")],
     masks: Annotated[Path, Argument(help="A folder of hand-made masks with the photos' names.")],
-    photos: Annotated[
-        Path | None,
-        Option(help="A folder of the photos, for overlays, and to doubt masks that do not fit them."),
-    ] = None,
+    photos: Photos = None,
     out: Annotated[Path | None, Option(help="The folder of the results; else PREDICTIONS/score.")] = None,
-    beside: Annotated[
-        str | None,
-        Option(help="deepcrack, cfd or crack500: print UP-CrackNet's row of the paper beside it."),
-    ] = None,
+    beside: Beside = None,
     as_json: Json = False,
 ) -> None:
     """Compare predicted masks with hand-made ones: the five metrics of the paper and more.
@@ -290,11 +279,9 @@ def score(
 @app.command(no_args_is_help=True)
 def tune(
     photos: Annotated[Path, Argument(help="A folder of photos of your road without any crack.")],
-    model: Annotated[str, Option(help="drawn, upcracknet or a run folder.")] = DETECTOR,
+    model: Annotated[str, Option(help="drawn, upcracknet or a run folder.")] = "drawn",
     false_alarm: Annotated[str, Option(help="Most of the road that may be marked: 0.1% or 0.001.")] = "0.1%",
-    out: Annotated[Path, Option(help="The YAML file to write, for `upcrack detect --settings`.")] = Path(
-        "settings.yaml"
-    ),
+    out: Annotated[Path, Option(help="The YAML file to write, for `upcrack detect --settings`.")] = TUNED,
     window: Annotated[int | None, Option(help="Side of a window, px, as for `upcrack detect`.")] = None,
     seed: Seed = 0,
     device: Device = "cpu",
@@ -309,16 +296,8 @@ def tune(
 
     limit = tuning.fraction(false_alarm)
     check_settings_file(out, tuning.SETTINGS)
-    got = tuning.tune(
-        model,
-        photos,
-        limit,
-        window=window,
-        seed=seed,
-        device=device,
-        settings=parse_settings(settings),
-        progress=sys.stderr.isatty(),
-    )
+    how = {"window": window, "seed": seed, "device": device, "settings": parse_settings(settings)}
+    got = tuning.tune(model, photos, limit, **how, progress=sys.stderr.isatty())
     write_settings(out, got.settings, f"for {model}: at most {100 * limit:g} % of undamaged road is marked")
     echo(tuning.as_text(got))
     for warning in tuning.warnings(got):
@@ -332,41 +311,36 @@ def tune(
 
 # --- The paper's tables
 
+Row = Annotated[str | None, Option(help="Its row, such as unet, or a training-free baseline; else all.")]
+TrainSet = Annotated[
+    str | None, Option(help="deepcrack, crack500_kept, crack500, synthetic; else the table's.")
+]
+TestSet = Annotated[
+    str | None,
+    Option(help="deepcrack, cfd_patches, crack500_heldout, crack500 or synthetic; else the table's."),
+]
+Seeds = Annotated[list[int] | None, Option("--seed", min=0, max=2**32 - 1, help="Seed; may be repeated.")]
+Draft = Annotated[bool, Option(help="Write a record, unfit for the tables, as a draft that they leave out.")]
+
 
 @app.command(no_args_is_help=True)
 def cell(
     table: Annotated[str | None, Option(help="A table of the paper, 1 to 8, for its sets and rows.")] = None,
-    row: Annotated[
-        str | None,
-        Option(help="Its row, such as unet, or a training-free baseline. Without it, all in turn."),
-    ] = None,
+    row: Row = None,
     method: Annotated[str | None, Option(help="The method, where no table is named.")] = None,
     recipe: Recipe = "paper",
     scale: Scale = "lite",
-    train_set: Annotated[
-        str | None, Option(help="deepcrack, crack500_kept, crack500 or synthetic; else the table's.")
-    ] = None,
-    test_set: Annotated[
-        str | None,
-        Option(help="deepcrack, cfd_patches, crack500_heldout, crack500 or synthetic; else the table's."),
-    ] = None,
-    seeds: Annotated[
-        list[int] | None,
-        Option("--seed", min=0, max=2**32 - 1, help="Seed of all random draws; may be repeated."),
-    ] = None,
-    data_root: Annotated[Path, Option(envvar="UPCRACK_DATA", help="The folder of all data sets.")] = Path(
-        "data"
-    ),
+    train_set: TrainSet = None,
+    test_set: TestSet = None,
+    seeds: Seeds = None,
+    data_root: Annotated[Path, Option(envvar="UPCRACK_DATA", help="The folder of all data sets.")] = ROOT,
     runs: Annotated[Path, Option(help="The folder of runs; interrupted ones go on.")] = Path("runs"),
     results: Results = Path("results"),
     device: Device = "auto",
     precision: Precision = "32-true",
     max_steps: MaxSteps = None,
     vgg_weights: VGG = None,
-    allow_dirty: Annotated[
-        bool,
-        Option(help="Write a record that is not fit for the tables, as a draft that they leave out."),
-    ] = False,
+    allow_dirty: Draft = False,
     again: Annotated[bool, Option(help="Test again although the record is there.")] = False,
     train_only: Annotated[bool, Option("--train-only", help="Train only: no test, no record.")] = False,
     settings: Settings = None,
@@ -429,18 +403,17 @@ def _experiments(
     from upcrack_lite.baselines.registry import CRACKNET
     from upcrack_lite.reproduction.experiments import Experiment, Selection, experiments
 
-    if table is not None:
-        if method is not None:
-            raise UserError(f"--method is for a call without --table: leave it out, or write --row {method}")
-        rows = () if row is None else (row,)
-        return experiments(
-            [Selection(table, recipe, scale, sets[0] or "", sets[1] or "", rows, seeds)], values
-        )
-    if row is not None:
-        raise UserError("--row names a row of a table: give --table too, or --method")
-    named = {name: one for name, one in zip(("train_set", "test_set"), sets, strict=True) if one is not None}
-    pairs = tuple(values.items())
-    return [Experiment(method or CRACKNET, recipe, scale, pairs, seed=seed, **named) for seed in seeds]
+    if table is None:
+        if row is not None:
+            raise UserError("--row names a row of a table: give --table too, or --method")
+        given = zip(("train_set", "test_set"), sets, strict=True)
+        named = {name: one for name, one in given if one is not None}
+        pairs = tuple(values.items())
+        return [Experiment(method or CRACKNET, recipe, scale, pairs, seed=seed, **named) for seed in seeds]
+    if method is not None:
+        raise UserError(f"--method is for a call without --table: leave it out, or write --row {method}")
+    rows, (train_set, test_set) = () if row is None else (row,), (one or "" for one in sets)
+    return experiments([Selection(table, recipe, scale, train_set, test_set, rows, seeds)], values)
 
 
 def _note_start(folder: Path) -> None:
@@ -529,7 +502,7 @@ Files = Annotated[
 ]
 Faulty = Annotated[bool, Option("--keep-faulty", help="Keep the set although it has errors.")]
 Size = Annotated[int, Option(min=16, help="Side of the result, px.")]
-ROOT, WINDOWS = Path("data"), "256,192,160,128"
+WINDOWS = "256,192,160,128"
 
 
 @data_app.callback(invoke_without_command=True)

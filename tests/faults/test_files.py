@@ -21,7 +21,6 @@ from kills import experiment as train_cell
 from kills import train as train_tiny
 
 import upcrack_lite
-from upcrack_lite import cli
 from upcrack_lite.baselines.registry import preset_of
 from upcrack_lite.data.crop_folder import read_crops, write_crops
 from upcrack_lite.data.crops import Crops
@@ -62,13 +61,6 @@ def made(tmp_path_factory) -> Path:
 @pytest.fixture
 def whole(made, tmp_path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "all"))
-
-
-def upcrack(monkeypatch, *words: object) -> int:
-    monkeypatch.setattr("sys.argv", ["upcrack", *map(str, words)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    return stop.value.code or 0
 
 
 def raising(error: BaseException) -> None:
@@ -308,9 +300,9 @@ def _photo(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", [b"a\xff.png", b"\xe9t\xe9.png", b"a\x1b[31m.png"])
-def test_a_name_that_no_terminal_can_show_is_refused_first(tmp_path, monkeypatch, capsys, name):
+def test_a_name_that_no_terminal_can_show_is_refused_first(tmp_path, upcrack, capsys, name):
     shutil.copy(_photo(tmp_path), os.fsencode(tmp_path / "photos") + b"/" + name)
-    assert upcrack(monkeypatch, "detect", tmp_path / "photos", tmp_path / "out", "--model", FAMILY) == 2
+    assert upcrack("detect", tmp_path / "photos", tmp_path / "out", "--model", FAMILY) == 2
     said = capsys.readouterr().err
     assert "its name is not in UTF-8, or holds a control character" in said
     assert "\x1b" not in said
@@ -400,6 +392,6 @@ def test_a_misspelled_parameter_of_papermill_is_an_error(given, says):
         check_parameters(cells)
 
 
-def test_the_version_is_printed(monkeypatch, capsys):
-    assert upcrack(monkeypatch, "--version") == 0
+def test_the_version_is_printed(upcrack, capsys):
+    assert upcrack("--version") == 0
     assert capsys.readouterr().out.strip() == upcrack_lite.__version__

@@ -6,7 +6,6 @@ thinning leaves fewer side branches on wide cracks than Zhang and Suen's).
 
 from __future__ import annotations
 
-import itertools
 import math
 
 import cv2
@@ -14,10 +13,9 @@ import numpy as np
 from skimage.morphology import skeletonize
 
 from upcrack_lite.errors import UserError
+from upcrack_lite.recipes import check_value
 
-_RING = [
-    step for step in itertools.product((-1, 0, 1), repeat=2) if step != (0, 0)
-]  # the 8 neighbors, dy and dx
+_RING = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]  # the 8 neighbors
 _WIDE = 64  # half-width in px from which a component is measured at a half, a quarter … of its size
 
 
@@ -42,7 +40,8 @@ def measure(crack_mask: np.ndarray, mm_per_pixel: float | None = None) -> dict[s
 
     Raises UserError for another type or shape, or a mm_per_pixel that is not a positive number.
     """
-    scale = check_scale(mm_per_pixel)
+    if mm_per_pixel is not None:
+        check_value("mm_per_pixel", mm_per_pixel, "(0, inf)")
     if crack_mask.dtype != np.bool_ or crack_mask.ndim != 2:
         raise UserError(f"crack_mask must be bool (H, W), got {crack_mask.dtype} {crack_mask.shape}")
     length, widths, components = 0.0, np.zeros(1), 0
@@ -54,22 +53,9 @@ def measure(crack_mask: np.ndarray, mm_per_pixel: float | None = None) -> dict[s
     measured = {"crack_fraction_percent": round(100 * float(crack_mask.mean()), 4)}
     measured |= {f"{name}_px": round(float(size), 3) for name, size in sizes.items()}
     measured["components"] = components
-    if scale is not None:
-        measured |= {f"{name}_mm": round(float(size) * scale, 3) for name, size in sizes.items()}
+    if mm_per_pixel is not None:
+        measured |= {f"{name}_mm": round(float(size) * mm_per_pixel, 3) for name, size in sizes.items()}
     return measured
-
-
-def check_scale(mm_per_pixel: float | None) -> float | None:
-    """Return the scale as a float, None as None. Raises UserError when it is not a positive finite number."""
-    if mm_per_pixel is None:
-        return None
-    try:
-        scale = float(mm_per_pixel)
-    except (TypeError, ValueError):
-        scale = math.nan
-    if not 0 < scale < math.inf:
-        raise UserError(f"mm_per_pixel must be a positive number such as 0.5, got {mm_per_pixel!r}")
-    return scale
 
 
 def _bytes(crack_mask: np.ndarray) -> np.ndarray:
@@ -84,7 +70,7 @@ def _measure_components(
     Thinning takes time with the width of the widest: a shadow taken for a crack is measured on a smaller copy.
     """
     distance = _distance(crack_mask)
-    slender, totals = crack_mask, []
+    slender, totals = crack_mask.copy(), []
     for index in np.unique(labels[distance > _WIDE]):
         x, y, width, height = boxes[index, :4]
         place = np.s_[y : y + height, x : x + width]
@@ -94,8 +80,6 @@ def _measure_components(
         copy = cv2.resize(_bytes(own) * 255, smaller, interpolation=cv2.INTER_AREA) > 127
         length, widths = _along_skeleton(copy, _distance(copy))
         totals.append((length * factor, np.repeat(widths * factor, factor)))
-        if slender is crack_mask:
-            slender = crack_mask.copy()
         slender[place][own] = False
     if slender.any():
         totals.append(_along_skeleton(slender, distance))
@@ -121,10 +105,7 @@ def _along_skeleton(crack_mask: np.ndarray, distance: np.ndarray) -> tuple[float
         neighbors += skeleton[y + dy, x + dx]
     down, right, left = skeleton[y + 1, x], skeleton[y, x + 1], skeleton[y, x - 1]
     # A diagonal is a step where no pixel fills the corner: otherwise the two straight steps are the way.
-    diagonal = (skeleton[y + 1, x + 1] & ~down & ~right).sum() + (
-        skeleton[y + 1, x - 1] & ~down & ~left
-    ).sum()
-    free_ends = np.maximum(2 - neighbors, 0)  # a lone pixel has two
-    return float(
-        down.sum() + right.sum() + math.sqrt(2) * diagonal + (free_ends * (d - 0.5)).sum()
-    ), d + beside
+    falling, rising = skeleton[y + 1, x + 1] & ~down & ~right, skeleton[y + 1, x - 1] & ~down & ~left
+    ends = np.maximum(2 - neighbors, 0)  # a lone pixel has two
+    steps = down.sum() + right.sum() + math.sqrt(2) * (falling.sum() + rising.sum())
+    return float(steps + (ends * (d - 0.5)).sum()), d + beside

@@ -25,7 +25,6 @@ from upcrack_lite.baselines.registry import (
     CRACKNET,
     DRAWN,
     FAMILIES,
-    METHODS,
     PATCHCORE,
     after_training,
     preset_from,
@@ -34,13 +33,13 @@ from upcrack_lite.data.reading import resize
 from upcrack_lite.errors import UserError
 from upcrack_lite.generator import Generator
 from upcrack_lite.images import to_tensor
-from upcrack_lite.predict.windows import windowed_map
 from upcrack_lite.pretrained import FOLDERS, load_generator, stored_run
-from upcrack_lite.recipes import TABLE_SIZE, Preset
+from upcrack_lite.recipes import TABLE_SIZE, Preset, check_value
 from upcrack_lite.runs import RunFolder, check_device
 from upcrack_lite.versions import testing_version
 
 PROTOCOLS = ("native", "tables")
+AT_ONCE = 8  # windows in a batch: enough to fill a GPU, and little memory beside the photo
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,6 @@ class Network(Model):
     window: int
 
     def look(self, protocol: str = "native") -> str:
-        """See `Model.look`."""
         size = self.preset.size
         if protocol == "tables":
             return f"each photo is squeezed to {size} × {size} px, its map filtered at {TABLE_SIZE} × {TABLE_SIZE}"
@@ -122,7 +120,6 @@ class Network(Model):
         return windows if size == self.window else f"{windows}, {change} to {size} px"
 
     def score_photo(self, photo: np.ndarray, protocol: str = "native", seed: int = 0) -> torch.Tensor:
-        """See `Model.score_photo`."""
         if protocol == "tables":
             return self._maps(photo[None], TABLE_SIZE, seed)
         side = self.window
@@ -135,7 +132,6 @@ class Network(Model):
         return detection.enlarge(self.score_map(to_tensor(squares).to(self.device), seed), (side, side))
 
     def facts(self) -> dict[str, Any]:
-        """See `Model.facts`."""
         return super().facts() | {"window": self.window}
 
 
@@ -150,7 +146,6 @@ class Drawn(Model):
     probability: Callable[[np.ndarray], np.ndarray]
 
     def look(self, protocol: str = "native") -> str:
-        """See `Model.look`."""
         scales = ", ".join(f"1/{2**octave}" for octave in range(1, self.preset.octaves))
         size = (
             f"squeezed to {TABLE_SIZE} × {TABLE_SIZE} px" if protocol == "tables" else "seen at its own size"
@@ -160,7 +155,6 @@ class Drawn(Model):
         return f"each photo is {size}" + (f", and at {scales} of it" if scales else "") + small
 
     def score_photo(self, photo: np.ndarray, protocol: str = "native", seed: int = 0) -> torch.Tensor:
-        """See `Model.score_photo`; nothing is drawn."""
         photo = resize(photo, None, TABLE_SIZE)[0] if protocol == "tables" else photo
         return torch.from_numpy(self.probability(photo))[None, None]
 
@@ -176,13 +170,8 @@ class Family(Model):
     variant: Variant
 
     def look(self, protocol: str = "native") -> str:
-        """See `Model.look`."""
-        side = FAMILY_SIZE
-        to = (
-            f"squeezed to {side} × {side} px"
-            if protocol == "tables"
-            else f"shrunk to {side} px, its shorter side"
-        )
+        side = f"{FAMILY_SIZE} px, its shorter side"
+        to = f"squeezed to {FAMILY_SIZE} × {FAMILY_SIZE} px" if protocol == "tables" else f"shrunk to {side}"
         return f"{self.variant.name}; each photo is {to}"
 
     def find(self, photo: np.ndarray, protocol: str = "native", seed: int = 0) -> PhotoScores:
@@ -197,7 +186,6 @@ class Family(Model):
         return find(cv2.resize(photo, size, interpolation=cv2.INTER_AREA), self.variant)
 
     def facts(self) -> dict[str, Any]:
-        """See `Model.facts`."""
         return super().facts() | {"variant": asdict(self.variant)}
 
 
@@ -217,8 +205,8 @@ def load_model(
     that is none of the detection's (it lists them), or a window where there is none.
     """
     device, settings = check_device(device), settings or {}
-    if window is not None and window < 16:
-        raise UserError(f"window must be at least 16 px, got {window}")
+    if window is not None:
+        check_value("window", window, "[16, inf)")
     name, run = _resolve(model)
     method = name if run is None else run.method
     if method in FAMILIES:
@@ -226,39 +214,37 @@ def load_model(
 
         if settings or window:
             raise UserError(f"{name} needs no training and has no settings and no window: leave them out")
-        return Family(
-            name, method, None, run, device, FROZEN[name] if run is None else selected_variant(run)[0]
-        )
+        variant = FROZEN[name] if run is None else selected_variant(run)[0]
+        return Family(name, method, None, run, device, variant)
     if method == DRAWN:
-        from upcrack_lite.drawn import detect as drawn
-
-        if window:
-            raise UserError(f"{name} sees a photo whole: leave the window out")
-        network, preset = drawn.load_network(run, device)
-        preset = at_test(preset, settings, method)
-        return Drawn(name, method, preset, run, device, partial(drawn.score_map, network, preset))
-    if method == CRACKNET:
-        generator, preset = load_generator(run, device)
-        preset = at_test(preset, settings, method)
-        score_map = partial(_error_map, generator, preset)
+        from upcrack_lite.drawn.detect import load_network as load
+        from upcrack_lite.drawn.detect import score_map as score
     elif method == PATCHCORE:
-        from upcrack_lite.baselines.patchcore import load_patchcore
+        from upcrack_lite.baselines.patchcore import load_patchcore as load
 
-        core, preset = load_patchcore(run, device)
-        preset = at_test(preset, settings, method)
-        score_map = partial(core.score_map, preset.sigma)
+        score = _patchcore_map
+    elif method == CRACKNET:
+        load, score = load_generator, _error_map
     else:
-        from upcrack_lite.baselines import prediction
-
-        network, preset = prediction.load_network(run, device)
-        preset = at_test(preset, settings, method)
-        score_map = partial(prediction.score_map, network, preset)
-    return Network(name, method, preset, run, device, score_map, window or training_window(run, preset.size))
+        from upcrack_lite.baselines.prediction import load_network as load
+        from upcrack_lite.baselines.prediction import score_map as score
+    network, preset = load(run, device)
+    preset = at_test(preset, settings, method)
+    known = name, method, preset, run, device, partial(score, network, preset)
+    if method != DRAWN:
+        return Network(*known, window or training_window(run, preset.size))
+    if window:
+        raise UserError(f"{name} sees a photo whole: leave the window out")
+    return Drawn(*known)
 
 
 def _error_map(generator: Generator, preset: Preset, image: torch.Tensor, seed: int) -> torch.Tensor:
     """UP-CrackNet's map: the error between photo and restoration (Eq. 1)."""
     return detection.compare(generator, image, preset, seed)[1]
+
+
+def _patchcore_map(core: Any, preset: Any, image: torch.Tensor, seed: int) -> torch.Tensor:
+    return core.score_map(preset.sigma, image, seed)
 
 
 def training_window(run: RunFolder, size: int) -> int:
@@ -283,19 +269,49 @@ def at_test(preset: Any, settings: Mapping[str, Any], method: str = CRACKNET) ->
 
 def _resolve(model: RunFolder | Path | str) -> tuple[str, RunFolder | None]:
     """The name of a model and its run; None for a family by name."""
+    name = str(model.path if isinstance(model, RunFolder) else model)
     if isinstance(model, RunFolder):
-        return str(model.path), model
-    name = str(model)
+        return name, model
     if name in FOLDERS:
         return name, stored_run(name)
     if name in FAMILIES:
         return name, None
     if Path(name).exists():
         return name, RunFolder.open(name)
-    if name == "stored":
-        raise UserError(f"the model 'stored' is now called {CRACKNET}: write --model {CRACKNET}")
-    if name in METHODS:
-        raise UserError(f"no trained {name} comes with the kit: train one, and name its run folder")
-    raise UserError(
-        f"unknown model {name!r}: name a run folder, or one of {', '.join((*FOLDERS, *FAMILIES))}"
-    )
+    choices = ", ".join((*FOLDERS, *FAMILIES))
+    raise UserError(f"unknown model {name!r}: name a run folder, or one of {choices}")
+
+
+def windowed_map(maps_of: Callable[[np.ndarray], np.ndarray], photo: np.ndarray, window: int) -> np.ndarray:
+    """Map of a photo, uint8 ``(H, W, 3)``, from windows that overlap by half: float32 ``(H, W)``, without seams.
+
+    maps_of: from windows, uint8 ``(N, window, window, 3)``, to their maps, float32 ``(N, window, window)``.
+    Where windows overlap their maps are averaged, weighted less toward a window's border. A side shorter than the
+    window is mirrored until it is as long.
+    """
+    height, width = photo.shape[:2]
+    below, right = max(0, window - height), max(0, window - width)
+    photo = np.pad(photo, ((0, below), (0, right), (0, 0)), "reflect")
+    ramp = np.minimum(np.arange(1, window + 1), np.arange(window, 0, -1)).astype(np.float32)
+    rows, columns = (_starts(length, window) for length in photo.shape[:2])
+    places = [(y, x) for y in rows for x in columns]
+    total, weight = np.zeros(photo.shape[:2], np.float32), np.outer(ramp, ramp)
+    for first in range(0, len(places), AT_ONCE):
+        some = places[first : first + AT_ONCE]
+        maps = maps_of(np.stack([photo[y : y + window, x : x + window] for y, x in some]))
+        for (y, x), one in zip(some, maps, strict=True):
+            total[y : y + window, x : x + window] += one * weight
+    total /= np.outer(_weights(len(total), rows, ramp), _weights(total.shape[1], columns, ramp))
+    return total[:height, :width]
+
+
+def _starts(length: int, window: int) -> list[int]:
+    return sorted({*range(0, length - window, max(window // 2, 1)), length - window})
+
+
+def _weights(length: int, starts: list[int], ramp: np.ndarray) -> np.ndarray:
+    """The sum of the windows' weights along one side, ``(length,)``."""
+    total = np.zeros(length, np.float32)
+    for start in starts:
+        total[start : start + len(ramp)] += ramp
+    return total

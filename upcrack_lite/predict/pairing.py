@@ -7,7 +7,7 @@ that another program wrote. Both sides pair by file name without the ending.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +23,7 @@ MASK_TYPES = (*IMAGE_TYPES, ".mat")
 _FEW_LEVELS = 16  # class numbers and what else is refused have as many, probabilities and JPEG more
 
 
-@dataclass(frozen=True)
+@dataclass
 class Prediction:
     """A predicted mask on disk, with the map it was made from and its photo where they are known."""
 
@@ -44,10 +44,10 @@ class Predictions:
         failed: for each photo that `upcrack detect` could not read, what was wrong with it.
     """
 
-    listed: tuple[Prediction, ...]
+    listed: list[Prediction]
     size: int | None = None
     model: str | None = None
-    failed: tuple[str, ...] = ()
+    failed: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -65,30 +65,28 @@ def read_predictions(folder: Path | str, photos: Path | str | None = None) -> Pr
     Raises UserError for no such folder, one without predictions, or a detection that is not finished.
     """
     folder = _folder(folder, "predictions")
-    known = {} if photos is None else _by_name(_folder(photos, "photos"), IMAGE_TYPES, (".jpg", ".jpeg"))[0]
-    if not (folder / "detection.json").is_file():
-        files, doubled = _by_name(folder, IMAGE_TYPES, (".png",))
-        if doubled:
-            raise UserError(f"{folder}: holds {doubled[0]}; keep one predicted mask a photo")
-        if not files:
-            raise UserError(
-                f"{folder}: holds no detection and no predicted mask{_instead(folder, IMAGE_TYPES)}"
+    if (folder / "detection.json").is_file():
+        facts, maps, listed = read_detection(folder), folder / "maps", []
+        for row in facts["photos"]:
+            file = f"{row['name']}.png"
+            paths = folder / "masks" / file, maps / file if maps.is_dir() else None, Path(row["photo"])
+            listed.append(Prediction(unicodedata.normalize("NFC", row["name"]), *paths))
+        given = Predictions(listed, facts["size"], Path(facts["model"]).name, facts["failed"])
+    else:
+        files, doubled = _by_name(folder, IMAGE_TYPES, png=True)
+        if doubled or not files:
+            what = next(
+                iter(doubled.values()), f"no detection and no predicted mask ({', '.join(IMAGE_TYPES)})"
             )
-        _check_known(known, files, photos)
-        return Predictions(tuple(Prediction(n, path, None, known.get(n)) for n, path in files.items()))
-    facts = read_detection(folder)
-    maps = folder / "maps"
-    listed = tuple(
-        Prediction(
-            name := unicodedata.normalize("NFC", row["name"]),
-            folder / "masks" / f"{row['name']}.png",
-            maps / f"{row['name']}.png" if maps.is_dir() else None,
-            known.get(name, Path(row["photo"])),
-        )
-        for row in facts["photos"]
-    )
-    _check_known(known, [one.name for one in listed], photos)
-    return Predictions(listed, facts["size"], Path(facts["model"]).name, tuple(facts.get("failed", ())))
+            raise UserError(f"{folder}: holds {what}; one predicted mask a photo is needed")
+        given = Predictions([Prediction(name, path) for name, path in files.items()])
+    if photos is not None:
+        known = _by_name(_folder(photos, "photos"), IMAGE_TYPES, png=False)[0]
+        if not known.keys() & {one.name for one in given.listed}:
+            raise UserError(f"{photos}: holds no photo of the names that the predictions have")
+        for one in given.listed:
+            one.photo = known.get(one.name, one.photo)
+    return given
 
 
 def pair(predictions: Predictions, masks: Path | str) -> Pairs:
@@ -101,23 +99,23 @@ def pair(predictions: Predictions, masks: Path | str) -> Pairs:
     masks = _folder(masks, "masks")
     if (masks / "detection.json").is_file():
         raise UserError(f"{masks} holds a detection: give the predictions first, then the hand-made masks")
-    files, doubled = _by_name(masks, MASK_TYPES, (".png",))
+    files, doubled = _by_name(masks, MASK_TYPES, png=True)
     if not files and not doubled:
-        raise UserError(f"{masks}: holds no mask{_instead(masks, MASK_TYPES)}")
-    pairs = Pairs(unpaired=[f"{each} in {masks}" for each in doubled])
+        raise UserError(f"{masks}: holds no mask; read are {', '.join(MASK_TYPES)}")
+    pairs = Pairs(unpaired=[f"{each} in {masks}" for each in doubled.values()])
     pairs.unpaired += [f"{each} (`upcrack detect` could not read it)" for each in predictions.failed]
     named = {one.name: one for one in predictions.listed}
-    twice = {each.split(":")[0] for each in doubled}
     for name, one in named.items():
         if name in files:
             pairs.listed.append((one, files[name]))
-        elif name not in twice:
+        elif name not in doubled:
             pairs.unpaired.append(f"{name}: no mask of this name in {masks}{near(name, files)}")
     asked = named.keys() | {name_of(Path(each.split(": ")[0])) for each in predictions.failed}
-    pairs.spare = [name for name in files if name not in asked]
+    spare = [name for name in files if name not in asked]
     if predictions.model is None:
-        pairs.unpaired += [f"{name}: a mask without a prediction{near(name, named)}" for name in pairs.spare]
-        pairs.spare = []
+        pairs.unpaired += [f"{name}: a mask without a prediction{near(name, named)}" for name in spare]
+    else:
+        pairs.spare = spare
     return pairs
 
 
@@ -143,35 +141,23 @@ def _folder(path: Path | str, of: str) -> Path:
     return path
 
 
-def _instead(folder: Path, types: Iterable[str]) -> str:
-    """What to give in place of a folder without files of these types."""
-    inside = sorted(path for path in folder.iterdir() if path.is_dir())
-    few = ", ".join(map(str, inside[:5])) + (" …" if len(inside) > 5 else "")
-    return f"; give a folder in it: {few}" if inside else f"; read are {', '.join(types)}"
+def _by_name(folder: Path, types: Iterable[str], png: bool) -> tuple[dict[str, Path], dict[str, str]]:
+    """Files of these types by name, and for each name that several share what to say of it.
 
-
-def _check_known(known: Mapping[str, Path], names: Iterable[str], photos: Path | str | None) -> None:
-    """Raise UserError where the folder of photos has none of these names."""
-    if photos is not None and not known.keys() & set(names):
-        raise UserError(f"{photos}: holds no photo of the names that the predictions have")
-
-
-def _by_name(folder: Path, types: Iterable[str], first: tuple[str, ...]) -> tuple[dict[str, Path], list[str]]:
-    """Files of these types by name, and the names that several share.
-
-    Photo and mask side by side, as Crack500's authors publish them, are told apart by the ending: `first` is taken.
+    png: which is meant where a PNG and a JPEG lie side by side, as Crack500's authors publish masks and photos.
     """
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in types and path.is_file() and not path.name.startswith("."):
             found.setdefault(name_of(path), []).append(path)
-    files, doubled = {}, []
+    files, doubled = {}, {}
     for name, paths in found.items():
         endings = {path.suffix.lower() for path in paths}
         if len(paths) == 2 and ".png" in endings and endings & {".jpg", ".jpeg"}:
-            paths = [path for path in paths if path.suffix.lower() in first]
+            paths = [path for path in paths if (path.suffix.lower() == ".png") == png]
         if len(paths) == 1:
             files[name] = paths[0]
         else:
-            doubled.append(f"{name}: {len(paths)} files of this name ({', '.join(p.name for p in paths)})")
+            named = ", ".join(path.name for path in paths)
+            doubled[name] = f"{name}: {len(paths)} files of this name ({named})"
     return files, doubled

@@ -41,15 +41,15 @@ from upcrack_lite.io import (
     write_image,
     write_json,
 )
-from upcrack_lite.predict.measures import check_scale, measure
+from upcrack_lite.predict.measures import measure
 from upcrack_lite.predict.model import PROTOCOLS, Model
+from upcrack_lite.recipes import check_value
 from upcrack_lite.runs import now
 
 OVERLAYS = ("outline", "fill", "none")
 NO_CONTRAST = 10.0
 """Gray levels: a photo whose `contrast` is less is blank. None of 700 photos of DeepCrack, CFD and Crack500 has less
 than 47, synthetic roads have 39 or more; blank photos, noisy (6 levels) or unevenly lit, at most 9."""
-
 
 _FACTS: dict[str, Any] = {"status": str, "photos": list, "failed": list | None, "size": int | None}
 _ROW: dict[str, Any] = {"name": str, "photo": str | None, "photo_modified": str | None, "warning": str | None}
@@ -95,12 +95,12 @@ def detect_folder(
     holds something else, another detection included.
     """
     source, out = Path(source), Path(out)
-    for word, known in ((protocol, PROTOCOLS), (overlays, OVERLAYS)):
-        if word not in known:
-            raise UserError(f"unknown word {word!r}; choose one of {', '.join(known)}")
+    check_value("protocol", protocol, PROTOCOLS)
+    check_value("overlay", overlays, OVERLAYS)
     if size is not None and (size < 8 or protocol != "tables" or mm_per_pixel is not None):
         raise UserError(f"size {size}: squares of at least 8 px, for the protocol 'tables' alone, without mm")
-    check_scale(mm_per_pixel)
+    if mm_per_pixel is not None:
+        check_value("mm_per_pixel", mm_per_pixel, "(0, inf)")
     files = _files(source)
     facts = model.facts() | {"source": str(source.resolve()), "protocol": protocol, "size": size}
     facts |= {"seed": seed, "overlays": overlays, "mm_per_pixel": mm_per_pixel}
@@ -127,28 +127,26 @@ def _detect(
     for path in todo:
         done.pop(path.stem, None)  # the row of another file of this name
     failed: list[str] = []
-    started = {"started": now()}
+    facts |= {"started": now()}
     running = False  # a finished detection stays one until there is something to change in it
     for path in tqdm(todo, "detecting", len(files), initial=len(files) - len(todo), disable=not progress):
         try:
             with memory_for(f"{path}", "cut it into tiles, shrink it, or take a smaller --window"):
                 photo, modified = read_image(path), _modified(path)
                 scores = model.find(photo, facts["protocol"], facts["seed"])
-                shown = photo if facts["size"] is None else resize(photo, None, facts["size"])[0]
                 if not running:
-                    _save(out, facts | started | {"status": "running"}, done, failed)
+                    _save(out, facts | {"status": "running"}, done, failed)
                     running = True
-                numbers = _write(out, path.stem, shown, scores, facts)
-            file = {"photo": str(path.resolve()), "photo_modified": modified}
-            done[path.stem] = {"name": path.stem} | numbers | file
+                numbers = _write(out, path.stem, photo, scores, facts)
         except FullDisk:
             raise
         except UserError as error:
             failed.append(str(error) if path.stem in str(error) else f"{path}: {error}")
             continue
-        _save(out, facts | started | {"status": "running"}, done, failed)
-    _save(out, facts | started | {"status": "finished", "finished": now()}, done, failed)
-    return Detected(_sorted(done), len(todo) - len(failed), failed)
+        done[path.stem] = numbers | {"photo": str(path.resolve()), "photo_modified": modified}
+        _save(out, facts | {"status": "running"}, done, failed)
+    rows = _save(out, facts | {"status": "finished", "finished": now()}, done, failed)
+    return Detected(rows, len(todo) - len(failed), failed)
 
 
 def contrast(photo: np.ndarray) -> float:
@@ -165,22 +163,25 @@ def contrast(photo: np.ndarray) -> float:
 def in_levels(scores: PhotoScores, size: tuple[int, int]) -> tuple[np.ndarray, int]:
     """The smoothed map at (height, width), uint8, and the level above which a pixel is crack."""
     smoothed = enlarge(torch.from_numpy(scores.smoothed)[None, None], size)[0, 0].numpy()
-    # A threshold that is a whole level may lie a little below it in float32.
-    return (smoothed * 255).round().astype(np.uint8), int(scores.threshold * 255 + 1e-3)
+    return (smoothed * 255).round().astype(np.uint8), level_of(scores.threshold)
+
+
+def level_of(threshold: float) -> int:
+    """The level of 0 to 255 above which a pixel is above a threshold in [0, 1]."""
+    return int(
+        threshold * 255 + 1e-3
+    )  # a threshold that is a whole level may lie a little below it in float32
 
 
 def read_detection(out: Path | str) -> dict[str, Any]:
     """Read detection.json. Raises UserError when `upcrack detect` did not finish in that folder."""
-    file = Path(out) / "detection.json"
-    if not file.is_file():
-        raise UserError(f"{out} holds no finished detection: run `upcrack detect PHOTOS {out}` first")
-    facts = read_facts(file)
+    facts = read_facts(Path(out) / "detection.json")
     if facts["status"] != "finished":
         raise UserError(
             f"{out} holds no finished detection: wait until it ends; if it was interrupted, run it again"
         )
     if not facts["photos"]:
-        raise UserError(f"{out} holds no photo: none could be read, as {file} says")
+        raise UserError(f"{out} holds no photo: none could be read, as its detection.json says")
     return facts
 
 
@@ -194,9 +195,10 @@ def read_facts(file: Path) -> dict[str, Any]:
 
 
 def _write(
-    out: Path, name: str, shown: np.ndarray, scores: PhotoScores, facts: dict[str, Any]
+    out: Path, name: str, photo: np.ndarray, scores: PhotoScores, facts: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write a photo's pictures, at the size of the photo that is shown; returns its numbers."""
+    """Write a photo's pictures, the mask last; returns its row of numbers."""
+    shown = photo if facts["size"] is None else resize(photo, None, facts["size"])[0]
     levels, threshold = in_levels(scores, shown.shape[:2])
     crack_mask = levels > threshold  # (H, W)
     write_image(out / "maps" / f"{name}.png", levels)
@@ -205,10 +207,10 @@ def _write(
         write_image(out / "overlays" / f"{name}.jpg", draw(shown, crack_mask))
     write_image(out / "masks" / f"{name}.png", crack_mask.astype(np.uint8) * 255)
     height, width = crack_mask.shape
+    row = {"name": name, "height": height, "width": width, "threshold_level": threshold}
     blank = contrast(shown) < NO_CONTRAST
-    numbers = {"height": height, "width": width, "threshold_level": threshold}
     warning = "no contrast: nothing can be found here" if blank else ""
-    return numbers | measure(crack_mask, facts["mm_per_pixel"]) | {"warning": warning}
+    return row | measure(crack_mask, facts["mm_per_pixel"]) | {"warning": warning}
 
 
 def _files(source: Path) -> list[Path]:
@@ -217,15 +219,12 @@ def _files(source: Path) -> list[Path]:
         raise UserError(f"{source}: there is no such photo or folder")
     files = [source] if source.is_file() else photos(source)
     first = {name_of(path): path.name for path in reversed(files)}
-    twice = [path for path in files if first[name_of(path)] != path.name]
-    problems = [
-        f"{path}: shares its name with {first[name_of(path)]}; results would overwrite" for path in twice
-    ]
-    problems += [
-        f"{path!a}: its name is not in UTF-8, or holds a control character"
-        for path in map(str, files)
-        if safe(path) != path
-    ]
+    problems = []
+    for path in files:
+        if (other := first[name_of(path)]) != path.name:
+            problems.append(f"{path}: shares its name with {other}; results would overwrite")
+        if safe(str(path)) != str(path):
+            problems.append(f"{str(path)!a}: its name is not in UTF-8, or holds a control character")
     raise_for(problems, "nothing was done; rename these photos or take them away")
     return files
 
@@ -234,12 +233,10 @@ def _claim(out: Path, facts: dict[str, Any]) -> list[dict[str, Any]]:
     """The rows of OUT, which must be new, empty, or hold this very detection."""
     if not holds(out):
         return []
-    file = out / "detection.json"
-    if not file.is_file():
+    if not (out / "detection.json").is_file():
         raise UserError(f"{out} holds other files: name a new folder; nothing in it was touched")
-    earlier = read_facts(file)
-    differ = [key for key in facts if key not in earlier or earlier[key] != facts[key]]
-    if differ:
+    earlier = read_facts(out / "detection.json")
+    if differ := [key for key in facts if key not in earlier or earlier[key] != facts[key]]:
         raise UserError(
             f"{out} holds a detection with another {', '.join(differ)}: name a new folder; nothing was touched"
         )
@@ -257,12 +254,12 @@ def _modified(path: Path) -> str:
     return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat()
 
 
-def _sorted(done: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    return [done[name] for name in sorted(done)]
-
-
-def _save(out: Path, facts: dict[str, Any], done: dict[str, dict[str, Any]], failed: list[str]) -> None:
-    """Write what is known so far, each file in one step."""
-    write_json(out / "detection.json", facts | {"photos": _sorted(done), "failed": failed})
-    if done:
-        write_csv(out / "summary.csv", _sorted(done))
+def _save(
+    out: Path, facts: dict[str, Any], done: dict[str, dict[str, Any]], failed: list[str]
+) -> list[dict[str, Any]]:
+    """Write what is known so far, each file in one step; returns the rows in the order of their names."""
+    rows = [done[name] for name in sorted(done)]
+    write_json(out / "detection.json", facts | {"photos": rows, "failed": failed})
+    if rows:
+        write_csv(out / "summary.csv", rows)
+    return rows

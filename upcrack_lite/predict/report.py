@@ -6,6 +6,7 @@ overlay, or by its mask alone.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import statistics
 from collections.abc import Iterator
@@ -50,7 +51,9 @@ def write_report(out: Path | str, *, progress: bool = False) -> Path:
     """
     out = Path(out)
     facts = read_facts(out / "detection.json")
-    rows = [_row(row, place) for place, row in enumerate(facts["photos"], 1)]
+    photos, failed = facts.pop("photos"), facts.pop("failed")
+    columns = _columns(photos)
+    rows = [_row(values, place, columns) for place, values in enumerate(photos, 1)]
     with_views = _add_pictures(out, rows, progress)
     environment = Environment(
         loader=PackageLoader("upcrack_lite", "assets"),
@@ -59,44 +62,35 @@ def write_report(out: Path | str, *, progress: bool = False) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["zip"] = zip
     page = environment.get_template("detection.html.j2").render(
         folder=Path(facts.get("source") or out).name,
         status=facts["status"],
         model=facts.get("model") or facts.get("run") or "a model that is not named",
-        headline=_headline(facts["photos"], len(facts["failed"])),
-        warnings=list(_warnings(facts["photos"], facts["failed"])),
-        histogram=_histogram(_sound(facts["photos"])),
-        columns=(columns := _columns(facts["photos"])),
-        rows=[
-            row | {"cells": [_cell(row["values"].get(column["key"]), column) for column in columns]}
-            for row in rows
-        ],
+        headline=_headline(photos, len(failed)),
+        warnings=list(_warnings(photos, failed)),
+        histogram=_histogram(_sound(photos)),
+        columns=columns,
+        rows=rows,
         with_views=with_views,
         pictures=_about_pictures(rows, with_views),
-        settings=list(_flat({key: value for key, value in facts.items() if key not in ("photos", "failed")})),
+        settings=list(_flat(facts)),
+        zip=zip,
     )
     path = out / "report.html"
     write_text(path, page.encode("utf-8", "replace").decode())  # bytes of a name in another encoding
     return path
 
 
-def _row(values: dict[str, Any], place: int) -> dict[str, Any]:
-    """What the page shows of one photo; its pictures are added later."""
+def _row(values: dict[str, Any], place: int, columns: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the page shows of one photo; `_add_pictures` adds its pictures."""
     fraction = values.get("crack_fraction_percent")
     said = "" if fraction is None else f"{fraction:.2f} % crack"
     size = f"{values['width']} × {values['height']} px" if {"width", "height"} <= values.keys() else ""
-    return {
-        "name": values["name"],
-        "place": place,
-        "values": values,
-        "alt": f"Photo {values['name']} with what was called crack outlined{said and ', ' + said}",
-        "caption": ", ".join(filter(None, (size, said))) + ".",
-        "thumbnail": None,
-        "view": None,
-        "target": None,
-        "full": None,
-    }
+    row = {"name": values["name"], "place": place, "values": values}
+    row["alt"] = f"Photo {values['name']} with what was called crack outlined{said and ', ' + said}"
+    row["caption"] = ", ".join(filter(None, (size, said))) + "."
+    row["cells"] = [_cell(values.get(column["key"]), column) for column in columns]
+    return row | dict.fromkeys(("thumbnail", "view", "target", "full"))
 
 
 # --- Pictures
@@ -104,7 +98,7 @@ def _row(values: dict[str, Any], place: int) -> dict[str, Any]:
 
 def _add_pictures(out: Path, rows: list[dict[str, Any]], progress: bool) -> bool:
     """Give each row its thumbnail and its larger view or a link; returns whether the page holds the views."""
-    thumbnails, views, with_views = 0, 0, True  # the first two in bytes
+    thumbnails, views = 0, 0  # bytes
     for row in tqdm(rows, "report", disable=not progress, unit="photo"):
         overlay = out / "overlays" / f"{row['name']}.jpg"
         if overlay.is_file():
@@ -114,13 +108,14 @@ def _add_pictures(out: Path, rows: list[dict[str, Any]], progress: bool) -> bool
             continue
         row["thumbnail"] = data_url(_drawn(*picture, _THUMBNAIL), 70)
         thumbnails += len(row["thumbnail"])
-        if with_views:
+        if thumbnails + views <= PAGE_BYTES:
             row["view"] = data_url(_drawn(*picture, _VIEW), 80)
             views += len(row["view"])
-            with_views = thumbnails + views <= PAGE_BYTES
+    with_views = thumbnails + views <= PAGE_BYTES
     for row in rows:
-        row["view"] = row["view"] if with_views else None
-        if row["view"]:
+        if not with_views:
+            row["view"] = None
+        elif row["view"]:
             shrunk = max(row["values"].get(side, 0) for side in ("height", "width")) > _VIEW
             row["full"] = row["target"] if shrunk else None
             row["target"] = f"#photo-{row['place']}"
@@ -132,13 +127,9 @@ def _picture(out: Path, values: dict[str, Any], overlay: Path) -> tuple[np.ndarr
     file, mask = out / "masks" / f"{values['name']}.png", None
     if file.is_file():
         mask = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_GRAYSCALE)
-    for path in (values.get("photo"), overlay):
-        try:
-            photo = read_image(path) if path else None
-        except UserError:
-            continue
-        if photo is not None:
-            return photo, (mask if path != overlay else None)
+    for path in filter(None, (values.get("photo"), overlay)):
+        with contextlib.suppress(UserError):
+            return read_image(path), (None if path == overlay else mask)
     return None if mask is None else (np.repeat(mask[..., None], 3, axis=2), None)
 
 
@@ -173,19 +164,16 @@ def _sound(photos: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _headline(photos: list[dict[str, Any]], failed: int) -> str:
     """Number of photos, totals and medians, in sentences."""
     sound = _sound(photos)
-    said = [
-        f"{_count(len(photos), 'photo')}{f', and {failed} more that could not be used' if failed else ''}."
-    ]
+    unread = f", and {failed} more that could not be used" if failed else ""
+    said = [f"{_count(len(photos))}{unread}."]
 
     def values(key: str) -> list[float]:
         return [row[key] for row in sound if isinstance(row.get(key), (int, float))]
 
     if fractions := values("crack_fraction_percent"):
-        none = sum(value == 0 for value in fractions)
-        said.append(
-            f"Crack fraction: median {statistics.median(fractions):.2f} %, most {max(fractions):.2f} %."
-        )
-        said += [f"In {_count(none, 'photo')} nothing was found."] if none else []
+        middle, none = statistics.median(fractions), fractions.count(0)
+        said.append(f"Crack fraction: median {middle:.2f} %, most {max(fractions):.2f} %.")
+        said += [f"In {_count(none)} nothing was found."] if none else []
     unit = "mm" if values("length_mm") else "px"
     if lengths := values(f"length_{unit}"):
         total, middle = sum(lengths), statistics.median(lengths)
@@ -209,22 +197,13 @@ def _warnings(photos: list[dict[str, Any]], failed: list[str]) -> Iterator[tuple
 
 def _histogram(photos: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Ten bins of crack fraction; none for fewer than five photos, or where nothing was found."""
-    fractions = [
-        row["crack_fraction_percent"] for row in photos if row.get("crack_fraction_percent") is not None
-    ]
+    fractions = [one for row in photos if (one := row.get("crack_fraction_percent")) is not None]
     if len(fractions) < 5 or not max(fractions):
         return []
     counts, edges = np.histogram(fractions, bins=10, range=(0, max(fractions)))
-    names = [f"{edge:.2g}" for edge in edges]
-    return [
-        {
-            "count": int(count),
-            "low": names[i],
-            "high": names[i + 1],
-            "height": round(80 * count / counts.max(), 1),
-        }
-        for i, count in enumerate(counts)
-    ]
+    heights, names = (80 * counts / counts.max()).round(1), [f"{edge:.2g}" for edge in edges]
+    parts = zip(counts.tolist(), names, names[1:], heights.tolist(), strict=False)
+    return [dict(zip(("count", "low", "high", "height"), part, strict=True)) for part in parts]
 
 
 def _columns(photos: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -232,16 +211,12 @@ def _columns(photos: list[dict[str, Any]]) -> list[dict[str, Any]]:
     there = dict.fromkeys(key for row in photos for key in row if key not in _IN_CAPTION)
     if not any(row.get("warning") for row in photos):
         there.pop("warning", None)
-    keys = [key for key in _TITLES if key in there] + [key for key in there if key not in _TITLES]
-    return [
-        {
-            "key": key,
-            "title": _TITLES.get(key, (key, ""))[0],
-            "format": _TITLES.get(key, (key, ""))[1],
-            "is_text": any(isinstance(row.get(key), str) for row in photos),
-        }
-        for key in keys
-    ]
+    columns = []
+    for key in (*(key for key in _TITLES if key in there), *(key for key in there if key not in _TITLES)):
+        title, how = _TITLES.get(key, (key, ""))
+        is_text = any(isinstance(row.get(key), str) for row in photos)
+        columns.append({"key": key, "title": title, "format": how, "is_text": is_text})
+    return columns
 
 
 def _cell(value: Any, column: dict[str, Any]) -> dict[str, Any]:
@@ -260,5 +235,5 @@ def _flat(values: dict[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
             yield f"{above}{key}", value if isinstance(value, str) else json.dumps(value)
 
 
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
+def _count(photos: int) -> str:
+    return f"{photos} photo{'' if photos == 1 else 's'}"

@@ -47,18 +47,33 @@ from upcrack_lite.runs import now
 from upcrack_lite.thin_shapes import cldice, tolerance_counts, tolerance_f1
 
 RADIUS = 2  # px, the tolerance of the field's tolerant F1
+OVER_THRESHOLDS = ("ods_f1", "ods_threshold", "ois_f1", "average_precision", "auroc")
 
 _NAMED = 10  # names in one warning
 
 
+@dataclass(frozen=True)
+class Counts:
+    """What is counted on one photo, in pixels.
+
+    Attributes:
+        confusion: of the masks.
+        near: from `thin_shapes.tolerance_counts`, ``(4,)``.
+        hist: from `metrics.histograms`, ``(2, 256)``; None without a map.
+        row: the photo's scores, for per_image.csv.
+    """
+
+    confusion: Confusion
+    near: np.ndarray
+    hist: np.ndarray | None
+    row: dict[str, Any]
+
+
 @dataclass
-class _Counts:
+class _Set:
     """What is gathered photo by photo. soft: predictions of many levels; fitted: masks held against a photo."""
 
-    confusions: list[Confusion] = field(default_factory=list)
-    hists: list[np.ndarray] = field(default_factory=list)
-    near: list[np.ndarray] = field(default_factory=list)
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    counts: list[Counts] = field(default_factory=list)
     sizes: Counter[str] = field(default_factory=Counter)
     doubts: dict[str, str] = field(default_factory=dict)
     soft: int = 0
@@ -108,28 +123,27 @@ def score_folder(
 
 def _score(given: Predictions, pairs: Pairs, out: Path, progress: bool) -> dict[str, Any]:
     """Count the pairs and write the results; see `score_folder`."""
-    counts, problems = _Counts(), []
+    seen, problems = _Set(), []
     for prediction, mask_path in tqdm(pairs.listed, disable=not progress, desc="scoring", unit="photo"):
         try:
             with memory_for(f"{mask_path}", "score it at a smaller size"):
-                _count(counts, prediction, mask_path, given.size, out)
+                _count(seen, prediction, mask_path, given.size, out)
         except FullDisk:
             raise
         except UserError as error:
             problems.append(str(error))
     problems += pairs.unpaired
-    if not counts.rows:
+    if not seen.counts:
         raise_for(problems, "nothing could be scored: every prediction needs a mask of its name and size")
-    result = _nulls(_summary(counts) | {"stretched_to": given.size, "model": given.model})
-    result |= {"not_scored": problems, "warnings": _warnings(counts, pairs.spare), "scored": now()}
-    write_csv(out / "per_image.csv", counts.rows)
+    result = _nulls(_summary(seen) | {"stretched_to": given.size, "model": given.model})
+    result |= {"not_scored": problems, "warnings": _warnings(seen, pairs.spare), "scored": now()}
+    write_csv(out / "per_image.csv", [one.row for one in seen.counts])
     write_json(out / "score.json", result)
     return result
 
 
-def _count(counts: _Counts, prediction: Prediction, mask_path: Path, size: int | None, out: Path) -> None:
+def _count(seen: _Set, prediction: Prediction, mask_path: Path, size: int | None, out: Path) -> None:
     """Count one photo. Raises UserError, with nothing counted, for files that cannot be read or differ in size."""
-    name = prediction.name
     predicted, soft = read_predicted(prediction.mask)  # (H, W)
     crack_mask = read_mask(mask_path)
     crack_mask = crack_mask if size is None else resize_mask(crack_mask, size)
@@ -143,49 +157,60 @@ def _count(counts: _Counts, prediction: Prediction, mask_path: Path, size: int |
                 f"{mask_path}: is {width}×{height}, the prediction {path} {wide}×{high}; score at one size"
             )
     photo = _photo(prediction.photo, predicted.shape)
-    row = per_image_table([name], predicted, crack_mask, score_map)[0]
+    counts = count_photo(prediction.name, predicted, crack_mask, score_map)
     if photo is not None:
-        counts.fitted += 1
+        seen.fitted += 1
         if why := misfit(contrasts(photo, crack_mask)):
-            counts.doubts[mask_path.name] = row["doubt"] = why
+            seen.doubts[mask_path.name] = counts.row["doubt"] = why
     under = np.full((*predicted.shape, 3), 160, np.uint8) if photo is None else photo
-    write_image(out / "overlays" / f"{name}.jpg", overlay(under, predicted, crack_mask))
-    counts.confusions += per_image(predicted, crack_mask)
-    counts.near.append(tolerance_counts(predicted, crack_mask, RADIUS)[0])
-    if score_map is not None:
-        counts.hists.append(histograms(score_map, crack_mask)[0])
-    counts.rows.append(row)
-    counts.sizes[f"{predicted.shape[1]}x{predicted.shape[0]}"] += 1
-    counts.soft += soft
+    write_image(out / "overlays" / f"{prediction.name}.jpg", overlay(under, predicted, crack_mask))
+    seen.counts.append(counts)
+    seen.sizes[f"{predicted.shape[1]}x{predicted.shape[0]}"] += 1
+    seen.soft += soft
 
 
-def _summary(counts: _Counts) -> dict[str, Any]:
+def count_photo(name: str, predicted: Any, crack_mask: Any, score_map: Any = None) -> Counts:
+    """Score one photo by itself, in percent.
+
+    predicted, crack_mask: bool ``(H, W)``. score_map: float in [0, 1], ``(H, W)``; without it the scores over all
+    thresholds are None. Raises UserError where shapes or types differ.
+    """
+    (one,), (near,) = per_image(predicted, crack_mask), tolerance_counts(predicted, crack_mask, RADIUS)
+    hist = None if score_map is None else histograms(score_map, crack_mask)[0]
+    row = {"name": name} | one.to_dict() | {"crack_share": one.prevalence}
+    row["predicted_share"] = float(100 * (one.tp + one.fp) / one.counts.sum())
+    row |= {"tolerance_f1": tolerance_f1(near), "cldice": float(cldice(predicted, crack_mask)[0])}
+    for key, over in (("best_f1", ois), ("average_precision", average_precision), ("auroc", auroc)):
+        row[key] = None if hist is None else over(hist)
+    return Counts(one, near, hist, row)
+
+
+def _summary(seen: _Set) -> dict[str, Any]:
     """The numbers of score.json."""
-    total, rows = pooled(counts.confusions), counts.rows
+    confusions, rows = [one.confusion for one in seen.counts], [one.row for one in seen.counts]
+    total = pooled(confusions)
     columns = {m: [row[m] for row in rows if not math.isnan(row[m])] for m in METRICS}
-    best, threshold, *rest = (None,) * 5
-    if counts.hists:
-        hist = np.stack(counts.hists)
-        best, threshold = ods(hist)
-        rest = [ois(hist), average_precision(hist), auroc(hist)]
+    curves: dict[str, float | None] = dict.fromkeys(OVER_THRESHOLDS)
+    if hists := [one.hist for one in seen.counts if one.hist is not None]:
+        hist = np.stack(hists)
+        values = (*ods(hist), ois(hist), average_precision(hist), auroc(hist))
+        curves = dict(zip(OVER_THRESHOLDS, values, strict=True))
     return {
         "images": len(rows),
-        "sizes": dict(counts.sizes),
+        "sizes": dict(seen.sizes),
         "crack_fraction_percent": total.prevalence,
         "crack_fractions": {row["name"]: row["crack_share"] for row in rows},
-        "soft_predictions": counts.soft,
+        "soft_predictions": seen.soft,
         "pooled": total.to_dict(),
-        "interval_95": {m: list(bootstrap_interval(counts.confusions, m)) for m in METRICS},
+        "interval_95": {m: list(bootstrap_interval(confusions, m)) for m in METRICS},
         "mean": {m: _mean(values) for m, values in columns.items()},
         "mean_interval_95": {m: _mean_interval(values) for m, values in columns.items()},
         "mean_images": {m: len(values) for m, values in columns.items()},
-        "ods_f1": best,
-        "ods_threshold": threshold,
-        **dict(zip(("ois_f1", "average_precision", "auroc"), rest, strict=True)),
-        f"tolerance_{RADIUS}px_f1": tolerance_f1(np.stack(counts.near)),
-        "cldice_mean": _mean([row["cldice"] for row in rows]),
-        "photos_seen": counts.fitted,
-        "doubts": counts.doubts,
+        **curves,
+        f"tolerance_{RADIUS}px_f1": tolerance_f1(np.stack([one.near for one in seen.counts])),
+        "cldice_mean": _mean([row["cldice"] for row in rows if not math.isnan(row["cldice"])]),
+        "photos_seen": seen.fitted,
+        "doubts": seen.doubts,
     }
 
 
@@ -221,35 +246,6 @@ def as_text(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def per_image_table(
-    names: Sequence[str], predicted: Any, crack_mask: Any, error_map: Any = None
-) -> list[dict[str, Any]]:
-    """Score each image by itself: one row an image, for per_image.csv; in percent.
-
-    names: N names. predicted, crack_mask: bool ``(N, H, W)`` or one ``(H, W)``. error_map: float in [0, 1], likewise;
-    without it the columns over all thresholds are None.
-    Raises UserError where counts, shapes or types differ.
-    """
-    confusions = per_image(predicted, crack_mask)
-    if len(names) != len(confusions):
-        raise UserError(f"{len(names)} names for {len(confusions)} images: give one name an image")
-    near, lines = tolerance_counts(predicted, crack_mask, RADIUS), cldice(predicted, crack_mask)
-    hists = [None] * len(names) if error_map is None else histograms(error_map, crack_mask)
-    rows = []
-    for index, (one, hist) in enumerate(zip(confusions, hists, strict=True)):
-        rows.append({"name": names[index]} | one.to_dict())
-        rows[-1] |= {
-            "crack_share": one.prevalence,
-            "predicted_share": float(100 * (one.tp + one.fp) / one.counts.sum()),
-            "tolerance_f1": tolerance_f1(near[index]),
-            "cldice": float(lines[index]),
-            "best_f1": None if hist is None else ois(hist),
-            "average_precision": None if hist is None else average_precision(hist),
-            "auroc": None if hist is None else auroc(hist),
-        }
-    return rows
-
-
 def _photo(path: Path | None, shape: tuple[int, int]) -> np.ndarray | None:
     """The photo, stretched to the result; None where it is not known or cannot be read any more."""
     if path is None:
@@ -261,36 +257,31 @@ def _photo(path: Path | None, shape: tuple[int, int]) -> np.ndarray | None:
     return photo if photo.shape[:2] == shape else cv2.resize(photo, shape[::-1], interpolation=cv2.INTER_AREA)
 
 
-def _warnings(counts: _Counts, spare: list[str]) -> list[str]:
+def _warnings(seen: _Set, spare: list[str]) -> list[str]:
     """What makes the result look wrong, though all could be read, and what was done that one may not expect."""
-    total, said = pooled(counts.confusions), []
-    if total.prevalence > 50:
-        said.append("more than half of the masks' pixels are crack: crack must be white; are they inverted?")
-    if total.prevalence == 0:
-        said.append("no mask holds a crack: recall, F1 and the like say nothing")
-    if 2 * (total.tp + total.fp) > total.counts.sum():
-        said.append("more than half of the pixels are predicted as crack: white is crack; are they inverted?")
-    if total.tp + total.fp == 0:
-        said.append("no pixel is predicted as crack: white is crack, 255 or the upper one of two levels")
-    if counts.soft:
-        said.append(
-            f"{counts.soft} of {len(counts.rows)} predictions hold many levels: crack is above 127 of 255"
-        )
-    if counts.doubts:
-        named = "; ".join(f"{name}: {why}" for name, why in list(counts.doubts.items())[:_NAMED])
-        more = len(counts.doubts) - _NAMED
-        rest = f"; and {more} more, in per_image.csv" if more > 0 else ""
-        said.append(f"{len(counts.doubts)} of {counts.fitted} masks may not fit their photo ({named}{rest})")
-    if spare:
-        few = ", ".join(spare[:3]) + (" and others" if len(spare) > 3 else "")
-        said.append(f"{len(spare)} masks are of photos that were not in the detection ({few})")
-    return said
+    total = pooled([one.confusion for one in seen.counts])
+    marked, pixels = total.tp + total.fp, total.counts.sum()
+    doubts = [f"{name}: {why}" for name, why in seen.doubts.items()]
+    more = f"; and {len(doubts) - _NAMED} more, in per_image.csv" if len(doubts) > _NAMED else ""
+    few = ", ".join(spare[:3]) + (" and others" if len(spare) > 3 else "")
+    said = {
+        "more than half of the masks' pixels are crack: crack must be white; are they inverted?": (
+            total.prevalence > 50
+        ),
+        "no mask holds a crack: recall, F1 and the like say nothing": total.prevalence == 0,
+        "more than half of the pixels are predicted as crack: white is crack; are they inverted?": (
+            2 * marked > pixels
+        ),
+        "no pixel is predicted as crack: white is crack, 255 or the upper one of two levels": marked == 0,
+        f"{seen.soft} of {len(seen.counts)} predictions hold many levels: crack is above 127 of 255": seen.soft,
+        f"{len(doubts)} of {seen.fitted} masks may not fit their photo ({'; '.join(doubts[:_NAMED])}{more})": doubts,
+        f"{len(spare)} masks are of photos that were not in the detection ({few})": spare,
+    }
+    return [text for text, holds in said.items() if holds]
 
 
 def _mean(values: Sequence[float]) -> float:
-    """The mean of the values that are defined; nan where none is."""
-    defined = [value for value in values if not math.isnan(value)]
-    return sum(defined) / len(defined) if defined else math.nan
+    return sum(values) / len(values) if values else math.nan
 
 
 def _mean_interval(values: Sequence[float], n: int = 1000) -> list[float]:

@@ -7,7 +7,7 @@ that is chosen. Nothing is trained, and no hand-made mask is needed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from upcrack_lite.errors import UserError, raise_for
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.predict.measures import measure
 from upcrack_lite.predict.model import Model, load_model
-from upcrack_lite.predict.photos import in_levels
+from upcrack_lite.predict.photos import in_levels, level_of
 
 SETTINGS = ("threshold_rule", "threshold_value", "threshold_floor")
 WIDTHS = {"thin, below 4 px": 4.0, "middling, 4 to 10 px": 10.0, "wide, above 10 px": np.inf}
@@ -81,7 +81,7 @@ class Tuned:
 
     before, after: with the settings `old` and `settings`. held_out: each half of the photos with the threshold of the
     other half; None for fewer than `HELD_OUT` photos. worst: the photo with the largest fraction marked, held out if
-    it can be, and that fraction. doubted: photos that may be cracked, and why.
+    it can be, and that fraction. doubted: photos that may be cracked, and the fraction marked.
     """
 
     model: str
@@ -93,7 +93,7 @@ class Tuned:
     after: Outcome
     held_out: Outcome | None
     worst: tuple[str, float]
-    doubted: dict[str, str]
+    doubted: dict[str, float]
     failed: list[str]
 
 
@@ -128,9 +128,7 @@ def tune(
     """
     loaded, source = load_model(model, device, settings, window), Path(source)
     if loaded.preset is None:
-        raise UserError(
-            f"{loaded.name} is a training-free variant with a threshold of its own: name a trained model"
-        )
+        raise UserError(f"{loaded.name} has a threshold of its own: name a trained model")
     looks, failed = [], []
     files = [source] if source.is_file() else photos(source)
     for index, path in enumerate(tqdm(files, disable=not progress, desc="tuning", unit="photo")):
@@ -149,23 +147,25 @@ def tune(
         halves = looks[: len(looks) // 2], looks[len(looks) // 2 :]
         first, second = (choose(half, false_alarm) for half in halves)
         held_out = outcome(looks, [second] * len(halves[0]) + [first] * len(halves[1]))
-    # A threshold that is a whole level may lie a little below it in float32.
-    before = outcome(looks, [int(floor * 255 + 1e-3)] * len(looks))
-    new = {"threshold_value" if fixed else "threshold_floor": round(level / 255, 6)}
-    after = outcome(looks, [level] * len(looks))
-    each = zip([one.name for one in looks], (held_out or after).each, strict=True)
+    before, after = (outcome(looks, [one] * len(looks)) for one in (level_of(floor), level))
+    new = {"threshold_floor": 0.0} if fixed else {}
+    new["threshold_value" if fixed else "threshold_floor"] = round(level / 255, 6)
+    names = [one.name for one in looks]
+    each = zip(names, (held_out or after).each, strict=True)
+    # So much marked that the photo may be cracked.
+    doubted = zip(names, (held_out or before).each, strict=True)
     return Tuned(
-        loaded.name,
-        false_alarm,
-        old | ({"threshold_floor": 0.0} if fixed else {}) | new,
-        old,
-        len(looks),
-        before,
-        after,
-        held_out,
-        max(each, key=lambda one: one[1]),
-        _doubted(looks, held_out or before, false_alarm),
-        failed,
+        model=loaded.name,
+        settings=old | new,
+        old=old,
+        photos=len(looks),
+        before=before,
+        after=after,
+        held_out=held_out,
+        worst=max(each, key=lambda one: one[1]),
+        doubted={name: share for name, share in doubted if share > max(_DOUBTED, 10 * false_alarm)},
+        limit=false_alarm,
+        failed=failed,
     )
 
 
@@ -177,14 +177,13 @@ def look(model: Model, name: str, photo: np.ndarray, seed: tuple[int, int]) -> L
     for image in (photo, cracked):
         scores = model.find(image, "native", seed[0])
         maps.append(in_levels(scores, photo.shape[:2])[0])
-        if rule[0] == "fixed":
-            own.append(0)
-        else:
-            threshold = threshold_of(torch.from_numpy(scores.smoothed)[None, None], *rule)
-            own.append(int(threshold[0] * 255 + 1e-3))
-    inside = [_histogram(maps[1][widths == index]) for index in range(len(WIDTHS) + 1)]
-    drawn = np.stack([inside[0], sum(inside[1:])])
-    return Look(name, _histogram(maps[0]), drawn, np.stack(inside[1:]), tuple(own))
+        smoothed = torch.from_numpy(scores.smoothed)[None, None]
+        own.append(0 if rule[0] == "fixed" else level_of(float(threshold_of(smoothed, *rule)[0])))
+    road, *inside = (
+        np.bincount(levels.ravel(), minlength=256)
+        for levels in (maps[0], *(maps[1][widths == index] for index in range(len(WIDTHS) + 1)))
+    )
+    return Look(name, road, np.stack([inside[0], sum(inside[1:])]), np.stack(inside[1:]), tuple(own))
 
 
 def draw_into(photo: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -248,53 +247,47 @@ def outcome(looks: Sequence[Look], levels: Sequence[int]) -> Outcome:
     found, there = (widths * above[:, 1:]).sum(axis=(0, 2)), widths.sum(axis=(0, 2))
     with np.errstate(invalid="ignore"):
         recalls = tuple((100 * found / there).tolist())
-    return Outcome(
-        float(marked.sum() / road.sum()),
-        tuple((marked / road.sum(axis=1)).tolist()),
-        Confusion(int(true), int(false), int(crack - true), int(background - false)),
-        recalls,
-    )
+    each = tuple((marked / road.sum(axis=1)).tolist())
+    counts = Confusion(int(true), int(false), int(crack - true), int(background - false))
+    return Outcome(float(marked.sum() / road.sum()), each, counts, recalls)
 
 
 def as_text(got: Tuned) -> str:
     """What a tuning found, for people."""
-    columns = {"before": got.before, "after": got.after} | (
-        {"held out": got.held_out} if got.held_out else {}
-    )
-    name = "threshold_value" if got.settings["threshold_rule"] == "fixed" else "threshold_floor"
+    columns = {"before": got.before, "after": got.after}
+    columns |= {"held out": got.held_out} if got.held_out else {}
+    rule = got.settings["threshold_rule"]
+    name = "threshold_value" if rule == "fixed" else "threshold_floor"
+
+    def row(title: str, values: Iterable[float], digits: int = 1) -> str:
+        return f"{title:<30}" + "".join(f"{value:>10.{digits}f}" for value in values)
+
     lines = [
-        f"{got.photos} photos without cracks; {got.model}, rule {got.settings['threshold_rule']}",
+        f"{got.photos} photos without cracks; {got.model}, rule {rule}",
         f"{name}: {got.old[name]:g} before, {got.settings[name]:g} after",
         "",
         f"{'percent':<30}" + "".join(f"{title:>10}" for title in columns),
-        f"{'undamaged road that is marked':<30}"
-        + "".join(f"{100 * o.marked:>10.3f}" for o in columns.values()),
+        row("undamaged road that is marked", (100 * one.marked for one in columns.values()), 3),
     ]
     for metric in ("precision", "recall", "f1"):
-        values = "".join(f"{getattr(o.drawn, metric):>10.1f}" for o in columns.values())
-        lines.append(f"{f'drawn cracks: {metric}':<30}{values}")
+        lines.append(row(f"drawn cracks: {metric}", (getattr(one.drawn, metric) for one in columns.values())))
     for index, kind in enumerate(WIDTHS):
-        if np.isnan(got.after.recalls[index]):
-            continue
-        values = "".join(f"{o.recalls[index]:>10.1f}" for o in columns.values())
-        lines.append(f"{f'  recall, {kind}':<30}{values}")
+        if not np.isnan(got.after.recalls[index]):
+            lines.append(row(f"  recall, {kind}", (one.recalls[index] for one in columns.values())))
     lines.append(
         "Drawn cracks are easier than many real ones, above all for a model that learned from such: expect less."
     )
     photo, share = got.worst
     lines.append(f"most is marked in {photo}: {100 * share:.3f} %{', held out' if got.held_out else ''}")
-    if got.held_out:
-        lines.append("held out: each half of the photos with the threshold that the other half chose")
-    else:
-        lines.append(
-            f"not held out: with {HELD_OUT} photos or more, one half would test the other's threshold"
-        )
-    return "\n".join(lines)
+    few = f"not held out: with {HELD_OUT} photos or more, one half would test the other's threshold"
+    halves = "held out: each half of the photos with the threshold that the other half chose"
+    return "\n".join([*lines, halves if got.held_out else few])
 
 
 def warnings(got: Tuned) -> list[str]:
     """What speaks against the result."""
-    said = [f"{name}: {why}; is it cracked? Then take it away" for name, why in got.doubted.items()]
+    doubt = "% is marked; is it cracked? Then take it away"
+    said = [f"{name}: {100 * share:.1f} {doubt}" for name, share in got.doubted.items()]
     if got.held_out and got.held_out.marked > 2 * max(got.limit, got.after.marked):
         said.append(
             f"held out, {100 * got.held_out.marked:.3f} % is marked: the photos differ, and more of them are needed"
@@ -302,15 +295,3 @@ def warnings(got: Tuned) -> list[str]:
     if not got.after.drawn.recall > 10:
         said.append("hardly any drawn crack is found: this model cannot keep the limit on this road")
     return said
-
-
-def _doubted(looks: Sequence[Look], got: Outcome, limit: float) -> dict[str, str]:
-    """Photos with so much marked that they may be cracked, and how much."""
-    each = zip(looks, got.each, strict=True)
-    return {
-        one.name: f"{100 * share:.1f} % is marked" for one, share in each if share > max(_DOUBTED, 10 * limit)
-    }
-
-
-def _histogram(levels: np.ndarray) -> np.ndarray:
-    return np.bincount(levels.ravel(), minlength=256)
