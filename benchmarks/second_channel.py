@@ -17,8 +17,7 @@ from torch.nn import functional
 
 from upcrack_lite.baselines.registry import DRAWN
 from upcrack_lite.detection import error_map
-from upcrack_lite.drawn.detect import over_scales
-from upcrack_lite.drawn.network import MULTIPLE, DrawnNet
+from upcrack_lite.drawn.detect import MULTIPLE, DrawnNet, over_scales
 from upcrack_lite.drawn.recipe import DrawnPreset
 from upcrack_lite.drawn.training import Batch, DrawnTrainer
 from upcrack_lite.generator import restore

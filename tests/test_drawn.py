@@ -9,7 +9,7 @@ import torch
 
 from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
 from upcrack_lite.drawn import detect, scenes, training
-from upcrack_lite.drawn.network import DrawnNet, normalized
+from upcrack_lite.drawn.detect import DrawnNet, normalized
 from upcrack_lite.drawn.recipe import DrawnPreset
 from upcrack_lite.errors import UserError
 from upcrack_lite.runs import RunFolder

@@ -19,7 +19,7 @@ from upcrack_lite.data.reading import read_image, resize
 from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
 from upcrack_lite.detection import detect
 from upcrack_lite.drawn import detect as drawn_detect
-from upcrack_lite.drawn.network import DrawnNet
+from upcrack_lite.drawn.detect import DrawnNet
 from upcrack_lite.drawn.recipe import DrawnPreset
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import to_tensor

@@ -28,8 +28,7 @@ from onnx_file import drawn_model, generator_model
 from upcrack_lite.data.reading import resize
 from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
 from upcrack_lite.detection import VARIANTS, above, compare, detect, enlarge, error_map, smooth, threshold_of
-from upcrack_lite.drawn.detect import MARGIN, TILE, load_network
-from upcrack_lite.drawn.network import MULTIPLE
+from upcrack_lite.drawn.detect import MARGIN, MULTIPLE, TILE, load_network
 from upcrack_lite.errors import UserError
 from upcrack_lite.generator import Generator
 from upcrack_lite.images import COLORS, overlay, to_tensor, to_uint8

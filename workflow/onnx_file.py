@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from upcrack_lite.drawn.network import DrawnNet
+from upcrack_lite.drawn.detect import DrawnNet
 from upcrack_lite.generator import Generator
 
 FLOAT, INT64, FLOAT16 = 1, 7, 10  # ONNX's numbers of types

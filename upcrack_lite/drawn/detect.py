@@ -1,28 +1,73 @@
-"""From a photo of any size to a map of crack probability: logits at several scales, averaged.
+"""The network, a small U-Net, and its way from a photo of any size to a map of crack probability.
 
-A photo that is too large for memory goes through in tiles. A tile sees so much around it that its middle has the very
-values of the whole photo, so there are no seams.
+The logits at several scales are averaged. A photo that is too large for memory goes through in tiles. A tile sees so
+much around it that its middle has the very values of the whole photo, so there are no seams.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from torch import nn
+from torch.nn import functional
 
-from upcrack_lite.drawn.network import MULTIPLE, DrawnNet, normalized
 from upcrack_lite.drawn.recipe import DrawnPreset
 from upcrack_lite.drawn.scenes import to_gray
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import padded
 from upcrack_lite.runs import RunFolder, check_device
 
+MULTIPLE = 32
+"""What the sides of an input must be multiples of: pixel-unshuffle halves them once, pooling four times."""
+
+WIDTHS = (1, 2, 4, 6, 8)  # channels of each level, in widths
 TILE = 1024  # px: side of a tile's middle
 MARGIN = 256  # px around it: more than the network sees to either side
+
+
+def normalized(gray: np.ndarray) -> np.ndarray:
+    """Gray, any type ``(H, W)`` in levels 0-255, minus its mean, over its standard deviation + 4: float32."""
+    gray = gray.astype(np.float32)
+    mean, deviation = float(gray.mean(dtype=np.float64)), float(gray.std(dtype=np.float64))
+    return (gray - mean) / (deviation + 4)
+
+
+def _block(before: int, after: int) -> nn.Sequential:
+    """Two 3 × 3 convolutions, each with batch normalization and ReLU."""
+    layers: list[nn.Module] = []
+    for channels in (before, after):
+        layers += [nn.Conv2d(channels, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+class DrawnNet(nn.Module):
+    """From normalized gray ``(N, 1, H, W)`` to logits ``(N, 1, H, W)``, H and W multiples of 32."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        channels = [width * factor for factor in WIDTHS]
+        self.down = nn.ModuleList(_block(a, b) for a, b in zip([4, *channels], channels, strict=False))
+        self.up = nn.ModuleList(_block(a + b, a) for a, b in pairwise(channels))
+        self.head = nn.Conv2d(width, 4, 3, padding=1)
+
+    def forward(self, gray: torch.Tensor) -> torch.Tensor:
+        """Half the side and four channels outside, so that the costly levels are small."""
+        x, skips = functional.pixel_unshuffle(gray, 2), []
+        for block in self.down[:-1]:
+            x = block(x)
+            skips.append(x)
+            x = functional.max_pool2d(x, 2)
+        x = self.down[-1](x)
+        for block, skip in zip(reversed(self.up), reversed(skips), strict=True):
+            x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+            x = block(torch.cat([skip, x], dim=1))
+        return functional.pixel_shuffle(self.head(x), 2)
 
 
 def load_network(run: RunFolder | Path | str, device: str = "cpu") -> tuple[DrawnNet, DrawnPreset]:

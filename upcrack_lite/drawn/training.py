@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ import torch
 from torch.nn import functional
 from torch.optim.lr_scheduler import OneCycleLR
 
-from upcrack_lite.drawn.network import DrawnNet, normalized
+from upcrack_lite.drawn.detect import DrawnNet, normalized
 from upcrack_lite.drawn.recipe import STEPS, DrawnPreset
 from upcrack_lite.drawn.scenes import Material, draw_scene, prepare
 from upcrack_lite.errors import UserError
@@ -35,9 +36,8 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 def draw_batch(material: Material, preset: DrawnPreset, seed: int, step: int) -> Batch:
     """Draw the scenes of one step."""
-    scenes = [
-        draw_scene(np.random.default_rng([seed, step, i]), material, preset) for i in range(preset.batch_size)
-    ]
+    draws = [np.random.default_rng([seed, step, i]) for i in range(preset.batch_size)]
+    scenes = [draw_scene(rng, material, preset) for rng in draws]
     gray = np.stack([normalized(scene) for scene, _ in scenes])
     labels = np.stack([label for _, label in scenes]).astype(np.float32)
     return torch.from_numpy(gray)[:, None], torch.from_numpy(labels)[:, None]
@@ -76,18 +76,14 @@ class DrawnTrainer(Resumable):
 
     def batches(self) -> Iterator[Batch]:
         """The scenes of one epoch, drawn ahead by a thread of its own."""
-        steps, waiting = iter(range(self.steps, self.steps + STEPS)), deque[Future[Batch]]()
+        steps = range(self.steps, self.steps + STEPS)
         with ThreadPoolExecutor(1) as pool:
-
-            def more() -> None:
-                if (step := next(steps, None)) is not None:
-                    waiting.append(pool.submit(draw_batch, self.material, self.preset, self.seed, step))
-
-            for _ in range(AHEAD):
-                more()
-            while waiting:
+            draw = partial(pool.submit, draw_batch, self.material, self.preset, self.seed)
+            waiting = deque(map(draw, steps[:AHEAD]))
+            for step in steps:
                 gray, label = waiting.popleft().result()
-                more()
+                if step + AHEAD in steps:
+                    waiting.append(draw(step + AHEAD))
                 yield gray.to(self.fabric.device), label.to(self.fabric.device)
 
     def step(self, batch: Batch) -> dict[str, torch.Tensor]:
@@ -127,9 +123,6 @@ class DrawnTrainer(Resumable):
     def weights(self) -> dict[str, torch.Tensor]:
         """The averaged weights."""
         return self.average.state_dict()
-
-    def finish(self, load: Callable[[], dict[str, torch.Tensor]]) -> None:
-        """Nothing is left to find out at the end."""
 
     def rates(self) -> dict[str, float]:
         """Learning rate for the log."""
