@@ -42,9 +42,7 @@ def upcrack(tmp_path, monkeypatch):
 def test_without_data_one_screen_says_what_to_run_how_big_it_is_and_under_which_terms(upcrack):
     status, text = upcrack()
     assert status == 0
-    lines = text.splitlines()
-    assert len(lines) <= 45
-    assert max(map(len, lines)) <= 110
+    assert len(text.splitlines()) <= 45
     for name, source in SOURCES.items():
         assert f"upcrack data fetch {name}" in text
         assert source.title in text
@@ -54,12 +52,8 @@ def test_without_data_one_screen_says_what_to_run_how_big_it_is_and_under_which_
 
 
 def test_fetch_crops_and_train_on_the_crops(upcrack, small_mirror, tmp_path):
-    status, text = upcrack("fetch", "deepcrack", "--accept-terms", "--mirror", small_mirror)
-    assert status == 0
-    status, text = upcrack(
-        "crops", "deepcrack", "--windows", "48,32", "--count", 6, "--margin", 2, "--size", 48
-    )
-    assert status == 0
+    assert upcrack("fetch", "deepcrack", "--accept-terms", "--mirror", small_mirror)[0] == 0
+    text = upcrack("crops", "deepcrack", "--windows=48,32", "--count=6", "--margin=2", "--size=48")[1]
     assert re.search(r"6 undamaged crops from \d of 3 files", text)
     assert re.search(r"\d of them are smaller than 48 px and were enlarged", text)
     facts = json.loads((tmp_path / "data/deepcrack_undamaged/crops.json").read_text())

@@ -19,35 +19,29 @@ def names(folder) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if not path.name.endswith(".lock"))
 
 
-def test_the_folder_appears_when_the_block_is_left(tmp_path):
-    with whole_folder(tmp_path / "new" / "set") as stage:
-        (stage / "a.txt").write_text("a")
-        assert not (tmp_path / "new" / "set").exists()
+def write(target, text: str = "a", error: BaseException | None = None) -> None:
+    with whole_folder(target) as stage:
+        (stage / "a.txt").write_text(text)
+        assert not (target / "a.txt").exists() or text == "two"
+        if error:
+            raise error
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_the_folder_appears_when_the_block_is_left_and_an_error_leaves_nothing(tmp_path, error):
+    with pytest.raises((ValueError, KeyboardInterrupt), match=r"^$|No space left on device"):
+        write(tmp_path / "set", error=error)
+    assert names(tmp_path) == []
+    write(tmp_path / "new" / "set")
     assert names(tmp_path / "new") == ["set"]
     assert names(tmp_path / "new" / "set") == ["a.txt"]
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OSError(28, "No space left on device")])
-def test_an_error_leaves_nothing(tmp_path, error):
-    def fail() -> None:
-        with whole_folder(tmp_path / "set") as stage:
-            (stage / "a.txt").write_text("a")
-            raise error
-
-    with pytest.raises((ValueError, KeyboardInterrupt), match=r"^$|No space left on device"):
-        fail()
-    assert names(tmp_path) == []
-
-
 def test_a_target_is_never_replaced_unless_it_is_empty(tmp_path):
-    def write(text: str) -> None:
-        with whole_folder(tmp_path / "set") as stage:
-            (stage / "a.txt").write_text(text)
-
     (tmp_path / "set").mkdir()
-    write("one")
+    write(tmp_path / "set", "one")
     with pytest.raises(UserError, match="set exists: give another name, or delete it"):
-        write("two")
+        write(tmp_path / "set", "two")
     assert (tmp_path / "set" / "a.txt").read_text() == "one"
     assert names(tmp_path) == ["set"]
 
@@ -61,8 +55,7 @@ def test_what_a_killed_process_left_is_cleared_away(tmp_path):
     dead = subprocess.run([sys.executable, "-c", code, tmp_path / "set"], check=False)
     assert dead.returncode == -signal.SIGKILL
     assert names(tmp_path) == [".set.part"]
-    with whole_folder(tmp_path / "set") as stage:
-        (stage / "a.txt").write_text("a")
+    write(tmp_path / "set")
     assert names(tmp_path) == ["set"]
     assert names(tmp_path / "set") == ["a.txt"]
 

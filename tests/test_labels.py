@@ -167,7 +167,7 @@ def in_colors(*colors: tuple[int, ...]) -> np.ndarray:
     [
         (((0, 0, 0), (255, 0, 0), (0, 255, 0)), r"colors \(0 255 0\) and \(255 0 0\) in RGB, about as bright"),
         (((255, 255, 255), (255, 0, 0)), r"colors \(255 0 0\) and \(255 255 255\) in RGB"),
-        (((0, 0, 0, 255), (0, 0, 0, 0), (255, 255, 255, 255)), "colors and its transparency mark different pixels"),
+        (((0, 0, 0, 255), (0, 0, 0, 0), (255, 255, 255, 255)), "has several colors and transparency"),
     ],
 )  # fmt: skip
 def test_colors_that_say_no_single_thing_are_refused(tmp_path, colors, message):

@@ -26,9 +26,7 @@ from upcrack_lite.data.partition import (
 from upcrack_lite.data.reading import read_image, read_mask
 from upcrack_lite.errors import UserError
 
-CROPS360 = 1754  # crops in `crack500_crops360`
-
-
+NUMBERS = {*range(1, 1756)} - {7}  # of the 1754 crops in `crack500_crops360`
 GROUPS = [f"20160222_{number:06d}" for number in range(225)]
 
 
@@ -39,15 +37,13 @@ def content(folder: Path) -> dict[str, bytes]:
 @pytest.fixture
 def crops360(tmp_path) -> Path:
     """As many files as the real set, of a few bytes each, in as many groups; the number 7 is left out."""
-    folder, groups = tmp_path / "crack500_crops360", GROUPS
-    numbers = [number for number in range(1, CROPS360 + 2) if number != 7]
+    folder, lines = tmp_path / "crack500_crops360", ["file,recovered,group"]
     for name in ("image", "mask"):
         (folder / name).mkdir(parents=True)
-    lines = ["file,recovered,group"]
-    for number in numbers:
+    for number in NUMBERS:
         (folder / "image" / f"{number}.jpg").write_bytes(b"photo %d" % number)
         (folder / "mask" / f"{number}.png").write_bytes(b"mask %d" % number)
-        lines.append(f"{number}.jpg,1,{groups[number % len(groups)]}")
+        lines.append(f"{number}.jpg,1,{GROUPS[number % len(GROUPS)]}")
     (folder / "recovered_names.csv").write_bytes("\r\n".join(lines).encode())
     return folder
 
@@ -62,7 +58,7 @@ def test_the_parts_share_no_photo_and_miss_no_crop(crops360, tmp_path):
     assert not groups["kept"] & groups["heldout"]
     assert (len(groups["kept"]), len(groups["heldout"])) == (180, 45)
     assert not names["kept"] & names["heldout"]
-    assert names["kept"] | names["heldout"] == set(range(1, CROPS360 + 2)) - {7}
+    assert names["kept"] | names["heldout"] == NUMBERS
 
 
 def test_files_are_copied_byte_for_byte_to_a_new_folder_only(crops360, tmp_path):

@@ -14,7 +14,7 @@ from upcrack_lite.data.crop_folder import is_crop_folder, read_crops, read_descr
 from upcrack_lite.data.crops import CropRule, photo_of, undamaged_crops
 from upcrack_lite.data.datasets import LARGEST, TrainingData, load
 from upcrack_lite.data.folders import check_space
-from upcrack_lite.data.layouts import LAYOUTS, fitting, pairs, unlabeled
+from upcrack_lite.data.layouts import LAYOUTS, Pair, fitting, pairs, unlabeled
 from upcrack_lite.data.manifest import PROVENANCE
 from upcrack_lite.data.sources import SOURCES, Source, accepted
 from upcrack_lite.data.survey import Survey, survey
@@ -22,12 +22,6 @@ from upcrack_lite.data.synthetic import synthetic_set
 from upcrack_lite.errors import UserError
 from upcrack_lite.io import check_writable, load_json, read_csv
 from upcrack_lite.recipes import check_value
-
-TEST_ONLY = ("cfd", "cfd_patches", "crack500_heldout")
-"""Sets without a split that the tables test on. No crop for training is cut from them."""
-
-CROPS = {"deepcrack": 300, "crack500": 1896, "crack500_crops360": 1896, "crack500_kept": 1896}
-"""How many undamaged crops the paper trains on (section IV-A); the proxy sets take Crack500's number."""
 
 LEAST_CROPS = 8
 """So few undamaged crops make a batch; `upcrack train` goes on with them where the photos have room for no more."""
@@ -38,24 +32,24 @@ def overview(root: Path) -> str:
     lines = ["Public road sets. They are for research, and each has terms of use.", ""]
     for name, src in SOURCES.items():
         folder = root / name
+        is_here = folder.is_dir()
         errors = " (with errors)" if _provenance(folder).get("errors") else ""
         counts = ", ".join(f"{count} {part}".removesuffix(" all") for part, count in src.counts.items())
-        where = f"here: {folder}{errors}" if folder.is_dir() else "not here"
+        where = f"here: {folder}{errors}" if is_here else "not here"
         lines += [f"{name:<18} {src.title}", f"{'':<18} {counts} photos, {src.disk_mb} MB on disk; {where}"]
-        if not folder.is_dir():
-            lines.append(f"{'':<18} {_how(src, root)}")
-    lines += ["", "Terms of use:"]
-    lines += [
+        lines += [] if is_here else [f"{'':<18} {_how(src, root)}"]
+    terms = [
         f"  {name}: {SOURCES[name].terms}" for name in ("deepcrack", "cfd", "crack500", "crack500_authors")
     ]
-    lines += [
-        "  the other crack500 sets: as crack500; cfd_patches: as cfd",
-        "",
-        "`build` instead of `fetch` also cuts the undamaged crops.",
-        "--mirror DIR copies a set from a folder of yours. Synthetic roads need no download:",
-        "  upcrack train --data synthetic --out runs/first",
-    ]
-    return "\n".join(lines)
+    return "\n".join(
+        [
+            *lines,
+            *("", "Terms of use:", *terms, "  the other crack500 sets: as crack500; cfd_patches: as cfd", ""),
+            "`build` instead of `fetch` also cuts the undamaged crops.",
+            "--mirror DIR copies a set from a folder of yours. Synthetic roads need no download:",
+            "  upcrack train --data synthetic --out runs/first",
+        ]
+    )
 
 
 def _provenance(folder: Path) -> dict[str, Any]:
@@ -90,14 +84,25 @@ def folder_of(name: str, root: Path) -> Path:
 
 def trains(name: str) -> bool:
     """Return True if undamaged crops are cut from this set."""
-    return name not in TEST_ONLY and name != "crack500_authors"
+    return name not in SOURCES or SOURCES[name].crops > 0
 
 
-def refuse_test_set(folder: Path) -> None:
-    """Raise `UserError` for a set to test on: by its layout, by what it was fetched as, or by its name."""
+def usual_count(name: str) -> int:
+    """Return how many undamaged crops the paper trains on for this set (section IV-A); 300 for another one."""
+    known = SOURCES.get(Path(name).resolve().name)
+    return (known and known.crops) or 300
+
+
+def _training_pairs(folder: Path, layout: str) -> list[Pair]:
+    """The training photos of a folder. Raises UserError for a set to test on.
+
+    Such a set is known by its layout, by what it was fetched as, or by its name.
+    """
+    chosen = pairs(folder, layout, "train")
     name = _provenance(folder).get("name", folder.resolve().name)
-    if "cfd" in fitting(folder) or name in TEST_ONLY:
+    if "cfd" in fitting(folder) or not (trains(name) or name == "crack500_authors"):
         raise UserError(f"{folder} is a set to test on: nothing is trained on test photos")
+    return chosen
 
 
 def train_command(crops: Path) -> str:
@@ -107,17 +112,11 @@ def train_command(crops: Path) -> str:
 
 def places_of(folder: Path, names: list[str]) -> list[str]:
     """Return the place that each file of a set shows: crops of one place belong on one side of a split."""
-    listed = folder / "recovered_names.csv"
+    listed, known = folder / "recovered_names.csv", {}
     if listed.is_file():
         rows = read_csv(listed, {"file": str, "group": str}, "copy the set again")
         known = {Path(row["file"]).stem: row["group"] for row in rows}
-        return [known.get(name, name) for name in names]
-    return [photo_of(name) for name in names]
-
-
-def usual_count(name: str) -> int:
-    """Return how many undamaged crops the paper trains on for this set; 300 for another one."""
-    return CROPS.get(Path(name).resolve().name, 300)
+    return [known.get(name, name if known else photo_of(name)) for name in names]
 
 
 def cut_crops(name: str, root: Path, out: Path | None, rule: CropRule) -> tuple[Path, list[str]]:
@@ -132,16 +131,15 @@ def cut_crops(name: str, root: Path, out: Path | None, rule: CropRule) -> tuple[
     known = folder.resolve().name
     target = out or root / f"{known}_undamaged"
     check_writable(target.parent)
-    refuse_test_set(folder)
+    chosen = _training_pairs(folder, "auto")
     if known == "crack500_authors":
         raise UserError(f"{known} holds undamaged crops already: train with `{train_command(folder)}`")
-    chosen = pairs(folder, "auto", "train")
     check_value("size", rule.size, f"[1, {LARGEST}]")
     check_space(root, rule.count * rule.size**2 * 3, f"{rule.count} crops of {rule.size} pixels")
     crops = undamaged_crops(chosen, rule)
     crops = replace(crops, groups=places_of(folder, [str(row["name"]) for row in crops.rows]))
     facts = {"set": known, "split": "train"} | asdict(rule) | _fetched(folder)
-    facts.pop("count")  # stands beside the facts
+    del facts["count"]  # stands beside the facts
     write_crops(crops, target, facts)
     by_window = {side: sum(row["window"] == side for row in crops.rows) for side in rule.windows}
     counts = ", ".join(f"{number} of {side} px" for side, number in by_window.items() if number)
@@ -175,7 +173,7 @@ def undamaged(data: str, layout: str, rule: CropRule, given: Sequence[str] = ())
     folder = Path(data)
     if data == "synthetic":
         roads = synthetic_set(rule.count, rule.size, rule.seed, crack_free=1.0)
-        return TrainingData(roads.images, roads.names, {"name": "synthetic", "seed": rule.seed})
+        return TrainingData(roads.images, roads.names, {"name": data, "seed": rule.seed})
     check_value("layout", layout, ("auto", "photos", *LAYOUTS))
     is_cut = is_crop_folder(folder) or (folder.is_dir() and "crack500_authors" in fitting(folder))
     if given and is_cut:
@@ -184,11 +182,7 @@ def undamaged(data: str, layout: str, rule: CropRule, given: Sequence[str] = ())
     if layout == "auto" and is_crop_folder(folder):
         crops = read_crops(folder, rule.size)
         return TrainingData(crops.images, crops.groups, facts | {"crops": read_description(folder)})
-    if layout == "photos":
-        photos = unlabeled(folder)
-    else:
-        photos = pairs(folder, layout, "train")
-        refuse_test_set(folder)
+    photos = unlabeled(folder) if layout == "photos" else _training_pairs(folder, layout)
     facts |= {"photos": len(photos)} | _fetched(folder)
     if layout != "photos" and photos[0].mask is None:  # undamaged crops as their authors cut them
         roads = load(folder, "train", rule.size, layout)
@@ -212,11 +206,10 @@ def labeled(data: str, layout: str, rule: CropRule, given: Sequence[str] = ()) -
         roads = synthetic_set(rule.count, rule.size, rule.seed)
         return TrainingData(roads.images, roads.names, {"name": data, "seed": rule.seed}, roads.crack_masks)
     check_value("layout", layout, ("auto", "photos", *LAYOUTS))
-    if layout == "photos" or is_crop_folder(folder) or pairs(folder, layout, "train")[0].mask is None:
+    if layout == "photos" or is_crop_folder(folder) or _training_pairs(folder, layout)[0].mask is None:
         raise UserError(
             f"{folder}: this method learns from crack masks, and here are none: give a set's folder with masks"
         )
-    refuse_test_set(folder)
     if given:
         raise UserError(f"photos with crack masks are taken whole: leave out --{', --'.join(given)}")
     roads = load(folder, "train", rule.size, layout)
@@ -233,6 +226,5 @@ def verified(name: str, root: Path, progress: bool = False) -> tuple[Survey, lis
     folder = folder_of(name, root)
     folder = folder if folder.name else folder.resolve()  # "." has no name to show
     source = SOURCES.get(folder.resolve().name)
-    expected = manifests.expected(source.name if source else "")
     seen = survey(folder, source.layout if source else "auto", progress=progress)
-    return seen, verify(seen, source, expected), source
+    return seen, verify(seen, source), source

@@ -36,14 +36,12 @@ def is_crop_folder(folder: str | Path) -> bool:
 
 
 def write_crops(crops: Crops, folder: str | Path, facts: Mapping[str, Any]) -> Path:
-    """Write crops and their index to a new folder, which appears when it is complete.
+    """Write crops and their index to a new folder, which appears when it is complete and is returned.
 
     A folder that holds the same crops with the same facts is left alone.
 
-    crops: what `undamaged_crops` cut. folder: must not exist, or be empty, or hold these crops. facts: plain values
-    that say how the crops were made: `split`, which must not be "test", and whatever else makes them what they are,
-    such as `set` and the values of the crop rule.
-    Returns `folder`.
+    facts: plain values that say how the crops were made: `split`, which must not be "test", and whatever else makes
+    them what they are, such as `set` and the values of the crop rule.
     Raises UserError: crops from test photos, a folder with other crops (the difference is named), with damaged
     files or with something else, or one that cannot be written.
     """
@@ -54,28 +52,24 @@ def write_crops(crops: Crops, folder: str | Path, facts: Mapping[str, Any]) -> P
         return folder
     if taken(folder):
         raise UserError(f"{folder}: holds something else than crops; give the name of a new folder")
-    size = described["size"]
     with whole_folder(folder) as aside:
         rows = []
-        for number, (image, row, group) in enumerate(
-            zip(crops.images, crops.rows, crops.groups, strict=True), 1
-        ):
-            file = f"{_FOLDER}/{number:04d}.png"
-            write_image(aside / file, image)
-            place = {key: row[key] for key in ("name", "x", "y", "window")}
-            scale = f"{size / int(row['window']):.4f}"
-            sha256 = _sha256(aside / file)
-            rows.append({"file": file} | place | {"scale": scale, "group": group, "sha256": sha256})
+        for number, image in enumerate(crops.images, 1):
+            row = {"file": f"{_FOLDER}/{number:04d}.png"} | crops.rows[number - 1]
+            write_image(aside / row["file"], image)
+            row |= {
+                "scale": f"{described['size'] / int(row['window']):.4f}",
+                "group": crops.groups[number - 1],
+            }
+            rows.append(row | {"sha256": _sha256(aside / row["file"])})
         write_csv(aside / _INDEX, rows, "\n")
         write_json(aside / _FACTS, described | {"index_sha256": _sha256(aside / _INDEX)})
     return folder
 
 
 def read_crops(folder: str | Path, size: int | None = None) -> Crops:
-    """Read crops that `write_crops` wrote, and check every file.
+    """Read crops that `write_crops` wrote, check every file, and `resize` them to a size; None keeps the stored one.
 
-    folder: folder with `crops.json`. size: side of the result in pixels (the rule is at `resize`); None keeps the
-    stored one.
     Raises UserError: no folder of crops, files that are missing, added, changed or cut off (all are listed), or
     crops from test photos.
     """
@@ -86,10 +80,10 @@ def read_crops(folder: str | Path, size: int | None = None) -> Crops:
     kinds = {"file": str, "name": str, "x": int, "y": int, "window": int, "group": str, "sha256": str}
     rows = read_csv(folder / _INDEX, kinds, _AGAIN)
     size = described["size"] if size is None else size
-    there = {f"{_FOLDER}/{path.name}" for path in (folder / _FOLDER).glob("[!.]*")}
-    problems = [
-        f"{folder / name}: is not in the index" for name in sorted(there - {row["file"] for row in rows})
-    ]
+    extra = {f"{_FOLDER}/{path.name}" for path in (folder / _FOLDER).glob("[!.]*")} - {
+        row["file"] for row in rows
+    }
+    problems = [f"{folder / name}: is not in the index" for name in sorted(extra)]
     images = np.empty((len(rows), size, size, 3), np.uint8)
     for position, row in enumerate(rows):
         path = folder / row["file"]
@@ -119,14 +113,13 @@ def read_description(folder: str | Path) -> dict[str, Any]:
 def _describe(crops: Crops, facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return what `crops.json` says, without the hash of the index, which depends on the PNG encoder."""
     _refuse_test_photos(facts)
-    size = crops.images.shape[1]
     windows = Counter(int(row["window"]) for row in crops.rows)
     return {
         "format": _FORMAT,
         "count": len(crops),
-        "size": size,
+        "size": crops.images.shape[1],
         "windows": {str(window): windows[window] for window in sorted(windows, reverse=True)},
-        "enlarged": crops.enlarged(size),
+        "enlarged": crops.enlarged(crops.images.shape[1]),
         "photos": len(set(crops.groups)),
         "facts": json.loads(json.dumps(facts, sort_keys=True, allow_nan=False)),
         "pixels_sha256": hashlib.sha256(np.ascontiguousarray(crops.images)).hexdigest(),
@@ -140,11 +133,9 @@ def _refuse_test_photos(facts: Mapping[str, Any]) -> None:
 
 def _refuse_other(folder: Path, described: dict[str, Any]) -> None:
     """Raise `UserError` that names what differs, if the folder holds other crops than these, or damaged ones."""
-    there = read_description(folder)
-    there, asked = there | there["facts"], described | described["facts"]
+    there, asked = (found | found["facts"] for found in (read_description(folder), described))
     differing = [key for key in asked if key != "facts" and there.get(key) != asked[key]]
-    telling = [key for key in differing if key != "pixels_sha256"] or differing
-    lines = [f"{key}: {there.get(key, '(none)')} there, {asked[key]} asked for" for key in telling]
+    lines = [f"{key}: {there.get(key, '(none)')} there, {asked[key]} asked for" for key in differing]
     raise_for(lines, f"{folder}: holds other crops; give another folder, or {_AGAIN}")
     read_crops(folder, size=1)  # checks every file, keeps next to nothing in memory
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from upcrack_lite.data.layouts import Pair, read_pair, size_problem
-from upcrack_lite.data.reading import image_size, read_mask, resize
+from upcrack_lite.data.layouts import Pair, read_pair
+from upcrack_lite.data.reading import resize
 from upcrack_lite.errors import UserError, raise_for
 from upcrack_lite.recipes import check_value
 
@@ -26,7 +26,6 @@ Place = tuple[int, int, int]
 _CANDIDATES = 4096  # random positions tried in one photo; enough to fill it, few enough to be quick
 # Crack500: an official crop (photo_x_y), one of the paper's authors (photo_n), or one of the kit (run_13_0013)
 _CROP_OF_PHOTO = re.compile(r"(\d{8}_\d{6}|run_\d+)_\d+(?:_\d+)?")
-_UNUSABLE = "no windows can be cut, these files cannot be used"
 
 
 @dataclass(frozen=True)
@@ -85,15 +84,13 @@ def undamaged_crops(pairs: list[Pair], rule: CropRule, least: int | None = None)
     """Cut windows without cracks, spread over the photos as evenly as they allow.
 
     The photos are visited in a seeded order, one window each, then a second one each, and so on until there are
-    enough. A photo's windows lie at seeded random places. Results depend on names, masks and the rule alone, not on
-    where the files lie.
+    enough. A photo's windows lie at seeded random places. Results depend on names, masks and the rule alone.
 
-    Several windows, such as (256, 192, 160, 128), are for photos that have no room for the largest one: of
-    DeepCrack's 300 training photos only 72 hold a crack-free square of 256 pixels with a margin of 4; 252 hold one of
-    192, 294 one of 160, and all hold one of 128. Smaller windows come in only as far as `count` needs them. First
-    photos whose own window is the largest size give all their windows of that size, in turns as above, then the
-    photos whose own window is the second size, and so on. If there are still too few, photos also give windows
-    smaller than their own, the largest first, where these fit beside the windows that they gave already.
+    Several windows, such as (256, 192, 160, 128), are for photos that have no room for the largest one. Smaller ones
+    come in only as far as `count` needs them: first photos whose own window is the largest size give all their
+    windows of that size, in turns as above, then the photos whose own window is the second size, and so on. If there
+    are still too few, photos also give windows smaller than their own, the largest first, where these fit beside the
+    windows that they gave already.
 
     pairs: photos with masks, of a training split alone; in a photo whose mask is None every window counts as
     crack-free. least: so many are enough where the photos have no room for more; None takes `rule.count`.
@@ -121,11 +118,7 @@ def undamaged_crops(pairs: list[Pair], rule: CropRule, least: int | None = None)
 
 
 def photo_of(name: str) -> str:
-    """Return the photo that a file shows: a Crack500 crop's photo, else the file itself.
-
-    Crack500's official crops are named `photo_x_y`, those of the paper's authors `photo_n`; the crops of one
-    photo show the same road, and some overlap.
-    """
+    """Return the photo that a file shows: that of a Crack500 crop, whose crops may overlap, else the file itself."""
     match = _CROP_OF_PHOTO.fullmatch(name)
     return match[1] if match else name
 
@@ -159,17 +152,15 @@ def _places(pairs: list[Pair], rule: CropRule) -> list[list[Place]]:
     problems: list[str] = []
     for pair in pairs:
         try:
-            shape = image_size(pair.image)
-            crack_mask = np.zeros(shape, np.bool_) if pair.mask is None else read_mask(pair.mask)
-            if crack_mask.shape != shape:
-                raise UserError(size_problem(pair, shape, crack_mask.shape))
+            image, crack_mask = read_pair(pair)
         except UserError as error:
             problems.append(str(error))
             continue
+        crack_mask = np.zeros(image.shape[:2], np.bool_) if crack_mask is None else crack_mask
         # Seeded by the name, so that another photo more or less does not move this one's windows.
         rng = np.random.default_rng([rule.seed, zlib.crc32(pair.name.encode())])
         places.append(_fill(crack_mask, rule, rng))
-    raise_for(problems, _UNUSABLE)
+    raise_for(problems, "no windows can be cut, these files cannot be used")
     return places
 
 
@@ -206,16 +197,10 @@ def _stages(places: list[list[Place]], windows: tuple[int, ...]) -> Iterator[lis
 def _cut(pairs: list[Pair], chosen: list[tuple[int, Place]], size: int) -> Crops:
     """Cut the chosen windows, reading each photo once."""
     images = np.empty((len(chosen), size, size, 3), np.uint8)
-    problems: list[str] = []
     for index in sorted({index for index, _ in chosen}):
-        try:
-            image, _ = read_pair(pairs[index])
-        except UserError as error:
-            problems.append(str(error))
-            continue
+        image, _ = read_pair(pairs[index])
         for position, (owner, (x, y, window)) in enumerate(chosen):
             if owner == index:
                 images[position], _ = resize(image[y : y + window, x : x + window], None, size)
-    raise_for(problems, _UNUSABLE)
     rows = [{"name": pairs[index].name, "x": x, "y": y, "window": side} for index, (x, y, side) in chosen]
     return Crops(images, rows, [photo_of(pairs[index].name) for index, _ in chosen])

@@ -64,7 +64,7 @@ def load(
 ) -> RoadSet:
     """Read a set and stretch every photo and mask to `size` × `size` px, as `resize` does.
 
-    folder, split, layout: as in `pairs`. limit: read only the first so many pairs by name; None reads all.
+    folder, split, layout: as in `pairs`. limit: read only the first so many pairs by name.
     Raises UserError as `pairs`, and for files that cannot be read or differ in size (all are listed).
     """
     check_value("limit", 1 if limit is None else limit, "[1, inf)")
@@ -76,10 +76,9 @@ def load(
 
     def read(index: int) -> str | None:
         try:
-            image, crack_mask = resize(*read_pair(chosen[index]), size)
+            images[index], crack_mask = resize(*read_pair(chosen[index]), size)
         except UserError as error:
             return str(error)
-        images[index] = image
         if crack_masks is not None:
             crack_masks[index] = crack_mask
         return None

@@ -30,25 +30,23 @@ _RING = 20
 MAX_DISTANCE = 8.5
 """Photos this near are called near-duplicates, in bits of 64, as the mean over the 8 orientations.
 
-Measured on DeepCrack, CFD and 1754 Crack500 crops of 360×360: copies that were saved as JPEG 60, halved or
-made brighter by 10 levels are all found, upright or turned, and with 1 % cut off every side 100, 100 and
-99.7 %. Among the photos themselves it names 2, 0 and 12 pairs; all 14 show the same spot. The nearest two photos
-of different spots are 10 bits apart.
+Measured on DeepCrack, CFD and 1754 Crack500 crops: copies saved as JPEG 60, halved or brighter by 10 levels are all
+found, upright or turned. Among the photos it names 2, 0 and 12 pairs, which all show the same spot; the nearest two
+photos of different spots are 10 bits apart.
 """
 
 FITS_BETTER = 0.6
 """A mask lies wrong if another orientation has this much more contrast, and at least this much.
 
 In standard deviations of the photo's gray. Measured: no false alarm in 537 pairs of DeepCrack, 118 of CFD and
-1754 Crack500 crops. When the masks are turned or mirrored on purpose in every way that keeps their size, 99, 97
-and 86 % of them are named (Crack500's labels are wide and hold much plain road).
+1754 Crack500 crops; of masks laid wrong on purpose 99, 97 and 86 % are named.
 """
 
 NO_DARKER = 0.2
 """A mask may be of another photo if its cracks are darker than the road beside them by less, in the same unit.
 
-Measured: 87 to 91 % of masks of another photo of the set are below it; of the right ones none of DeepCrack's 537, 1
-of CFD's 118, and 3 % of Crack500's crops, whose labels hold much plain road.
+Measured: 87 to 91 % of masks of another photo of the set are below it; of the right ones none of DeepCrack's, 1 of
+CFD's 118, and 3 % of Crack500's crops, whose labels hold much plain road.
 """
 
 # An upright hash alone calls photos with one diagonal crack alike. The mean over all 8 orientations does not; it is
@@ -62,13 +60,10 @@ def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def perceptual_hashes(image: np.ndarray) -> tuple[int, ...]:
-    """Return the 64-bit perceptual hashes (`imagehash.phash`) of a photo in its 8 orientations.
+    """Return the 64-bit perceptual hashes (`imagehash.phash`) of a photo, uint8 `(H, W, 3)`, in its 8 orientations.
 
     The photo is shrunk once and then turned. The first hash is exactly imagehash's. The others may differ
     by single bits from those of the photo turned at full size, because shrinking rounds to whole levels.
-
-    image: uint8 `(H, W, 3)` RGB.
-    Returns 8 ints from 0 to 2**64 - 1, in the order of `ORIENTATIONS`.
     """
     import imagehash  # here, so that training and scoring do without it
 
@@ -97,24 +92,21 @@ def contrasts(image: np.ndarray, crack_mask: np.ndarray) -> tuple[float, ...]:
     if not inside.any() or not ring.any():
         return (nan,) * len(ORIENTATIONS)
     spread = max(float(gray.std()), 1e-6)  # a photo of one color has no contrast anywhere: 0, not an error
-    by_orientation = []
+    by_orientation = [nan] * len(ORIENTATIONS)
     for index in range(len(ORIENTATIONS)):
-        if turned(crack_mask, index).shape != image.shape[:2]:
-            by_orientation.append(nan)
-            continue
-        around = (gray * turned(ring, index)).sum(dtype=np.float64) / ring.sum(dtype=np.float64)
-        within = (gray * turned(inside, index)).sum(dtype=np.float64) / inside.sum(dtype=np.float64)
-        by_orientation.append(float((around - within) / spread))
+        if turned(crack_mask, index).shape == image.shape[:2]:
+            around, within = (
+                (gray * turned(part, index)).sum(dtype=np.float64) / part.sum(dtype=np.float64)
+                for part in (ring, inside)
+            )
+            by_orientation[index] = float((around - within) / spread)
     return tuple(by_orientation)
 
 
-def near_duplicates(
-    hashes: Sequence[tuple[int, ...]], max_distance: float = MAX_DISTANCE
-) -> list[tuple[int, int, float, int]]:
+def near_duplicates(hashes: Sequence[tuple[int, ...]]) -> list[tuple[int, int, float, int]]:
     """List the pairs of photos that look alike, also when one is turned or mirrored.
 
-    hashes: `perceptual_hashes` of each photo. max_distance: at most so many of 64 bits differ, as the mean over the
-    8 orientations.
+    hashes: `perceptual_hashes` of each photo.
     Returns for each pair the positions of both, the distance, and the orientation in which the second one looks
     like the first. Nearest first, then by position.
     """
@@ -128,15 +120,12 @@ def near_duplicates(
         best: dict[int, tuple[float, int]] = {}
         for second, *way in zip((near + first + 1).tolist(), distance.tolist(), laid.tolist(), strict=True):
             best[second] = min(best.get(second, (65.0, 0)), tuple(way))
-        alike += [(first, second, *way) for second, way in best.items() if way[0] <= max_distance]
+        alike += [(first, second, *way) for second, way in best.items() if way[0] <= MAX_DISTANCE]
     return sorted(alike, key=lambda pair: pair[2])
 
 
 def better_orientation(contrast: Sequence[float]) -> int:
-    """Return the orientation that fits the photo far better than the mask as it is, or 0 where none does.
-
-    contrast: `Photo.contrast`, 8 numbers, or empty.
-    """
+    """Return the orientation that fits the photo far better, by its `contrasts`, than the mask as it is; or 0."""
     if not contrast or isnan(contrast[0]):
         return 0
     best = int(np.nanargmax(contrast))
@@ -153,17 +142,13 @@ def misfit(contrast: Sequence[float]) -> str | None:
     return None
 
 
-def _compose() -> np.ndarray:
-    """For each orientation, where the 8 orientations of a picture laid so are among its own 8: `(8, 8)`."""
-    tile = np.arange(4).reshape(2, 2)
-    index = {turned(tile, k).tobytes(): k for k in range(len(ORIENTATIONS))}
-    everyone = range(len(ORIENTATIONS))
-    return np.array(
-        [[index[turned(turned(tile, first), then).tobytes()] for then in everyone] for first in everyone]
-    )
-
-
-_COMPOSED = _compose()
+_EVERY_WAY = range(len(ORIENTATIONS))
+_TILE = np.arange(4).reshape(2, 2)
+_INDEX = {turned(_TILE, way).tobytes(): way for way in _EVERY_WAY}
+# For each orientation, where the 8 orientations of a picture laid so are among its own 8: `(8, 8)`.
+_COMPOSED = np.array(
+    [[_INDEX[turned(turned(_TILE, first), then).tobytes()] for then in _EVERY_WAY] for first in _EVERY_WAY]
+)
 
 
 def _shrunk(pixels: np.ndarray) -> np.ndarray:

@@ -53,13 +53,8 @@ def taken(target: Path) -> bool:
 
 
 def check_space(folder: Path, needed_bytes: int, what: str) -> None:
-    """Raise UserError where the disk that `folder` is or will be on has less room than is needed.
-
-    what: what it is needed for, for the message: "unpacking data.zip".
-    """
-    nearest = Path(folder).absolute()
-    while not nearest.exists():
-        nearest = nearest.parent
+    """Raise UserError where the disk that `folder` is or will be on has less room than `what` needs."""
+    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(nearest).free
     if free < needed_bytes:
         raise UserError(

@@ -1,10 +1,8 @@
 """From the pixels of a label file to a crack mask: which channel and which level carry the label. Chapter: the data.
 
-A mask is read as it is meant or refused, never read as "no crack" because its crack is dim:
-
-- two levels: the upper one is crack, whatever the two are;
-- soft edges, as JPEG and resizing leave them between black and white: crack is above half of the range;
-- anything else (class labels, several colors, a photo, a faint map of probabilities) is refused with its values.
+A mask is read as it is meant or refused, never read as "no crack" because its crack is dim. Of two levels the upper
+one is crack; soft edges, as JPEG and resizing leave them, are crack above half of the range; anything else (class
+labels, several colors, a photo, a faint map of probabilities) is refused with its values.
 """
 
 from __future__ import annotations
@@ -43,26 +41,19 @@ def label_of(pixels: np.ndarray, opacity: np.ndarray | None = None, is_jpeg: boo
     """Tell crack from road in the pixels of a label.
 
     pixels: uint8 or uint16 `(H, W, 3)` RGB; a colored label counts by its brightest channel. opacity: the alpha
-    channel `(H, W)` of the same type, or None. It is the label where the color is even. is_jpeg: levels near each
-    other are noise, not class numbers.
+    channel `(H, W)`, or None. It is the label where the color is even. is_jpeg: levels near each other are noise,
+    not class numbers.
     Raises UserError: the pixels are no mask of crack and road; the message has no file name.
     """
     if opacity is not None and opacity.min() < opacity.max():
-        by_opacity = np.dstack([opacity] * 3)
-        if (pixels == pixels[0, 0]).all():
-            return label_of(by_opacity, is_jpeg=is_jpeg)
-        label = label_of(pixels, is_jpeg=is_jpeg)
-        if not np.array_equal(label.crack_mask, label_of(by_opacity).crack_mask):
-            raise UserError(
-                f"its colors and its transparency mark different pixels; {REMEDY}, without transparency"
-            )
-        return label
+        if (pixels != pixels[0, 0]).any():
+            raise UserError(f"has several colors and transparency; {REMEDY}, without transparency")
+        pixels = np.dstack([opacity] * 3)
     top = np.iinfo(pixels.dtype).max
-    red, green, blue = cv2.split(pixels)
-    values = cv2.max(cv2.max(red, green), blue)
+    values = pixels.max(axis=2)
     levels = np.flatnonzero(np.bincount(values.ravel()))
-    if not (np.array_equal(red, green) and np.array_equal(red, blue)):
-        _check_colors(pixels, values)
+    if (pixels != values[..., None]).any():
+        _check_colors(pixels, values, len(levels) <= _FEW)
     if len(levels) == 1:
         if levels[0] not in (0, top):
             raise UserError(f"every pixel is {levels[0]}, which may be crack or road; {REMEDY}")
@@ -81,15 +72,12 @@ def _check_levels(values: np.ndarray, levels: np.ndarray, is_jpeg: bool) -> None
     few = len(levels) <= _FEW
     listed = ", ".join(map(str, levels)) if few else f"{levels[0]} to {levels[-1]}"
     if few and not is_jpeg:
-        even = (
-            _even(values, 3 if len(levels) <= 4 else _SIDE, 0) & (values > levels[0]) & (values < levels[-1])
-        )
+        inner = levels[(levels > 0) & (levels < top)]
+        even = _even(values, 3 if len(levels) <= 4 else _SIDE, 0)
+        even &= (values > levels[0]) & (values < levels[-1])
         # What was a JPEG once has noise on both sides: just above black and just below white.
-        noisy = ((levels > top - _CLASSES) & (levels < top)).any()
-        numbers = ((levels > 0) & (levels < _CLASSES)).any() and not (
-            (levels >= _CLASSES) & (levels < top)
-        ).any()
-        if numbers or (even.any() and not noisy):
+        noisy = (inner > top - _CLASSES).any()
+        if (inner < _CLASSES).all() or (even.any() and not noisy):
             raise UserError(f"holds the values {listed}, so it is an image of class labels; {REMEDY}")
     if levels[-1] <= top // 2:
         raise UserError(f"holds the values {listed} of {top}, and no limit between road and crack; {REMEDY}")
@@ -102,23 +90,18 @@ def _check_levels(values: np.ndarray, levels: np.ndarray, is_jpeg: bool) -> None
         raise UserError(f"holds areas of the gray {int(np.median(middle))} of {top} besides others; {REMEDY}")
 
 
-def _check_colors(pixels: np.ndarray, values: np.ndarray) -> None:
-    """Refuse colors that the brightest channel does not tell apart, such as red and green, or red on white."""
+def _check_colors(pixels: np.ndarray, values: np.ndarray, few: bool) -> None:
+    """Refuse bright colors that the brightest channel does not tell apart, such as red and green, or red on white.
+
+    few: the mask has so few levels that they were drawn on purpose; of soft edges or JPEG only even areas tell.
+    """
     top = np.iinfo(pixels.dtype).max
-    red, green, blue = (channel.astype(np.int64) for channel in cv2.split(pixels))
-    packed = np.unique(red << 32 | green << 16 | blue)  # as numbers, which sort fast
-    colors = np.stack([packed >> 32, packed >> 16 & 0xFFFF, packed & 0xFFFF], axis=1)
-    if len(colors) > _FEW:  # soft edges or JPEG: only areas tell
-        areas = pixels[_even(pixels, _SIDE, _EVEN * top).all(axis=2) & (values > top // 2)].astype(int)
-        channel = areas[:, np.ptp(areas, axis=0).argmax()] if len(areas) else np.zeros(1)
-        unlike = areas[[channel.argmin(), channel.argmax()]] if np.ptp(channel) > top // 4 else None
-    else:
-        one, other = colors[:, None], colors[None]
-        as_bright = abs(one.max(axis=2) - other.max(axis=2)) < top // 16
-        pairs = np.argwhere(as_bright & (abs(one - other).max(axis=2) > top // 4))
-        unlike = colors[pairs[0]] if len(pairs) else None
-    if unlike is not None:
-        listed = " and ".join("(" + " ".join(map(str, color)) + ")" for color in unlike.tolist())
+    even = values > int(values.max()) - top // 16 if few else _even(pixels, _SIDE, _EVEN * top).all(axis=2)
+    bright = pixels[even & (few | (values > top // 2))].astype(int)
+    if len(bright) and (spread := np.ptp(bright, axis=0)).max() > top // 4:
+        channel = bright[:, spread.argmax()]
+        unlike = bright[[channel.argmin(), channel.argmax()]].tolist()
+        listed = " and ".join("(" + " ".join(map(str, color)) + ")" for color in unlike)
         raise UserError(f"holds the colors {listed} in RGB, about as bright; {REMEDY}")
 
 

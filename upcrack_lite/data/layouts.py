@@ -76,24 +76,18 @@ def near(name: str, others: Iterable[str]) -> str:
 
 
 def photos(folder: str | Path) -> list[Path]:
-    """List the images of a folder (not of its subfolders), sorted by name.
-
-    Raises UserError: there is no such folder, or no image in it.
-    """
+    """List the images of a folder (not of its subfolders), sorted by name; raises UserError where there is none."""
     files = sorted(path for path in _existing(folder).iterdir() if path.is_file())
     images = [path for path in files if is_image(path)]
     if not images:
-        others = sorted({path.suffix for path in files if path.suffix})
-        hint = f" (it holds {', '.join(others)} files)" if others else ""
+        others = ", ".join(sorted({path.suffix for path in files} - {""}))
+        hint = f" (it holds {others} files)" if others else ""
         raise UserError(f"{folder}: no image in it{hint}; read are {', '.join(IMAGE_TYPES)}")
     return images
 
 
 def unlabeled(folder: str | Path) -> list[Pair]:
-    """List the images of a folder as pairs without masks, such as photos of undamaged road.
-
-    Raises UserError: there is no such folder, or no image in it.
-    """
+    """List the images of a folder as pairs without masks, such as photos of undamaged road; raises as `photos`."""
     return [Pair(name_of(path), path) for path in photos(folder)]
 
 
@@ -112,7 +106,7 @@ def layout_of(folder: str | Path) -> str:
     parts = {name: dict.fromkeys(filter(None, sum(splits.values(), ()))) for name, splits in LAYOUTS.items()}
     looked_for = "; ".join(f"{name}: {' '.join(f'{part}/' for part in of)}" for name, of in parts.items())
     remedy = ""
-    if sets := [child.name for child in sorted(folder.iterdir()) if child.is_dir() and fitting(child)]:
+    if sets := [child.name for child in _folders(folder) if fitting(child)]:
         remedy = f"; give one of the sets inside it: {', '.join(sets)}"
     elif any(is_image(path) for path in folder.iterdir()):
         remedy = "; if it holds photos of undamaged road, train with the layout 'photos'"
@@ -124,32 +118,30 @@ def find_set(folder: Path, layout: str) -> Path:
 
     Raises UserError: there is none (the folders that are there are listed), or several on one level.
     """
-    below = [path for path in _existing(folder).rglob("*") if path.is_dir() and path.name[0] != "."]
-    depth = {path: len(path.relative_to(folder).parts) for path in (folder, *sorted(below))}
-    sets = [path for path, levels in depth.items() if levels <= _LEVELS and layout in fitting(path)]
-    nearest = [path for path in sets if depth[path] == min(map(depth.get, sets))]
-    if len(nearest) > 1:
-        names = ", ".join(map(str, nearest))
-        raise UserError(f"{folder}: holds several sets of the layout {layout}: give one of {names}")
-    if not nearest:
-        there = ", ".join(f"{path.relative_to(folder).as_posix()}/" for path in list(depth)[1:11])
-        raise UserError(f"no set of the layout {layout} in {folder.name}; it holds {there or 'no folder'}")
-    return nearest[0]
+    level = [_existing(folder)]
+    for _ in range(_LEVELS + 1):
+        sets = [path for path in level if layout in fitting(path)]
+        if len(sets) > 1:
+            names = ", ".join(map(str, sets))
+            raise UserError(f"{folder}: holds several sets of the layout {layout}: give one of {names}")
+        if sets:
+            return sets[0]
+        level = [child for path in level for child in _folders(path)]
+    there = ", ".join(f"{path.name}/" for path in _folders(folder)[:10])
+    raise UserError(f"no set of the layout {layout} in {folder.name}; it holds {there or 'no folder'}")
 
 
 def first_set(data_root: str | Path) -> Path | None:
     """Find a data set in a folder of sets: DeepCrack where it is there, else the first by name.
 
     Returns None for an empty name, so that a chapter's `data_root = ""` means synthetic roads.
-
     Raises UserError: there is no such folder, or no data set in it.
     """
     if not str(data_root):
         return None
-    folder = _existing(data_root)
-    sets = sorted(child for child in folder.iterdir() if child.is_dir() and len(fitting(child)) == 1)
+    sets = [child for child in _folders(_existing(data_root)) if len(fitting(child)) == 1]
     if not sets:
-        raise UserError(f"{folder}: holds no data set, such as deepcrack/ or cfd/")
+        raise UserError(f"{data_root}: holds no data set, such as deepcrack/ or cfd/")
     return min(sets, key=lambda child: (child.name != "deepcrack", child.name))
 
 
@@ -171,10 +163,7 @@ def pairs(folder: str | Path, layout: str = "auto", split: str = "train") -> lis
 def pair_up(
     folder: str | Path, layout: str = "auto", split: str = "train"
 ) -> tuple[list[Pair], dict[Path, str]]:
-    """Like `pairs`, but return the problems beside the pairs: for each file in question what is wrong.
-
-    Raises UserError: unknown layout or split, or a missing folder.
-    """
+    """Like `pairs`, but return the problems beside the pairs: for each file in question what is wrong."""
     folder = _existing(folder)
     check_value("layout", layout, ("auto", *LAYOUTS))
     layout = layout_of(folder) if layout == "auto" else layout
@@ -188,33 +177,29 @@ def pair_up(
         return [Pair(stem, path) for stem, path in sorted(images.items())], problems
     masks = _by_stem(mask_dir, mask_types, problems)
     known_unlabeled = _CFD_UNLABELED if layout == "cfd" else set()
-    for stem in sorted(images.keys() - masks.keys() - known_unlabeled):
-        expected = f"{mask_dir / stem} with {' or '.join(mask_types)}"
-        problems[images[stem]] = f"{images[stem]}: has no mask; expected {expected}{near(stem, masks)}"
-    for stem in sorted(masks.keys() - images.keys()):
-        expected = f"{image_dir / stem} with {' or '.join(image_types)}"
-        problems[masks[stem]] = f"{masks[stem]}: has no photo; expected {expected}{near(stem, images)}"
+    for own, others, lacking, where, types in (
+        (images, masks, "mask", mask_dir, mask_types),
+        (masks, images, "photo", image_dir, image_types),
+    ):
+        for stem in sorted(own.keys() - others.keys() - known_unlabeled):
+            expected = f"expected {where / stem} with {' or '.join(types)}"
+            problems[own[stem]] = f"{own[stem]}: has no {lacking}; {expected}{near(stem, others)}"
     return [Pair(stem, images[stem], masks[stem]) for stem in sorted(images.keys() & masks.keys())], problems
 
 
 def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray | None]:
     """Read a photo, uint8 `(H, W, 3)`, and its mask, bool `(H, W)` or None.
 
-    Raises UserError: a file cannot be read, or the two differ in size.
+    Raises UserError: a file cannot be read, or the two differ in size; then a hint tells whether one is turned.
     """
     image = read_image(pair.image)
     crack_mask = None if pair.mask is None else read_mask(pair.mask)
     if crack_mask is not None and crack_mask.shape != image.shape[:2]:
-        raise UserError(size_problem(pair, image.shape, crack_mask.shape))
+        sizes = [f"{width}×{height}" for height, width in (crack_mask.shape, image.shape[:2])]
+        is_turned = crack_mask.shape == image.shape[1::-1]
+        hint = " (one is turned: the photo stands as its EXIF tag says)" if is_turned else ""
+        raise UserError(f"{pair.mask}: is {sizes[0]}, its photo {pair.image.name} {sizes[1]}{hint}")
     return image, crack_mask
-
-
-def size_problem(pair: Pair, image_shape: tuple[int, ...], mask_shape: tuple[int, ...]) -> str:
-    """Say that photo and mask differ in size, and hint at a turned photo where that explains it."""
-    (height, width), (mask_height, mask_width) = image_shape[:2], mask_shape[:2]
-    is_turned = mask_shape == (width, height)
-    hint = " (one is turned: the photo stands as its EXIF tag says)" if is_turned else ""
-    return f"{pair.mask}: is {mask_width}×{mask_height}, its photo {pair.image.name} {width}×{height}{hint}"
 
 
 def fitting(folder: Path) -> list[str]:
@@ -233,34 +218,36 @@ def fitting(folder: Path) -> list[str]:
 def split_folders(folder: Path, layout: str, split: str) -> tuple[Path, Path | None]:
     """Return the folders of a split's photos and masks. Raises `UserError` if one is missing."""
     choices = _PLAIN if layout == "plain" else (LAYOUTS[layout][split],)
-    image_dir, mask_dir = next((pair for pair in choices if (folder / pair[0]).is_dir()), choices[0])
-    folders = [folder / image_dir, None if mask_dir is None else folder / mask_dir]
-    if layout == "crack500" and (folders[0] / image_dir).is_dir():
-        folders = [folders[0] / image_dir] * 2  # the archives unpack to traincrop/traincrop/
-    missing = sorted({f"{path}: there is no such folder" for path in folders if path and not path.is_dir()})
-    raise_for(missing, f"{folder}: the split {split!r} of the layout {layout} is not there")
-    return folders[0], folders[1]
+    names = next((pair for pair in choices if (folder / pair[0]).is_dir()), choices[0])
+    image_dir, mask_dir = (folder / name if name else None for name in names)
+    if layout == "crack500" and (image_dir / image_dir.name).is_dir():
+        image_dir = mask_dir = image_dir / image_dir.name  # the archives unpack to traincrop/traincrop/
+    missing = dict.fromkeys(path for path in (image_dir, mask_dir) if path and not path.is_dir())
+    raise_for(
+        [f"{path}: there is no such folder" for path in missing],
+        f"{folder}: the split {split!r} of the layout {layout} is not there",
+    )
+    return image_dir, mask_dir
 
 
 def _existing(folder: str | Path) -> Path:
-    """Return the folder as a path, or raise `UserError` if it is none."""
-    folder = Path(folder)
-    if not folder.exists():
+    if not Path(folder).is_dir():
         raise UserError(f"{folder}: there is no such folder")
-    if not folder.is_dir():
-        raise UserError(f"{folder}: is a file; give the folder of a data set")
-    return folder
+    return Path(folder)
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The folders in a folder that are not hidden."""
+    return [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name[0] != "."]
 
 
 def _by_stem(folder: Path, types: tuple[str, ...], problems: dict[Path, str]) -> dict[str, Path]:
     """Map file names without ending to the files of these types; note two files of one name."""
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in types or path.name.startswith(".") or not path.is_file():
+        if path.suffix.lower() not in types or path.name[0] == "." or not path.is_file():
             continue
-        name = name_of(path)
-        if name in files:
-            problems[path] = f"{path}: has the same name as {files[name].name}; keep one"
-        else:
-            files[name] = path
+        first = files.setdefault(name_of(path), path)
+        if first is not path:
+            problems[path] = f"{path}: has the same name as {first.name}; keep one"
     return files

@@ -1,7 +1,6 @@
-"""Lists of a set's files with sizes and checksums: made, stored as CSV, compared. Chapter: the data.
+"""Lists of a set's files with sizes and checksums: stored as CSV, compared file by file. Chapter: the data.
 
-A manifest tells whether the files here are the ones that the tables were made from, file by file. The kit
-brings the manifests of some public sets along; they hold names and numbers, never a picture.
+The kit brings the manifests of some public sets along; they hold names and numbers, never a picture.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import hashlib
 import unicodedata
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.io import read_csv, write_csv
@@ -29,14 +27,11 @@ _SAME_PICTURE = 10
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of a set, a line of a manifest.
+    """One file of a set, a line of a manifest. None stands where a file is no image or cannot be read.
 
-    path: POSIX path relative to the set's folder.
-    bytes, sha256: size and checksum; the checksum is empty where the system refuses to give the bytes.
-    width, height: pixels; None where it is no image or cannot be read.
-    crack_share: percent of crack pixels with 4 decimals, for masks only. One pixel of 544×384 is 0.0005 %.
-    phash: the perceptual hash of a photo as it stands, 16 hexadecimal digits; None for masks and what cannot be
-    read.
+    path: POSIX path relative to the set's folder. bytes: its size. sha256: empty where it cannot be read.
+    width, height: pixels. crack_share: percent of crack pixels with 4 decimals, for masks only.
+    phash: the perceptual hash of a photo as it stands, 16 hexadecimal digits.
     note: says why other bytes are expected. It excuses no other size, crack fraction or picture.
     """
 
@@ -50,19 +45,10 @@ class Entry:
     note: str = ""
 
 
-class Difference(NamedTuple):
-    """One file that is not as the manifest says: its path, how bad it is (a level of `check`), and a message."""
-
-    path: str
-    level: str
-    message: str
-
-
 def write(path: str | Path, entries: list[Entry]) -> None:
     """Write a manifest as CSV, sorted by path. The same entries give the same bytes.
 
-    Raises UserError: an entry has no checksum because its file could not be read, or a name that cannot be read
-    back; or the folder cannot be written to.
+    Raises UserError: an entry without a checksum, or with a name that cannot be read back.
     """
     for entry in entries:
         if not entry.sha256 or not entry.path.isprintable():
@@ -73,10 +59,7 @@ def write(path: str | Path, entries: list[Entry]) -> None:
 
 
 def read(path: str | Path) -> list[Entry]:
-    """Read a manifest, sorted by path.
-
-    Raises UserError: there is no such file, or it is no manifest.
-    """
+    """Read a manifest, sorted by path. Raises UserError: there is no such file, or it is no manifest."""
     kinds = {"path": str, "bytes": int, "sha256": str, "width": _whole, "height": _whole}
     kinds |= {"crack_share": lambda cell: float(cell) if cell else None, "note": str}
     rows = read_csv(Path(path), kinds, "this manifest cannot be used: fetch the set again")
@@ -101,26 +84,26 @@ def digest_in(folder: Path) -> str | None:
     return digest(read(path)) if path.is_file() else None
 
 
-def expected(name: str) -> list[Entry] | None:
-    """Return the manifest that the kit has of a set, or None."""
-    path = packaged(name)
-    return read(path) if path else None
-
-
 def packaged(name: str) -> Path | None:
     """Return the manifest that the kit brings along for a public set, or None where it has none."""
     path = _PACKAGED / f"{name}.csv"
     return path if path.is_file() else None
 
 
-def compare(entries: list[Entry], expected: list[Entry]) -> list[Difference]:
+def expected(name: str) -> list[Entry] | None:
+    """Return the entries of the manifest that the kit has of a set, or None."""
+    path = packaged(name)
+    return read(path) if path else None
+
+
+def compare(entries: list[Entry], expected: list[Entry]) -> list[tuple[str, str, str]]:
     """Compare the files that are there with the expected ones; an empty list means that all bytes agree.
 
     Paths that differ only in how accents are encoded (macOS takes them apart) count as the same. The bytes
     decide whether a file has changed; size, crack fraction and perceptual hash say what is different in it.
 
     entries: what is there, `Survey.files`. expected: what should be there, from `read`.
-    Returns the differences, sorted by path.
+    Returns for each file that differs, sorted, its path, how bad it is (a level of `check`), and a message.
     """
     here, wanted = (
         {unicodedata.normalize("NFC", entry.path): entry for entry in of} for of in (entries, expected)
@@ -138,7 +121,7 @@ def compare(entries: list[Entry], expected: list[Entry]) -> list[Difference]:
         else:
             continue
         path = (new or old).path
-        differences.append(Difference(path, level, f"{path}: {words}"))
+        differences.append((path, level, f"{path}: {words}"))
     return differences
 
 

@@ -1,10 +1,8 @@
 """Sets made from other sets: Crack500's training crops in two parts, and CFD cut to patches. Chapter: the data.
 
 `crack500_crops360` holds only crops of Crack500's training split. They are divided by photo into
-`crack500_kept`, to train on, and `crack500_heldout`, to test on, for those who lack the official test crops.
-Results on these are never called results on `crack500`: the official test crops are other photos. No photo is in
-both parts, but photos that follow each other within seconds can show the same road: 25 of the 333 held-out crops,
-from 9 of the 45 held-out photos, show a piece of road that is also in a kept crop (found by SIFT).
+`crack500_kept`, to train on, and `crack500_heldout`, to test on, for those who lack the official test crops. No
+photo is in both parts, but photos taken within seconds can show the same road: 25 of the 333 held-out crops do so.
 
 The paper tests on 200 patches of 256×256 pixels from CFD and does not say how they were cut. The rule here:
 every photo gives one patch, and photos chosen at random give a second one.
@@ -13,12 +11,13 @@ every photo gives one patch, and photos chosen at random give a second one.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from upcrack_lite.data.crops import Place, overlap
+from upcrack_lite.data.crops import overlap
 from upcrack_lite.data.folders import whole_folder
 from upcrack_lite.data.layouts import pairs, read_pair
 from upcrack_lite.errors import UserError
@@ -51,12 +50,10 @@ def make_partition(crops360: str | Path, part: str, target: str | Path) -> Path:
     """Copy one part of `crack500_crops360` to a set of the plain layout, `image/` and `mask/`.
 
     The files are copied byte for byte under the names GROUP_NNNN, such as `20160222_081011_0013.jpg` for
-    `13.jpg`, from which `crops.photo_of` finds the group. `index.csv` lists them with their SHA-256. The
-    folder appears when it is complete.
+    `13.jpg`, from which `crops.photo_of` finds the group. `index.csv` lists them with their SHA-256.
 
     crops360: folder of the set, with `image/`, `mask/` and `recovered_names.csv`. part: "kept" or "heldout".
-    target: folder to make.
-    Returns `target`.
+    target: folder to make, which appears when it is complete and is returned.
     Raises UserError: a `target` that exists, or a file that cannot be copied.
     """
     source, target = Path(crops360), Path(target)
@@ -65,18 +62,16 @@ def make_partition(crops360: str | Path, part: str, target: str | Path) -> Path:
         groups = {row["file"]: row["group"] for row in names}
         parts = draw_partition(groups.values())
         rows = []
-        for folder in ("image", "mask"):
-            (aside / folder).mkdir()
         for name, group in groups.items():
-            if parts[group] != part:
-                continue
-            new = f"{group}_{int(Path(name).stem):04d}"
-            mask = f"{Path(name).stem}.png"
-            hashes = {
-                "image_sha256": _copy(source / "image" / name, aside / "image" / f"{new}.jpg"),
-                "mask_sha256": _copy(source / "mask" / mask, aside / "mask" / f"{new}.png"),
-            }
-            rows.append({"name": new, "source": name, "group": group} | hashes)
+            if parts[group] == part:
+                stem = Path(name).stem
+                row = {"name": f"{group}_{int(stem):04d}", "source": name, "group": group}
+                for kind, old, ending in (("image", name, "jpg"), ("mask", f"{stem}.png", "png")):
+                    new = aside / kind / f"{row['name']}.{ending}"
+                    new.parent.mkdir(exist_ok=True)
+                    shutil.copyfile(source / kind / old, new)
+                    row[f"{kind}_sha256"] = _sha256(new)
+                rows.append(row)
         write_csv(aside / "index.csv", sorted(rows, key=lambda row: row["name"]))
     return target
 
@@ -85,54 +80,46 @@ def make_cfd_patches(cfd: str | Path, target: str | Path) -> Path:
     """Cut the labeled photos of CFD into patches, and write them as a set of the plain layout.
 
     Every photo gives one patch at a seeded random place. A seeded choice of photos gives a second one, in the
-    corner of the photo that overlaps the first one least. A photo is passed over as long as that is more than
-    `MAX_OVERLAP`. In a photo of 480×320 pixels two patches of 256 pixels always overlap: by 9.4 % of their
-    area if both lie in opposite corners, by 49.2 % if the first lies in the middle.
+    corner of the photo that overlaps the first one least, unless that is by more than `MAX_OVERLAP`. In a photo of
+    480×320 pixels two patches of 256 pixels overlap by 9.4 % to 49.2 % of their area.
 
     The folder holds `image/NAME_x_y.png` and `mask/NAME_x_y.png` (0 and 255), `index.csv`, and `patches.json`
     with the parameters, the largest overlap, and the crack fraction beside the paper's. The same call gives the
-    same bytes. The folder appears when it is complete.
+    same bytes.
 
-    cfd: folder of the set, with `image/` and `groundTruth/`. target: folder to make, which is returned.
+    cfd: folder of the set. target: folder to make, which appears when it is complete and is returned.
     Raises UserError: too few photos, one that cannot be read, or a `target` that exists.
     """
     target = Path(target)
     photos = {pair.name: read_pair(pair) for pair in pairs(cfd, "cfd", "test")}
     masks = [mask for _, mask in photos.values()]
-    size = PATCH
-    places = patch_places([mask.shape for mask in masks], PATCHES, size, SEED, MAX_OVERLAP)
+    places = patch_places([mask.shape for mask in masks], PATCHES, PATCH, SEED, MAX_OVERLAP)
     with whole_folder(target) as aside:
         rows, shares = [], []
-        for (name, (image, mask)), corners in zip(photos.items(), places, strict=True):
+        for (name, both), corners in zip(photos.items(), places, strict=True):
             for x, y in corners:
-                part = np.s_[y : y + size, x : x + size]
+                image, mask = (pixels[y : y + PATCH, x : x + PATCH] for pixels in both)
+                shares.append(100 * float(mask.mean()))
                 row = {"name": f"{name}_{x}_{y}", "source": name, "x": x, "y": y}
-                rows.append(row | _write_patch(aside, row["name"], image[part], mask[part]))
-                shares.append(float(mask[part].mean()))
+                row["crack_percent"] = f"{shares[-1]:.4f}"
+                for kind, pixels in (("image", image), ("mask", mask.astype(np.uint8) * 255)):
+                    path = aside / kind / f"{row['name']}.png"
+                    write_image(path, pixels)
+                    row[f"{kind}_sha256"] = _sha256(path)
+                rows.append(row)
         write_csv(aside / "index.csv", rows)
-        whole = sum(int(mask.sum()) for mask in masks) / sum(mask.size for mask in masks)
         facts = {
             "format": _FORMAT,
-            "parameters": {"count": PATCHES, "size": size, "seed": SEED, "max_overlap": MAX_OVERLAP},
+            "parameters": {"count": PATCHES, "size": PATCH, "seed": SEED, "max_overlap": MAX_OVERLAP},
             "photos": sum(map(bool, places)),
             "photos_with_two": sum(len(corners) == 2 for corners in places),
-            "largest_overlap": round(largest_overlap(places, size), 4),
-            "crack_percent": round(100 * float(np.mean(shares)), 4),
+            "largest_overlap": round(largest_overlap(places, PATCH), 4),
+            "crack_percent": round(float(np.mean(shares)), 4),
             "crack_percent_paper": PAPER_SHARE,
-            "crack_percent_whole_photos": round(100 * whole, 4),
+            "crack_percent_whole_photos": round(100 * float(np.concatenate(masks, axis=None).mean()), 4),
         }
         write_json(aside / "patches.json", facts)
     return target
-
-
-def _write_patch(folder: Path, name: str, image: np.ndarray, mask: np.ndarray) -> dict[str, str]:
-    """Write a patch and its mask; return what the index says about them."""
-    facts = {"crack_percent": f"{100 * mask.mean():.4f}"}
-    for kind, pixels in (("image", image), ("mask", mask.astype(np.uint8) * 255)):
-        path = folder / kind / f"{name}.png"
-        write_image(path, pixels)
-        facts[f"{kind}_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return facts
 
 
 def patch_places(
@@ -141,7 +128,6 @@ def patch_places(
     """Choose the patches of each photo as a list of none to two (x, y), by the rule of `make_cfd_patches`.
 
     shapes: (height, width) of each photo, no smaller than `size`.
-
     Raises UserError: the photos do not give `count` patches.
     """
     rng = np.random.default_rng(seed)
@@ -155,9 +141,10 @@ def patch_places(
     missing = max(0, count - len(shapes))
     for index in order if missing else ():
         height, width = shapes[index]
-        corner, common = _farthest((*places[index][0], size), height, width)
-        if common <= max_overlap * size**2 and missing:
-            places[index].append(corner)
+        corners = [(x, y) for x in (0, width - size) for y in (0, height - size)]
+        common = [int(overlap(*corner, size, (*places[index][0], size))) for corner in corners]
+        if missing and min(common) <= max_overlap * size**2:
+            places[index].append(corners[int(np.argmin(common))])
             missing -= 1
     if missing:
         raise UserError(
@@ -174,17 +161,5 @@ def largest_overlap(places: list[list[tuple[int, int]]], size: int) -> float:
     return max(common, default=0) / size**2
 
 
-def _farthest(first: Place, height: int, width: int) -> tuple[tuple[int, int], int]:
-    """Return the corner place that overlaps the first patch least, and that overlap in pixels."""
-    size = first[2]
-    corners = [(x, y) for x in (0, width - size) for y in (0, height - size)]
-    common = [int(overlap(*corner, size, first)) for corner in corners]
-    least = int(np.argmin(common))
-    return corners[least], common[least]
-
-
-def _copy(source: Path, target: Path) -> str:
-    """Copy a file's bytes and return their SHA-256."""
-    data = source.read_bytes()
-    target.write_bytes(data)
-    return hashlib.sha256(data).hexdigest()
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -6,12 +6,12 @@ JPEG without a word and fills the missing part with gray. Chapter: the data.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +38,6 @@ THIN = 4.0
 _MAT_BYTES = 2**26
 """A `.mat` file that unpacks to more is refused; a label of CFD has 0.2 MB."""
 
-_ORIENTATION_TAG = 0x0112
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # not a stuffed byte, restart or fill byte
 
 
@@ -79,7 +78,7 @@ def read_image(path: str | Path) -> np.ndarray:
     Raises UserError: the file is missing, cut off, no image, neither 8 nor 16 bits deep, in Lab colors, or has more
     than 179 million pixels.
     """
-    image = _decode(Path(path))
+    image, _, _ = _decode(Path(path))
     if image.dtype == np.uint16:
         if 0 < image.max() < 4096:
             note(
@@ -114,56 +113,23 @@ def read_mask(path: str | Path) -> np.ndarray:
 def read_label(path: Path) -> Label:
     """Read a crack mask as `read_mask` does, with what it says about its levels, and without a note."""
     if path.suffix.lower() == ".mat":
-        return Label(np.isin(_read_segmentation(path), CFD_CRACK_LABELS))
-    pixels = _decode(path)
-    opacity, is_jpeg = None, False
-    try:
-        # From memory: Pillow 13 turns a mapped TIFF twice.
-        with Image.open(io.BytesIO(path.read_bytes())) as picture:
-            is_jpeg = picture.format == "JPEG"
-            if picture.has_transparency_data:
-                opacity = np.asarray(ImageOps.exif_transpose(picture.convert("RGBA")))[..., 3]
-    except (OSError, SyntaxError, ValueError):
-        pass  # Pillow knows fewer kinds of TIFF than OpenCV
+        return Label(np.isin(read_segmentation(path), CFD_CRACK_LABELS))
+    pixels, opacity, is_jpeg = _decode(path)
     try:
         return label_of(pixels, opacity, is_jpeg)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
 
 
-def image_size(path: str | Path) -> tuple[int, int]:
-    """Return (height, width) of a photo as `read_image` would give it, from the file's header where
-
-    that is enough.
-
-    Raises UserError: the file is missing or its header cannot be read.
-    """
-    try:
-        with _opened(path) as picture:
-            # Pillow knows fewer kinds of TIFF than OpenCV, and its versions differ on the size of a turned one.
-            if picture.format != "TIFF":
-                width, height = picture.size
-                turned = picture.getexif().get(_ORIENTATION_TAG, 1) in (5, 6, 7, 8)
-                return (width, height) if turned else (height, width)
-    except Image.DecompressionBombError:
-        raise _too_large(path) from None
-    except (OSError, SyntaxError, ValueError):
-        pass  # a file is only bad if `read_image` refuses it too
-    return read_image(path).shape[:2]
-
-
 def resize(
     image: np.ndarray, crack_mask: np.ndarray | None, size: int, rule: str = "area"
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Stretch a photo and its mask to `size` × `size` pixels; the aspect ratio is not kept.
+    """Stretch a photo, uint8 `(H, W, 3)`, and its mask, bool `(H, W)` or None, to `size` × `size` pixels.
 
     The rule `area` stands behind the kit's tables: the photo is averaged over areas where no side grows,
     else interpolated (cubic); the mask is interpolated (bilinear) with the threshold > 127 of 255. The rule
     `nearest` takes the nearest pixel of both, as some loaders do; `loss_by_resizing` measures the difference.
-
-    image: uint8 `(H, W, 3)`. crack_mask: bool `(H, W)`, or None. size: side of the result in pixels, at least 1.
-    rule: a name in `RULES`.
-    Returns uint8 `(size, size, 3)` and bool `(size, size)`, or None without a mask.
+    The aspect ratio is not kept.
     Raises UserError: the size is not positive, the rule is unknown, or photo and mask differ in size.
     """
     check_value("rule of resizing", rule, RULES)
@@ -190,9 +156,8 @@ def resize_mask(crack_mask: np.ndarray, size: int, rule: str = "area") -> np.nda
 def loss_by_resizing(crack_masks: Iterable[np.ndarray], size: int, rule: str = "area") -> Loss:
     """Measure what `resize_mask` leaves of crack masks.
 
-    crack_masks: bool `(H, W)` each, of any sizes; masks without crack count in the shares only. size, rule: as in
-    `resize`.
-    Raises UserError: no masks, no crack in any of them, an unknown rule, or a size below 1.
+    crack_masks: bool `(H, W)` each, of any sizes; masks without crack count in the shares only.
+    Raises UserError: no crack in any of them, an unknown rule, or a size below 1.
     """
     from scipy.ndimage import distance_transform_edt  # here, because few who read a photo need them
     from skimage.measure import label
@@ -214,41 +179,32 @@ def loss_by_resizing(crack_masks: Iterable[np.ndarray], size: int, rule: str = "
         kept.append(small[rows, columns])
         # The distance to the nearest pixel outside is 1 in the middle of a crack one pixel wide.
         thin.append(2 * distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1][y, x] - 1 <= THIN)
-    if not shares:
-        raise UserError("no masks to resize")
-    inside, is_thin = np.concatenate(kept), np.concatenate(thin)
+    inside, is_thin = (np.concatenate([*part, np.zeros(0, bool)]) for part in (kept, thin))
     if not len(inside):
         raise UserError(f"none of the {len(shares)} masks holds a crack")
-    before, after = 100 * np.mean(shares, axis=0)
-    return Loss(
-        size=size,
-        rule=rule,
-        masks=len(shares),
-        share_before=float(before),
-        share_after=float(after),
-        centerline_kept=float(100 * inside.mean()),
-        thin_kept=float(100 * inside[is_thin].mean()) if is_thin.any() else None,
-        pieces_before=int(pieces[0]),
-        pieces_after=int(pieces[1]),
-    )
+    before, after = (100 * np.mean(shares, axis=0)).tolist()
+    centerline = float(100 * inside.mean())
+    of_thin = float(100 * inside[is_thin].mean()) if is_thin.any() else None
+    return Loss(size, rule, len(shares), before, after, centerline, of_thin, *pieces.tolist())
 
 
-def _decode(path: Path) -> np.ndarray:
-    """Decode an image file that is whole, with 8 or 16 bits a channel, to RGB `(H, W, 3)`."""
+def _decode(path: Path) -> tuple[np.ndarray, np.ndarray | None, bool]:
+    """Decode an image file that is whole, with 8 or 16 bits a channel.
+
+    Returns RGB `(H, W, 3)`, the opacity `(H, W)` where it has one, and whether it is a JPEG.
+    """
     data = _bytes_of(path)
-    _check_whole(data, path)
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    except cv2.error:  # a picture larger than OpenCV's limit
-        image = None
-    if image is None:
-        raise UserError(f"{path}: is not an image that can be read; save it as 8-bit PNG or JPEG")
-    if image.dtype not in (np.uint8, np.uint16):
-        raise UserError(f"{path}: has {image.dtype} values; save it with 8 or 16 bits a channel")
-    if data[:2] in (b"II", b"MM") and image.dtype == np.uint8:
-        return _without_opacity(data, path, image)
-    # OpenCV 5.0 gives the channels of a 16-bit TIFF in the wrong order when asked for RGB.
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    pixels, opacity, kind = _seen_by_pillow(data, path)
+    if pixels is None:
+        with contextlib.suppress(cv2.error):  # of a picture larger than OpenCV's limit
+            pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        if pixels is None:
+            raise UserError(f"{path}: is not an image that can be read; save it as 8-bit PNG or JPEG")
+        # OpenCV 5.0 gives the channels of a 16-bit TIFF in the wrong order when asked for RGB.
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise UserError(f"{path}: has {pixels.dtype} values; save it with 8 or 16 bits a channel")
+    return pixels, opacity, kind == "JPEG"
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -264,61 +220,47 @@ def _bytes_of(path: Path) -> bytes:
     return data
 
 
-def _without_opacity(data: bytes, path: Path, image: np.ndarray) -> np.ndarray:
-    """The RGB of an 8-bit TIFF, from the BGR that OpenCV decoded; it makes black what is transparent."""
-    try:
-        with _opened(io.BytesIO(data)) as picture:
-            if picture.mode == "LAB":
-                raise UserError(f"{path}: has Lab colors, which are not read; save it in RGB")
-            if picture.has_transparency_data:
-                return np.asarray(ImageOps.exif_transpose(picture.convert("RGBA")))[..., :3]
-    except (OSError, SyntaxError):
-        pass  # a kind of TIFF that only OpenCV knows
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+def _seen_by_pillow(data: bytes, path: Path) -> tuple[np.ndarray | None, np.ndarray | None, str | None]:
+    """Refuse an image that ends too early or has too many pixels. What Pillow does not know is left to OpenCV.
 
-
-@contextmanager
-def _opened(source: str | Path | io.BytesIO) -> Iterator[Image.Image]:
-    """Open with Pillow, which warns from half its limit on of pictures that are read all the same."""
+    Returns the pixels, only of a TIFF of 8 bits, of which OpenCV makes black what is transparent; the opacity, where
+    there is one; and the kind of file.
+    """
+    # Pillow warns from half its limit on of pictures that are read all the same.
     ignored = warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning)
-    with ignored, Image.open(source) as picture:
-        yield picture
-
-
-def _check_whole(data: bytes, path: Path) -> None:
-    """Refuse an image that ends too early or has too many pixels. What Pillow does not know is left to OpenCV."""
-    is_jpeg = data.startswith(b"\xff\xd8")
-    is_whole = not is_jpeg or _jpeg_ends(data)
+    pixels = opacity = None
     try:
-        with _opened(io.BytesIO(data)) as picture:
-            if picture.format == "PNG":
+        with ignored, Image.open(io.BytesIO(data)) as picture:
+            kind, mode = picture.format, picture.mode
+            if kind == "PNG" and not picture.has_transparency_data:
                 picture.verify()  # reads every chunk's checksum, quicker than decoding
-            elif not is_jpeg:
+            elif kind != "JPEG":
                 picture.load()
+            if picture.has_transparency_data:
+                opacity = np.asarray(ImageOps.exif_transpose(picture.convert("RGBA")))[..., 3]
+            if kind == "TIFF" and mode in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
+                pixels = np.asarray(ImageOps.exif_transpose(picture.convert("RGB")))
     except Image.DecompressionBombError:
-        raise _too_large(path) from None
+        most = 2 * Image.MAX_IMAGE_PIXELS / 1e6
+        raise UserError(
+            f"{path}: has more than the {most:.0f} million pixels that are read; cut it into tiles or shrink it"
+        ) from None
     except Image.UnidentifiedImageError:
-        pass
+        kind, mode = None, ""
     except (OSError, SyntaxError, ValueError):
-        is_whole = is_whole and is_jpeg  # a JPEG is whole if its end mark is there
-    if not is_whole:
+        raise UserError(f"{path}: is cut off or damaged; copy or download it again") from None
+    if mode == "LAB":
+        raise UserError(f"{path}: has Lab colors, which are not read; save it in RGB")
+    if data.startswith(b"\xff\xd8") and not _jpeg_ends(data):
         raise UserError(f"{path}: is cut off or damaged; copy or download it again")
-
-
-def _too_large(path: str | Path) -> UserError:
-    """Say that a picture would fill the memory."""
-    most = 2 * Image.MAX_IMAGE_PIXELS / 1e6
-    return UserError(
-        f"{path}: has more than the {most:.0f} million pixels that are read; cut it into tiles or shrink it"
-    )
+    return pixels, opacity, kind
 
 
 def _jpeg_ends(data: bytes) -> bool:
     """Walk a JPEG's segments up to its end-of-image marker.
 
-    Looking at the last two bytes is not enough: phones append their own data after the end, and the
-    small preview inside a cut-off file has an end marker too. Segments before the pixels carry their
-    length and are skipped; the coded pixels are searched for the next real marker.
+    The last two bytes do not tell: phones append their own data after the end, and the small preview inside a
+    cut-off file has an end marker too.
     """
     position = 2
     while match := _JPEG_MARKER.search(data, position):
@@ -342,7 +284,7 @@ def _check_unpacked(data: bytes) -> None:
         position += 8 + length
 
 
-def _read_segmentation(path: Path) -> np.ndarray:
+def read_segmentation(path: Path) -> np.ndarray:
     """Read the label image `groundTruth.Segmentation` of a CFD `.mat` file."""
     from scipy.io import loadmat  # here, because only CFD needs SciPy
 

@@ -12,7 +12,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 
 from upcrack_lite.data import manifest
-from upcrack_lite.data.check import LEVELS, Finding, by_part, count, labeled, passed, pooled_share, wh
+from upcrack_lite.data.check import LEVELS, Finding, by_part, count, how_many, passed, pooled_share, wh
 from upcrack_lite.data.reading import read_image, read_mask
 from upcrack_lite.data.sources import Source
 from upcrack_lite.data.survey import Photo, Survey
@@ -37,7 +37,8 @@ def text(survey: Survey, findings: list[Finding], source: Source | None = None, 
     for row in _parts(survey, source):
         share = "" if row["crack_share"] is None else f", {row['crack_share']:.2f} % crack"
         known = " (known: {:g} to {:g} %)".format(*row["known_range"]) if share and row["known_range"] else ""
-        lines.append(f"  {row['part']}: {_how_many(row)}{share}{known}, {_sizes(row)}")
+        what = how_many(survey, row["part"], row["count"])
+        lines.append(f"  {row['part']}: {what}{share}{known}, {_sizes(row['sizes'])}")
     if source is None:
         lines.append("  Counts, sizes and crack fractions were not compared: no known set was named.")
     for level in LEVELS:
@@ -55,11 +56,8 @@ def text(survey: Survey, findings: list[Finding], source: Source | None = None, 
 def to_json(survey: Survey, findings: list[Finding], source: Source | None = None) -> dict[str, Any]:
     """Return the report as plain data in a fixed order; the same facts give the same data on any machine.
 
-    Keys: `format` (1); `folder` (its name, not its path); `layout`; `source` (name of the known set, or None);
-    `manifest` (one hash over these very files); `passed` (no error); `levels` (number of findings by level);
-    `parts`, a list of `part`, `count`, `known_count`, `labeled`, `crack_share` in percent, `known_range` in percent
-    (two numbers) and `sizes` (lists of width, height, number of photos, the most frequent first); `findings`, a list
-    of `check`, `level`, `message`, `paths`. What is not known is None.
+    `manifest` is one hash over these very files; `crack_share` and `known_range` are in percent; `sizes` are lists of
+    width, height, number of photos, the most frequent first. What is not known is None.
     """
     return {
         "format": FORMAT,
@@ -109,25 +107,24 @@ def write_page(path: Path, survey: Survey, findings: list[Finding], source: Sour
 
 
 def _pictures(survey: Survey, photo: Photo) -> list[dict[str, str]]:
-    """The photo, and its mask painted over it, or alone where it does not fit. The findings name what is missing."""
+    """The photo, and its mask painted over it, or alone where it does not fit: alternative text and address each."""
     if photo.problem:
         return []
     image = read_image(survey.folder / photo.image)
-    pictures = [_picture(image, f"Photo {photo.name}")]
+    pictures = {f"Photo {photo.name}": image}
     if photo.mask is not None:
         mask = read_mask(survey.folder / photo.mask)
         fits = mask.shape == image.shape[:2]
         painted = overlay(image, mask) if fits else np.repeat(np.uint8(255) * mask[..., None], 3, axis=2)
-        pictures.append(_picture(painted, f"Mask {'on' if fits else 'of'} photo {photo.name}"))
-    return pictures
+        pictures[f"Mask {'on' if fits else 'of'} photo {photo.name}"] = painted
+    return [{"alt": alt, "address": data_url(_small(pixels), 70)} for alt, pixels in pictures.items()]
 
 
-def _picture(pixels: np.ndarray, alt: str) -> dict[str, str]:
-    """A picture's alternative text, and the address that holds its bytes, at most 220 pixels wide or high."""
+def _small(pixels: np.ndarray) -> np.ndarray:
+    """Shrink a picture to at most 220 pixels of width and height."""
     scale = min(1.0, _LONG_SIDE / max(pixels.shape[:2]))
     size = [max(1, round(side * scale)) for side in pixels.shape[1::-1]]
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    return {"alt": alt, "address": data_url(small, 70)}
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
 
 
 def _verdict(findings: list[Finding]) -> str:
@@ -148,29 +145,17 @@ def _parts(survey: Survey, source: Source | None) -> list[dict[str, Any]]:
         sizes = Counter(photo.image_size for photo in photos if photo.image_size)
         share = pooled_share(photos)
         known_range = source.shares.get(part) if source else None
-        rows.append(
-            {
-                "part": part,
-                "count": len(photos),
-                "known_count": source.counts.get(part) if source else None,
-                "labeled": labeled(survey, part),
-                "crack_share": None if share is None else round(share, 4),
-                "known_range": list(known_range) if known_range else None,
-                "sizes": [
-                    [*size, n] for size, n in sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
-                ],
-            }
-        )
+        row = {"part": part, "count": len(photos), "known_count": source.counts.get(part) if source else None}
+        row["labeled"] = how_many(survey, part, 1) == "1 pair"
+        row["crack_share"] = None if share is None else round(share, 4)
+        row["known_range"] = list(known_range) if known_range else None
+        by_number = sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
+        rows.append(row | {"sizes": [[*size, number] for size, number in by_number]})
     return rows
 
 
-def _how_many(row: dict[str, Any]) -> str:
-    return count(row["count"], "pair" if row["labeled"] else "photo")
-
-
-def _sizes(row: dict[str, Any]) -> str:
+def _sizes(sizes: list[list[int]]) -> str:
     """Write the three most frequent photo sizes, with numbers where there is more than one."""
-    sizes = row["sizes"]
     if len(sizes) == 1:
         return f"{wh(sizes[0])} pixels"
     shown = ", ".join(f"{wh(size)} ({size[2]})" for size in sizes[:3])

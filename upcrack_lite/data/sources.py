@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.io import clear_leftovers, load_json, write_json
@@ -22,21 +23,18 @@ _ACCEPTED = ".accepted-terms.json"
 class Source:
     """One public set, or one that is made from a public set.
 
-    name: the name in commands and paths, such as `deepcrack`.
-    title: the name in texts, with authors and year.
-    layout: a key of `layouts.LAYOUTS`.
-    terms: what its authors allow, in our words.
-    cite: the paper or papers to cite, in one line.
-    addresses: public addresses of one archive, tried in this order; empty without a scripted download.
-    archive: the file name to store the archive under.
-    members: only what lies below this folder of the archive is unpacked; empty unpacks all.
+    name: in commands and paths, such as `deepcrack`. title: in texts, with authors and year.
+    layout: a key of `layouts.LAYOUTS`. terms: what its authors allow, in our words. cite: the papers to cite.
+    address: public address of the archive; empty without a scripted download. archive: the file name to store it
+    under. members: the folder of it that is unpacked; empty unpacks all.
     instructions: for a set that must be fetched by hand, the exact steps.
     disk_mb: size of the set on disk in megabytes.
-    counts: number of pairs, or of undamaged photos, for each part as `survey.Photo` names them. A part that is not
-    listed is not checked.
+    counts: number of pairs, or of undamaged photos, for each part as `survey.Photo` names them.
     shares: for each part the range, in percent, that its prevalence (crack pixels) is known to lie in.
     sizes: (width, height) of the photos that have a mask or are undamaged; empty where not checked.
     made_from: name of the source that this one is made from.
+    crops: how many undamaged crops the paper trains on (section IV-A); the proxy sets take Crack500's number. 0 for
+    the sets without a split that the tables test on, and for crops that are cut already.
     """
 
     name: str
@@ -44,7 +42,7 @@ class Source:
     layout: str
     terms: str
     cite: str
-    addresses: tuple[str, ...] = ()
+    address: str = ""
     archive: str = ""
     members: str = ""
     instructions: str = ""
@@ -53,6 +51,7 @@ class Source:
     shares: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     sizes: frozenset[tuple[int, int]] = frozenset()
     made_from: str | None = None
+    crops: int = 0
 
 
 _CITE_CRACK500 = (
@@ -82,6 +81,7 @@ _CROPS360 = Source(
     counts={"all": 1754},
     shares={"all": (8.5, 8.6)},
     sizes=frozenset({(360, 360)}),
+    crops=1896,
 )
 
 _ALL = (
@@ -92,15 +92,13 @@ _ALL = (
         terms="For non-commercial research and education only.",
         cite="Liu, Yao, Lu, Xie, Li: DeepCrack: A deep hierarchical feature learning architecture for crack "
         "segmentation, Neurocomputing 338, 2019, pp. 139-153",
-        addresses=(
-            "https://github.com/yhlleo/DeepCrack/raw/master/dataset/DeepCrack.zip",
-            "https://raw.githubusercontent.com/yhlleo/DeepCrack/master/dataset/DeepCrack.zip",
-        ),
+        address="https://github.com/yhlleo/DeepCrack/raw/master/dataset/DeepCrack.zip",
         archive="DeepCrack.zip",
         disk_mb=66,
         counts={"train": 300, "test": 237},
         shares={"train": (2.85, 2.95), "test": (4.30, 4.40)},
         sizes=frozenset({(544, 384), (384, 544)}),
+        crops=300,
     ),
     Source(
         name="cfd",
@@ -109,10 +107,7 @@ _ALL = (
         terms=_TERMS_CFD,
         cite=_CITE_CFD,
         # GitHub packs this archive anew on demand, so its checksum may change while the files do not.
-        addresses=(
-            "https://github.com/cuilimeng/CrackForest-dataset/archive/refs/heads/master.zip",
-            "https://github.com/cuilimeng/CrackForest-dataset/archive/master.zip",
-        ),
+        address="https://github.com/cuilimeng/CrackForest-dataset/archive/refs/heads/master.zip",
         archive="CrackForest-dataset.zip",
         disk_mb=6,
         counts={"all": 118},
@@ -139,6 +134,7 @@ _ALL = (
         counts={"train": 1896, "val": 348, "test": 1124},
         shares={"test": (5.4, 5.8)},
         sizes=frozenset({(640, 360), (360, 640)}),
+        crops=1896,
     ),
     Source(
         name="crack500_authors",
@@ -146,11 +142,8 @@ _ALL = (
         layout="crack500_authors",
         terms="No license is stated. The photos are those of Crack500: cite both papers.",
         cite=_CITE_CRACK500,
-        addresses=(
-            # The commit that added the data comes first: it stays the same when the branch moves on.
-            "https://github.com/NaChuaN666/UP-CrackNet/archive/4639e8e187528dc384c5014ec49d8d077e9b85a1.zip",
-            "https://github.com/NaChuaN666/UP-CrackNet/archive/refs/heads/main.zip",
-        ),
+        # The commit that added the data: it stays the same when the branch moves on.
+        address="https://github.com/NaChuaN666/UP-CrackNet/archive/4639e8e187528dc384c5014ec49d8d077e9b85a1.zip",
         archive="UP-CrackNet.zip",
         members="dataset",
         instructions=(
@@ -179,6 +172,7 @@ _ALL = (
         disk_mb=17,
         counts={"all": 333},  # crops of the other 45
         shares={"all": (8.6, 8.7)},
+        crops=0,
         made_from="crack500_crops360",
     ),
     Source(
@@ -229,13 +223,13 @@ def accept(wanted: Source, root: Path, accepted_now: bool) -> None:
 
 def accepted(wanted: Source, root: Path) -> bool:
     """Return True if the terms of a set, as they are now, were accepted in `root`."""
-    return _noted(root).get(wanted.name, {}).get("terms") == wanted.terms
+    noted = _noted(root).get(wanted.name)
+    return isinstance(noted, dict) and noted.get("terms") == wanted.terms
 
 
-def _noted(root: Path) -> dict[str, dict[str, str]]:
+def _noted(root: Path) -> dict[str, Any]:
     """Read the notes. A file that cannot be read counts as none: the worst is to be asked again."""
     try:
-        noted = dict(load_json(root / _ACCEPTED))
-        return {name: note for name, note in noted.items() if isinstance(note, dict)}
+        return dict(load_json(root / _ACCEPTED))
     except (OSError, ValueError, TypeError):
         return {}

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.io import loadmat
 from tqdm import tqdm
 
 from upcrack_lite.data.duplicates import contrasts, perceptual_hashes
 from upcrack_lite.data.layouts import LAYOUTS, layout_of, pair_up, split_folders
+from upcrack_lite.data.layouts import photos as photos_in
 from upcrack_lite.data.manifest import Entry
-from upcrack_lite.data.reading import is_image, read_image, read_label
+from upcrack_lite.data.reading import read_image, read_label, read_segmentation
 from upcrack_lite.errors import UserError
 
 _WORKERS = 2  # threads that read files
@@ -29,21 +29,14 @@ _COMPANIONS = ("recovered_names.csv",)  # belong to a set without being a photo 
 
 @dataclass(frozen=True)
 class Photo:
-    """Facts about one pair, or about one photo of undamaged road.
+    """Facts about one pair, or about one photo of undamaged road. None or empty without a mask or when unreadable.
 
     part: `train`, `val` or `test`, or `all` where the layout has no split (`cfd`, `plain`).
-    name: file name without its ending.
-    image, mask: POSIX paths relative to the set's folder; `mask` is None without a label.
-    image_size, mask_size: (width, height) in pixels, as a viewer shows them; None when unreadable.
-    crack_share: share of crack pixels in percent.
-    levels: the two levels of a mask that are neither 0 and white nor 0 and 1, the upper one read as crack.
-    gray_share: share, 0 to 1, of mask pixels that are neither black nor white; 0 for `.mat`.
+    name: file name without its ending. image, mask: POSIX paths relative to the set's folder.
+    image_size, mask_size: (width, height) in pixels, as a viewer shows them. crack_share: crack pixels in percent.
+    levels, gray_share: as in `labels.Label`. mask_pixels: a hash of the mask's pixels, whatever its file format.
     above_one_share: `.mat` only: percent of label values above 1, which counts label 3 as crack too.
-    mask_pixels: a hash of the mask's pixels, whatever its file format.
-    hashes: 64-bit perceptual hashes of the photo in the 8 orientations of `duplicates.ORIENTATIONS`, upright first;
-    empty when the photo is unreadable.
-    contrast: how much darker the mask's pixels are than their surroundings, for the mask in the same 8
-    orientations; nan where the turned mask does not fit; empty without a mask or when unreadable.
+    hashes, contrast: `perceptual_hashes` of the photo and `contrasts` of the pair, each in 8 orientations.
     problem: the reader's message when the image or the mask could not be read, with paths as above.
     """
 
@@ -93,9 +86,8 @@ def survey(folder: str | Path, layout: str = "auto", progress: bool = False) -> 
     folder = Path(folder)
     layout = layout_of(folder) if layout == "auto" else layout
     splits = LAYOUTS[layout]
-    parts = {split: split for split in splits}
-    if len(set(splits.values())) == 1:  # every split gives the same photos
-        parts = {"all": next(iter(splits))}
+    has_one = len(set(splits.values())) == 1  # every split gives the same photos
+    parts = {"all": next(iter(splits))} if has_one else {split: split for split in splits}
     # Part, photo, mask; without a part the file stands alone.
     jobs: list[tuple[str | None, Path | None, Path | None]] = []
     unpaired: dict[str, str] = {}
@@ -114,8 +106,7 @@ def survey(folder: str | Path, layout: str = "auto", progress: bool = False) -> 
             jobs.append((None, None, path) if is_mask else (None, path, None))
         if layout == "cfd":  # a photo that is neither paired nor a problem is one that was never labeled
             known = problems.keys() | {pair.image for pair in pairs}
-            images = (path for path in image_dir.iterdir() if is_image(path) and path.is_file())
-            jobs += [(None, path, None) for path in images if path not in known]
+            jobs += [(None, path, None) for path in photos_in(image_dir) if path not in known]
     if len(missing) == len(parts):
         raise next(iter(missing.values()))
     with ThreadPoolExecutor(_WORKERS) as pool:
@@ -133,7 +124,7 @@ def _look(
 ) -> tuple[Photo | None, list[Entry]]:
     """Gather the facts of a pair, or of a file that stands alone. What cannot be read raises nothing."""
     facts, files, problems = {}, [], []
-    image = crack_mask = None
+    image = label = None
     if image_path:
         image = _tried(read_image, image_path, problems)
         hashes = () if image is None else perceptual_hashes(image)
@@ -142,17 +133,18 @@ def _look(
     if mask_path:
         label = _tried(read_label, mask_path, problems)
         crack_mask = label and label.crack_mask
-        share = None if crack_mask is None else 100 * float(crack_mask.mean())
+        share = None if label is None else 100 * float(crack_mask.mean())
         files.append(_file(folder, mask_path, crack_mask, share))
         facts |= {"mask": files[-1].path, "mask_size": _size(crack_mask), "crack_share": share}
-        if crack_mask is not None:
-            facts["mask_pixels"] = hashlib.sha256(crack_mask.tobytes()).hexdigest()
+        if label:
             facts |= {"levels": label.levels, "gray_share": label.gray_share}
-            facts["above_one_share"] = _above_one(mask_path)
+            facts["mask_pixels"] = hashlib.sha256(crack_mask.tobytes()).hexdigest()
+        if label and mask_path.suffix.lower() == ".mat":
+            facts["above_one_share"] = 100 * float(np.mean(read_segmentation(mask_path) > 1))
     if part is None:
         return None, files
-    if image is not None and crack_mask is not None:
-        facts["contrast"] = contrasts(image, crack_mask)
+    if image is not None and label:
+        facts["contrast"] = contrasts(image, label.crack_mask)
     problem = _relative(folder, "; ".join(problems)) or None
     return Photo(part=part, name=image_path.stem, problem=problem, **facts), files
 
@@ -164,14 +156,6 @@ def _tried(read: Callable[[Path], Any], path: Path, problems: list[str]) -> Any:
     except UserError as error:
         problems.append(str(error))
         return None
-
-
-def _above_one(path: Path) -> float | None:
-    """Return the percent of values above 1 in a CFD label; None for an image."""
-    if path.suffix.lower() != ".mat":
-        return None
-    labels = np.asarray(loadmat(path)["groundTruth"]["Segmentation"][0, 0])
-    return 100 * float(np.mean(labels > 1))
 
 
 def _relative(folder: Path, message: str) -> str:
@@ -191,12 +175,11 @@ def _file(
     try:
         data = path.read_bytes()
     except OSError:
-        data, digest = b"", ""
-    else:
-        digest = hashlib.sha256(data).hexdigest()
+        data = None
+    digest = "" if data is None else hashlib.sha256(data).hexdigest()
     share = None if crack_share is None else round(crack_share, 4)
-    name, size = path.relative_to(folder).as_posix(), _size(pixels) or (None, None)
-    return Entry(name, len(data), digest, *size, share, phash)
+    size = _size(pixels) or (None, None)
+    return Entry(path.relative_to(folder).as_posix(), len(data or b""), digest, *size, share, phash)
 
 
 def _size(pixels: np.ndarray | None) -> tuple[int, int] | None:

@@ -137,20 +137,16 @@ def synthetic_set(
 ) -> RoadSet:
     """Draw `n` road photos; image `i` is `synthetic_road(size, [seed, i], ...)` whatever `n` is.
 
-    n: number of images, 1 or more.
-    size, crack_share, confounders: as in `synthetic_road`; `crack_share` holds for images with cracks.
-    seed: whole number, 0 or more.
+    n: 1 or more. seed: whole number, 0 or more. size, crack_share, confounders: as in `synthetic_road`; `crack_share`
+    holds for images with cracks. workers: threads; the result does not depend on it.
     crack_free: share of images without cracks, 0 to 1, spread evenly: of the first k images, floor(k · crack_free)
     have none.
-    workers: threads; the result does not depend on it.
-    Returns RoadSet named "synthetic" with images uint8 `(n, size, size, 3)`, crack_masks bool `(n, size, size)` and
-    names such as "synthetic_0_00007" (seed 0, image 7).
+    Returns a RoadSet "synthetic" with names such as "synthetic_0_00007" (seed 0, image 7).
     Raises UserError: an argument is outside its range.
     """
     check_value("n", n, "[1, inf)")
     check_value("size", size, f"[{SMALLEST}, {LARGEST}]")
     check_value("crack_free", crack_free, "[0, 1]")
-    check_value("crack_share", crack_share or 0, f"[0, {MAX_SHARE}]")
     images = np.empty((n, size, size, 3), np.uint8)
     crack_masks = np.empty((n, size, size), bool)
 
