@@ -65,6 +65,13 @@ def close_ups() -> tuple[torch.Tensor, torch.Tensor]:
     return to_tensor(np.stack(roads)), torch.from_numpy(np.stack(crack_masks))[:, None].float()
 
 
+def wide_cracks(size: int = 256) -> tuple[torch.Tensor, torch.Tensor]:
+    """Four synthetic roads with wide cracks, and their masks."""
+    roads = [synthetic_road(size, [5, i], crack_share=0.12, confounders=0) for i in range(4)]
+    photos, crack_masks = (np.stack(one) for one in zip(*roads, strict=True))
+    return to_tensor(photos), torch.from_numpy(crack_masks)[:, None].float()
+
+
 def dark_line() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Four undamaged synthetic crops, one of them with a dark line of 3 px, and where the line is."""
     roads = [synthetic_road(SIDE, i, "concrete", crack=False, confounders=0.0)[0] for i in range(4)]

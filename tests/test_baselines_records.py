@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from upcrack_lite import cli, runs
-from upcrack_lite.baselines.registry import FAMILIES
 from upcrack_lite.baselines.training_free import segment
 from upcrack_lite.data import manifest as manifests
 from upcrack_lite.data.survey import survey
@@ -174,24 +173,6 @@ def test_a_detector_without_training_freezes_the_best_on_the_training_photos(tmp
     assert family_median(record)["f1"] == pytest.approx(middle)
     assert record.train.steps == 0
     assert not list((tmp_path / "results").glob("*.part"))
-
-
-def test_each_family_makes_a_record_that_holds_together(tmp_path, monkeypatch):
-    monkeypatch.setattr(photo_sets, "SYNTHETIC_PHOTOS", 2)
-    for method in FAMILIES:
-        experiment = Experiment(method, **SYNTHETIC)
-        record = make(experiment, tmp_path)
-        assert record.train.seconds > 0
-        assert record.train.chosen.variants == len(experiment.preset().variants) >= 2
-
-
-def test_a_run_of_another_method_is_refused(tmp_path):
-    make(cell_of("ddrnet"), tmp_path, max_steps=1)
-    other = cell_of("enet")
-    folder = tmp_path / "runs" / f"{other.run_slug()}-1steps"
-    shutil.copytree(tmp_path / "runs" / f"{cell_of('ddrnet').run_slug()}-1steps", folder)
-    with pytest.raises(UserError, match="holds a run with another method"):
-        make(other, tmp_path, max_steps=1)
 
 
 @pytest.mark.parametrize("method", ["enet", "scadn", "tf_sato_otsu"])

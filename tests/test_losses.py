@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import convolve, median_filter
-from skimage.metrics import structural_similarity
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from upcrack_lite import losses
@@ -48,18 +47,6 @@ def test_mae_by_hand_and_at_its_limit():
 
 
 # --- SSIM ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("data_range", [1.0, 2.0])
-def test_ssim_equals_scikit_image_away_from_the_border(data_range):
-    a, b = pair()
-    ours = losses.ssim_map(a, b, data_range).numpy()
-    for i in range(len(a)):
-        _, theirs = structural_similarity(
-            a[i].numpy(), b[i].numpy(), data_range=data_range, channel_axis=0, full=True,
-            gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
-        )  # fmt: skip
-        assert np.allclose(ours[i, :, 5:-5, 5:-5], theirs[:, 5:-5, 5:-5], atol=1e-9)
 
 
 @pytest.mark.parametrize("data_range", [1.0, 2.0])
@@ -117,16 +104,6 @@ def numpy_msgms(a: np.ndarray, b: np.ndarray, scales: int, median: bool) -> floa
             a, b = (x.reshape(n, c, h // 2, 2, w // 2, 2).mean(axis=(3, 5)) for x in (a, b))
         values.append(np.mean([1 - numpy_gms(x, y, median) for x, y in zip(a, b, strict=True)]))
     return float(np.mean(values))
-
-
-@pytest.mark.parametrize("median", [False, True])
-def test_gms_equals_a_numpy_version(median):
-    # Where one gradient is 0, the tiny term under the root shifts the map by at most 1e-6 / sqrt(c) = 2e-5.
-    a, b = pair()
-    ours = losses.gms_map(a, b, median)
-    assert ours.shape == (2, 1, 40, 40)
-    for i in range(2):
-        assert np.allclose(ours[i, 0].numpy(), numpy_gms(a[i].numpy(), b[i].numpy(), median), atol=3e-5)
 
 
 @pytest.mark.parametrize("median", [False, True])

@@ -69,14 +69,13 @@ def test_held_out_road_is_above_the_threshold_as_often_as_the_preset_says(run):
 def test_a_patch_that_road_never_shows_scores_above_the_road_around_it(run):
     photo = ROADS[:1].copy()
     photo[:, 24:40, 24:40] = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
-    core, preset = load_patchcore(run)
-    found = core.distances(preset.sigma, to_tensor(photo))[0, 0]
+    found = load_patchcore(run)[0].distances(to_tensor(photo))[0, 0]
     assert found[28:36, 28:36].min() > found[:12].max()
 
 
 def test_the_same_seed_gives_the_same_memory_and_another_gives_another(run, tmp_path, monkeypatch):
     weights = run.load_weights()
-    same = PatchCore(0).features
+    same = PatchCore(0, PRESET.sigma).features
     same.load_state_dict(
         {n.removeprefix("features."): w for n, w in weights.items() if n.startswith("features.")}
     )

@@ -26,32 +26,6 @@ BOTH = [(recipe, scale) for recipe in RECIPES for scale in SCALES]
 SOURCES = ("section", "Eq", "Pix2Pix", "silent", "released", "half", "lite", "not used", "the name")
 
 
-def test_the_matrix_is_two_recipes_by_three_scales():
-    assert set(BOTH) == {(r, s) for r in ("paper", "released") for s in ("full", "half", "lite")}
-    assert preset() == preset("paper", "lite")
-
-
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_half_scale_changes_the_width_alone(recipe):
-    full, half = preset(recipe, "full"), preset(recipe, "half")
-    differ = {n: (getattr(full, n), getattr(half, n)) for n in FIELDS if getattr(half, n) != getattr(full, n)}
-    assert differ == {"scale": ("full", "half"), "width": (64, 32), "disc_width": (64, 32)}
-
-
-def test_the_paper_as_printed():
-    p = preset("paper", "full")
-    assert (p.lambda_mae, p.lambda_ssim, p.lambda_gms, p.lambda_style) == (1, 1, 1, 10)
-    assert (p.lambda_res, p.lambda_adv, p.disc_loss_factor) == (100, 1, 1)
-    assert (p.epochs, p.patience, p.validate_every) == (200, 20, 1)
-    assert (p.lr_g, p.lr_d, p.lr_decay, p.beta1, p.beta2) == (1e-4, 4e-4, 0.99, 0.5, 0.999)
-    assert (p.mask_family, p.hole_fill, p.dropout) == ("multi_scale_square", -1, 0.5)
-    assert not p.mask_before_resize
-    assert (p.ssim_data_range, p.ssim_padding, p.gms_median, p.style_normalize) == (2, "reflect", False, True)
-    assert (p.error_variant, p.threshold_rule, p.threshold_floor) == ("absolute", "otsu", 0)
-    assert not p.input_stretch
-    assert (p.bilateral_d, p.bilateral_sigma_color, p.bilateral_sigma_space) == (25, 150, 15)
-
-
 def test_the_released_program_where_it_differs():
     paper, released = preset("paper", "full"), preset("released", "full")
     differ = {n: getattr(released, n) for n in FIELDS if getattr(released, n) != getattr(paper, n)}

@@ -99,7 +99,8 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 def holds(folder: Path) -> bool:
     """True for a folder with something in it, beside a lock and what killed processes left."""
-    return folder.is_dir() and any(path.name != LOCK and not _is_aside(path) for path in folder.iterdir())
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return not all(name == LOCK or _ASIDE.fullmatch(name) for name in names)
 
 
 def clear_leftovers(folder: Path, names: str = "") -> None:
@@ -108,12 +109,8 @@ def clear_leftovers(folder: Path, names: str = "") -> None:
     names: a pattern of the files in a folder where others may write too; then only they are looked for.
     """
     for path in folder.glob(f".{names}.*.part") if names else folder.rglob(".*.part"):
-        if _is_aside(path):
+        if _ASIDE.fullmatch(path.name):
             path.unlink(missing_ok=True)
-
-
-def _is_aside(path: Path) -> bool:
-    return bool(_ASIDE.fullmatch(path.name))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -207,7 +204,8 @@ def read_csv(
                     raise ValueError("it has more or fewer cells than the first line")
                 row = {}
                 for column, cell in cells.items():
-                    row[column] = kinds.get(column, rest)(_without_guard(cell))
+                    guarded = cell.startswith("'") and _FORMULA.match(cell)
+                    row[column] = kinds.get(column, rest)(cell[1:] if guarded else cell)
                 rows.append(row)
     except (OSError, ValueError, csv.Error) as error:
         where = f"line {line}" + (f", column {column}" if column else "")
@@ -215,19 +213,11 @@ def read_csv(
     return rows
 
 
-def _guarded(cell: Any) -> Any:
-    """A text that a table program would compute as a formula, with an apostrophe in front; `read_csv` drops it."""
-    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
-
-
-def _without_guard(cell: str) -> str:
-    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
-
-
 def write_csv(path: Path, rows: list[dict[str, Any]], end: str = "\r\n") -> None:
     """Write rows as CSV; the columns are the union of their keys, an absent value is an empty cell.
 
-    end: of a line. A text that begins as a formula does gets an apostrophe in front, so that it is shown as it is.
+    end: of a line. A text that a table program would compute as a formula gets an apostrophe in front, which
+    `read_csv` drops.
     """
     columns = list(dict.fromkeys(key for row in rows for key in row))
 
@@ -235,7 +225,11 @@ def write_csv(path: Path, rows: list[dict[str, Any]], end: str = "\r\n") -> None
         with aside.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns, restval="", lineterminator=end)
             writer.writeheader()
-            writer.writerows({key: _guarded(cell) for key, cell in row.items()} for row in rows)
+            for row in rows:
+                formulas = {
+                    k: f"'{cell}" for k, cell in row.items() if isinstance(cell, str) and _FORMULA.match(cell)
+                }
+                writer.writerow(row | formulas)
 
     write_atomically(path, write)
 
@@ -295,12 +289,10 @@ def check_settings_file(path: Path, names: Iterable[str]) -> None:
     if not path.parent.is_dir():
         raise UserError(f"there is no folder {path.parent}: make it, or name a file in another one")
     if path.exists():
-        try:
-            there = set(read_settings(path))
-        except UserError:
-            there = set()
-        if not there or not there <= set(names):
-            raise UserError(f"{path} exists and is no parameter file: name another one; it was not touched")
+        with contextlib.suppress(UserError):
+            if read_settings(path).keys() <= set(names):
+                return
+        raise UserError(f"{path} exists and is no parameter file: name another one; it was not touched")
 
 
 def write_settings(path: Path | str, values: Mapping[str, Any], note: str = "") -> Path:

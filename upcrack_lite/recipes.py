@@ -29,6 +29,11 @@ def value(default: Any, why: str, allowed: str | tuple[str, ...] = "") -> Any:
     return dataclasses.field(default=default, metadata={"why": why, "allowed": allowed})
 
 
+def declared(preset: type) -> Table:
+    """What `value` says of the fields of a preset's class."""
+    return {f.name: (f.default, f.metadata["why"]) for f in dataclasses.fields(preset) if f.metadata}
+
+
 class Values:
     """What the presets of all methods share; a subclass is a frozen dataclass with a `table`."""
 
@@ -253,8 +258,7 @@ class Preset(Values):
                 raise UserError(f"mask_cells {self.mask_cells} do not tile {self.size} px in equal halves")
 
 
-_DECLARED = {field.name: field for field in dataclasses.fields(Preset) if field.metadata}
-PAPER: Table = {name: (field.default, field.metadata["why"]) for name, field in _DECLARED.items()}
+PAPER = declared(Preset)
 
 # What the authors' program does otherwise.
 RELEASED: Table = {
@@ -308,7 +312,7 @@ HALF: Table = {
 
 RECIPES = {"paper": PAPER, "released": PAPER | RELEASED}
 SCALES: dict[str, Table] = {"full": {}, "half": HALF, "lite": LITE}
-VALUES = {name: field.metadata["allowed"] for name, field in _DECLARED.items()}
+VALUES = {field.name: field.metadata["allowed"] for field in dataclasses.fields(Preset) if field.metadata}
 """What each value may be: names, or an interval."""
 
 DETECTION = tuple(PAPER)[tuple(PAPER).index("input_stretch") :]

@@ -32,7 +32,6 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save
 
-import upcrack_lite
 from upcrack_lite import __version__
 from upcrack_lite.errors import UserError, memory_for
 from upcrack_lite.io import (
@@ -48,6 +47,8 @@ from upcrack_lite.io import (
 )
 from upcrack_lite.recipes import check_value
 from upcrack_lite.versions import COMMIT, FIRST, training_version
+
+_ROOT = Path(__file__).resolve().parents[1]
 
 FORMAT = 1
 
@@ -117,8 +118,6 @@ class RunFolder:
     def create(cls, path: Path | str, manifest: dict[str, Any]) -> RunFolder:
         """Start a run in a new or empty folder. Raises UserError when something else is in it."""
         path = Path(path)
-        if path.exists() and not path.is_dir():
-            raise UserError(f"{path} is a file: name a folder for the run")
         if holds(path):
             raise UserError(
                 f"{path} is not empty and is no run: name a new folder; nothing in it was touched"
@@ -143,34 +142,28 @@ class RunFolder:
     def working(
         cls, path: Path | str, what: dict[str, Any], older: dict[str, Any]
     ) -> Iterator[RunFolder | None]:
-        """Give what `matching` gives, and be alone in the folder unless the run is finished.
+        """The run of these very facts, None for a new or empty folder; alone there unless the run is finished.
 
-        What killed processes left there is cleared. Raises UserError as `matching`, or where another process is at
-        work in the folder.
+        older: values of the preset that a manifest means which lacks them, as the preset's `older` gives them.
+        What killed processes left is cleared. Raises UserError where the folder holds another run, or one that
+        failed, and nothing is touched; or where another process is at work in it.
         """
-        run = cls.matching(path, what, older)
+        run = cls._matching(path, what, older)
         if run is not None and run.finished:
             yield run
             return
         with alone_in(Path(path)), memory_for(f"the training in {path}", _LESS):
-            run = cls.matching(path, what, older)
+            run = cls._matching(path, what, older)
             if run is not None or not holds(Path(path)):
                 clear_leftovers(Path(path))
             yield run
 
     @classmethod
-    def matching(
-        cls, path: Path | str, what: dict[str, Any], older: dict[str, Any] | None = None
-    ) -> RunFolder | None:
-        """Open the run that was started with these very facts; None where the folder holds no run.
-
-        older: values of the preset that a manifest means which lacks them, as the preset's `older` gives them.
-        Raises UserError when it holds another run, or one that failed; nothing is touched.
-        """
+    def _matching(cls, path: Path | str, what: dict[str, Any], older: dict[str, Any]) -> RunFolder | None:
         if not cls.is_run(path):
             return None
         run = cls.open(path)
-        preset = {**(older or {}), **(run.manifest.get("preset") or {})}
+        preset = {**older, **(run.manifest.get("preset") or {})}
         differ = _differences({**BEFORE, **run.manifest, "preset": preset}, what)
         if differ:
             raise UserError(
@@ -188,32 +181,24 @@ class RunFolder:
                     (run.path / left).unlink(missing_ok=True)
         return run
 
-    def begin(self, used_device: str, facts: dict[str, Any]) -> None:
-        """Note in the manifest where this start takes place, and facts that are known by now."""
-        self.start(environment() | {"used_device": used_device})
-        self.manifest |= facts
-        self.save_manifest()
-
-    def start(self, environment: dict[str, Any]) -> None:
-        """Note the environment of this start, beside those of earlier starts that the training goes on from.
+    def begin(self, environment: dict[str, Any], facts: dict[str, Any]) -> None:
+        """Note in the manifest where this start takes place, from `environment()`, and facts that are known by now.
 
         `environment` is the latest. `environments` lists one of each kind, in order, once there is more than one
-        commit, state of the tree, digest of the code or device. A start that left no `resume.pt` does not count,
-        for nothing of it is in the model. The manifest is not written.
-
-        environment: from `environment()`.
+        commit, state of the tree, digest of the code or device among the starts that the training goes on from.
         """
         earlier = self.starts()
         kinds = [[one.get(name) for name in _TOLD_APART] for one in earlier]
         if [environment.get(name) for name in _TOLD_APART] not in kinds:
             earlier.append(environment)
-        self.manifest["environment"] = environment
+        self.manifest |= {"environment": environment, "style_weights": None, "start_sha256": None} | facts
         self.manifest.pop("environments", None)
         if len(earlier) > 1:
             self.manifest["environments"] = earlier
+        self.save_manifest()
 
     def starts(self) -> list[dict[str, Any]]:
-        """The environments that the model was trained in so far, in order; none where nothing was kept yet."""
+        """The environments that the model was trained in so far; a start that left no `resume.pt` does not count."""
         if not self.finished and not (self.path / "resume.pt").is_file():
             return []
         single = self.manifest.get("environment")
@@ -227,15 +212,32 @@ class RunFolder:
         last = f"the last good checkpoint is in {self.path}" if kept else "no epoch was completed"
         raise UserError(f"training stopped {where}: {error}. {advice}; {last}")
 
-    def finish(self, result: dict[str, Any], on_gpu: bool = False) -> None:
-        """Note in the manifest that training is done, with its result; what it would go on from is removed."""
+    def finish(
+        self,
+        counts: tuple[int, int],
+        seconds: float,
+        device: str,
+        epochs: int = 0,
+        steps: int = 0,
+        best: int = -1,
+    ) -> None:
+        """Note in the manifest that training is done; what it would go on from is removed.
+
+        counts: images to train on, and to validate on. best: the epoch whose weights are kept, -1 for none.
+        """
         self.manifest |= {
             "status": "finished",
             "finished": now(),
             "peak_memory_mib": peak_memory_mib(),
             "checkpoint_sha256": self.weights_sha256(),
-        } | result
-        if on_gpu:
+            "epochs_done": epochs,
+            "steps_done": steps,
+            "best_epoch": best,
+            "train_seconds": seconds,
+            "crops_trained": counts[0],
+            "crops_validated": counts[1],
+        }
+        if device == "cuda":
             self.manifest["peak_gpu_memory_mib"] = round(torch.cuda.max_memory_allocated() / 2**20)
         self.save_manifest()
         (self.path / "resume.pt").unlink(missing_ok=True)
@@ -294,7 +296,7 @@ class RunFolder:
     def load_into(self, network: torch.nn.Module, what: str) -> None:
         """Give a network, built as `what` says, the weights. Raises UserError where they do not fit it."""
         weights = self.load_weights()
-        check_types(weights, network.state_dict(), self.path / "checkpoint.safetensors")
+        check_numbers(weights, self.path / "checkpoint.safetensors", network.state_dict())
         try:
             network.load_state_dict(weights)
         except RuntimeError as error:
@@ -355,8 +357,8 @@ class Resumable:
         return {name: getattr(self, name).state_dict() for name in self.parts} | streams
 
     def facts(self) -> dict[str, Any]:
-        """What a record asks of every run, and only UP-CrackNet has."""
-        return {"style_weights": None, "start_sha256": None}
+        """What the manifest holds of the task, beside what `describe` says; mostly nothing."""
+        return {}
 
     def finish(self, load: Callable[[], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor] | None:
         """What replaces the weights of the best epoch, which `load` reads, at the end; mostly nothing."""
@@ -390,10 +392,16 @@ def _differences(present: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     return differ
 
 
-def check_numbers(state: dict[str, torch.Tensor], file: Path | str) -> None:
-    """Raise UserError, with the file and the tensor, where a value is NaN or infinite, or of an odd type."""
+def check_numbers(
+    state: dict[str, torch.Tensor], file: Path | str, own: dict[str, torch.Tensor] | None = None
+) -> None:
+    """Raise UserError, with the file and the tensor, where a value is NaN or infinite, or of an odd type.
+
+    own: of the network that takes them; integers in place of its weights are of an odd type, too.
+    """
     for name, tensor in state.items():
-        if tensor.dtype not in _TYPES:
+        whole = own is not None and name in own and own[name].is_floating_point() > tensor.is_floating_point()
+        if whole or tensor.dtype not in _TYPES:
             kind = str(tensor.dtype).removeprefix("torch.")
             raise UserError(f"{file}: {name} is of the type {kind}, so it is no weight: save it as float32")
         if not torch.isfinite(tensor).all():
@@ -401,14 +409,6 @@ def check_numbers(state: dict[str, torch.Tensor], file: Path | str) -> None:
                 f"{file}: {name} holds NaN or infinite values, so nothing can be computed with it: take the file "
                 "anew from where it was right, or train anew with a smaller learning rate"
             )
-
-
-def check_types(state: dict[str, torch.Tensor], own: dict[str, torch.Tensor], file: Path | str) -> None:
-    """Raise UserError, with the file and the tensor, where integers stand in place of a network's own weights."""
-    for name in state.keys() & own.keys():
-        if own[name].is_floating_point() and not state[name].is_floating_point():
-            kind = str(state[name].dtype).removeprefix("torch.")
-            raise UserError(f"{file}: {name} is of the type {kind}, so it is no weight: save it as float32")
 
 
 def read_state(path: Path | str, what: str, remedy: str) -> dict[str, torch.Tensor]:
@@ -496,10 +496,8 @@ def train_at_once(
         weights = learn()
         run.check_there()
         run.save_weights(weights)
-        run.begin(device, {"style_weights": None, "start_sha256": None})
-        result = {"epochs_done": 0, "steps_done": 0, "best_epoch": -1, "crops_trained": counts[0]}
-        result |= {"crops_validated": counts[1], "train_seconds": round(time.monotonic() - began, 3)}
-        run.finish(result, on_gpu=device == "cuda")
+        run.begin(environment(device), {})
+        run.finish(counts, round(time.monotonic() - began, 3), device)
         return run
 
 
@@ -511,10 +509,8 @@ def data_hash(images: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def weights_hash(weights: dict[str, torch.Tensor] | None) -> str | None:
-    """SHA-256 over names and values, or None: weights to start from are part of what a run is."""
-    if weights is None:
-        return None
+def weights_hash(weights: dict[str, torch.Tensor]) -> str:
+    """SHA-256 over names and values: weights to start from are part of what a run is."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(name.encode() + weights[name].detach().cpu().float().numpy().tobytes())
@@ -540,12 +536,16 @@ def peak_memory_mib() -> int:
     return round(peak / 2**20 if sys.platform == "darwin" else peak / 2**10)  # bytes there, KiB here
 
 
-def environment() -> dict[str, Any]:
-    """Commit, versions, device and determinism flags, as read back from where they live."""
-    return {
+def environment(used_device: str = "") -> dict[str, Any]:
+    """Commit, versions, device and determinism flags, as read back from where they live.
+
+    used_device: of this work, such as "cpu" or "cuda:0"; named where given.
+    """
+    lock = _ROOT / "requirements" / "lock.txt"
+    facts = {
         "kit": __version__,
         "commit": _commit(),
-        "lock_sha256": _lock_hash(),
+        "lock_sha256": hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None,
         "code_sha256": code_digest(),
         "python": sys.version.split()[0],
         "torch": torch.__version__,
@@ -555,6 +555,7 @@ def environment() -> dict[str, Any]:
         "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
         "cudnn_benchmark": torch.backends.cudnn.benchmark,
     }
+    return facts | ({"used_device": used_device} if used_device else {})
 
 
 @cache
@@ -563,19 +564,10 @@ def code_digest() -> str:
 
     It is never compared, so that a changed comment makes nothing stale; what is compared are `versions`.
     """
-    root, total = Path(upcrack_lite.__file__).parent, hashlib.sha256()
+    root, total = Path(__file__).resolve().parent, hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
         total.update(f"{path.relative_to(root).as_posix()}\0".encode() + path.read_bytes())
     return total.hexdigest()
-
-
-def _root() -> Path:
-    return Path(__file__).resolve().parents[1]
-
-
-def _lock_hash() -> str | None:
-    lock = _root() / "requirements" / "lock.txt"
-    return hashlib.sha256(lock.read_bytes()).hexdigest() if lock.is_file() else None
 
 
 def _commit() -> dict[str, Any]:
@@ -585,7 +577,7 @@ def _commit() -> dict[str, Any]:
     Raises UserError where UPCRACK_COMMIT is no commit.
     """
     try:
-        _git("ls-files", "--error-unmatch", "--", _THIS_FILE)
+        _git("ls-files", "--error-unmatch", "--", "upcrack_lite/runs.py")
         head = _git("rev-parse", "HEAD")
         # A new or replaced record is what a run makes, not what it is made from.
         status = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)results")
@@ -600,10 +592,7 @@ def _commit() -> dict[str, Any]:
     return {"id": given, "dirty": None}
 
 
-_THIS_FILE = "upcrack_lite/runs.py"  # below the root
-
-
 def _git(*words: str) -> str:
     """What git prints at the root of the code. Raises OSError or SubprocessError where there is no answer."""
-    call = ["git", "-C", str(_root()), *words]
+    call = ["git", "-C", str(_ROOT), *words]
     return subprocess.run(call, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

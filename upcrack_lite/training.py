@@ -29,7 +29,7 @@ from upcrack_lite.images import to_tensor, to_uint8
 from upcrack_lite.io import write_image
 from upcrack_lite.losses import adversarial_d, restoration_loss, total_loss
 from upcrack_lite.recipes import Preset
-from upcrack_lite.runs import Resumable, RunFolder, check_crops, check_device, describe, weights_hash
+from upcrack_lite.runs import Resumable, RunFolder, check_crops, check_device, describe, environment
 from upcrack_lite.vgg import VGGFeatures
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ class Trainer(Resumable):
         return self.g.state_dict()
 
     def facts(self) -> dict[str, Any]:
-        """Where the features of the style loss come from."""
+        """Where the features of the style loss come from, for the manifest."""
         return {"style_weights": self.vgg.source if self.vgg else None}
 
     def rates(self) -> dict[str, float]:
@@ -384,18 +384,8 @@ class Loop:
         self._save_best()
         if (complete := self.task.finish(self.run.load_weights)) is not None:
             self.run.save_weights(complete)
-        trained, validated = self.task.counts
-        self.run.finish(
-            {
-                "epochs_done": self.at.epoch,
-                "steps_done": self.at.steps,
-                "best_epoch": self.at.best_epoch,
-                "train_seconds": round(self.at.seconds, 1),
-                "crops_trained": trained,
-                "crops_validated": validated,
-            },
-            on_gpu=self.task.fabric.device.type == "cuda",
-        )
+        at, device = self.at, self.task.fabric.device.type
+        self.run.finish(self.task.counts, round(at.seconds, 1), device, at.epoch, at.steps, at.best_epoch)
 
 
 def train_task(
@@ -418,7 +408,7 @@ def train_task(
 
         task = make(Fabric(accelerator=device, devices=1, precision=what["precision"]))
         run = run or RunFolder.create(out, what)
-        run.begin(str(task.fabric.device), task.facts())
+        run.begin(environment(str(task.fabric.device)), task.facts())
         return Loop(task, run, preset, what["max_steps"], progress).run_all()
 
 
@@ -433,7 +423,6 @@ def train(
     device: str = "auto",
     precision: str = "32-true",
     max_steps: int | None = None,
-    start: dict[str, torch.Tensor] | None = None,
     vgg_weights: str | None = None,
     progress: bool = True,
 ) -> RunFolder:
@@ -442,22 +431,19 @@ def train(
     images: uint8 ``(N, S, S, 3)``, S as the preset says. groups: the photo of each crop, for the split.
     out: the run folder. data: facts about the crops for the manifest. device: "auto", "cpu" or "cuda".
     precision: Fabric's name, such as "32-true" or "bf16-mixed". max_steps: stop after so many batches.
-    start: generator weights to begin from. vgg_weights: see `VGGFeatures`. progress: show a bar.
+    vgg_weights: see `VGGFeatures`. progress: show a bar.
     Returns the finished run. Raises UserError for crops of another size, a folder that belongs to another
     run, or a loss that is no longer finite (it names the term).
     """
     groups, device = check_crops(images, preset.size, groups), check_device(device)
     split = split_by_photo(groups, preset.validation_share, seed)
-    own = {
-        "start_sha256": weights_hash(start),
-        "vgg_weights": None if vgg_weights is None else Path(vgg_weights).name,
-    }
+    own = {"start_sha256": None, "vgg_weights": None if vgg_weights is None else Path(vgg_weights).name}
     what = describe("upcracknet", preset, images, data, seed, max_steps, precision, own)
-
-    def make(fabric: Fabric) -> Trainer:
-        trainer = Trainer(preset, fabric, seed, vgg_weights, images, split)
-        if start is not None:
-            trainer.g.load_state_dict(start)
-        return trainer
-
-    return train_task(make, what, preset, out, device, progress)
+    return train_task(
+        lambda fabric: Trainer(preset, fabric, seed, vgg_weights, images, split),
+        what,
+        preset,
+        out,
+        device,
+        progress,
+    )

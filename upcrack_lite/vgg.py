@@ -11,7 +11,7 @@ from torch import nn
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.recipes import check_value
-from upcrack_lite.runs import check_types, read_state
+from upcrack_lite.runs import check_numbers, read_state
 
 # Released: EdgeConnect's list. VGG-16 has no fourth convolution in blocks 3 and 4, so its last one stands in.
 LAYERS: dict[str, tuple[str, ...]] = {
@@ -120,12 +120,12 @@ def _download(network: str) -> nn.Module:
 def _load(features: nn.Sequential, path: Path, network: str) -> None:
     """Fill the layers that are used from a file with torchvision's names; float16 files are widened."""
     state = read_state(path, "VGG weights", f"check {VARIABLE} or the argument")
-    wanted = {f"features.{name}": tensor.shape for name, tensor in features.state_dict().items()}
-    wrong = [name for name, shape in wanted.items() if name not in state or state[name].shape != shape]
+    own = {f"features.{name}": tensor for name, tensor in features.state_dict().items()}
+    wrong = [name for name in own if name not in state or state[name].shape != own[name].shape]
     if wrong:
         raise UserError(
             f"{path} does not hold {network}: {', '.join(wrong[:4])} missing or of another shape. "
             "If the file holds the other network, set style_network to it."
         )
-    check_types(state, {f"features.{name}": tensor for name, tensor in features.state_dict().items()}, path)
-    features.load_state_dict({name.removeprefix("features."): state[name].float() for name in wanted})
+    check_numbers({name: state[name] for name in own}, path, own)
+    features.load_state_dict({name.removeprefix("features."): state[name].float() for name in own})

@@ -55,15 +55,39 @@ class PhotoScores:
     crack_mask: np.ndarray
 
 
-class Supervised(nn.Module):
-    """A network that gives crack logits. A subclass implements `outputs`, and `loss` where it has its own."""
+class Baseline(nn.Module):
+    """A network that scores photos. A subclass implements `scores`."""
 
-    multiple = 32  # of the input's sides
+    multiple = 32  # of the sides of the image that `scores`, `outputs` and `restore` take
+
+    def scores(self, image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """As `score_map`; masks, where there are any, are drawn from `generator`."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def score_map(self, image: torch.Tensor, seed: int = 0) -> torch.Tensor:
+        """Where photos ``(N, 3, H, W)`` in [-1, 1] are likely to be cracked: float32 ``(N, 1, H, W)`` in [0, 1].
+
+        From a network that learned masks, the probability; from a restorer, how little is restored. In eval mode.
+        seed: of a restorer's masks.
+        """
+        height, width = image.shape[-2:]
+        mode = self.training
+        self.eval()
+        try:
+            scores = self.scores(padded(image, self.multiple), torch.Generator().manual_seed(seed))
+        finally:
+            self.train(mode)
+        return scores[..., :height, :width].float().clamp(0, 1)
+
+
+class Supervised(Baseline):
+    """A network that gives crack logits. A subclass implements `outputs`, and `loss` where it has its own."""
 
     def outputs(self, image: torch.Tensor) -> list[torch.Tensor]:
         """All logits of an image ``(N, 3, H, W)`` in [-1, 1], the one that counts first, each ``(N, 1, H, W)``.
 
-        H and W are multiples of `multiple`. Side outputs follow; in eval mode they may be left out.
+        Side outputs follow; in eval mode they may be left out.
         """
         raise NotImplementedError
 
@@ -82,32 +106,24 @@ class Supervised(nn.Module):
         main, *sides = (functional.binary_cross_entropy_with_logits(one, crack_mask) for one in outputs)
         return main + 0.4 * sum(sides) if sides else main
 
-    @torch.no_grad()
-    def score_map(self, image: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
-        """The probability of crack in photos ``(N, 3, H, W)`` in [-1, 1]: ``(N, 1, H, W)``. Nothing is drawn."""
-        mode = self.training
-        self.eval()
-        try:
-            return torch.sigmoid(self(image).float())
-        finally:
-            self.train(mode)
+    def scores(self, image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """The probability of crack. Nothing is drawn."""
+        return torch.sigmoid(self.outputs(image)[0].float())
 
 
-class Restorer(nn.Module):
-    """A network that restores undamaged road, and scores a photo by what it cannot restore.
+class Restorer(Baseline):
+    """A network that restores undamaged road. A subclass implements `restore`, `losses`, `optimizer` and `scores`."""
 
-    A subclass implements `restore`, `losses`, `optimizer` and `scores`.
-    """
-
-    multiple = 16  # of the input's sides
+    multiple = 16
     validated = "total"  # the term that tells how well undamaged road is restored, for validation
 
     def restore(self, masked: torch.Tensor) -> torch.Tensor:
-        """Restore masked images ``(N, 3, H, W)`` in [-1, 1] to the same shape and range.
-
-        H and W are multiples of `multiple`.
-        """
+        """Restore masked images ``(N, 3, H, W)`` in [-1, 1] to the same shape and range, not knowing the mask."""
         raise NotImplementedError
+
+    def forward(self, masked: torch.Tensor) -> torch.Tensor:
+        """See `restore`."""
+        return self.restore(masked)
 
     def losses(self, image: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """The terms of one step on undamaged images ``(N, 3, S, S)`` in [-1, 1]; masks come from `generator`.
@@ -119,25 +135,6 @@ class Restorer(nn.Module):
     def optimizer(self, lr: float, weight_decay: float) -> torch.optim.Optimizer:
         """The optimizer of the method's source."""
         raise NotImplementedError
-
-    def scores(self, image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """As `score_map`, for an image whose sides are multiples of `multiple`."""
-        raise NotImplementedError
-
-    @torch.no_grad()
-    def score_map(self, image: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
-        """How little of a photo ``(N, 3, H, W)`` in [-1, 1] is restored: ``(N, 1, H, W)`` in [0, 1].
-
-        generator: draws the masks, where they are drawn; None seeds one with 0, so that a call can be repeated.
-        """
-        height, width = image.shape[-2:]
-        generator = torch.Generator().manual_seed(0) if generator is None else generator
-        mode = self.training
-        self.eval()
-        try:
-            return self.scores(padded(image, self.multiple), generator)[..., :height, :width]
-        finally:
-            self.train(mode)
 
 
 def check_masks(images: np.ndarray, crack_masks: np.ndarray | None) -> None:

@@ -115,8 +115,6 @@ class Head(nn.Module):
 class BiSeNetV2(Supervised):
     """Both branches, their aggregation and five heads; `width` is the share of the channels."""
 
-    multiple = 32
-
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
         fine, wide = scaled(64, width), scaled(128, width)

@@ -47,8 +47,6 @@ class Scale(nn.Module):
 class DeepCrack18(Supervised):
     """Encoder, mirrored decoder, five scales and their join; `width` is the share of the channels."""
 
-    multiple = 32
-
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
         down, up = (

@@ -22,7 +22,7 @@ from torch.nn import functional
 from torchvision.transforms.functional import gaussian_blur
 from tqdm import tqdm
 
-from upcrack_lite.baselines.memory import MemoryPreset
+from upcrack_lite.baselines.recipes import MemoryPreset
 from upcrack_lite.images import to_tensor
 from upcrack_lite.runs import RunFolder, check_crops, check_device, describe, train_at_once, weights_hash
 from upcrack_lite.training import split_by_photo
@@ -34,10 +34,14 @@ CHANNELS = WIDTHS[1][-1] + WIDTHS[2][-1]
 
 
 class PatchCore(nn.Module):
-    """VGG-16 down to relu3_3, and the memory: vectors ``(M, 384)``, and `top`, the distance that is mapped to 1."""
+    """VGG-16 down to relu3_3, and the memory: vectors ``(M, 384)``, and `top`, the distance that is mapped to 1.
 
-    def __init__(self, memory: int) -> None:
+    sigma: of the Gaussian over the map, px.
+    """
+
+    def __init__(self, memory: int, sigma: float) -> None:
         super().__init__()
+        self.sigma = sigma
         layers, before = [], 3
         for widths in WIDTHS:
             for width in widths:
@@ -61,19 +65,19 @@ class PatchCore(nn.Module):
         return torch.cat([functional.avg_pool2d(maps[0], 2), maps[1]], dim=1)
 
     @torch.no_grad()
-    def distances(self, sigma: float, image: torch.Tensor) -> torch.Tensor:
-        """How far each pixel is from all undamaged road, ``(N, 1, S, S)``, at least 0. sigma: of the Gaussian, px."""
+    def distances(self, image: torch.Tensor) -> torch.Tensor:
+        """How far each pixel is from all undamaged road, ``(N, 1, S, S)``, at least 0."""
         found = self.patches(image)
         flat = found.permute(0, 2, 3, 1).flatten(1, 2)  # (N, places, 384)
         near = torch.stack([torch.cdist(one, self.memory).amin(dim=1) for one in flat])
         large = functional.interpolate(
             near.view(len(image), 1, *found.shape[2:]), scale_factor=4, mode="bilinear", align_corners=False
         )
-        return gaussian_blur(large, 2 * round(4 * sigma) + 1, sigma)
+        return gaussian_blur(large, 2 * round(4 * self.sigma) + 1, self.sigma)
 
-    def score_map(self, sigma: float, image: torch.Tensor, seed: int = 0) -> torch.Tensor:
+    def score_map(self, image: torch.Tensor, seed: int = 0) -> torch.Tensor:
         """The same in [0, 1]; nothing is drawn by the seed."""
-        return (self.distances(sigma, image) / self.top).clamp(0, 1)
+        return (self.distances(image) / self.top).clamp(0, 1)
 
 
 def coreset(vectors: torch.Tensor, count: int, projection: int, generator: torch.Generator) -> torch.Tensor:
@@ -119,7 +123,7 @@ def fill(
     # Rounded as the checkpoint keeps it, before anything is measured with it.
     core.memory = vectors[coreset(vectors, preset.memory, preset.projection, generator)].half().float()
     held_out = split[1] if len(split[1]) else split[0]
-    road = [core.distances(preset.sigma, image).cpu().numpy() for image in shown(held_out, "scaling")]
+    road = [core.distances(image).cpu().numpy() for image in shown(held_out, "scaling")]
     # The level that undamaged road exceeds in so few pixels becomes 0.5.
     core.top.fill_(2 * float(np.quantile(np.concatenate(road), 1 - preset.false_alarm)))
 
@@ -151,7 +155,7 @@ def train_patchcore(
     what = describe(preset.method, preset, images, data, seed, None, "32-true", own)
 
     def learn() -> dict[str, torch.Tensor]:
-        core = PatchCore(0).to(device)
+        core = PatchCore(0, preset.sigma).to(device)
         core.features.load_state_dict(weights)
         fill(core, images, split, preset, torch.Generator().manual_seed(seed), progress)
         return {name: w if name == "top" else w.half() for name, w in core.state_dict().items()}
@@ -162,6 +166,6 @@ def train_patchcore(
 def load_patchcore(run: RunFolder, device: str = "cpu") -> tuple[PatchCore, MemoryPreset]:
     """The memory of a finished run on a device, and its preset. Raises UserError where the files do not fit."""
     preset = MemoryPreset.from_dict(run.preset_values())
-    core = PatchCore(len(run.load_weights().get("memory", ())))
+    core = PatchCore(len(run.load_weights().get("memory", ())), preset.sigma)
     run.load_into(core, f"{preset.method}, {len(core.memory)} vectors")
     return core.to(device), preset

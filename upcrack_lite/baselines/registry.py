@@ -12,8 +12,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from upcrack_lite import recipes
-from upcrack_lite.baselines.memory import PATCHCORE, MemoryPreset
-from upcrack_lite.baselines.recipes import DETECTION, SUPERVISED, FamilyPreset, MethodPreset
+from upcrack_lite.baselines.recipes import (
+    DETECTION,
+    PATCHCORE,
+    SUPERVISED,
+    FamilyPreset,
+    MemoryPreset,
+    MethodPreset,
+)
 from upcrack_lite.baselines.recipes import FAMILIES as FAMILIES
 from upcrack_lite.baselines.recipes import METHODS as _NETWORKS
 from upcrack_lite.drawn import recipe as drawn

@@ -24,7 +24,6 @@ SETS = 3
 HOLE = 0.0  # a removed pixel in [-1, 1]: mid-gray, as in the port; UP-CrackNet's is black
 SCALES = 4  # of the gradient comparison
 SMOOTHING = 21  # px, side of the mean filter over the score
-WEIGHTS = {"l2": 1.0, "gms": 1.0, "ssim": 1.0}  # the paper's sum is unweighted
 
 
 def pair(inward: int, out: int, halve: bool = False) -> nn.Sequential:
@@ -36,8 +35,6 @@ def pair(inward: int, out: int, halve: bool = False) -> nn.Sequential:
 
 class Riad(Restorer):
     """The U-Net of RIAD with its loss and its score; `width` is the share of the channels."""
-
-    multiple = 16
 
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
@@ -53,7 +50,6 @@ class Riad(Restorer):
         self.last = nn.Conv2d(channels[0], 3, 3, padding=1)
 
     def restore(self, masked: torch.Tensor) -> torch.Tensor:
-        """Restore ``(N, 3, H, W)`` in [-1, 1] to the same shape and range. The network is not told the mask."""
         skips, x = [], masked
         for down in self.down:
             x = down(x)  # (N, 64, H, W), (N, 128, H / 2, W / 2), … down to (N, 512, H / 16, W / 16)
@@ -62,8 +58,6 @@ class Riad(Restorer):
         for up, join in reversed(list(zip(self.up, self.join, strict=True))):
             x = join(torch.cat([up(x), skips.pop()], dim=1))  # (N, 512, H / 8, W / 8), … up to (N, 64, H, W)
         return torch.tanh(self.last(x))
-
-    forward = restore
 
     def all_restored(self, image: torch.Tensor, cell: int, generator: torch.Generator) -> torch.Tensor:
         """A photo ``(N, 3, H, W)`` of which each third was restored from the other two; the same shape.
@@ -78,10 +72,7 @@ class Riad(Restorer):
         return whole
 
     def losses(self, image: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """The terms of one step on ``(N, 3, S, S)``: "l2", "gms", "ssim" and their weighted sum "total".
-
-        One cell size is drawn for the batch.
-        """
+        """ "l2", "gms", "ssim" and their weighted sum "total"; one cell size is drawn for the batch."""
         cell = CELLS[int(torch.randint(len(CELLS), (1,), generator=generator))]
         restored = self.all_restored(image, cell, generator).float()
         image = image.float()  # the root and the variances need float32
@@ -90,7 +81,7 @@ class Riad(Restorer):
             "gms": losses.msgms_loss(restored, image, SCALES, median=True),
             "ssim": losses.ssim_loss(restored, image),
         }
-        return {**terms, "total": sum(WEIGHTS[name] * term for name, term in terms.items())}
+        return {**terms, "total": sum(terms.values())}
 
     def optimizer(self, lr: float, weight_decay: float) -> torch.optim.Adam:
         """Adam, as in the port."""

@@ -81,7 +81,6 @@ class Scadn(Restorer):
     usual: the mean error of each stripe width on undamaged road, set by `calibrate` and saved with the weights.
     """
 
-    multiple = 16
     # "total" also has the discriminator's loss, which rises the better the road is restored.
     validated = "mse"
 
@@ -96,10 +95,7 @@ class Scadn(Restorer):
                 nn.init.zeros_(module.bias)
 
     def restore(self, masked: torch.Tensor) -> torch.Tensor:
-        """Restore ``(N, 3, H, W)`` in [-1, 1] to the same shape and range. The network is not told the mask."""
         return self.generator(masked)
-
-    forward = restore
 
     def losses(self, image: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
         """The terms of one step on ``(N, 3, S, S)``: "mse", "adversarial", "discriminator" and "total".

@@ -51,8 +51,6 @@ class Change(nn.Module):
 class SegResNet(Supervised):
     """ResNet-50 and its mirror image; sides of the image are multiples of 32."""
 
-    multiple = 32
-
     def __init__(self, width: float = 1.0) -> None:
         import timm
         from timm.models.resnet import Bottleneck

@@ -1,4 +1,4 @@
-"""Train a compared network: on photos with crack masks, or, like UP-CrackNet, on undamaged road alone.
+"""Train a compared network on photos with crack masks, or, like UP-CrackNet, on undamaged road alone; load it again.
 
 A batch is seen in random views; `training.Loop` drives a `Task` through the epochs, as it drives UP-CrackNet's own
 `Trainer`.
@@ -17,7 +17,15 @@ from torch.nn import functional
 from upcrack_lite.baselines.base import Restorer, Supervised, check_masks
 from upcrack_lite.baselines.encoders import download, start_encoder
 from upcrack_lite.baselines.recipes import MethodPreset
-from upcrack_lite.baselines.registry import CRACKNET, DRAWN, FAMILIES, PATCHCORE, AnyPreset, unused_options
+from upcrack_lite.baselines.registry import (
+    COMPARED,
+    CRACKNET,
+    DRAWN,
+    FAMILIES,
+    PATCHCORE,
+    AnyPreset,
+    unused_options,
+)
 from upcrack_lite.baselines.registry import network as method
 from upcrack_lite.data.datasets import TrainingData
 from upcrack_lite.errors import UserError
@@ -196,7 +204,7 @@ class Task(Resumable):
         """Photos, crack masks where there are any, and score maps; the first photos at every call."""
         image, crack_mask = self.load(self.training[:SHOWN])
         with self.fabric.autocast():
-            scores = self.network.score_map(image).float()  # (N, 1, S, S) in [0, 1]
+            scores = self.network.score_map(image)  # (N, 1, S, S) in [0, 1]
         if crack_mask is None:
             scores = scores / scores.amax().clamp_min(1e-6)  # what is not restored is little
         rows = [image, *([] if crack_mask is None else [2 * crack_mask - 1]), 2 * scores - 1]
@@ -287,6 +295,24 @@ def train_method(
         return Task(network, preset, fabric, images, crack_masks, split, seed)
 
     return train_task(make, what, preset, out, device, progress)
+
+
+def load_network(
+    run: RunFolder | Path | str, device: str = "cpu"
+) -> tuple[Supervised | Restorer, MethodPreset]:
+    """Load the network, in eval mode, and the preset of a run onto a device ("auto", "cpu" or "cuda").
+
+    Raises UserError when the folder does not hold them, it is a run of UP-CrackNet, or there is no such device.
+    """
+    device = check_device(device)
+    run = run if isinstance(run, RunFolder) else RunFolder.open(run)
+    name = run.manifest.get("method")
+    if name not in COMPARED:
+        raise UserError(f"{run.path} is a run of {name!r}, not of a compared method ({', '.join(COMPARED)})")
+    preset = MethodPreset.from_dict(run.preset_values())
+    network = method(name).build(preset.width)
+    run.load_into(network, f"{name}, width {preset.width}")
+    return network.float().to(device).eval(), preset
 
 
 def _check(

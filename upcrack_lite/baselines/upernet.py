@@ -16,8 +16,6 @@ DECODER = 512  # channels of pyramid, of every enlarged map, and of their join
 class UPerNet(FromLibrary):
     """The library's network with a ResNet-101 encoder; sides of the image are multiples of 32."""
 
-    multiple = 32
-
     def __init__(self, width: float = 1.0) -> None:
         import segmentation_models_pytorch as smp
 

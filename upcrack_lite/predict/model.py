@@ -222,12 +222,13 @@ def load_model(
     elif method == PATCHCORE:
         from upcrack_lite.baselines.patchcore import load_patchcore as load
 
-        score = _patchcore_map
+        score = _score_map
     elif method == CRACKNET:
         load, score = load_generator, _error_map
     else:
-        from upcrack_lite.baselines.prediction import load_network as load
-        from upcrack_lite.baselines.prediction import score_map as score
+        from upcrack_lite.baselines.trainer import load_network as load
+
+        score = _score_map
     network, preset = load(run, device)
     preset = at_test(preset, settings, method)
     known = name, method, preset, run, device, partial(score, network, preset)
@@ -243,8 +244,9 @@ def _error_map(generator: Generator, preset: Preset, image: torch.Tensor, seed: 
     return detection.compare(generator, image, preset, seed)[1]
 
 
-def _patchcore_map(core: Any, preset: Any, image: torch.Tensor, seed: int) -> torch.Tensor:
-    return core.score_map(preset.sigma, image, seed)
+def _score_map(network: Any, preset: Any, image: torch.Tensor, seed: int) -> torch.Tensor:
+    """The map of any other network, which needs no preset any more."""
+    return network.score_map(image, seed)
 
 
 def training_window(run: RunFolder, size: int) -> int:
