@@ -99,8 +99,6 @@ def test_images_names_what_it_cannot_show():
     for bad in (np.zeros((3, 8, 8)), np.zeros((8, 8), int), torch.zeros(2, 1, 8, 8)):
         with pytest.raises(UserError, match="panel 'odd'"):
             figures.images([("fine", MAP), ("odd", bad)])
-    with pytest.raises(UserError, match="1 to 4 columns"):
-        figures.images([("a", MAP)], ncols=5)
 
 
 def test_contact_sheet_holds_every_photo():
@@ -118,30 +116,22 @@ def test_curves_differ_without_color():
     assert len({line.get_marker() for line in lines}) == len({line.get_color() for line in lines}) == 8
     assert fig.axes[0].get_yscale() == "log"
     assert all(f"line {i}" in words(fig) for i in range(8))
-    with pytest.raises(UserError, match=r"short \(1\), long \(3\)"):
-        charts.curves([0, 1], {"fine": [1, 2], "short": [1], "long": [1, 2, 3]}, "x", "y")
 
 
 def test_bars_say_their_numbers_and_undefined_ones_too():
     fig = charts.bars({"F1": 74.04, "recall": 100.0, "IoU": math.nan}, "percent")
     assert [bar.get_width() for bar in fig.axes[0].patches[:2]] == [74.04, 100.0]
     assert all(word in words(fig) for word in ("74.0", "100", "undefined", "percent", "F1"))
-    with pytest.raises(UserError, match="empty"):
-        charts.bars({}, "percent")
 
 
 def test_histogram_counts_every_pixel_once_in_its_class_and_labels_the_threshold():
-    axis = charts.histogram_with_threshold(MAP, 0.25).axes[0]
-    assert sum(patch.get_height() for patch in axis.patches) == MAP.size
+    fig = charts.histogram_with_threshold(torch.from_numpy(MAP)[None, None], 0.25, MASK[None, None])
+    (axis,) = fig.axes
     assert axis.get_yscale() == "log"
     assert list(axis.lines[0].get_xdata()) == [0.25, 0.25]
-    assert "threshold 0.250" in words(axis.figure)
-    fig = charts.histogram_with_threshold(torch.from_numpy(MAP)[None, None], 0.25, MASK[None, None])
-    assert {"background", "crack"} <= set(words(fig).splitlines())
-    background = sum(p.get_height() for p in fig.axes[0].patches if isinstance(p, mpl.patches.Rectangle))
+    assert {"background", "crack", "threshold 0.250"} <= set(words(fig).splitlines())
+    background = sum(p.get_height() for p in axis.patches if isinstance(p, mpl.patches.Rectangle))
     assert background == (~MASK).sum()
-    with pytest.raises(UserError, match="must match"):
-        charts.histogram_with_threshold(MAP, 0.25, MASK[:3])
 
 
 def rows(**terms):
@@ -161,9 +151,6 @@ def test_training_curves_show_what_the_log_has():
     levels = [line.get_ydata()[0] for line in fig.axes[4].lines[2:]]
     assert levels == pytest.approx([2 * math.log(2), math.log(2)])
     assert charts.training_curves(rows(res=1.0, mae=0.3)[:1]).axes[0].lines[0].get_marker() == "o"
-    for empty in ([], [{"epoch": 0}]):
-        with pytest.raises(UserError, match="no loss"):
-            charts.training_curves(empty)
 
 
 def test_letters_stay_readable_on_a_phone():
@@ -197,6 +184,5 @@ def test_show_displays_with_alternative_text_and_closes(monkeypatch):
     figures.show(fig, "F1 is\n  74 percent.")
     assert calls == [((fig,), {"metadata": {"image/png": {"alt": "F1 is 74 percent."}}})]
     assert not plt.fignum_exists(fig.number)
-    for alt in ("", "  ", None):
-        with pytest.raises(UserError, match="alternative text"):
-            figures.show(fig, alt)
+    with pytest.raises(UserError, match="alternative text"):
+        figures.show(fig, "  ")

@@ -189,7 +189,6 @@ def test_without_labels_nothing_is_scored_and_undefined_metrics_are_a_dash():
 @pytest.mark.parametrize(
     ("errors", "truth", "message"),
     [
-        ({}, None, "at least one error map"),
         ({"gray": torch.zeros(3, 64, 64)}, None, "images need"),
         (ERRORS, ROADS.crack_masks[:2], "do not fit"),
     ],
@@ -234,8 +233,6 @@ def test_explorer_draws_every_cell_size_it_offers_and_every_phase():
 def test_explorer_refuses_a_photo_that_no_grid_fits():
     with pytest.raises(UserError, match="square"):
         MaskExplorer(ROADS.images[0][:, :48])
-    with pytest.raises(UserError, match="seed"):
-        MaskExplorer(ROADS.images[0], seed=99)
 
 
 # --- training-free baselines
@@ -283,8 +280,6 @@ def test_png_keeps_every_pixel_and_enlarges_small_pictures_by_whole_factors():
     back = cv2.imdecode(np.frombuffer(png(ROADS.images[0]), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     assert back.shape == (256, 256, 3)
     assert (back[::4, ::4] == ROADS.images[0]).all()
-    with pytest.raises(UserError, match="uint8 or bool"):
-        png(np.zeros((4, 4)))
 
 
 def test_heat_runs_from_black_to_light():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from upcrack_lite.errors import UserError
 from upcrack_lite.show.figures import DASHES, LINES, MARKERS, PALETTE, WIDTH, styled
 
 if TYPE_CHECKING:
@@ -26,12 +26,6 @@ PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("MSGMS", (("gms", "training"),)),
     ("style", (("style", "training"),)),
     ("adversarial", (("d", "D"), ("adv", "G"))),
-    # of the compared methods
-    ("loss", (("loss", "training"),)),
-    ("validation images", (("valid", "validation"),)),
-    ("weighted squared error", (("mse", "training"),)),
-    ("squared error", (("l2", "training"),)),
-    ("D and G", (("discriminator", "D"), ("adversarial", "G"))),
 )
 
 
@@ -46,14 +40,8 @@ def curves(
 ) -> Figure:
     """Draw lines over a common x; each has its own color, dash and marker.
 
-    x: n numbers; lines: label to n numbers (nan leaves a gap). Raises UserError when a line has another length.
+    x: n numbers; lines: label to n numbers (nan leaves a gap).
     """
-    x = np.asarray(x, float)
-    short = [f"{name} ({len(y)})" for name, y in lines.items() if len(y) != len(x)]
-    if short or not lines:
-        raise UserError(
-            f"each line needs {len(x)} values, one for each x; wrong: {', '.join(short) or 'none'}"
-        )
     longest = max(map(len, lines))
     ncols = max(1, min(4, len(lines), 62 // (longest + 8)))
     key_rows = -(-len(lines) // ncols) if len(lines) > 1 else 0
@@ -62,7 +50,7 @@ def curves(
         kind = i % len(LINES)
         axis.plot(
             x,
-            np.asarray(y, float),
+            y,
             color=LINES[kind],
             linestyle=DASHES[kind],
             marker=MARKERS[kind],
@@ -70,11 +58,8 @@ def curves(
             markevery=max(1, len(x) // 12),  # a marker on each of 200 points would hide the line
             label=name,
         )
-    axis.set(xlabel=xlabel, ylabel=ylabel)
-    if logx:
-        axis.set_xscale("log")
-    if logy:
-        axis.set_yscale("log")
+    scale = {True: "log", False: "linear"}
+    axis.set(xlabel=xlabel, ylabel=ylabel, xscale=scale[logx], yscale=scale[logy])
     if len(lines) > 1:
         fig.legend(loc="outside upper center", ncols=ncols, handlelength=2.6, columnspacing=1.4)
     return fig
@@ -84,10 +69,8 @@ def curves(
 def bars(values: Mapping[str, float], ylabel: str) -> Figure:
     """Draw one horizontal bar for each label, with its number; `ylabel` says what is measured and its unit.
 
-    An undefined value (nan) gets no bar and the word "undefined". Raises UserError when there is none.
+    An undefined value (nan) gets no bar and the word "undefined".
     """
-    if not values:
-        raise UserError("there is nothing to draw: values is empty")
     names, numbers = list(values), np.array([float(v) for v in values.values()])
     drawn = np.nan_to_num(numbers)
     fig, axis = plt.subplots(figsize=(WIDTH, 0.34 * len(names) + 0.9))
@@ -104,30 +87,19 @@ def bars(values: Mapping[str, float], ylabel: str) -> Figure:
 
 
 @styled
-def histogram_with_threshold(
-    error_map: Any, threshold: float, crack_mask: Any = None, bins: int = 64, xlabel: str = "error"
-) -> Figure:
-    """Draw how often each error occurs, on a logarithmic scale, and where the threshold lies.
+def histogram_with_threshold(error_map: Any, threshold: float, crack_mask: Any) -> Figure:
+    """Draw how often each error occurs in crack and in background, on a logarithmic scale, and the threshold.
 
-    error_map: float in [0, 1], any shape; crack_mask: bool of the same shape; with it, crack
-    and background are drawn apart. Raises UserError when the shapes differ.
+    error_map: float in [0, 1], any shape; crack_mask: bool of the same shape.
     """
-    values = np.asarray(error_map, float).ravel()
-    edges = np.linspace(0, max(float(values.max()), float(threshold), 1e-6) * 1.02, bins + 1)
+    values, truth = np.asarray(error_map, float), np.asarray(crack_mask)
+    edges = np.linspace(0, max(values.max(), threshold, 1e-6) * 1.02, 65)
     fig, axis = plt.subplots()
-    if crack_mask is None:
-        axis.hist(values, edges, color=PALETTE["background"])
-    else:
-        truth = np.asarray(crack_mask).astype(bool).ravel()
-        if truth.shape != values.shape:
-            raise UserError(
-                f"error_map has {values.size} pixels and crack_mask {truth.size}: they must match"
-            )
-        axis.hist(values[~truth], edges, color=PALETTE["background"], label="background")
-        if truth.any():
-            look = {"histtype": "step", "color": PALETTE["crack"], "linewidth": 2, "hatch": "///"}
-            axis.hist(values[truth], edges, label="crack", **look)
-        fig.legend(loc="outside upper center", ncols=2)
+    axis.hist(values[~truth], edges, color=PALETTE["background"], label="background")
+    if truth.any():
+        look = {"histtype": "step", "color": PALETTE["crack"], "linewidth": 2, "hatch": "///"}
+        axis.hist(values[truth], edges, label="crack", **look)
+    fig.legend(loc="outside upper center", ncols=2)
     axis.axvline(threshold, color=PALETTE["threshold"], linestyle="--")
     right = threshold > edges[-1] * 0.6  # write where there is room
     axis.annotate(
@@ -140,8 +112,7 @@ def histogram_with_threshold(
         va="top",
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
     )
-    axis.set_yscale("log")
-    axis.set(xlabel=xlabel, ylabel="pixels", xlim=(0, edges[-1]))
+    axis.set(xlabel="error", ylabel="pixels", xlim=(0, edges[-1]), yscale="log")
     return fig
 
 
@@ -149,28 +120,23 @@ def histogram_with_threshold(
 def training_curves(log_rows: Sequence[Mapping[str, float]]) -> Figure:
     """Draw the log of a run as small multiples, one panel for each kind of loss that the log has.
 
-    log_rows: what `RunFolder.log()` returns, one dict an epoch. The adversarial panel marks ln 2 (G) and 2·ln 2
-    (D): what both pay while D is undecided. Raises UserError when there is no row or no known term.
+    log_rows: what `RunFolder.log()` of UP-CrackNet returns, one dict an epoch. The adversarial panel marks ln 2 (G)
+    and 2·ln 2 (D): what both pay while D is undecided.
     """
     present = {key for row in log_rows for key in row}
     panels = [(title, [key for key in keys if key[0] in present]) for title, keys in PANELS]
-    # UP-CrackNet's validation loss is drawn beside the restoration loss, and needs no panel of its own.
-    panels = [
-        (title, keys) for title, keys in panels if keys and ("res" not in present or keys[0][0] != "valid")
-    ]
-    if not panels:
-        raise UserError("the log holds no loss: train for an epoch first")
+    panels = [(title, keys) for title, keys in panels if keys]
     ncols = min(3, len(panels))
     nrows = -(-len(panels) // ncols)
     fig, grid = plt.subplots(nrows, ncols, figsize=(WIDTH, 1.75 * nrows + 0.3), squeeze=False, sharex=True)
-    for axis in grid.ravel()[len(panels) :]:
+    for axis in grid.flat[len(panels) :]:
         axis.axis("off")
-    for axis, (title, keys) in zip(grid.ravel(), panels, strict=False):
+    for axis, (title, keys) in zip(grid.flat, panels, strict=False):
         for i, (key, label) in enumerate(keys):
             points = [(row["epoch"], row[key]) for row in log_rows if key in row]
             epochs, values = zip(*points, strict=True)
-            alone = {"marker": "o"} if len(points) == 1 else {}
-            axis.plot(epochs, values, color=LINES[i], linestyle=DASHES[i], label=label, **alone)
+            dot = "o" if len(points) == 1 else ""  # one point makes no line
+            axis.plot(epochs, values, color=LINES[i], linestyle=DASHES[i], marker=dot, label=label)
         if title == "adversarial":
             for i, level in enumerate((2 * math.log(2), math.log(2))[: len(keys)]):
                 axis.axhline(level, color=LINES[i], linewidth=0.9, linestyle=":")
@@ -180,7 +146,7 @@ def training_curves(log_rows: Sequence[Mapping[str, float]]) -> Figure:
         axis.set_ylim(bottom=0)
         if len(keys) > 1:
             axis.legend(handlelength=1.6, borderaxespad=0.1, labelspacing=0.2)
-    for axis in grid.ravel()[max(0, len(panels) - ncols) : len(panels)]:
+    for axis in grid.flat[max(0, len(panels) - ncols) : len(panels)]:
         axis.set_xlabel("epoch")  # the lowest panel of each column
         axis.tick_params(labelbottom=True)
     return fig
@@ -203,7 +169,7 @@ def u_shape(channels: Sequence[int], size: int) -> Figure:
             axes.text(x + side * (wide / 2 + 0.1), -level - low, name, va="center", fontsize=10, ha=place)
         if 0 < level < last:
             reach = 3.1 - level * 0.2 - wide / 2 - 0.1
-            arrow = {"arrowstyle": "->", "color": "#8a8f98"}
+            arrow = {"arrowstyle": "->", "color": PALETTE["background"]}
             axes.annotate("", (reach, -level), (-reach, -level), arrowprops=arrow)
         if level < last:
             axes.text(0, -level + 0.12, f"{size >> level} x {size >> level} px", ha="center", fontsize=10)
@@ -232,11 +198,9 @@ def prevalences(implied: pd.DataFrame) -> Figure:
     ticks = implied.groupby("table", sort=False)["place"].agg(["mean", "max"])
     panels[1].set_xticks(ticks["mean"], ticks.index)
     panels[1].tick_params(axis="x", length=0)
-    for axes in panels:
-        for end in ticks["max"].iloc[:-1]:
-            axes.axvline(end + 0.5, color="#c9ccd1", linewidth=0.8)
     panels[1].set_xlabel("table")
-    figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, handletextpad=0.2
-    )
+    for axes, end in itertools.product(panels, ticks["max"].iloc[:-1]):
+        axes.axvline(end + 0.5, color="#c9ccd1", linewidth=0.8)
+    key = panels[0].get_legend_handles_labels()
+    figure.legend(*key, loc="outside upper center", ncols=3, handletextpad=0.2)
     return figure

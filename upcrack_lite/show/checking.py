@@ -29,9 +29,8 @@ def check(passed: str, read: Answer | None = None) -> Callable[[Callable[[Answer
         @functools.wraps(questions)
         def run(fn: Answer) -> None:
             if not callable(fn):
-                raise CheckFailed(
-                    f"give the function itself, not what it returns: {questions.__name__}(name)"
-                )
+                name = questions.__name__
+                raise CheckFailed(f"give the function itself, not what it returns: {name}(name)")
 
             def ask(*arguments: Any) -> Any:
                 value = fn(*copy.deepcopy(arguments))
@@ -58,7 +57,8 @@ def need(holds: Any, hint: str) -> None:
 
 def equal(value: Any, expected: Any, hint: str, tolerance: float = 1e-4) -> None:
     """Raise CheckFailed with a hint unless the numbers or arrays agree, relatively or absolutely."""
-    need(close(value, expected, tolerance), f"{hint} (got {value:g})" if np.ndim(value) == 0 else hint)
+    agree = np.allclose(np.asarray(value, float), expected, rtol=tolerance, atol=tolerance)
+    need(agree, f"{hint} (got {value:g})" if np.ndim(value) == 0 else hint)
 
 
 def examples(fn: Answer, *rows: tuple[tuple, float, str]) -> None:
@@ -87,11 +87,6 @@ def array(value: Any, shape: tuple[int, ...]) -> np.ndarray:
 def shaped(*shape: int) -> Callable[[Any], np.ndarray]:
     """A reader of arrays of one shape, for `check`."""
     return lambda value: array(value, shape)
-
-
-def close(a: Any, b: Any, tolerance: float = 1e-4) -> bool:
-    """True when two numbers or arrays agree, relatively or absolutely."""
-    return bool(np.allclose(np.asarray(a, float), np.asarray(b, float), rtol=tolerance, atol=tolerance))
 
 
 def texture(n: int = 2, channels: int = 3, size: int = 32, seed: int = 0) -> torch.Tensor:

@@ -20,17 +20,13 @@ Damage = Callable[..., torch.Tensor]
 
 
 def _damage(change: Damage) -> Damage:
-    """Check the arguments, and return the very image at strength 0, where rounding could creep in."""
+    """Check the strength, and return the very image at strength 0, where rounding could creep in."""
 
     @functools.wraps(change)
     def checked(image: torch.Tensor, strength: float, seed: int = 0) -> torch.Tensor:
-        if image.ndim != 4 or image.shape[1] != 3 or not image.is_floating_point():
-            raise UserError(f"image must be float (N, 3, H, W), got {image.dtype} {tuple(image.shape)}")
         if not 0 <= strength <= 1:
             raise UserError(f"strength must lie between 0 and 1, got {strength}")
-        if strength == 0:
-            return image.clone()
-        return change(image, float(strength), seed).clamp(-1, 1)
+        return change(image, float(strength), seed).clamp(-1, 1) if strength else image.clone()
 
     return checked
 
@@ -57,16 +53,14 @@ def shift(image: torch.Tensor, strength: float, seed: int = 0) -> torch.Tensor:
     x = torch.arange(width, dtype=image.dtype, device=image.device) - 2 * strength
     whole = x.floor()
     f = x - whole
-    weights = (  # Catmull-Rom, for the pixels at -1, 0, 1, 2
-        ((-0.5 * f + 1.0) * f - 0.5) * f,
-        (1.5 * f - 2.5) * f * f + 1.0,
-        ((-1.5 * f + 2.0) * f + 0.5) * f,
-        (0.5 * f - 0.5) * f * f,
-    )
-    return sum(
-        w * image[..., (whole.long() + k).clamp(0, width - 1)]
-        for k, w in zip(range(-1, 3), weights, strict=True)
-    )
+    weights = {  # Catmull-Rom
+        -1: ((-0.5 * f + 1.0) * f - 0.5) * f,
+        0: (1.5 * f - 2.5) * f * f + 1.0,
+        1: ((-1.5 * f + 2.0) * f + 0.5) * f,
+        2: (0.5 * f - 0.5) * f * f,
+    }
+    columns = {k: (whole.long() + k).clamp(0, width - 1) for k in weights}
+    return sum(weight * image[..., columns[k]] for k, weight in weights.items())
 
 
 @_damage
@@ -164,9 +158,7 @@ def strength_curves(
         }
 
 
-def equally_wrong(
-    image: torch.Tensor, damages: Mapping[str, Damage] = DAMAGES
-) -> tuple[dict[str, torch.Tensor], float]:
+def equally_wrong(image: torch.Tensor) -> tuple[dict[str, torch.Tensor], float]:
     """Do every damage at the strength where all have the same mean absolute error, so that losses compare.
 
     image: ``(N, 3, H, W)`` in [-1, 1]. Returns name -> damaged image, and the error they share: that of the
@@ -176,9 +168,9 @@ def equally_wrong(
     def error(damage: Damage, strength: float) -> float:
         return float((damage(image, strength) - image).abs().mean())
 
-    target = min(error(damage, 1.0) for damage in damages.values())
+    target = min(error(damage, 1.0) for damage in DAMAGES.values())
     equal = {}
-    for name, damage in damages.items():
+    for name, damage in DAMAGES.items():
         low, high = 0.0, 1.0
         for _ in range(20):  # halve the interval until the strength fits
             middle = (low + high) / 2

@@ -28,7 +28,6 @@ PRINTED = {"deepcrack": 4, "cfd_patches": 7, "crack500_heldout": 8}
 OTHERS = ("upcracknet", "patchcore", "deepcrack18", "unet", "tf_global_darkness", "tf_frangi_otsu")
 """Other methods trained, or chosen, on DeepCrack: ours, a memory, two that learn from masks, two without training."""
 
-
 FIRST = dict(DrawnPreset.BEFORE)
 """What the first recipe was, where the second one is another."""
 
@@ -39,9 +38,15 @@ class Transfer:
     def __init__(self, results: Path | str = "") -> None:
         every = recorded(record_files.folder("results", results))
         self.drawn = [record for record in every if record.key.method == DRAWN]
-        self.others = [
-            record for record in every if record.key.method in OTHERS and not record.experiment.overrides
-        ]
+        self.others: dict[str, list[Record]] = {}
+        """The other methods' records of their usual scale, trained on DeepCrack; UP-CrackNet by recipe."""
+        for name, recipe in itertools.product(OTHERS, RECIPES):
+            usual = (name, recipe, "deepcrack", "full" if name in ONE_SCALE else "lite")
+            label = TITLES[name] + (f", {recipe}" if name == CRACKNET else "")
+            for r in every:
+                key = r.key.method, r.key.recipe, r.key.train_set, r.key.scale
+                if key == usual and not r.experiment.overrides:
+                    self.others.setdefault(label, []).append(r)
 
     def table(self) -> Any:
         """F1, mean and spread over seeds, for each training set: at own size, by the tables' protocol, and others."""
@@ -54,13 +59,18 @@ class Transfer:
                 groups.setdefault(key, []).append(record)
         lines = []
         for (first, native, train_set, scale), some in sorted(groups.items()):
-            size = "own size" if native else "256 × 256"
             name = f"drawn cracks, {scale}" + (", first recipe" if first else "")
-            lines.append(self._line(name, train_set, size, some))
-        lines += [self._line(name, "deepcrack", "256 × 256", some) for name, some in self._at_home().items()]
+            learned = html.escape(SETS[train_set]) if train_set == "synthetic" else train_set
+            about = {"": name, "train": learned, "size": "own size" if native else "256 × 256"}
+            lines.append(about | {test: spread(_f1(some, test)) for test in TESTS})
+        small = {"size": "256 × 256"}
+        lines += [
+            {"": name, "train": "deepcrack"} | small | {test: spread(_f1(some, test)) for test in TESTS}
+            for name, some in self.others.items()
+        ]
         printed = {test: f"{published.row(number, CRACKNET).f1:.1f}" for test, number in PRINTED.items()}
-        dashes = dict.fromkeys(TESTS, "–")
-        lines.append({"": "printed: UP-CrackNet", "train": "its own", "size": "256 × 256"} | dashes | printed)
+        line = {"": "printed: UP-CrackNet", "train": "its own"} | small
+        lines.append(line | dict.fromkeys(TESTS, "–") | printed)
         note = (
             "F1 in percent, pixels pooled over the photos, strict; mean ± standard deviation over seeds, where there "
             "are several. Trained on synthetic: no pixel of a real photo. The printed row is of Tables IV, VII and "
@@ -78,7 +88,7 @@ class Transfer:
                 f"At the photos' own size it has {statistics.fmean(_f1(some)):.1f} % on DeepCrack; its map's average "
                 f"precision is {worth:.1f} %."
             )
-        return items([html.escape(line) for line in said] or ["There is no record yet."])
+        return items([html.escape(line) for line in said])
 
     def _own(self, test: str, settings: Mapping[str, Any]) -> list[Record]:
         """The stored detector's records on a test set: scale full, no real photo in training."""
@@ -91,9 +101,7 @@ class Transfer:
         """Who is ahead of the stored detector on a test set by the tables' protocol, and who behind."""
         own = statistics.fmean(_f1(self._own(test, {})))
         there = {"UP-CrackNet, printed": published.row(PRINTED[test], CRACKNET).f1}
-        for name, some in self._at_home().items():
-            if here := [r for r in some if r.key.test_set == test]:
-                there[name] = statistics.fmean(_f1(here))
+        there |= {name: statistics.fmean(f1) for name, some in self.others.items() if (f1 := _f1(some, test))}
         best_first = sorted(there.items(), key=lambda one: -one[1])
         ahead, behind = (
             "; ".join(f"{name} {f1:.1f}" for name, f1 in best_first if (f1 > own) == better) or "none"
@@ -104,29 +112,10 @@ class Transfer:
             f"{ahead}. Behind it: {behind}."
         )
 
-    def _at_home(self) -> dict[str, list[Record]]:
-        """By name the other methods' records of their usual scale, trained on DeepCrack; UP-CrackNet by recipe."""
-        found: dict[str, list[Record]] = {}
-        for name, recipe in itertools.product(OTHERS, RECIPES):
-            usual = (name, recipe, "deepcrack", "full" if name in ONE_SCALE else "lite")
-            for r in self.others:
-                if (r.key.method, r.key.recipe, r.key.train_set, r.key.scale) == usual:
-                    label = TITLES[name] + (f", {recipe}" if name == CRACKNET else "")
-                    found.setdefault(label, []).append(r)
-        return found
 
-    @staticmethod
-    def _line(name: str, train_set: str, size: str, some: Iterable[Record]) -> Mapping[str, str]:
-        by_test = {test: [r for r in some if r.key.test_set == test] for test in TESTS}
-        return {
-            "": name,
-            "train": html.escape(SETS[train_set]) if train_set == "synthetic" else train_set,
-            "size": size,
-        } | {test: spread(_f1(records)) for test, records in by_test.items()}
-
-
-def _f1(some: Iterable[Record]) -> list[float]:
-    return [scores(record)["f1"] for record in some]
+def _f1(some: Iterable[Record], test: str = "") -> list[float]:
+    """F1 of some records, in percent. test: of those on this test set; empty: of all."""
+    return [scores(record)["f1"] for record in some if test in ("", record.key.test_set)]
 
 
 ABLATION = "drawn_ablation.json"
@@ -144,7 +133,7 @@ class Ablation:
 
     def __init__(self, results: Path | str = "") -> None:
         file = record_files.folder("results", results) / ABLATION
-        lines = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+        lines = json.loads(file.read_text(encoding="utf-8"))
         self.values = {(line["change"], line["seed"]): _in_percent(line["counts"]) for line in lines}
         self.changes = list(dict.fromkeys(change for change, _ in self.values))
 
@@ -173,7 +162,7 @@ class Ablation:
         for test, name in _SHOWN.items():
             found = ", ".join(f"{change} {mean:+.1f}" for change, mean in self.one_sign(test).items())
             said.append(f"{name}: {found or 'no change has the same sign with all seeds'}.")
-        return items([html.escape(line) for line in said] if self.values else ["There is no ablation yet."])
+        return items([html.escape(line) for line in said])
 
     def one_sign(self, test: str) -> dict[str, float]:
         """Those changes, and the mean over their seeds."""

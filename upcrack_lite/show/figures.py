@@ -6,9 +6,8 @@ figure reads the same on a light and on a dark page.
 
 from __future__ import annotations
 
-import functools
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -69,15 +68,8 @@ def use_style() -> None:
     plt.rcParams.update(STYLE)
 
 
-def styled(draw: Callable[..., Figure]) -> Callable[..., Figure]:
-    """Draw in the book's style whether or not `use_style` was called."""
-
-    @functools.wraps(draw)
-    def drawn(*args: Any, **kwargs: Any) -> Figure:
-        with plt.rc_context(STYLE):
-            return draw(*args, **kwargs)
-
-    return drawn
+styled = plt.rc_context(STYLE)
+"""Decorates a function that draws: in the book's style whether or not `use_style` was called."""
 
 
 def show(fig: Figure, alt: str) -> None:
@@ -85,14 +77,12 @@ def show(fig: Figure, alt: str) -> None:
 
     alt: what the figure says, numbers included, for readers who do not see it. Raises UserError when empty.
     """
-    if not isinstance(alt, str) or not alt.strip():
+    if not alt.strip():
         raise UserError("a figure needs alternative text: say in `alt` what it shows, with its numbers")
     from IPython.display import display  # only notebooks have it; the overlays of `upcrack detect` do without
 
-    try:
-        display(fig, metadata={"image/png": {"alt": " ".join(alt.split())}})
-    finally:
-        plt.close(fig)
+    display(fig, metadata={"image/png": {"alt": " ".join(alt.split())}})
+    plt.close(fig)
 
 
 @styled
@@ -112,14 +102,12 @@ def images(
     Raises UserError for an array that is none of these.
     """
     panels = [(title, _picture(title, array)) for title, array in panels]
-    if not panels or not 1 <= ncols <= 4:
-        raise UserError(f"need at least one panel and 1 to 4 columns, got {len(panels)} and {ncols}")
     ncols = min(ncols, len(panels))
     nrows = -(-len(panels) // ncols)
     maps = [array for _, array in panels if array.dtype.kind == "f"]
-    top = heat_max if heat_max is not None else max((float(np.nanmax(m)) for m in maps), default=1.0)
-    low = min((float(np.nanmin(m)) for m in maps), default=0.0)
-    scale = {"cmap": "magma", "vmin": min(low, 0.0), "vmax": top if top > min(low, 0.0) else 1.0}
+    low = min([0.0, *map(np.nanmin, maps)])
+    top = heat_max if heat_max is not None else max(map(np.nanmax, maps), default=1.0)
+    scale = {"cmap": "magma", "vmin": low, "vmax": top if top > low else 1.0}
 
     letters = int(24 * 4 / max(ncols, 2)) - 4  # a title wraps where the next picture begins
     titles = [textwrap.fill(title, letters) for title, _ in panels]
@@ -130,30 +118,26 @@ def images(
     side = (width - 0.7 * bool(maps)) / ncols
     height = nrows * (side * tall + 0.06) + 0.19 * lines + 0.55 * key
     fig, grid = plt.subplots(nrows, ncols, figsize=(width, height), squeeze=False)
-    axes = grid.ravel()
-    shown = None
-    for axis in axes:
+    for axis in grid.flat:
         axis.axis("off")
-    for axis, title, (_, array) in zip(axes, titles, panels, strict=False):
+    heat = None
+    for axis, title, (_, array) in zip(grid.flat, titles, panels, strict=False):
         axis.set_title(title, pad=3)
-        if array.dtype == np.bool_:
-            axis.imshow(array, cmap="gray", vmin=0, vmax=1)
-            frame(axis)  # a white mask would melt into the page
-        elif array.dtype == np.uint8:
-            axis.imshow(array, cmap="gray", vmin=0, vmax=255)
+        if array.dtype.kind == "f":
+            heat = axis.imshow(array, **scale)
         else:
-            shown = axis.imshow(array, **scale)
-    if shown is not None:
-        bar = fig.colorbar(shown, ax=grid, shrink=0.8, aspect=20, pad=0.015, extend="neither")
+            axis.imshow(array, cmap="gray", vmin=0, vmax=1 if array.dtype == np.bool_ else 255)
+        if array.dtype == np.bool_:
+            frame(axis)  # a white mask would melt into the page
+    if heat is not None:
+        bar = fig.colorbar(heat, ax=grid, shrink=0.8, aspect=20, pad=0.015, extend="neither")
         bar.set_label(heat_label)
         bar.locator = MaxNLocator(4)
         bar.update_ticks()
     if key:
         handles = [Patch(facecolor=PALETTE[k], hatch=HATCHES[k], label=NAMES[k], ec="white") for k in NAMES]
-        ncols = 3 if width == WIDTH else 1
-        fig.legend(
-            handles=handles, loc="outside lower center", ncols=ncols, handlelength=1.8, columnspacing=1
-        )
+        look = {"ncols": 3 if width == WIDTH else 1, "handlelength": 1.8, "columnspacing": 1}
+        fig.legend(handles=handles, loc="outside lower center", **look)
     return fig
 
 
@@ -179,9 +163,8 @@ def _picture(title: str, array: Any) -> np.ndarray:
     array = np.asarray(array.detach().cpu() if hasattr(array, "detach") else array)
     while array.ndim > 2 and array.shape[0] == 1:  # (1, 1, H, W) is welcome as a map or mask
         array = array[0]
-    if array.ndim == 2 and (array.dtype in (np.bool_, np.uint8) or array.dtype.kind == "f"):
-        return array
-    if array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8:
+    flat = array.ndim == 2 and (array.dtype in (np.bool_, np.uint8) or array.dtype.kind == "f")
+    if flat or (array.ndim == 3 and array.shape[2] == 3 and array.dtype == np.uint8):
         return array
     raise UserError(
         f"panel {title!r} is {array.dtype} {array.shape}: give a photo uint8 (H, W, 3), a mask bool (H, W) or "

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from upcrack_lite import masks
 from upcrack_lite.baselines.registry import CRACKNET
 from upcrack_lite.baselines.registry import network as method
 from upcrack_lite.baselines.riad import CELLS, SETS
-from upcrack_lite.errors import UserError
 from upcrack_lite.show.figures import LINES, MARKERS, WIDTH, styled
 from upcrack_lite.show.methods import billions, lines, millions
 
@@ -84,8 +84,7 @@ def cost_alt() -> str:
     return "Parameters and multiply-adds for one photo: " + "; ".join(parts) + "."
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One convolution: the channels and the side of the map that it gives, px."""
 
     channels: int
@@ -93,34 +92,27 @@ class Step:
 
 
 def trace(network: nn.Module, size: int = 256) -> list[Step]:
-    """Every convolution of one pass in eval mode over a photo of size × size, in the order in which they run.
+    """Every convolution of one pass over a photo of size × size, in the order in which they run.
 
-    The network may live on the "meta" device, which knows shapes and no values. It is left in its mode.
+    The network is set to eval mode. It may live on the "meta" device, which knows shapes and no values.
     """
     steps: list[Step] = []
 
     def note(module: nn.Module, given: object, result: torch.Tensor) -> None:
-        steps.append(Step(result.shape[1], result.shape[-1]))
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            steps.append(Step(result.shape[1], result.shape[-1]))
 
-    kinds = (nn.Conv2d, nn.ConvTranspose2d)
-    hooks = [m.register_forward_hook(note) for m in network.modules() if isinstance(m, kinds)]
-    mode, device = network.training, next(network.parameters()).device
-    network.eval()
-    try:
-        with torch.no_grad():
-            network(torch.zeros(1, 3, size, size, device=device))
-    finally:
-        network.train(mode)
-        for hook in hooks:
-            hook.remove()
+    device = next(network.parameters()).device
+    with register_module_forward_hook(note), torch.no_grad():
+        network.eval()(torch.zeros(1, 3, size, size, device=device))
     return steps
 
 
-def trace_method(name: str, size: int = 256) -> list[Step]:
-    """As `trace`, for a compared method at full width. Raises UserError that lists the valid names."""
+def trace_method(name: str) -> list[Step]:
+    """As `trace`, for a compared method at full width."""
     with torch.device("meta"):
         network = method(name).build(1.0)
-    return trace(network, size)
+    return trace(network)
 
 
 @styled
@@ -128,22 +120,18 @@ def sides(traced: Mapping[str, Sequence[Step]]) -> Figure:
     """One panel for each network: the side of the map after each convolution, first to last.
 
     traced: title to its steps over a photo of 256 × 256 px. A dot is larger the more channels the map has.
-    Raises UserError for none.
     """
-    if not traced or not all(traced.values()):
-        raise UserError("there is nothing to draw: give at least one network with a convolution")
     ncols = min(3, len(traced))
     nrows = -(-len(traced) // ncols)
-    height = 1.62 * nrows + 0.35
-    figure, grid = plt.subplots(nrows, ncols, figsize=(WIDTH, height), squeeze=False, sharey=True)
-    for axis in grid.ravel()[len(traced) :]:
+    size = (WIDTH, 1.62 * nrows + 0.35)
+    figure, grid = plt.subplots(nrows, ncols, figsize=size, squeeze=False, sharey=True)
+    for axis in grid.flat[len(traced) :]:
         axis.axis("off")
-    for axis, (title, steps) in zip(grid.ravel(), traced.items(), strict=False):
-        places = range(1, len(steps) + 1)
-        heights = [step.side for step in steps]
+    for axis, (title, steps) in zip(grid.flat, traced.items(), strict=False):
+        places, (channels, heights) = range(1, len(steps) + 1), np.transpose(steps)
         axis.plot(places, heights, color="#c4c8cf", linewidth=0.9, zorder=1)
-        dots = [1.5 + step.channels / 24 for step in steps]
-        axis.scatter(places, heights, s=dots, color=LINES[0], alpha=0.75, linewidths=0, zorder=2)
+        look = {"color": LINES[0], "alpha": 0.75, "linewidths": 0, "zorder": 2}
+        axis.scatter(places, heights, s=1.5 + channels / 24, **look)
         axis.set_title(title, fontsize=10.5, pad=3)
         axis.set_xticks([1, len(steps)])
         axis.set_yscale("log", base=2)

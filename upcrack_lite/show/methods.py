@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -64,8 +63,7 @@ DIFFERENCES = {
 """Why a count here is more than 1 % from its source's."""
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A method in the table of costs.
 
     strategy: a key of `LEARNS`. parameters, one_pass: as counted here; one_pass in multiply-adds of one pass.
@@ -91,15 +89,12 @@ def lines() -> Mapping[str, Line]:
     """All compared methods and UP-CrackNet's generator, in the order of Table III, counted at full width."""
     counted = {}
     for name in COMPARED:
-        one = network(name)
-        ours = cost(name)
-        source = one.parameters, SOURCE_PASS.get(name)
-        passes = PASSES.get(name, 1)
-        counted[name] = Line(one.title, one.strategy, ours.parameters, ours.multiply_adds, passes, *source)
+        one, ours = network(name), cost(name)
+        here = ours.parameters, ours.multiply_adds, PASSES.get(name, 1)
+        counted[name] = Line(one.title, one.strategy, *here, one.parameters, SOURCE_PASS.get(name))
     with torch.device("meta"):
         own = count(Generator())
-    counted[CRACKNET] = Line("UP-CrackNet", "unsupervised", own.parameters, own.multiply_adds)
-    return counted
+    return counted | {CRACKNET: Line("UP-CrackNet", "unsupervised", own.parameters, own.multiply_adds)}
 
 
 def cost_table() -> Any:
@@ -133,13 +128,8 @@ def cost_table() -> Any:
 
 
 def facts(name: str) -> Any:
-    """What is known and what was chosen about a method: its numbers, its first weights, its source.
-
-    Raises UserError that lists the valid names.
-    """
-    one = network(name)
-    line = lines()[name]
-    preset = method_preset(name, "full")
+    """What is known and what was chosen about a method: its numbers, its first weights, its source."""
+    one, line, preset = network(name), lines()[name], method_preset(name, "full")
     passes = f", and a photo needs {line.passes} passes" if line.passes > 1 else ""
     shown = {
         "learns from": LEARNS[one.strategy],
@@ -168,7 +158,6 @@ def whys(name: str, beside: str = "") -> Any:
     """A method's preset: each value with where it comes from; values that the method does not use are left out.
 
     beside: another method; only what differs from its preset is shown.
-    Raises UserError for an unknown method.
     """
     preset = method_preset(name, "full")
     other = method_preset(beside, "full").to_dict() if beside else {}
@@ -184,10 +173,8 @@ def whys(name: str, beside: str = "") -> Any:
         and not preset.why(field).startswith("not used")
         and not (field.startswith("bilateral_") and preset.map_filter != "bilateral")
     ]
-    title = network(name).title
-    if not rows:
-        return items([f"{title} has the same values as {network(beside).title}."])
-    heading = f"{title}, full scale" + (f": what differs from {network(beside).title}" if beside else "")
+    heading = f"{network(name).title}, full scale"
+    heading += f": what differs from {network(beside).title}" if beside else ""
     note = (
         "“Silent”: the paper does not say. “Source”: the program or article that the method's module names."
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -32,8 +32,7 @@ from upcrack_lite.show.table_words import TITLES
 # --- the methods of a figure
 
 
-@dataclass(frozen=True, eq=False)
-class Column:
+class Column(NamedTuple):
     """One method of a figure. name: above its masks; note: one sentence on what it is and what it was trained on."""
 
     name: str
@@ -72,15 +71,14 @@ def columns(
             raise UserError(f"others: {error}") from None
     methods += [_of_family(name) for name in names("detectors", detectors)]
     named, seen = [], Counter()
-    for one in methods:
-        seen[one.name] += 1
-        name = one.name if seen[one.name] == 1 else f"{one.name} {seen[one.name]}"
-        named.append(replace(one, name=name, note=f"{name}: {one.note}"))
+    for title, note, method in methods:
+        seen[title] += 1
+        name = title if seen[title] == 1 else f"{title} {seen[title]}"
+        named.append(Column(name, f"{name}: {note}", method))
     return named
 
 
 def _of_run(run: RunFolder, photos: str, seed: int) -> Column:
-    place = f"run {run.path.name}"
     if not run.finished:
         raise UserError(f"{run.path} is not finished: let its training end first")
     _check_sets(run, photos)
@@ -89,10 +87,11 @@ def _of_run(run: RunFolder, photos: str, seed: int) -> Column:
         learned_from = f"the photos of {_set(run)} with their crack masks"
     if run.method in FAMILIES:
         variant, tried = training_free.selected_variant(run)
-        note = f"{variant.name}, the best of {len(tried)} variants on {learned_from} ({place})."
+        note = f"{variant.name}, the best of {len(tried)} variants on {learned_from} (run {run.path.name})."
         return Column(f"{TITLES[run.method]}, chosen", note, _marks(variant))
     marks = method_of(run, seed)
-    note = f"trained on {learned_from}, {run.manifest['preset'].get('scale', 'unknown')} scale ({place})"
+    scale = run.manifest["preset"].get("scale", "unknown")
+    note = f"trained on {learned_from}, {scale} scale (run {run.path.name})"
     stopped = run.manifest.get("max_steps") is not None
     note += "; its training was stopped early, so its masks mean nothing." if stopped else "."
     return Column(TITLES[run.method], note, marks)
@@ -101,9 +100,11 @@ def _of_run(run: RunFolder, photos: str, seed: int) -> Column:
 def _of_family(name: str) -> Column:
     if name not in FAMILIES:
         raise UserError(f"detectors: unknown family {name!r}; choose from {', '.join(FAMILIES)}")
-    first, *more = training_free.FAMILIES[name]
-    note = f"{first.name}, the first of its family's {1 + len(more)} variants; nothing was chosen on photos."
-    return Column(TITLES[name], note, _marks(first))
+    family = training_free.FAMILIES[name]
+    note = (
+        f"{family[0].name}, the first of its family's {len(family)} variants; nothing was chosen on photos."
+    )
+    return Column(TITLES[name], note, _marks(family[0]))
 
 
 def _marks(variant: Variant) -> Method:
@@ -131,8 +132,7 @@ _LETTER = 0.082  # inches: a letter's mean width in captions; bold headings take
 _LINE, _KEY = 0.2, 0.35  # inches: a line of a heading or a caption; the key of the colors
 
 
-@dataclass(frozen=True, eq=False)
-class Row:
+class Row(NamedTuple):
     """One photo of a grid.
 
     name: the photo's name. heading: a line above the row. image: uint8 `(H, W, 3)`; crack_mask: bool `(H, W)`;
@@ -152,14 +152,11 @@ class Row:
     def panels(self) -> list[tuple[str, np.ndarray]]:
         """Caption and picture of the photo, of the label, and of each mask over the paled photo."""
         pale = (150 + self.image.astype(np.float32) * (105 / 255)).round().astype(np.uint8)
-        f1 = {
-            name: _percent(one.f1).replace(" ", "\N{NO-BREAK SPACE}") for name, one in self.counts().items()
-        }
-        painted = [
-            (f"{name}: F1\N{NO-BREAK SPACE}{f1[name]}", overlay(pale, mask, self.crack_mask))
-            for name, mask in self.masks.items()
-        ]
-        return [(self.name, self.image), ("label", self.crack_mask), *painted]
+        panels = [(self.name, self.image), ("label", self.crack_mask)]
+        for name, one in self.counts().items():
+            words = f"F1 {_percent(one.f1)}".replace(" ", "\N{NO-BREAK SPACE}")
+            panels.append((f"{name}: {words}", overlay(pale, self.masks[name], self.crack_mask)))
+        return panels
 
 
 @styled
@@ -167,12 +164,10 @@ def grid(rows: Sequence[Row]) -> Figure:
     """Draw one row for each photo: photo, label, then each method in the order of the row's masks.
 
     With more than two methods a row goes on below, in lines of about equal length, four pictures at most.
-    Raises UserError for no rows, or rows whose methods differ.
+    Raises UserError for no rows.
     """
     if not rows:
         raise UserError("there is no photo to show")
-    if not rows[0].masks or any(list(row.masks) != list(rows[0].masks) for row in rows):
-        raise UserError("every row needs the masks of the same methods, in the same order")
     n_panels = 2 + len(rows[0].masks)
     lines = -(-n_panels // NCOLS)
     ncols = -(-n_panels // lines)

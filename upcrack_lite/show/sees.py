@@ -7,7 +7,7 @@ import itertools
 import json
 import statistics
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from upcrack_lite.show.markup import items, table
 from upcrack_lite.show.table_words import spread
 
 Found = Mapping[str, Mapping[str, Sequence[float]]]
-"""Detector to version of the photos to one number, in percent, for each seed."""
+"""Detector to version of the photos to one number, in percent, for each seed; all detectors have all versions."""
 
 FILE = "what_it_sees.json"
 NAMES = {"black": "black holes", "mean": "mean color", "white": "white holes", "random": "random gray"}
@@ -33,14 +33,20 @@ HOME = (("deepcrack", "deepcrack"), ("crack500_kept", "crack500_heldout"))
 """Training set and test set whose photos are of one kind."""
 
 
-def found_table(found: Found, heading: str, note: str, name: str) -> Any:
-    """For each detector mean and standard deviation over runs that differ in the seed."""
-    versions = list(dict.fromkeys(version for by_version in found.values() for version in by_version))
-    lines = [
-        {"": detector, "seeds": str(max(map(len, by_version.values())))}
-        | {version: spread(by_version.get(version, ())) for version in versions}
-        for detector, by_version in found.items()
-    ]
+def found_table(found: Found, heading: str, note: str, name: str, second: Found | None = None) -> Any:
+    """For each detector mean and standard deviation over runs that differ in the seed.
+
+    name: of the HTML element; second: other numbers of the same runs, shown behind a slash.
+    """
+    versions = list(next(iter(found.values())))
+    lines = []
+    for detector, of in found.items():
+        line = {"": detector, "seeds": str(max(map(len, of.values())))}
+        for version in versions:
+            line[version] = spread(of[version]) + (
+                f" / {spread(second[detector][version])}" if second else ""
+            )
+        lines.append(line)
     labels = {"seeds": "runs"} | {version: version for version in versions}
     return table(heading, lines, labels, note, name, text=("seeds",))
 
@@ -48,31 +54,37 @@ def found_table(found: Found, heading: str, note: str, name: str) -> Any:
 @styled
 def found_figure(found: Found, xlabel: str) -> Figure:
     """One row for each detector; a mark for each version of the photos and each seed, a line through its mean."""
-    versions = list(dict.fromkeys(version for by_version in found.values() for version in by_version))
+    versions = list(next(iter(found.values())))
     figure, axes = plt.subplots(figsize=(WIDTH, 0.42 * len(found) + 1.1))
     for row, by_version in enumerate(found.values()):
         for kind, version in enumerate(versions):
-            values = by_version.get(version, ())
+            values = by_version[version]
             height = row + 0.22 * (kind - (len(versions) - 1) / 2)
             look = {"color": LINES[kind], "marker": MARKERS[kind], "markersize": 6, "linestyle": ""}
             axes.plot(values, [height] * len(values), alpha=0.8, label=version if row == 0 else None, **look)
             if len(values) > 1:
                 axes.plot([statistics.fmean(values)] * 2, [height - 0.13, height + 0.13], color=LINES[kind])
-    axes.set_yticks(range(len(found)), list(found))
-    axes.invert_yaxis()
+    _name_rows(axes, found)
     axes.set(xlabel=xlabel, xlim=(0, 100))
-    axes.grid(axis="y", visible=False)
     figure.legend(loc="outside upper center", ncols=len(versions), handletextpad=0.1)
     return figure
 
 
+def _name_rows(axes: plt.Axes, names: Iterable[str]) -> None:
+    """The first row on top, without lines through the rows."""
+    names = list(names)
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.grid(axis="y", visible=False)
+
+
 def found_alt(found: Found) -> str:
     """The picture of `found_figure` in words, with its means."""
-    parts = [
-        f"{detector}: {', '.join(f'{v} {spread(values)}' for v, values in by_version.items())}"
+    said = {
+        detector: ", ".join(f"{version} {spread(values)}" for version, values in by_version.items())
         for detector, by_version in found.items()
-    ]
-    return "; ".join(parts) + "."
+    }
+    return "; ".join(f"{detector}: {words}" for detector, words in said.items()) + "."
 
 
 @styled
@@ -106,38 +118,25 @@ class Recorded:
         file = record_files.folder("results", results) / FILE
         self.lines = json.loads(file.read_text(encoding="utf-8"))
 
-    def found(self, score: str = "ap") -> dict[str, dict[str, list[float]]]:
+    def found(self, score: str = "ap") -> Found:
         """Detector to version to a number for each seed. score: "ap" or "f1" (of the best threshold)."""
         found: dict[str, dict[str, list[float]]] = {}
         for line in sorted(self.lines, key=_place):
             name = NAMES.get(line["detector"], line["detector"])
             name += ", no adversarial term" if line["adversarial"] is False else ""
-            of = found.setdefault(name, {})
             for version, values in line["scores"].items():
-                of.setdefault(version, []).append(values[score])
+                found.setdefault(name, {}).setdefault(version, []).append(values[score])
         return found
 
     def table(self) -> Any:
         """Average precision and, behind it, the best F1, for each detector and version of the photos."""
-        ap, f1 = self.found("ap"), self.found("f1")
-        both = {
-            name: {
-                version: f"{spread(values)} / {spread(f1[name][version])}" for version, values in of.items()
-            }
-            for name, of in ap.items()
-        }
-        seeds = {name: str(max(map(len, of.values()))) for name, of in ap.items()}
-        lines = [{"": name, "seeds": seeds[name]} | of for name, of in both.items()]
-        versions = {version: version for of in both.values() for version in of}
         note = (
             "Average precision / F1 of the best threshold, in percent, of the raw map, before filter and threshold, "
             "pooled over DeepCrack's test photos at 256 × 256; mean ± standard deviation over the runs. Scale lite, "
             "recipe paper, trained on DeepCrack's undamaged crops. The last two lines are maps that learn nothing."
         )
-        labels = {"seeds": "runs"} | versions
-        return table(
-            "Color of the holes, on DeepCrack", lines, labels, note, "sees-recorded", text=("seeds",)
-        )
+        heading = "Color of the holes, on DeepCrack"
+        return found_table(self.found("ap"), heading, note, "sees-recorded", self.found("f1"))
 
     def says(self) -> Any:
         """What the record says, in sentences whose numbers and comparisons are computed from it."""
@@ -204,10 +203,8 @@ def differences_figure(rows: Mapping[str, Sequence[float]]) -> Figure:
         look = {"marker": MARKERS[row], "color": LINES[row], "alpha": 0.75, "linestyle": "", "markersize": 6}
         axes.plot(np.sort(values), row + jitter, **look)
         axes.plot([statistics.median(values)] * 2, [row - 0.33, row + 0.33], color="#111111")
-    axes.set_yticks(range(len(rows)), list(rows))
-    axes.invert_yaxis()
+    _name_rows(axes, rows)
     axes.set(xlabel="difference of F1, points", ylim=(len(rows) - 0.5, -0.5))
-    axes.grid(axis="y", visible=False)
     return figure
 
 

@@ -13,7 +13,6 @@ import ipywidgets
 import numpy as np
 from ipywidgets import Layout
 
-from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import METRICS, Confusion
 from upcrack_lite.show.figures import NAMES, PALETTE
 
@@ -47,9 +46,8 @@ class Panel(ipywidgets.VBox):
 
     def show(self, data: bytes, title: str | None = None) -> None:
         """Put a picture, and a title where it changes, into the panel; an equal one is not sent again."""
-        if self.image.value != data:
-            self.image.value = data
-        if title is not None and self.title.value != title:
+        self.image.value = data
+        if title:
             self.title.value = title
 
 
@@ -75,9 +73,7 @@ def controls(*children: ipywidgets.Widget) -> ipywidgets.Box:
 
 
 def choose_photo(images: np.ndarray) -> ipywidgets.Dropdown:
-    """A control for one of the images, uint8 ``(N, H, W, 3)``. Raises UserError for none."""
-    if images.ndim != 4 or not len(images):
-        raise UserError(f"images must be uint8 (N, H, W, 3) with N at least 1, got {images.shape}")
+    """A control for one of the images, uint8 ``(N, H, W, 3)``."""
     options = [(f"{i + 1} of {len(images)}", i) for i in range(len(images))]
     return ipywidgets.Dropdown(options=options, value=0, description="photo")
 
@@ -85,21 +81,17 @@ def choose_photo(images: np.ndarray) -> ipywidgets.Dropdown:
 def slider(name: str, low: float, high: float, step: float, value: float) -> ipywidgets.FloatSlider:
     """A slider whose range reaches to the value it starts from."""
     decimals = ".3f" if step < 0.01 else ".2f" if step < 0.1 else ".1f"
-    low, high = min(low, value), max(high, value)
-    return ipywidgets.FloatSlider(
-        value=value, min=low, max=high, step=step, description=name, readout_format=decimals
-    )
+    limits = {"min": min(low, value), "max": max(high, value), "step": step}
+    return ipywidgets.FloatSlider(value, description=name, readout_format=decimals, **limits)
 
 
 def score_table(confusion: Confusion) -> str:
     """The five metrics, in percent, as one row of an HTML table; "–" where one is undefined."""
     heads, cells = "", ""
     for name in METRICS:
-        value = getattr(confusion, name)
-        title = {"f1": "F1", "iou": "IoU"}.get(name, name)
+        value, title = getattr(confusion, name), {"f1": "F1", "iou": "IoU"}.get(name, name)
         heads += f"<th style='padding:0 10px 0 0'>{title}</th>"
-        shown = "–" if np.isnan(value) else f"{value:.1f} %"
-        cells += f"<td style='padding:0 10px 0 0'>{shown}</td>"
+        cells += f"<td style='padding:0 10px 0 0'>{'–' if np.isnan(value) else f'{value:.1f} %'}</td>"
     return f"<table style='text-align:left'><tr>{heads}</tr><tr>{cells}</tr></table>"
 
 
@@ -107,8 +99,6 @@ def png(picture: np.ndarray) -> bytes:
     """Encode uint8 ``(H, W, 3)`` RGB, uint8 ``(H, W)`` or bool ``(H, W)`` (True = white) as PNG."""
     if picture.dtype == np.bool_:
         picture = picture.astype(np.uint8) * 255
-    if picture.dtype != np.uint8:
-        raise UserError(f"a picture must be uint8 or bool, got {picture.dtype} {picture.shape}")
     times = max(1, math.ceil(SIDE / max(picture.shape[:2])))
     picture = picture.repeat(times, 0).repeat(times, 1)
     if picture.ndim == 3:
@@ -152,9 +142,9 @@ def histogram_svg(levels: np.ndarray, threshold: float, crack_mask: np.ndarray |
 
     parts = ['<rect width="240" height="240" fill="white"/>']
     for power in range(decades + 1):
-        parts.append(line(left, y(power + 0.3), right, y(power + 0.3), 'stroke-opacity="0.12"'))
+        at = y(power + 0.3)
         label = f"{10**power:,}" if power < 4 else f"{10 ** (power - 3)}k"
-        parts.append(text(left - 5, y(power + 0.3) + 4, label, "end"))
+        parts += [line(left, at, right, at, 'stroke-opacity="0.12"'), text(left - 5, at + 4, label, "end")]
     for name, bars in counts.items():
         heights = np.where(bars > 0, np.log10(np.maximum(bars, 1)) + 0.3, 0)
         outline = zip(edges.repeat(2), [0, *heights.repeat(2), 0], strict=True)
@@ -162,15 +152,15 @@ def histogram_svg(levels: np.ndarray, threshold: float, crack_mask: np.ndarray |
         # Crack is an outline over the gray area: shape tells the classes apart where color cannot.
         look = ' fill-opacity="0.15" stroke-width="2"' if name == "crack" else ""
         parts.append(f'<polygon points="{corners}" fill="{PALETTE[name]}" stroke="{PALETTE[name]}"{look}/>')
-    for level in np.linspace(0, edges[-1], 4):
-        parts.append(text(x(level), floor + 14, f"{level / 255:.2f}"))
-    parts.append(text((left + right) / 2, 235, "smoothed error"))
-    parts.append(line(left, floor, right, floor, 'stroke-width="2.5"'))
+    parts += [text(x(level), floor + 14, f"{level / 255:.2f}") for level in np.linspace(0, edges[-1], 4)]
     at = x(255 * threshold)
-    parts.append(line(at, above, at, floor, 'stroke-width="2" stroke-dasharray="5 3"'))
     words = f"threshold {threshold:.3f}" + (" →" if 255 * threshold > edges[-1] else "")
-    parts.append(text(at, above - 7, words, "end" if at > (left + right) / 2 else "start"))
-    look = (
-        'width="240" height="240" viewBox="0 0 240 240" font-family="sans-serif" font-size="12" fill="#111"'
-    )
+    parts += [
+        text((left + right) / 2, 235, "smoothed error"),
+        line(left, floor, right, floor, 'stroke-width="2.5"'),
+        line(at, above, at, floor, 'stroke-width="2" stroke-dasharray="5 3"'),
+        text(at, above - 7, words, "end" if at > (left + right) / 2 else "start"),
+    ]
+    letters = 'font-family="sans-serif" font-size="12" fill="#111"'
+    look = f'width="240" height="240" viewBox="0 0 240 240" {letters}'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {look}>{"".join(parts)}</svg>'.encode()

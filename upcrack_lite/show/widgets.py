@@ -72,9 +72,6 @@ class MaskExplorer(Plate):
         self._size = image.shape[-2]
         if len(self._image) != 1 or self._size != image.shape[-3] or self._size % 16:
             raise UserError(f"give one square photo (S, S, 3), S a multiple of 16, got {image.shape}")
-        if not 0 <= seed <= 63:
-            raise UserError(f"seed must lie between 0 and 63, got {seed}")
-        self._busy = False
         self.family = Dropdown(options=list(MASK_FAMILIES.items()), description="family")
         self.cell = Dropdown(options=self._cells("multi_scale_square"), description="cells")
         self.seed = ipywidgets.IntSlider(value=seed, min=0, max=63, description="draw")
@@ -99,16 +96,12 @@ class MaskExplorer(Plate):
         return own + [(f"{cell} px", (cell,)) for cell in reversed(fitting)]
 
     def _new_family(self, change: object = None) -> None:
-        self._busy = True  # new options change the value too: one drawing is enough
         self.cell.options = self._cells(self.family.value)
         self.cell.value = self.cell.options[0][1]
         self.cell.disabled = self.family.value == "striped"
-        self._busy = False
         self._draw()
 
     def _draw(self, change: object = None) -> None:
-        if self._busy:
-            return
         draws = torch.Generator().manual_seed(self.seed.value)
         self.mask = masks.draw(self.family.value, 1, self._size, draws, self.cell.value)
         self.removed = 100 * (1 - self.mask.mean().item())
@@ -139,11 +132,14 @@ class PostProcessingTuner(Plate):
         crack_masks: Any = None,
         start: Any = None,
     ) -> None:
-        self._images, self._start = images, start or preset()
+        self._images, self._errors, self._start = images, errors, start or preset()
         self.image = choose_photo(images)
-        self._errors = _checked(errors, images)
+        n, h, w = images.shape[:3]
+        for name, maps in errors.items():
+            if tuple(maps.shape) != (n, 1, h, w):
+                raise UserError(f"error map {name!r} is {tuple(maps.shape)}, images need {(n, 1, h, w)}")
         self._truth = None if crack_masks is None else to_masks(crack_masks, "crack_masks")
-        if self._truth is not None and self._truth.shape != images.shape[:3]:
+        if self._truth is not None and self._truth.shape != (n, h, w):
             raise UserError(f"crack_masks {self._truth.shape} do not fit images {images.shape}")
         self._make_controls(self._start)
         names = ("photo", "error map", "smoothed", "histogram", "mask", "overlay")
@@ -172,31 +168,25 @@ class PostProcessingTuner(Plate):
         side = min(512, *(min(photo.shape[:2]) for photo in found))
         images = np.stack([_middle(photo, side) for photo in found])
         usual = load_model(model)
-        start, models = usual.preset, {"the model's map": usual}
-        if start is None:
-            raise UserError(
-                f"{model} needs no training and has no settings to tune: name a model that learned"
-            )
-        if hasattr(start, "error_variant"):
+        models = {"the model's map": usual}
+        if usual.preset is None:
+            raise UserError(f"{model} learned nothing and has no settings to tune: name a model that learned")
+        if hasattr(usual.preset, "error_variant"):
             models = {name: load_model(model, settings={"error_variant": name}) for name in VARIANTS}
-        errors = {
-            name: torch.cat([one.score_photo(image) for image in images]) for name, one in models.items()
-        }
-        return cls(images, errors, start=start)
+        errors = {name: torch.cat([*map(one.score_photo, images)]) for name, one in models.items()}
+        return cls(images, errors, start=usual.preset)
 
     def parameters(self) -> dict[str, Any]:
         """Return what is chosen, by the names of chapter 14's parameters and of the model's preset."""
         value = self.values[self.rule.value].value if self.rule.value in self.values else 1.0
-        own = {"error_variant": self.variant.value} if hasattr(self._start, "error_variant") else {}
-        if hasattr(self._start, "map_filter"):
-            own["map_filter"] = self._filter()[-1]
-        return own | {
-            "bilateral_d": int(self.d.value),
-            "bilateral_sigma_color": float(self.sigma_color.value),
-            "bilateral_sigma_space": float(self.sigma_space.value),
+        own = {"error_variant": self.variant.value, "map_filter": self._filter()[-1]}
+        return {name: value for name, value in own.items() if hasattr(self._start, name)} | {
+            "bilateral_d": self.d.value,
+            "bilateral_sigma_color": self.sigma_color.value,
+            "bilateral_sigma_space": self.sigma_space.value,
             "threshold_rule": self.rule.value,
-            "threshold_value": round(float(value), 6),
-            "threshold_floor": round(float(self.floor.value), 6),
+            "threshold_value": round(value, 6),
+            "threshold_floor": round(self.floor.value, 6),
         }
 
     def export(self, path: Path | str) -> Path:
@@ -240,18 +230,14 @@ class PostProcessingTuner(Plate):
     def _marked(self, smoothed: torch.Tensor) -> torch.Tensor:
         """Crack masks, bool ``(N, 1, H, W)``, without small components."""
         marked, least = binarize(smoothed, *self._rule()).numpy(), self.area.value / 100
-        return torch.from_numpy(
-            np.stack([training_free.without_small(one, least) for one in marked[:, 0]])[:, None]
-        )
+        large = [training_free.without_small(one, least) for one in marked[:, 0]]
+        return torch.from_numpy(np.stack(large)[:, None])
 
     def _filter(self) -> tuple[int, float, float, str]:
+        """Diameter, both sigmas and the filter's name as `smooth` takes them."""
         off = hasattr(self._start, "map_filter") and self.d.value == 1
-        return (
-            self.d.value,
-            self.sigma_color.value,
-            self.sigma_space.value,
-            "none" if off else "bilateral",
-        )
+        sizes = self.d.value, self.sigma_color.value, self.sigma_space.value
+        return *sizes, "none" if off else "bilateral"
 
     def _rule(self) -> tuple[str, float, float]:
         """Rule, value and floor as `threshold_of` takes them."""
@@ -311,16 +297,6 @@ class PostProcessingTuner(Plate):
         self.message.value = f"all {len(maps)} photos pooled:" + score_table(pooled)
 
 
-def _checked(errors: Mapping[str, torch.Tensor], images: np.ndarray) -> dict[str, torch.Tensor]:
-    if not errors:
-        raise UserError(f"give at least one error map, such as {', '.join(VARIANTS)}")
-    n, h, w = images.shape[:3]
-    for name, maps in errors.items():
-        if tuple(maps.shape) != (n, 1, h, w):
-            raise UserError(f"error map {name!r} is {tuple(maps.shape)}, images need {(n, 1, h, w)}")
-    return {name: maps.detach().float().cpu() for name, maps in errors.items()}
-
-
 def _middle(photo: np.ndarray, side: int) -> np.ndarray:
     y, x = (np.array(photo.shape[:2]) - side) // 2
     return photo[y : y + side, x : x + side]
@@ -338,7 +314,7 @@ class DarknessExplorer(Plate):
     def __init__(self, images: np.ndarray, crack_masks: np.ndarray) -> None:
         if crack_masks.shape != images.shape[:3]:
             raise UserError(f"crack_masks {crack_masks.shape} do not fit images {images.shape}")
-        self._images, self._truth, self._busy = images, crack_masks, False
+        self._images, self._truth = images, crack_masks
         self.image = choose_photo(images)
         self.map = Dropdown(options=[(t, n) for n, t in TITLES.items()], description="map")
         self.sigma = slider("σ, px", 0, 4, 0.5, 0)
@@ -356,31 +332,27 @@ class DarknessExplorer(Plate):
 
     def _new_map(self, change: object = None) -> None:
         """Offer the level z where the map has a unit; elsewhere Otsu takes its place."""
-        self._busy = True  # new options change the value too: one drawing is enough
-        before = self.rule.value
-        self.rule.options = [
-            (text, rule) for text, rule in LEVELS.items() if rule != "z" or self.map.value in DARKNESS
-        ]
-        self.rule.value = "otsu" if before == "z" and self.map.value not in DARKNESS else before
-        self._busy = False
+        before, offered = self.rule.value, dict(LEVELS)
+        if self.map.value not in DARKNESS:
+            del offered["level z"]
+        self.rule.unobserve(self._draw, "value")  # new options change the value too: one drawing is enough
+        self.rule.options = list(offered.items())
+        self.rule.value = before if before in offered.values() else "otsu"
+        self.rule.observe(self._draw, "value")
         self._draw()
 
     def _draw(self, change: object = None) -> None:
-        if self._busy:
-            return
         i, rule = self.image.value, self.rule.value
         self.z.disabled = rule != "z"
         level = self.z.value if rule == "z" else 0.0
         self.variant = Variant(self.map.value, self.sigma.value, rule, level, self.area.value / 100)
         values = MAPS[self.variant.map](to_gray(self._images[i]), self.variant.sigma)
-        self.crack_mask = training_free.without_small(
-            training_free.thresholded(values, self.variant), self.variant.least_area
-        )
+        marked = training_free.thresholded(values, self.variant)
+        self.crack_mask = training_free.without_small(marked, self.variant.least_area)
         self.confusion = Confusion.of(self.crack_mask, self._truth[i])
         shown = training_free.smoothed(training_free.stretched(values), self.variant)
         self._panels["photo"].show(png(self._images[i]))
         self._panels["map"].show(png(heat(shown, float(shown.max()))), f"map, up to {values.max():.3g}")
         painted = overlay(self._images[i], self.crack_mask, self._truth[i])
-        marked = 100 * self.crack_mask.mean()
-        self._panels["overlay"].show(png(painted), f"overlay, {marked:.1f} % marked")
+        self._panels["overlay"].show(png(painted), f"overlay, {100 * self.crack_mask.mean():.1f} % marked")
         self._scores.value = KEY + score_table(self.confusion)
