@@ -230,7 +230,7 @@ def training_and_map(method: str) -> Values:
     with tempfile.TemporaryDirectory() as folder:
         where = {"device": "cpu", "progress": False}
         place = Path(folder) / "run"
-        run = train_method(method, _noise(8), chosen, place, crack_masks=crack_masks, seed=3, **where)
+        run = train_method(_noise(8), chosen, place, crack_masks=crack_masks, seed=3, **where)
         found = _learned(run, training_version(method))
         model = load_model(run)
         maps = model.score_map(to_tensor(_noise(8)[:2]), 5)
@@ -254,7 +254,7 @@ def choice_without_training(method: str) -> Values:
     chosen = family_preset(method)
     with tempfile.TemporaryDirectory() as folder:
         photos, crack_masks = (np.stack(part) for part in zip(*roads[:2], strict=True))
-        run = select_variant(photos, crack_masks, chosen, Path(folder) / "run", progress=False)
+        run = select_variant(photos, chosen, Path(folder) / "run", crack_masks=crack_masks, progress=False)
         kept = run.load_weights()
     variant = chosen.variants[int(kept["chosen"])]
     found = find(roads[2][0], variant)

@@ -39,12 +39,12 @@ def made(kind: str, folder: Path, **changes) -> RunFolder:
     if kind.startswith("tf_"):
         chosen = family_preset(kind)
         photos = [synthetic_road(256, [8, i]) for i in range(2)]
-        both = (np.stack(part) for part in zip(*photos, strict=True))
-        return select_variant(*both, chosen, folder, progress=False)
+        images, masks = (np.stack(part) for part in zip(*photos, strict=True))
+        return select_variant(images, chosen, folder, crack_masks=masks, progress=False)
     values = {"size": 64, "width": 0.125, "epochs": 1, "batch_size": 4} | changes
     masks = ROADS.crack_masks if kind == "unet" else None
     chosen = method_preset(kind, **values)
-    return train_method(kind, ROADS.images, chosen, folder, crack_masks=masks, device="cpu", progress=False)
+    return train_method(ROADS.images, chosen, folder, crack_masks=masks, device="cpu", progress=False)
 
 
 def without(run: RunFolder, target: Path) -> RunFolder:

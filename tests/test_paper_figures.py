@@ -153,7 +153,8 @@ def runs(tmp_path_factory):
     roads = [synthetic_road(256, [5, k]) for k in range(2)]
     images, masks = (np.stack(parts) for parts in zip(*roads, strict=True))
     family = family_preset("tf_local_darkness_otsu")
-    select_variant(images, masks, family, root / "local", data={"name": "deepcrack"}, progress=False)
+    where = {"crack_masks": masks, "data": {"name": "deepcrack"}, "progress": False}
+    select_variant(images, family, root / "local", **where)
     return root
 
 

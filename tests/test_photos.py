@@ -291,7 +291,7 @@ def test_a_run_of_a_compared_method_finds_cracks_too(folder, tmp_path):
     roads = [synthetic_road(64, seed) for seed in range(4)]
     images, crack_masks = (np.stack(one) for one in zip(*roads, strict=True))
     run = train_method(
-        "ddrnet", images, made, tmp_path / "ddrnet", crack_masks=crack_masks, max_steps=2, progress=False
+        images, made, tmp_path / "ddrnet", crack_masks=crack_masks, max_steps=2, progress=False
     )
     assert {row["threshold_level"] for row in detected(load_model(run), folder).rows} == {127}
     settings = {"threshold_rule": "percentile", "threshold_value": 90.0}

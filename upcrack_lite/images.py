@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from upcrack_lite.errors import UserError
+from upcrack_lite.io import encoded
 
 
 def to_tensor(images: np.ndarray) -> torch.Tensor:
@@ -93,10 +94,7 @@ def outline(photo: np.ndarray, crack_mask: np.ndarray) -> np.ndarray:
 
 def data_url(image: np.ndarray, quality: int) -> str:
     """An image, uint8 ``(H, W, 3)``, as a JPEG (quality 0 to 100) in an address that a page can hold."""
-    # Color at full resolution: a thin orange line is gray otherwise.
-    how = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    data = cv2.imencode(".jpg", image[..., ::-1], [*how, cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-    return f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}"
+    return f"data:image/jpeg;base64,{base64.b64encode(encoded(image, '.jpg', quality)).decode('ascii')}"
 
 
 def _photo_and_mask(

@@ -234,15 +234,19 @@ def write_csv(path: Path, rows: list[dict[str, Any]], end: str = "\r\n") -> None
     write_atomically(path, write)
 
 
-def write_image(path: Path, pixels: np.ndarray) -> None:
-    """Write a picture, uint8 ``(H, W)`` gray or ``(H, W, 3)`` RGB, in the format of the file's ending."""
+def encoded(pixels: np.ndarray, suffix: str, quality: int = 95) -> bytes:
+    """A picture, uint8 ``(H, W)`` gray or ``(H, W, 3)`` RGB, as a file of a format; quality, 0 to 100, of a JPEG."""
     pixels = pixels if pixels.ndim == 2 else cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2BGR)
     # Color at full resolution, or a thin line drawn on a photo turns gray; a PNG has no such choice.
     full = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-    ok, data = cv2.imencode(path.suffix, pixels, full if path.suffix == ".jpg" else [])
-    if not ok:
-        raise UserError(f"{path} could not be encoded")
-    write_atomically(path, lambda p: p.write_bytes(data.tobytes()))
+    how = [*full, cv2.IMWRITE_JPEG_QUALITY, quality] if suffix == ".jpg" else []
+    return cv2.imencode(suffix, pixels, how)[1].tobytes()
+
+
+def write_image(path: Path, pixels: np.ndarray) -> None:
+    """Write a picture, as `encoded`, in the format of the file's ending."""
+    data = encoded(pixels, path.suffix)
+    write_atomically(path, lambda p: p.write_bytes(data))
 
 
 def parse_settings(settings: list[str] | None) -> dict[str, Any]:

@@ -84,6 +84,8 @@ class Baseline(nn.Module):
 class Supervised(Baseline):
     """A network that gives crack logits. A subclass implements `outputs`, and `loss` where it has its own."""
 
+    side_weight = 0.4  # of each side output in the loss, where the first output has 1
+
     def outputs(self, image: torch.Tensor) -> list[torch.Tensor]:
         """All logits of an image ``(N, 3, H, W)`` in [-1, 1], the one that counts first, each ``(N, 1, H, W)``.
 
@@ -98,13 +100,14 @@ class Supervised(Baseline):
         return cropped if self.training else cropped[0]
 
     def loss(self, outputs: list[torch.Tensor], crack_mask: torch.Tensor) -> torch.Tensor:
-        """Mean binary cross entropy of the first output, plus 0.4 times that of each side output.
+        """Mean binary cross entropy of the first output, plus `side_weight` times that of each side output.
 
         crack_mask: float ``(N, 1, H, W)``, 1 = crack. Two classes under softmax with cross entropy are the same model
         as one logit under a sigmoid.
         """
-        main, *sides = (functional.binary_cross_entropy_with_logits(one, crack_mask) for one in outputs)
-        return main + 0.4 * sum(sides) if sides else main
+        weights = [1.0] + [self.side_weight] * (len(outputs) - 1)
+        terms = (functional.binary_cross_entropy_with_logits(one, crack_mask) for one in outputs)
+        return sum(weight * term for weight, term in zip(weights, terms, strict=True))
 
     def scores(self, image: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """The probability of crack. Nothing is drawn."""

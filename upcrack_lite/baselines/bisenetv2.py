@@ -115,6 +115,8 @@ class Head(nn.Module):
 class BiSeNetV2(Supervised):
     """Both branches, their aggregation and five heads; `width` is the share of the channels."""
 
+    side_weight = 1.0
+
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
         fine, wide = scaled(64, width), scaled(128, width)
@@ -152,10 +154,6 @@ class BiSeNetV2(Supervised):
         if self.training:
             outputs += [guide(x) for guide, x in zip(self.guides, maps, strict=True)]
         return outputs
-
-    def loss(self, outputs: list[torch.Tensor], crack_mask: torch.Tensor) -> torch.Tensor:
-        """Mean binary cross entropy of every output, summed: the guiding heads count as much as the first."""
-        return sum(functional.binary_cross_entropy_with_logits(one, crack_mask) for one in outputs)
 
 
 def init_he(module: nn.Module) -> None:

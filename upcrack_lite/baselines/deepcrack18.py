@@ -47,6 +47,8 @@ class Scale(nn.Module):
 class DeepCrack18(Supervised):
     """Encoder, mirrored decoder, five scales and their join; `width` is the share of the channels."""
 
+    side_weight = 1.0
+
     def __init__(self, width: float = 1.0) -> None:
         super().__init__()
         down, up = (
@@ -80,10 +82,6 @@ class DeepCrack18(Supervised):
             x = up(unpool(x, where))  # (N, 512, H / 16, W / 16), … up to (N, 64, H, W)
             sides.append(scale(down, x))  # (N, 1, H, W)
         return [self.join(torch.cat(sides, dim=1)), *sides]
-
-    def loss(self, outputs: list[torch.Tensor], crack_mask: torch.Tensor) -> torch.Tensor:
-        """Mean binary cross entropy of the joined map and of the five scales, summed."""
-        return sum(functional.binary_cross_entropy_with_logits(one, crack_mask) for one in outputs)
 
 
 METHOD = Method(

@@ -15,8 +15,15 @@ VGG16 = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 """Places of the thirteen convolutions in torchvision's list."""
 
 
-def download(encoder: str) -> dict[str, torch.Tensor]:
-    """The ImageNet weights of an encoder, from the cache or the hub. Raises UserError where they cannot be had."""
+def download(method: str, encoder: str, source: str = "imagenet") -> dict[str, torch.Tensor]:
+    """The ImageNet weights of a method's encoder, from the cache or the hub.
+
+    Raises UserError where they cannot be had, for a method without an encoder, or another source.
+    """
+    if source != "imagenet":
+        raise UserError(f"encoder_weights={source} is of an earlier version: use imagenet or none")
+    if encoder == "none":
+        raise UserError(f"{method} has no encoder with known weights: use encoder_weights='none'")
     try:
         if encoder == "vgg16":
             import torchvision

@@ -24,9 +24,10 @@ from upcrack_lite.baselines.registry import (
     FAMILIES,
     PATCHCORE,
     AnyPreset,
+    learns_from_masks,
+    network,
     unused_options,
 )
-from upcrack_lite.baselines.registry import network as method
 from upcrack_lite.data.datasets import TrainingData
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import to_tensor, to_uint8
@@ -124,19 +125,15 @@ class Task(Resumable):
             yield random_views(*self.load(np.sort(order[start : start + size])), self.preset, self.draws)
 
     def set_epoch(self, index: int) -> None:
-        """Learning rates as at the start of an epoch."""
+        """Where the training stands; the learning rates follow from it."""
         self.steps = index * self.steps_an_epoch
-        self._set_rates()
 
-    def _set_rates(self) -> None:
+    def rate_factor(self) -> float:
+        """What the first learning rates are multiplied by in the next step."""
         preset, done = self.preset, self.steps / (self.preset.epochs * self.steps_an_epoch)  # in [0, 1)
-        factor = 1.0
         if preset.schedule == "poly":
-            factor = (1 - done) ** preset.poly_power
-        elif preset.schedule == "step" and done >= preset.step_at:
-            factor = 0.1
-        for group, rate in zip(self.optimizer.param_groups, self.first_rates, strict=True):
-            group["lr"] = rate * factor
+            return (1 - done) ** preset.poly_power
+        return 0.1 if preset.schedule == "step" and done >= preset.step_at else 1.0
 
     def rates(self) -> dict[str, float]:
         """Learning rate for the log."""
@@ -144,7 +141,8 @@ class Task(Resumable):
 
     def step(self, batch: Batch) -> dict[str, torch.Tensor]:
         """One step on a batch; returns every term, unweighted, and "loss", which the step minimizes."""
-        self._set_rates()
+        for group, rate in zip(self.optimizer.param_groups, self.first_rates, strict=True):
+            group["lr"] = rate * self.rate_factor()
         self.optimizer.zero_grad()
         terms = self.losses(*batch)
         self.fabric.backward(terms["loss"])
@@ -229,28 +227,24 @@ def train_any(
     that the method has no use for are left out. Returns the finished run. Raises UserError as the method's training.
     """
     unused = unused_options(method_name)
-    both: dict[str, Any] = {"data": given.facts, "seed": seed, "progress": progress}
-    both |= {name: value for name, value in options.items() if name not in unused}
+    how: dict[str, Any] = {"data": given.facts, "seed": seed, "progress": progress}
+    how |= {name: value for name, value in options.items() if name not in unused}
+    if learns_from_masks(method_name):
+        how["crack_masks"] = given.crack_masks
+    if method_name not in FAMILIES:
+        how |= {"groups": given.groups, "device": device}
     if method_name in FAMILIES:
-        from upcrack_lite.baselines.training_free import select_variant
-
-        return select_variant(given.images, given.crack_masks, preset, out, **both)
-    both |= {"groups": given.groups, "device": device}
-    if method_name == CRACKNET:
-        return train(given.images, preset, out, **both)
-    if method_name == DRAWN:
-        from upcrack_lite.drawn.training import train_drawn
-
-        return train_drawn(given.images, preset, out, **both)
-    if method_name == PATCHCORE:
-        from upcrack_lite.baselines.patchcore import train_patchcore
-
-        return train_patchcore(given.images, preset, out, **both)
-    return train_method(method_name, given.images, preset, out, crack_masks=given.crack_masks, **both)
+        from upcrack_lite.baselines.training_free import select_variant as learn
+    elif method_name == DRAWN:
+        from upcrack_lite.drawn.training import train_drawn as learn
+    elif method_name == PATCHCORE:
+        from upcrack_lite.baselines.patchcore import train_patchcore as learn
+    else:
+        learn = train if method_name == CRACKNET else train_method
+    return learn(given.images, preset, out, **how)
 
 
 def train_method(
-    method_name: str,
     images: np.ndarray,
     preset: MethodPreset,
     out: Path | str,
@@ -271,28 +265,33 @@ def train_method(
     and for no other. The other arguments and the run are as in `training.train`; the checkpoint is the whole network.
 
     Raises UserError before any work, for images or masks of another size or type, masks that are missing or not
-    wanted, an unknown method, a preset of another method, weights that cannot be had, or a folder that belongs to
-    another run; later, for a loss that is no longer finite (it names the term).
+    wanted, weights that cannot be had, or a folder that belongs to another run; later, for a loss that is no longer
+    finite (it names the term).
     """
-    chosen = method(method_name)
-    groups = _check(method_name, preset, images, crack_masks, groups)
-    device = check_device(device)
+    name, chosen = preset.method, network(preset.method)
+    groups, device = check_crops(images, preset.size, groups), check_device(device)
+    if preset.supervised:
+        check_masks(images, crack_masks)
+    elif crack_masks is not None:
+        raise UserError(f"{name} learns from undamaged crops alone: leave crack_masks out")
     split = split_by_photo(groups, preset.validation_share, seed)
     if preset.supervised and len(split[0]) < 2:
-        raise UserError(f"{method_name} needs at least 2 images to train on, got {len(split[0])}")
-    start = _encoder_weights(method_name, chosen.encoder, preset.encoder_weights)
+        raise UserError(f"{name} needs at least 2 images to train on, got {len(split[0])}")
+    start = None
+    if preset.encoder_weights != "none":
+        start = download(name, chosen.encoder, preset.encoder_weights)
     own = {
         "crack_masks_sha256": None if crack_masks is None else data_hash(crack_masks),
         "encoder": None if start is None else {"source": "imagenet", "sha256": weights_hash(start)},
     }
-    what = describe(method_name, preset, images, data, seed, max_steps, precision, own)
+    what = describe(name, preset, images, data, seed, max_steps, precision, own)
 
     def make(fabric: Fabric) -> Task:
         fabric.seed_everything(seed, workers=False, verbose=False)
-        network = chosen.build(preset.width)
+        built = chosen.build(preset.width)
         if start is not None:
-            start_encoder(network, chosen.encoder, start)
-        return Task(network, preset, fabric, images, crack_masks, split, seed)
+            start_encoder(built, chosen.encoder, start)
+        return Task(built, preset, fabric, images, crack_masks, split, seed)
 
     return train_task(make, what, preset, out, device, progress)
 
@@ -310,33 +309,9 @@ def load_network(
     if name not in COMPARED:
         raise UserError(f"{run.path} is a run of {name!r}, not of a compared method ({', '.join(COMPARED)})")
     preset = MethodPreset.from_dict(run.preset_values())
-    network = method(name).build(preset.width)
-    run.load_into(network, f"{name}, width {preset.width}")
-    return network.float().to(device).eval(), preset
-
-
-def _check(
-    name: str, preset: Any, images: np.ndarray, crack_masks: np.ndarray | None, groups: list[str] | None
-) -> list[str]:
-    """The photo of each image, once preset, images and masks are found to fit the method."""
-    if (whose := getattr(preset, "method", "upcracknet")) != name:
-        raise UserError(f"the preset is {whose}'s, not {name}'s: use method_preset({name!r})")
-    groups = check_crops(images, preset.size, groups)
-    if preset.supervised:
-        check_masks(images, crack_masks)
-    elif crack_masks is not None:
-        raise UserError(f"{name} learns from undamaged crops alone: leave crack_masks out")
-    return groups
-
-
-def _encoder_weights(name: str, encoder: str, source: str) -> dict[str, torch.Tensor] | None:
-    if source == "none":
-        return None
-    if source != "imagenet":
-        raise UserError(f"encoder_weights={source} is of an earlier version: use imagenet or none")
-    if encoder == "none":
-        raise UserError(f"{name} has no encoder with known weights: use encoder_weights='none'")
-    return download(encoder)
+    built = network(name).build(preset.width)
+    run.load_into(built, f"{name}, width {preset.width}")
+    return built.float().to(device).eval(), preset
 
 
 def optimizer_of(network: Supervised | Restorer, preset: MethodPreset) -> torch.optim.Optimizer:

@@ -225,10 +225,10 @@ def f1_of(one: Confusion) -> float:
 
 def select_variant(
     images: np.ndarray,
-    crack_masks: np.ndarray,
     preset: FamilyPreset,
     out: Path | str,
     *,
+    crack_masks: np.ndarray,
     data: dict[str, Any] | None = None,
     seed: int = 0,
     progress: bool = True,
