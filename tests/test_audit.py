@@ -74,18 +74,6 @@ def kinds(result):
 # No fault, no finding
 
 
-@DIGITS
-@pytest.mark.parametrize("fractions", [False, True])
-def test_clean_tables_raise_no_false_alarm(digits, fractions):
-    rng = np.random.default_rng(digits)
-    for _ in range(100):
-        result = audit_rows(clean(rng, int(rng.integers(1, 20)), digits, fractions=fractions))
-        assert kinds(result) == []
-        assert result.unit == ("fraction" if fractions else "percent")
-        assert result.groups[0].verdict in ("constant", "either", "unknown")
-        assert not result.groups[0].swapped
-
-
 counts = st.integers(0, 10**4)
 
 
@@ -289,6 +277,8 @@ def write(folder, content):
         "Method,Precision,Recall,Accuracy,F1,IoU",
         "model,Prec. (%),Sensitivity,Acc [%],F1-score,Jaccard index",
         "name,P,R,OA,Dice,IoU ↑",
+        "name,P,R,OA,F₁–Score (%),IoU",
+        "name,P,R,OA,Ｆ1‑score,IoU",
         "method;precision_percent;recall_percent;accuracy_percent;f1_percent;iou_percent",
         "\ufeffMethod\tPPV\tTPR\tPixel Accuracy\tF-measure\tJaccard",
     ],
@@ -314,13 +304,10 @@ def test_named_columns_groups_and_labels(tmp_path):
     ("content", "message"),
     [
         ("", "needs a header and rows"),
-        ("method,f1,iou\n", "needs a header and rows"),
         ("method,speed\na,3\n", "has no column of precision.*method, speed.*--precision"),
-        ("method,f1\na,fast\n", "line 2, column 'f1': 'fast' is no number"),
         ("method,f1\na,3\nb,61.8%\n", "line 3, column 'f1': '61.8%' is no number.*without %"),
         ("method;f1\na;61,8\n", "line 2, column 'f1': '61,8' is no number.*with a point"),
         ("method,f1,iou\na,61,8,44,7\n", "line 2: its cells are not as many.*decimal comma"),
-        ("method,f1,iou\na,61\n", "line 2: its cells are not as many"),
         ("method,f1\na,100.1\n", "line 2, column 'f1': 100.1 lies outside 0 to 100"),
         ("method,f1,dice\na,1,2\n", "'f1' and 'dice' both look like f1.*--f1 NAME"),
         ("method,f1,f1\na,1,2\n", "column 'f1' stands for two things"),
@@ -372,15 +359,6 @@ def test_narrow_keeps_the_truth(tp, fp, fn, tn):
     assert box["prevalence"][0] - 1e-9 <= one.prevalence / 100 <= box["prevalence"][1] + 1e-9
 
 
-def test_the_identities_at_points():
-    assert intervals.f1_of((0.75, 0.75), (0.6, 0.6)) == pytest.approx((2 / 3, 2 / 3))
-    assert intervals.iou_of((0.5, 2 / 3)) == pytest.approx((1 / 3, 0.5))
-    assert intervals.f1_of_iou((1 / 3, 0.5)) == pytest.approx((0.5, 2 / 3))
-    assert intervals.prevalence_of((0.75, 0.75), (0.6, 0.6), (0.97, 0.97)) == pytest.approx((0.05, 0.05))
-    assert intervals.prevalence_of((0.6, 0.6), (0.75, 0.75), (0.97, 0.97)) == pytest.approx((0.04, 0.04))
-    assert intervals.true_positives_of((2 / 3, 2 / 3), (0.97, 0.97)) == pytest.approx((0.03, 0.03))
-
-
 def test_the_command_reports_in_text_and_json(tmp_path):
     rows = [swapped(row) for row in clean(np.random.default_rng(1), 6, 3)]
     lines = ["method,precision,recall,acc,F1,IoU"]
@@ -405,15 +383,6 @@ def test_the_command_audits_the_paper():
     assert all(words in told.output for words in ("96 rows", "37 of 37 rows", "27 of 28 rows"))
     assert max(map(len, told.output.splitlines())) <= 120
     assert isinstance(command("paper", "--group", "x").exception, UserError)
-
-
-@pytest.mark.parametrize("name", ["F1", "F₁", "F1‑score", "F1–Score (%)", "f1_measure", "Ｆ1", "F1 score ↑"])
-def test_a_header_is_read_whatever_its_hyphens_and_digits(tmp_path, name):
-    table = tmp_path / "t.csv"
-    table.write_text(f"method,precision,recall,{name}\none,50.0,50.0,60.0\n", encoding="utf-8")
-    rows, unused = read_table(table)
-    assert rows[0].cells["f1"] == "60.0"
-    assert not unused
 
 
 def test_a_label_cannot_move_the_cursor_of_a_terminal(tmp_path):

@@ -21,7 +21,7 @@ from upcrack_lite.reproduction import photo_sets, records
 from upcrack_lite.reproduction.conditions import family_median
 from upcrack_lite.reproduction.experiments import Experiment, RunOptions
 from upcrack_lite.reproduction.photo_sets import training_data
-from upcrack_lite.reproduction.run import detector, run_experiment, tiny_values, train_experiment
+from upcrack_lite.reproduction.run import detector, run_experiment, tiny_values
 from upcrack_lite.reproduction.sweep import plan
 from upcrack_lite.runs import RunFolder
 from upcrack_lite.show.experiment_page import ExperimentPage
@@ -136,15 +136,10 @@ def test_photos_without_a_manifest_are_not_learned_from_for_a_record(deepcrack, 
     assert known["manifest_sha256"] == manifests.digest(entries)
     monkeypatch.setattr(manifests, "packaged", lambda name: None)
     (deepcrack / "deepcrack/manifest.csv").unlink()
-    facts = training_data(experiment, deepcrack).facts
-    assert facts == known | {"manifest_sha256": None}
+    assert training_data(experiment, deepcrack).facts == known | {"manifest_sha256": None}
     monkeypatch.setattr("upcrack_lite.baselines.trainer.train_method", lambda *a, **k: pytest.fail("trained"))
-    for work in (
-        lambda: make(experiment, root, deepcrack, allow_dirty=False),
-        lambda: train_experiment(experiment, deepcrack, root / "runs", progress=False),
-    ):
-        with pytest.raises(UserError, match="its training set deepcrack has no manifest"):
-            work()
+    with pytest.raises(UserError, match="its training set deepcrack has no manifest"):
+        make(experiment, root, deepcrack, allow_dirty=False)
 
 
 def test_a_detector_without_training_freezes_the_best_on_the_training_photos(tmp_path):

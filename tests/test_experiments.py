@@ -110,11 +110,9 @@ def test_a_method_gets_the_options_that_it_has_a_use_for_and_refuses_others():
             "choose one of deeplabv3plus, enet, .*riad, upcracknet, drawn, patchcore, tf_global_darkness",
         ),
         ({"recipe": "papers"}, "choose one of paper, released"),
-        ({"scale": "small"}, "choose one of full, half, lite"),
         ({"scale": ""}, "choose one of full, half, lite"),
         ({"train_set": "cfd"}, "choose one of deepcrack, crack500_kept, crack500, synthetic"),
         ({"test_set": "cfd155"}, "choose one of deepcrack, cfd_patches"),
-        ({"seed": -1}, "seed"),
         ({"seed": True}, "seed"),
         ({"overrides": (("lamda", 1),)}, "unknown preset value 'lamda'"),
         ({"overrides": (("recipe", "paper"),)}, "an option of its own: --recipe paper"),
@@ -183,32 +181,25 @@ def test_a_table_of_methods_has_the_printed_rows_and_then_those_beside_them():
         assert preset_from(one.method, values) == one.preset()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"table": 4, "rows": ["segnet"]}, "has no row 'segnet'; choose deeplabv3plus, .*tf_gabor_paper"),
+        ({"table": 4, "rows": ["unet"], "recipe": "released"}, "unet has one recipe, paper"),
+        ({"table": 1, "rows": ["tf_sato_otsu"]}, "has no row 'tf_sato_otsu'; choose mae"),
+    ],
+)
+def test_a_table_refuses_what_it_does_not_have(wrong, named):
+    with pytest.raises(UserError, match=named):
+        chosen(**wrong)
+
+
 def test_rows_and_seeds_are_chosen_in_order():
     some = chosen(1, seeds=(2, 1), rows=["mae+adv", "mae"])
     assert [(one.preset().lambda_adv, one.seed) for one in some] == [(1, 2), (1, 1), (0, 2), (0, 1)]
     (set_too,) = chosen(1, {"epochs": 3}, rows=["mae"])
     assert (set_too.preset().epochs, set_too.preset().lambda_ssim) == (3, 0)
     assert row_overrides(2, "striped") == ("upcracknet", {"mask_family": "striped"})
-
-
-@pytest.mark.parametrize(
-    ("wrong", "named"),
-    [
-        ({"table": 9}, r"no table 9; choose 1 \(I\)"),
-        ({"table": 2, "rows": ["square"]}, "has no row 'square'; choose jumbled"),
-        ({"table": 4, "rows": ["segnet"]}, "has no row 'segnet'; choose deeplabv3plus, .*tf_gabor_paper"),
-        ({"table": 4, "rows": ["unet"], "recipe": "released"}, "unet has one recipe, paper"),
-        ({"table": 4, "rows": ["unet"], "settings": {"lambda_adv": 0}}, "no row has lambda_adv; choose from"),
-        ({"table": 1, "rows": ["tf_sato_otsu"]}, "has no row 'tf_sato_otsu'; choose mae"),
-        ({"table": 4, "recipe": "x"}, "choose one of paper"),
-        ({"table": 4, "scale": "x"}, "choose one of full"),
-        ({"table": 4, "train_set": "x"}, "choose one of deepcrack"),
-        ({"table": 4, "test_set": "x"}, "choose one of deepcrack"),
-    ],
-)
-def test_a_table_refuses_what_it_does_not_have(wrong, named):
-    with pytest.raises(UserError, match=named):
-        chosen(**wrong)
 
 
 # --- Preset values that are set otherwise --------------------------------------------------------------------
@@ -277,6 +268,7 @@ def test_what_cannot_be_is_left_out_and_named():
         ({"seeds": "0,x"}, "seed must be a whole number, 0 or more, not 'x'"),
         ({"tables": "1,2", "rows": "striped,stripes"}, "a row 'stripes'; choose mae.*jumbled"),
         ({"rows": "unet", "recipe": "released"}, "unet: no recipe released"),
+        ({"tables": "2", "rows": "square"}, "has a row 'square'; choose jumbled"),
         ({"device": "gpu"}, "unknown device 'gpu'; choose one of auto, cpu, cuda"),
         ({"max_steps": "0"}, "max_steps must be a whole number, 1 or more"),
         ({"allow_dirty": "maybe"}, "allow_dirty must be 0 or 1"),
@@ -284,7 +276,6 @@ def test_what_cannot_be_is_left_out_and_named():
         ({"settings": "epochs"}, "settings: .*NAME=VALUE, got 'epochs'"),
         ({"settings": "'epochs=1"}, "settings: No closing quotation"),
         ({"settings": "epoch=1"}, "no row has epoch; choose from batch_size, .*epochs"),
-        ({"rows": "unet,riad", "settings": "encoder_weights=imagenet"}, "no row has encoder_weights"),
         ({"tables": "1", "settings": "lambda_adv=0"}, "no row has lambda_adv"),
         ({"rows": "unet", "settings": "epochs=x"}, "unet: epochs must be of type int, got 'x'"),
         ({"rows": "unet,upcracknet", "settings": "width=1"}, "a number of channels for upcracknet"),

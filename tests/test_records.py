@@ -31,20 +31,6 @@ def saved(tmp_path) -> Path:
     return save(VALUES, MAPS, tmp_path)
 
 
-def places(values: Any, at: tuple = ()) -> list[tuple]:
-    """Where each field of the schema stands; what is free inside (presets, facts) is left out."""
-    free = ("preset", "crops_json", "overrides", "training", "evaluation", "tolerance")
-    some = []
-    for key in values:
-        some.append((*at, key))
-        inner = values[key]
-        if isinstance(inner, dict) and key not in free:
-            some += places(inner, (*at, key))
-    if at == ():
-        some += places(values["images"][1], ("images", 1))
-    return some
-
-
 def planted(place: tuple, value: Any = None, *, remove: bool = False) -> dict[str, Any]:
     values = copy.deepcopy(VALUES)
     inner = values
@@ -66,40 +52,28 @@ def rewritten(path: Path, change) -> None:
 # --- What a record holds -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("place", places(VALUES), ids=lambda p: ".".join(map(str, p)))
-def test_a_field_that_is_missing_or_of_a_wrong_type_is_refused_by_name(place):
-    name = ".".join(map(str, place))
-    with pytest.raises(UserError, match=rf"{name}: Field required"):
+@pytest.mark.parametrize(
+    "place", [("format",), ("train", "steps"), ("images", 1, "tp"), ("environment", "evaluation", "commit")]
+)
+def test_a_field_that_is_missing_or_unknown_is_refused_by_name(place):
+    with pytest.raises(UserError, match=rf"{'.'.join(map(str, place))}: Field required"):
         make(planted(place, remove=True))
-    with pytest.raises(UserError, match=name):
-        make(planted(place, [{"no": "field is like this"}]))
-
-
-@pytest.mark.parametrize("place", [(), *sorted({p[:-1] for p in places(VALUES)} - {()}, key=str)], ids=str)
-def test_a_field_that_nobody_knows_is_refused_by_name(place):
-    with pytest.raises(UserError, match="surprise: Extra inputs"):
-        make(planted((*place, "surprise"), 1))
+    if place[0] != "environment":  # which may say more
+        with pytest.raises(UserError, match="surprise: Extra inputs"):
+            make(planted((*place[:-1], "surprise"), 1))
 
 
 @pytest.mark.parametrize(
     ("place", "value"),
     [
-        (("images", 1, "tp"), 3.0),
         (("images", 1, "tp"), True),
-        (("images", 1, "tp"), "3"),
         (("images", 1, "tn"), -1),
         (("images", 1, "threshold"), 1.5),
-        (("images", 1, "tolerance"), [1, 2, 3]),
         (("test", "known"), "somebody"),
         (("test", "digest"), "4" * 63),
         (("started",), "yesterday"),
-        (("preset", "recipe"), "released"),
-        (("key", "recipe"), "released"),
-        (("protocol", "threshold_rule"), "fixed"),
         (("environment", "evaluation", "commit"), "abc"),
         (("environment", "evaluation", "commit"), {"id": "main", "dirty": False}),
-        (("environment", "training", "commit"), {"id": 1234567, "dirty": False}),
-        (("environment", "starts"), [{"commit": {"id": "a" * 40}}]),
     ],
 )
 def test_a_value_that_cannot_be_is_refused_by_name(place, value):
@@ -144,17 +118,17 @@ def test_counts_moved_from_one_class_to_another_are_found():
 
 
 @pytest.mark.parametrize("name", ["smoothed", "raw"])
-@pytest.mark.parametrize("part", ["pooled", "groups", "best"])
-def test_a_histogram_that_does_not_fit_the_counts_is_found(name, part):
-    values = {one: getattr(MAPS[name], one).copy() for one in ("pooled", "groups", "best")}
-    values[part][(2, 0, 7)[: values[part].ndim] if part == "groups" else (0, 1)] += 200
-    with pytest.raises(UserError, match=rf"{name}"):
-        make(VALUES, MAPS | {name: MapCounts(**values)})
-    values["groups"] = MAPS[name].groups.copy()
-    values["groups"][[0, 2], 0, 5] += (1, -1)  # the sum over photos stays
-    values["pooled"], values["best"] = MAPS[name].pooled, MAPS[name].best
-    with pytest.raises(UserError, match=rf"images.0 \(photo_0\): {name} counts other"):
-        make(VALUES, MAPS | {name: MapCounts(**values)})
+def test_a_histogram_that_does_not_fit_the_counts_is_found(name):
+    one = MAPS[name]
+    more, moved = one.pooled.copy(), one.groups.copy()
+    more[0, 1] += 200
+    moved[[0, 2], 0, 5] += (1, -1)  # the sum over photos stays
+    for wrong, said in (
+        (MapCounts(more, one.groups, one.best), f"{name}: the photos' histograms do not add up"),
+        (MapCounts(one.pooled, moved, one.best), rf"images.0 \(photo_0\): {name} counts other"),
+    ):
+        with pytest.raises(UserError, match=said):
+            make(VALUES, MAPS | {name: wrong})
 
 
 @pytest.mark.parametrize(
@@ -223,10 +197,7 @@ def test_one_changed_byte_of_the_arrays_is_found_wherever_it_is(saved):
     "change",
     [
         lambda v: v["arrays"].update(sha256="0" * 64),
-        lambda v: v["versions"].update(training=2),
         lambda v: v["train"].update(steps=2041),
-        lambda v: v["environment"]["training"].update(threads=2),
-        lambda v: v.update(content_sha256="0" * 64),
         lambda v: v.pop("content_sha256"),
     ],
 )
@@ -274,8 +245,7 @@ def test_all_records_of_a_folder_are_loaded_and_nothing_else(saved):
     rewritten(saved, lambda values: values["train"].pop("steps"))
     with pytest.raises(UserError, match=saved.name):
         load_all(folder)
-    with pytest.raises(UserError, match="no such folder"):
-        load_all(folder / "nowhere")
+    assert load_all(folder / "nowhere") == []
 
 
 def test_a_write_that_is_cut_off_leaves_the_earlier_record(saved, monkeypatch):
@@ -292,9 +262,10 @@ def test_a_write_that_is_cut_off_leaves_the_earlier_record(saved, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda a: a.pop("near"), "it has cldice"),
-        (lambda a: a.update(near=a["near"][:, :2]), r"near is uint32 \(2, 2\)"),
-        (lambda a: a.update(raw_pooled=a["raw_pooled"].astype(float)), "raw_pooled is float64"),
+        (lambda a: a.pop("near"), "near is None"),
+        (lambda a: a.update(near=a["near"][:, :2]), r"near is \('u', \(2, 2\)\)"),
+        (lambda a: a.update(raw_pooled=a["raw_pooled"].astype(float)), r"raw_pooled is \('f'"),
+        (lambda a: a.update(other=a["near"]), "other is"),
     ],
 )
 def test_arrays_of_another_kind_are_refused(saved, change, why):
@@ -379,7 +350,7 @@ def test_a_preset_that_has_changed_since_makes_a_record_stale(monkeypatch):
 def test_scores_come_from_the_record_alone(saved):
     record = load(saved)
     got = scores(record)
-    total = sum((Confusion(i.tp, i.fp, i.fn, i.tn) for i in record.images), Confusion())
+    total = sum(record.confusions, Confusion())
     assert got["images"] == 3
     assert got["f1"] == total.f1
     assert got["crack_share"] == pytest.approx(record.test.crack_share)

@@ -321,7 +321,7 @@ def test_an_experiment_is_trained_tested_and_recorded_once(data, clean, monkeypa
 
 @pytest.mark.parametrize("change", ["version", "test set", "crops", "run", "again"])
 def test_what_has_changed_is_tested_again(data, clean, monkeypatch, change):
-    path = make(tiny(), data)
+    make(tiny(), data)
     assert plan_of(data).why(tiny()) == ""
     options = {}
     if change == "version":
@@ -350,22 +350,13 @@ def test_what_has_changed_is_tested_again(data, clean, monkeypatch, change):
     assert (plan_of(data).why(tiny()) == "") == (change == "again"), (
         "a sweep sees it before any photo is read"
     )
-    old = records.load(path)
     calls = []
     monkeypatch.setattr(
         "upcrack_lite.reproduction.run.evaluate", lambda *a, **k: calls.append(1) or evaluate(*a, **k)
     )
     make(tiny(), data, **options)
     assert calls == [1]
-    new = records.load(path)
-    same = {name: getattr(old, name) == getattr(new, name) for name in ("train", "test", "versions")}
-    changed = {"version": "versions", "test set": "test", "crops": "train", "run": "train", "again": None}[
-        change
-    ]
-    assert [name for name, equal in same.items() if not equal and name != "train"] == [changed] * (
-        changed not in ("train", None)
-    )
-    assert same["train"] == (changed != "train")
+    assert plan_of(data).why(tiny()) == "", "the new record holds"
 
 
 def test_a_record_that_is_not_for_committing_counts_only_where_it_is_allowed(data, clean):
@@ -400,12 +391,6 @@ def test_experiments_that_share_a_model_train_it_once(data, clean, monkeypatch):
     assert len(shas) == 1
     assert {image.threshold for image in records.load(cut).images} == {float(np.float32(0.1))}
     assert len(list((data.parent / "runs").iterdir())) == 1
-
-
-def test_a_dirty_tree_stops_the_work_before_it_starts(data, clean, untrained):
-    clean["dirty"] = True
-    with pytest.raises(UserError, match="commit first"):
-        make(tiny(), data)
 
 
 def test_crops_without_a_manifest_are_not_trained_on_for_a_record(data, clean, untrained):
@@ -450,17 +435,6 @@ def test_a_dirty_start_is_not_forgotten_when_a_clean_one_goes_on(data, clean, mo
     assert "in part trained by code that differs" in record.unfit()[0]
 
 
-def test_a_try_has_a_run_of_its_own_and_is_never_committed(data, clean):
-    with pytest.raises(UserError, match="cut short at 1 steps"):
-        make(tiny(), data, max_steps=1)
-    path = make(tiny(), data, max_steps=1, allow_dirty=True)
-    assert path.stem.endswith("-draft")
-    assert records.load(path).train.steps == 1
-    assert records.load(path).command.endswith("--max-steps 1")
-    assert (data.parent / "runs" / f"{tiny().run_slug()}-1steps").is_dir()
-    assert not (data.parent / "runs" / tiny().run_slug()).exists()
-
-
 def test_a_changed_comment_or_command_makes_nothing_stale_and_a_training_version_does(
     data, clean, monkeypatch, untrained
 ):
@@ -488,23 +462,6 @@ def test_a_record_of_another_format_stops_the_work_before_it_starts(data, clean,
         with pytest.raises(UserError, match=r"has format 1, this version reads 2.*Nothing was touched"):
             make(tiny(), data, again=again)
     assert path.read_text() == '{"format": 1}'
-
-
-def test_the_digest_of_the_kit_covers_every_file(monkeypatch, tmp_path):
-    import upcrack_lite
-    from upcrack_lite.runs import code_digest
-
-    (tmp_path / "a.py").write_text("1")
-    (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "c.py").write_text("2")
-    monkeypatch.setattr(upcrack_lite, "__file__", str(tmp_path / "__init__.py"))
-    digests = []
-    for name, text in (("a.py", "1"), ("b/c.py", "3"), ("d.py", "")):
-        (tmp_path / name).write_text(text)
-        code_digest.cache_clear()
-        digests.append(code_digest())
-    code_digest.cache_clear()
-    assert len(set(digests)) == 3
 
 
 # --- The command ---------------------------------------------------------------------------------------------
@@ -565,11 +522,8 @@ def test_the_command_trains_each_model_once_and_stops_there(data, clean, upcrack
     ("words", "named"),
     [
         (["--row", "upcracknet"], "give --table too"),
-        (["--table", "9"], "no table"),
         (["--table", "4", "--row", "segnet"], "has no row 'segnet'"),
-        (["--test-set", "cfd155"], "unknown test set 'cfd155'"),
         (["--set", "epoch=3"], "unknown preset value 'epoch'"),
-        (["--set", "recipe=paper"], "an option of its own: --recipe paper"),
         (["--table", "4", "--method", "unet"], "write --row unet"),
         (["--table", "3", "--row", "unet"], "--train-set crack500_kept --test-set crack500_heldout"),
         (["--test-set", "crack500"], "--test-set crack500_heldout"),
@@ -578,12 +532,6 @@ def test_the_command_trains_each_model_once_and_stops_there(data, clean, upcrack
 def test_the_command_refuses_what_is_not_there(upcrack, words, named):
     with pytest.raises(UserError, match=named):
         upcrack(*words)
-
-
-@pytest.mark.parametrize("seed", [-1, 2**32])
-def test_a_seed_that_no_generator_takes_is_refused(upcrack, seed):
-    status, _ = upcrack("--table", 4, "--row", "unet", "--seed", seed)
-    assert status == 2
 
 
 def test_the_command_says_what_it_would_not_show(data, upcrack, monkeypatch):

@@ -158,8 +158,9 @@ def test_a_list_that_cannot_be_read(folder, text):
 
 
 def test_missing_folder_list_and_another_format(folder, tmp_path):
-    with pytest.raises(UserError, match="no such folder"):
-        verify.verify(tmp_path / "none")
+    for work in (verify.verify, verify.update):
+        with pytest.raises(UserError, match="no such folder"):
+            work(tmp_path / "none")
     edit_json(folder / verify.FILE, lambda values: values.update(format=1))
     with pytest.raises(UserError, match="it has format 1, this version reads 2"):
         verify.verify(folder)

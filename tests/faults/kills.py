@@ -42,11 +42,14 @@ def train(folder: Path) -> None:
     """Two epochs of a network far too small."""
     from upcrack_lite.data.synthetic import synthetic_set
     from upcrack_lite.recipes import preset
-    from upcrack_lite.reproduction.run import TINY
+    from upcrack_lite.reproduction.run import tiny_values
     from upcrack_lite.training import train
 
     crops = synthetic_set(4, 64, crack_free=1.0)
-    chosen = preset(**TINY | {"size": 32, "depth": 5, "load_size": 36, "mask_cells": (16, 8), "epochs": 2})
+    chosen = preset(
+        **tiny_values("upcracknet")
+        | {"size": 32, "depth": 5, "load_size": 36, "mask_cells": (16, 8), "epochs": 2}
+    )
     train(crops.images[:, ::2, ::2].copy(), chosen, folder / "run", progress=False)
 
 

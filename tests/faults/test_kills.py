@@ -12,7 +12,7 @@ import typer
 from alone import BUSY
 
 from upcrack_lite import cli
-from upcrack_lite.reproduction.run import TINY
+from upcrack_lite.reproduction.run import tiny_values
 
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 TOGETHER = {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
@@ -97,7 +97,7 @@ def test_a_chapter_s_kernel_ends_with_it(tmp_path, signal):
 
 @pytest.mark.slow
 def test_sigterm_ends_a_training_that_the_same_command_finishes(tmp_path):
-    values = TINY | {"mask_cells": [32, 16, 8], "epochs": 400, "patience": 0}
+    values = tiny_values("upcracknet") | {"mask_cells": [32, 16, 8], "epochs": 400, "patience": 0}
     words = [sys.executable, "-m", "upcrack_lite.cli", "train", "--data", "synthetic", "--crops", "4"]
     words += ["--out", str(tmp_path / "run"), *(f"--set={name}={value}" for name, value in values.items())]
     with subprocess.Popen(words, env=os.environ | TOGETHER, stderr=subprocess.PIPE, text=True) as first:

@@ -29,23 +29,26 @@ SCORES = (*METRICS, "marked")  # marked: pixels that are called crack, percent
 
 @dataclass(frozen=True)
 class Choice:
-    """One choice: its preset values, what it is, and how it could move a result."""
+    """One choice: what it is, how it could move a result, and its preset values."""
 
-    names: tuple[str, ...]
     plain: str
     how: str
     values: Mapping[str, Any]
     unseen: str = ""  # why it changes nothing at lite scale; empty where it does
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its preset values."""
+        return tuple(self.values)
+
+    @property
     def key(self) -> str:
         """A short name, made from the values."""
-        return "+".join(self.names)
+        return "+".join(self.values)
 
 
 def _released(names: str, plain: str, how: str, unseen: str = "") -> Choice:
-    listed = tuple(names.split())
-    return Choice(listed, plain, how, {name: RELEASED[name][0] for name in listed}, unseen)
+    return Choice(plain, how, {name: RELEASED[name][0] for name in names.split()}, unseen)
 
 
 CHOICES = (
@@ -103,19 +106,12 @@ CHOICES = (
 
 OTHERS = (
     Choice(
-        ("test_statistics",),
         "running statistics in the test",
         "batch normalization uses what it gathered in training, not the one photo's own",
         {"test_statistics": "running"},
     ),
+    Choice("no dropout in the test", "the restoration is no longer noisy", {"test_dropout": False}),
     Choice(
-        ("test_dropout",),
-        "no dropout in the test",
-        "the restoration is no longer noisy",
-        {"test_dropout": False},
-    ),
-    Choice(
-        ("bilateral_d",),
         "next to no smoothing of the error map",
         "thin cracks are not smeared, and grain is not removed",
         {"bilateral_d": 1},
@@ -126,21 +122,17 @@ OTHERS = (
 
 @dataclass(frozen=True)
 class Step:
-    """The effect of a choice.
+    """The effect of a choice."""
 
-    choice: None for all released choices together.
-    before, after: `SCORES` of each pair of records that differ in the choice alone, percent, seed by seed.
-    left_out: in what the records of other seeds differ besides the choice, such as "versions".
-    spread: standard deviation of the plain recipe's IoU over all its seeds; None with fewer than two.
-    pairs: the records before and after, seed by seed; empty: not measured.
-    """
-
-    choice: Choice | None
+    choice: Choice | None  # None: all released choices together
+    # `SCORES` of each pair of records that differ in the choice alone, percent, seed by seed.
     before: tuple[Mapping[str, float], ...]
     after: tuple[Mapping[str, float], ...]
-    left_out: tuple[str, ...] = ()
-    spread: float | None = None
-    pairs: tuple[tuple[Record, Record], ...] = ()
+    left_out: tuple[str, ...] = ()  # in what other pairs differ besides the choice, such as "versions"
+    spread: float | None = (
+        None  # standard deviation of the plain recipe's IoU; None with fewer than two seeds
+    )
+    pairs: tuple[tuple[Record, Record], ...] = ()  # the records before and after; empty: not measured
 
     @property
     def key(self) -> str:
@@ -189,10 +181,11 @@ def ablation(
     """
     wanted = (scale, train_set, test_set)
     same = [r for r in given if (r.key.scale, r.key.train_set, r.key.test_set) == wanted and not r.stale()]
-    plain = _of(same, "paper", {}, scale)
-    steps = [_step(choice, plain, _of(same, "paper", choice.values, scale)) for choice in choices(scale)]
-    steps.append(_step(None, plain, _of(same, "released", {}, scale)))
-    return steps + [_step(choice, plain, _of(same, "paper", choice.values, scale)) for choice in OTHERS]
+    plain, steps = _of(same, "paper", {}, scale), []
+    for choice in (*choices(scale), None, *OTHERS):
+        changed = ("paper", choice.values) if choice else ("released", {})
+        steps.append(_step(choice, plain, _of(same, *changed, scale)))
+    return steps
 
 
 def choices(scale: str) -> list[Choice]:
@@ -205,8 +198,7 @@ def holm(steps: Sequence[Step]) -> list[float]:
     tested = sorted((step.p, place) for place, step in enumerate(steps) if not math.isnan(step.p))
     corrected, largest = [math.nan] * len(steps), 0.0
     for done, (p, place) in enumerate(tested):
-        largest = max(largest, min(1.0, p * (len(tested) - done)))
-        corrected[place] = largest
+        corrected[place] = largest = max(largest, min(1.0, p * (len(tested) - done)))
     return corrected
 
 
@@ -214,11 +206,10 @@ def command(
     choice: Choice | None, scale: str = "lite", train_set: str = "deepcrack", test_set: str = "deepcrack"
 ) -> str:
     """The words that measure a choice with three seeds."""
-    words = f"upcrack cell --recipe {'paper' if choice else 'released'} --scale {scale}"
-    words += f" --train-set {train_set} --test-set {test_set} --seed 0 --seed 1 --seed 2"
-    for name, value in (choice.values if choice else {}).items():
-        words += f" --set {name}={str(value).lower() if isinstance(value, bool) else value}"
-    return words
+    recipe, values = ("paper", choice.values) if choice else ("released", {})
+    words = f"upcrack cell --recipe {recipe} --scale {scale} --train-set {train_set} --test-set {test_set}"
+    said = {name: str(value).lower() if isinstance(value, bool) else value for name, value in values.items()}
+    return f"{words} --seed 0 --seed 1 --seed 2" + "".join(f" --set {name}={said[name]}" for name in said)
 
 
 def map_levels(some: Sequence[Record]) -> dict[str, float]:
@@ -250,27 +241,32 @@ def stages(some: Sequence[Record]) -> dict[str, float]:
 
 
 def numbers(given: Sequence[Record]) -> list[dict[str, Any]]:
-    """Every number of the page as plain values, for `upcrack verify`: lite, DeepCrack, each test set."""
+    """Every number of the page as plain values, for `upcrack verify`: lite, DeepCrack, each test set.
+
+    One line for each step and kind of number: `row`, `what`, `records`, and `values` by metric.
+    """
     listed = []
     for test_set in experiments.TEST_SETS:
         for step in ablation(given, test_set=test_set):
-            row = {"row": f"{step.key}, {test_set}", "records": step.records}
-            values = _numbers(step) if step.seeds else []
-            listed += [row | {"what": what, "metric": m, "value": value} for what, m, value in values]
+            row = {"row": f"{step.key}, {test_set}"}
+            named = _numbers(step) if step.seeds else {}
+            listed += [
+                row | {"what": what, "records": step.records, "values": values}
+                for what, values in named.items()
+            ]
     return listed
 
 
-def _numbers(step: Step) -> list[tuple[str, str, float | None]]:
-    values = []
-    for metric in SCORES:
-        low, high = step.interval(metric)
-        before, after = (statistics.fmean(one[metric] for one in some) for some in (step.before, step.after))
-        named = {"plain": before, "changed": after, "change": step.change(metric)}
-        named |= {"change, low": low, "change, high": high}
-        values += [(what, metric, value) for what, value in named.items()]
-    for what, levels in zip(("plain", "changed"), step.map_levels(), strict=True):
-        values += [(what, "map on sound", levels["background"]), (what, "map on crack", levels["crack"])]
-    return [*values, ("spread of the plain recipe", "iou", step.spread)]
+def _numbers(step: Step) -> dict[str, dict[str, float | None]]:
+    named: dict[str, dict[str, float | None]] = {}
+    sides = zip(("plain", "changed"), (step.before, step.after), step.map_levels(), strict=True)
+    for what, some, levels in sides:
+        named[what] = {metric: statistics.fmean(one[metric] for one in some) for metric in SCORES}
+        named[what] |= {"map on sound": levels["background"], "map on crack": levels["crack"]}
+    named["change"] = {metric: step.change(metric) for metric in SCORES}
+    for place, end in enumerate(("low", "high")):
+        named[f"change, {end}"] = {metric: step.interval(metric)[place] for metric in SCORES}
+    return named | {"spread of the plain recipe": {"iou": step.spread}}
 
 
 def _of(given: list[Record], recipe: str, values: Mapping[str, Any], scale: str) -> dict[int, Record]:
@@ -289,7 +285,7 @@ def _step(choice: Choice | None, plain: dict[int, Record], changed: dict[int, Re
         if not differ:
             pairs.append((plain[seed], changed[seed]))
     before, after = (tuple(_scores(pair[side]) for pair in pairs) for side in (0, 1))
-    ious = [_scores(record)["iou"] for record in plain.values()]
+    ious = [pooled(record.confusions).iou for record in plain.values()]
     spread = statistics.stdev(ious) if len(ious) > 1 else None
     return Step(choice, before, after, tuple(left_out), spread, tuple(pairs))
 

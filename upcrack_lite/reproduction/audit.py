@@ -39,13 +39,11 @@ class Cluster:
 
 @dataclass(frozen=True)
 class GroupAudit:
-    """The rows of one test set: is there one prevalence?
-
-    `verdict`: constant (as printed), swapped, either (the digits cannot tell), mixed (several sets), averaged,
-    none (no common prevalence), unknown (too few columns or rows).
-    """
+    """The rows of one test set: is there one prevalence?"""
 
     name: str
+    # constant (as printed), swapped, either (the digits cannot tell), mixed (several sets), averaged, none (no
+    # common prevalence), unknown (too few columns or rows)
     verdict: str
     message: str
     swapped: bool
@@ -75,8 +73,8 @@ def audit_paper(table: int | str | None = None, slack: float = 0.5, drift: float
     rows = []
     for one in published.rows(table):
         cells = {m: f"{getattr(one, m):.3f}" for m in METRICS if getattr(one, m) is not None}
-        roman = published.TABLES[one.table].roman
-        rows.append(PrintedRow(one.row, one.key, cells, f"Table {roman}", one.test_set))
+        name = f"Table {published.TABLES[one.table].roman}"
+        rows.append(PrintedRow(one.row, one.key, cells, name, one.test_set))
     return audit_rows(rows, "percent", slack, drift, "Tables of the paper, as printed")
 
 
@@ -88,16 +86,12 @@ def audit_rows(
     title: str = "",
     notes: Sequence[str] = (),
 ) -> Audit:
-    """Audit rows; those with the same `group` share a test set.
+    """Audit rows, as `read_table` gives them; those with the same `group` share a test set.
 
-    rows: as `read_table` gives them.
-    unit: "percent", "fraction", or "auto".
-    slack: how far a true value may lie from its digits, in units of the last one: 0.5 for rounding, 1 for digits
-    that were truncated.
-    drift: how far, relatively, the prevalences of one test set may differ. Tables of several authors' programs do
-    differ a little, when each resizes the masks in its own way; 0 wants the same pixels.
-    title: for the report.
-    notes: remarks to pass on.
+    unit: "percent", "fraction", or "auto". slack: how far a true value may lie from its digits, in units of the last
+    one: 0.5 for rounding, 1 for digits that were truncated. drift: how far, relatively, the prevalences of one test
+    set may differ; programs that resize the masks in their own ways do differ a little, 0 wants the same pixels.
+    title, notes: for the report.
     """
     rows, unit = with_unit(rows, unit)
     missing = [metric for metric in METRICS if not any(metric in row.cells for row in rows)]

@@ -12,15 +12,11 @@ from upcrack_lite.reproduction.intervals import Interval
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong in a table.
+    """Something wrong in a table."""
 
-    `kind`: swapped, row swapped, averaged, mixed, no common prevalence, contradiction.
-    `sure`: "shown" (follows from the digits), "likely" (a known cause that fits), or "guess".
-    """
-
-    kind: str
+    kind: str  # swapped, row swapped, averaged, mixed, no common prevalence, contradiction
     message: str
-    sure: str
+    sure: str  # "shown" (follows from the digits), "likely" (a known cause that fits), or "guess"
     group: str = ""
     table: str = ""
     row: int | None = None  # from 1 within its table; None: the group as a whole
@@ -75,8 +71,8 @@ def check_row(row: PrintedRow, slack: float = 0.5) -> RowAudit:
         expected = intervals.f1_of(known["precision"], known["recall"])
     base = f1 or expected
     iou = intervals.iou_of(base) if base else None
-    implied = [_implied(row.known(slack, swapped)) for swapped in (False, True)]
     possible = intervals.narrow(known) is not None
+    implied = (_implied(row.known(slack, swapped)) for swapped in (False, True))
     return RowAudit(row, _sign(f1, expected), _sign(known.get("iou"), iou), possible, *implied)
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import PurePosixPath
 from typing import Any
 
 from upcrack_lite.data import manifest as manifests
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import METRICS
 from upcrack_lite.recipes import TABLE_SIZE
-from upcrack_lite.reproduction.conditions import OFFICIAL, SAME_FRACTION, UNKNOWN_PATCHES
+from upcrack_lite.reproduction.conditions import OFFICIAL, SAME_FRACTION, UNKNOWN_PATCHES, test_shares
 from upcrack_lite.reproduction.published import OWN, TABLES, Row, corrected, implied_prevalence, row
 
 SETS = tuple(sorted({facts.test_set.lower() for facts in TABLES.values()}))
@@ -31,11 +30,9 @@ def beside(result: Mapping[str, Any], test_set: str) -> dict[str, Any]:
     """The printed rows beside a result of `score_folder`, and in words whether photos and sizes are the paper's."""
     rows = {}
     for one in own_rows(test_set):
-        printed = corrected(one)
-        rows[f"Table {TABLES[one.table].roman}, trained on {one.train_set}"] = {
-            **{metric: getattr(printed, metric) for metric in METRICS},
-            "prevalence": implied_prevalence(one),
-        }
+        values = {metric: getattr(corrected(one), metric) for metric in METRICS}
+        values["prevalence"] = implied_prevalence(one)
+        rows[f"Table {TABLES[one.table].roman}, trained on {one.train_set}"] = values
     side, has = f"{TABLE_SIZE}×{TABLE_SIZE}", set(result["sizes"])
     same = has == {side.replace("×", "x")}
     sizes = (
@@ -67,11 +64,7 @@ def _photos(shares: Mapping[str, float], test_set: str) -> str:
     path, total = manifests.packaged(test_set), OFFICIAL[test_set]
     if path is None:
         return f"{len(shares)}; the paper's are {total}, and the kit has no list to tell whether these are among them"
-    fractions = {
-        PurePosixPath(entry.path).stem: entry.crack_share
-        for entry in manifests.read(path)
-        if entry.path.startswith("test") and entry.crack_share is not None
-    }
+    fractions = test_shares(manifests.read(path))
     same = sum(abs(fractions.get(name, -1) - share) <= SAME_FRACTION for name, share in shares.items())
     if same == len(shares):
         return f"the paper's {total}" if same == total else f"{same} of the paper's {total}"

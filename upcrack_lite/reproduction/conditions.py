@@ -7,12 +7,12 @@ and other photos of the same number are not.
 
 from __future__ import annotations
 
-import math
-import statistics
 from collections.abc import Iterable
 from functools import cache
 from pathlib import PurePosixPath
 from typing import Any
+
+import numpy as np
 
 from upcrack_lite.baselines.registry import BESIDE, COMPARED, CRACKNET, DRAWN, PATCHCORE
 from upcrack_lite.data import manifest as manifests
@@ -56,28 +56,26 @@ def conditions(record: Record) -> dict[str, Any]:
     """How a record was made, beside its experiment: two records are alike if these are equal.
 
     crops, photos: digests of what it was trained and tested on. versions: of the numbers that trained and tested
-    it (`upcrack_lite.versions`). precision, devices: of the training, the devices of all its starts, and the
-    device of the test.
+    it. precision: of the training. devices: those of all its starts, how many at once, and the one of the test.
     """
-    environment = record.environment
-    used = tuple(dict.fromkeys(one.get("used_device") for one in environment.trained))
-    processes, tested_on = environment.training.get("processes", 1), environment.evaluation.get("used_device")
+    where, test = record.environment, record.test
+    used = tuple(dict.fromkeys(one.get("used_device") for one in where.trained))
     return {
         "crops": record.train.crops_sha256,
-        "photos": (record.test.digest, record.test.content_sha256),
+        "photos": (test.digest, test.content_sha256),
         "versions": (record.versions.training, record.versions.testing),
         "precision": record.train.precision,
-        "devices": (used, processes, tested_on),
+        "devices": (used, where.training.get("processes", 1), where.evaluation.get("used_device")),
     }
 
 
 def told(row: Row, some: list[Record]) -> list[str]:
     """How the records of a group were made, one sentence each."""
     first = some[0]
-    fractions = ", ".join(dict.fromkeys(f"{record.test.crack_share:.3f} %" for record in some))
+    fractions = _each(f"{record.test.crack_share:.3f} %" for record in some)
     printed = implied_prevalence(row)
     against = f"; the printed row implies {printed:.3f} %" if printed is not None else ""
-    style = ", ".join(dict.fromkeys(r.train.style_weights for r in some if r.train.style_weights))
+    style = _each(record.train.style_weights for record in some if record.train.style_weights)
     said = [
         *_training(some),
         f"tested on {first.test.images} images of {SETS[first.key.test_set]}",
@@ -89,7 +87,7 @@ def told(row: Row, some: list[Record]) -> list[str]:
         said.append("nothing is marked: in no photo does the map rise above the threshold")
     now = (training_version(first.key.method), testing_version(first.key.method))
     if old := {conditions(record)["versions"] for record in some} - {now}:
-        before = ", ".join(f"{trained} and {tested}" for trained, tested in sorted(old))
+        before = _each(f"{trained} and {tested}" for trained, tested in sorted(old))
         said.append(f"of versions {before} of training and test; they are at {now[0]} and {now[1]} now")
     return said
 
@@ -97,8 +95,7 @@ def told(row: Row, some: list[Record]) -> list[str]:
 def _training(some: list[Record]) -> list[str]:
     """How a group was trained, or, without training, chosen."""
     first = some[0]
-    crops = ", ".join(dict.fromkeys(f"{record.train.crops}" for record in some))
-    epochs = ", ".join(dict.fromkeys(f"{record.train.epochs}" for record in some))
+    crops, epochs = (_each(getattr(one.train, name) for one in some) for name in ("crops", "epochs"))
     learned_from = LABELED if first.train.crack_masks_sha256 else "undamaged crops"
     origin = f"{crops} {learned_from} of {SETS[first.key.train_set]}"
     if chosen := first.train.chosen:
@@ -117,15 +114,10 @@ def _training(some: list[Record]) -> list[str]:
     else:
         width = "full width" if values["width"] == 1 else f"{values['width']:g} of its full width"
     length = "without steps" if epochs == "0" else f"{epochs} epochs"
-    said = [
-        f"{first.key.scale} scale: {values['size']} px, {width}",
-        f"trained on {origin}, {length}",
-    ]
+    said = [f"{first.key.scale} scale: {values['size']} px, {width}", f"trained on {origin}, {length}"]
     if first.key.method not in (CRACKNET, DRAWN):
-        encoder = first.train.encoder
-        said.append(
-            f"encoder weights: {encoder['source'] if encoder else 'none, the network starts from nothing'}"
-        )
+        encoder = first.train.encoder or {"source": "none, the network starts from nothing"}
+        said.append(f"encoder weights: {encoder['source']}")
     if first.key.method in COMPARED:
         rule, value = values["threshold_rule"], values["threshold_value"]
         at = f"at {value:g}" if rule == "fixed" else f"by the rule {rule}"
@@ -133,25 +125,16 @@ def _training(some: list[Record]) -> list[str]:
     return said
 
 
-def _lacks_style(row: Row, record: Record) -> bool:
-    """True where the printed row has the style loss and the record has not, as at the lite scale."""
-    if record.key.method != CRACKNET or record.preset["lambda_style"]:
-        return False
-    return row_overrides(row.table, row.key)[1].get("lambda_style") != 0
-
-
 def family_median(record: Record) -> dict[str, float]:
     """The median of F1 and IoU over all variants of a record, percent; empty for a record that has none.
 
     An undefined value counts as 0.
     """
-    counts = [one.confusion for one in record.family or ()]
-
-    def middle(metric: str) -> float:
-        values = [getattr(one, metric) for one in counts]
-        return statistics.median(0.0 if math.isnan(value) else value for value in values)
-
-    return {metric: middle(metric) for metric in ("f1", "iou")} if counts else {}
+    if not record.family:
+        return {}
+    counts = [one.confusion for one in record.family]
+    values = {metric: np.nan_to_num([getattr(one, metric) for one in counts]) for metric in ("f1", "iou")}
+    return {metric: float(np.median(some)) for metric, some in values.items()}
 
 
 def failed_runs(given: Iterable[Record]) -> frozenset[str]:
@@ -159,8 +142,12 @@ def failed_runs(given: Iterable[Record]) -> frozenset[str]:
 
     Such a run is known by an error map that is lower on crack than on road (AUROC below 50 %) on any test set.
     """
-    trained = [one for one in given if one.train.chosen is None and one.has_maps]
+    trained = [one for one in given if one.train.chosen is None and one.maps]
     return frozenset(r.train.checkpoint_sha256 for r in trained if auroc(r.maps["raw"].pooled) < 50)
+
+
+_DIFFERENT = {"photos": "test sets", "crops": "training crops", "versions": "versions of the numbers"}
+_DIFFERENT |= {"precision": "precision", "devices": "devices"}
 
 
 def unmet(row: Row, some: list[Record]) -> list[str]:
@@ -174,7 +161,9 @@ def unmet(row: Row, some: list[Record]) -> list[str]:
     said = ["the paper's own program of it is not shared"] if row.key in NOT_SHARED else []
     if first.key.scale != "full":
         said.append(f"its scale is {first.key.scale}, not full")
-    if _lacks_style(row, first):
+    # The row's loss, which the lite scale leaves out.
+    wanted = row_overrides(row.table, row.key)[1].get("lambda_style") != 0
+    if wanted and first.key.method == CRACKNET and not first.preset["lambda_style"]:
         said.append("its training has no style loss")
     said += dict.fromkeys(reason for record in some for reason in _other_sets(record, *PAIRS[row.table]))
     style, named = first.preset.get("style_network"), RELEASED["style_network"][0]
@@ -186,15 +175,11 @@ def unmet(row: Row, some: list[Record]) -> list[str]:
     if len(some) < SEEDS:
         said.append(f"it has {count(len(some), 'seed')}, and {SEEDS} are needed")
     alike = [conditions(record) for record in some]
-    for what, name in (
-        ("test sets", "photos"),
-        ("training crops", "crops"),
-        ("versions of the numbers", "versions"),
-        ("precision", "precision"),
-        ("devices", "devices"),
-    ):
-        if len({one[name] for one in alike}) > 1:
-            said.append(f"its seeds have different {what}")
+    said += [
+        f"its seeds have different {words}"
+        for name, words in _DIFFERENT.items()
+        if len({one[name] for one in alike}) > 1
+    ]
     for record in some:
         if reasons := record.unfit():
             said.append(f"seed {record.key.seed}: {'; '.join(reasons)}")
@@ -231,10 +216,7 @@ def other_test_photos(record: Record) -> list[str]:
         ]
     if record.test.known == "packaged" and record.test.digest != manifests.digest(entries):
         return [f"its test set has the kit's manifest of {name} by name, but not by its digest"]
-    paths = {
-        PurePosixPath(entry.path): entry.crack_share for entry in entries if entry.crack_share is not None
-    }
-    wanted = {path.stem: part for path, part in paths.items() if path.parts[0].startswith("test")}
+    wanted = test_shares(entries)
     has = {image.name: 100 * (image.tp + image.fn) / size**2 for image in record.images}
     other = [one for one in wanted if abs(has.get(one, -1) - wanted[one]) > SAME_FRACTION]
     if not other:
@@ -263,10 +245,21 @@ def other_training_photos(record: Record) -> list[str]:
     ]
 
 
+def test_shares(entries: Iterable[manifests.Entry]) -> dict[str, float]:
+    """Name of each test photo of a manifest to its crack fraction, percent."""
+    masks = [(PurePosixPath(one.path), one.crack_share) for one in entries if one.crack_share is not None]
+    return {path.stem: share for path, share in masks if path.parts[0].startswith("test")}
+
+
 @cache
 def _entries(name: str) -> list[manifests.Entry] | None:
     path = manifests.packaged(name)
     return manifests.read(path) if path else None
+
+
+def _each(values: Iterable[Any]) -> str:
+    """The different values in their order."""
+    return ", ".join(dict.fromkeys(map(str, values)))
 
 
 def count(number: int, what: str) -> str:

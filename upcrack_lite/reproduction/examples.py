@@ -5,7 +5,6 @@ Masks are compared as in the tables: at 256 × 256 px, one photo at a time.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,20 +41,13 @@ Method = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True, eq=False)
 class Photos:
-    """Photos with labels that are read, or drawn, one at a time.
+    """Photos with labels that are read, or drawn, one at a time."""
 
-    name: name of the set; "synthetic" for drawn roads.
-    names: one name a photo.
-    note: what a reader must know about the choice, as a sentence; empty where there is nothing to say.
-    pairs: the files; empty for synthetic roads.
-    seed, surface: of the synthetic roads, as in `synthetic_road`.
-    """
-
-    name: str
-    names: tuple[str, ...]
-    note: str = ""
-    pairs: tuple[Pair, ...] = ()
-    seed: int = 0
+    name: str  # of the set; "synthetic" for drawn roads
+    names: tuple[str, ...]  # one a photo
+    note: str = ""  # what a reader must know about the choice, as a sentence
+    pairs: tuple[Pair, ...] = ()  # the files; empty for synthetic roads
+    seed: int = 0  # of synthetic roads, as `surface`
     surface: str | None = None
 
     def __len__(self) -> int:
@@ -84,10 +76,9 @@ def find(
 ) -> Photos:
     """Find the first of the wanted test sets that is in `data_root`, or draw synthetic roads.
 
-    wanted: names of test sets, such as "deepcrack", the best one first. data_root: the folder of all sets; empty:
-    synthetic roads. Where it holds none of the wanted sets the roads are synthetic, too, and the note says so and
-    names the command that fetches the first set. count: photos to take, the first by name; 0 takes a whole set, or
-    60 synthetic roads. seed, surface: of the synthetic roads; surface is "asphalt", "concrete" or None for both.
+    wanted: names of test sets, the best one first. data_root: the folder of all sets; where it is empty or holds none
+    of the wanted sets, roads are drawn, and in the second case the note says so. count: photos to take, the first by
+    name; 0 takes a whole set, or 60 roads. seed, surface: of the roads; "asphalt", "concrete" or None for both.
     Raises UserError: no such folder, a negative count, or a set whose files are not as its manifest says.
     """
     if count < 0:
@@ -128,11 +119,7 @@ def trained_on(run: RunFolder) -> str:
 def method_of(run: RunFolder, seed: int = 0) -> Method:
     """A trained network as a method. seed: of UP-CrackNet's dropout noise."""
     model = load_model(run)
-
-    def crack_mask_of(photo: np.ndarray) -> np.ndarray:
-        return model.find(photo, "tables", seed).crack_mask  # (256, 256)
-
-    return crack_mask_of
+    return lambda photo: model.find(photo, "tables", seed).crack_mask
 
 
 def shown(photo: np.ndarray) -> np.ndarray:
@@ -153,8 +140,7 @@ def recorded(path: Path | str, photos: Photos, run: RunFolder, seed: int = 0) ->
     with another seed of the dropout noise, or without one of the photos.
     """
     record = records.load(path)
-    checkpoint = hashlib.sha256((run.path / "checkpoint.safetensors").read_bytes()).hexdigest()
-    if record.train.checkpoint_sha256 != checkpoint:
+    if record.train.checkpoint_sha256 != run.weights_sha256():
         raise UserError(
             f"{path}: is the record of another run than {run.path}: name the run that it was made from"
         )

@@ -14,19 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from upcrack_lite.baselines.registry import (
-    COMPARED,
-    CRACKNET,
-    FAMILIES,
-    METHODS,
-    ONE_SCALE,
-    AnyPreset,
-    after_training,
-    network,
-    preset_from,
-    preset_of,
-    unused_options,
-)
+from upcrack_lite.baselines import registry
+from upcrack_lite.baselines.registry import CRACKNET, FAMILIES, METHODS, preset_of
 from upcrack_lite.errors import UserError
 from upcrack_lite.recipes import PAPER, PRECISIONS, RECIPES, SCALES, check_value
 from upcrack_lite.reproduction import published
@@ -51,10 +40,8 @@ _TERMS = {"mae": "mae", "ssim": "ssim", "msgms": "gms", "style": "style", "adv":
 
 
 def _losses(row: str) -> dict[str, Any]:
-    named = {_TERMS[name] for name in row.split("+")}
-    return {
-        f"lambda_{name}": PAPER[f"lambda_{name}"][0] if name in named else 0.0 for name in _TERMS.values()
-    }
+    weights = {term: f"lambda_{name}" for term, name in _TERMS.items()}
+    return {name: PAPER[name][0] if term in row.split("+") else 0.0 for term, name in weights.items()}
 
 
 CHOICES: Mapping[int, Mapping[str, dict[str, Any]]] = MappingProxyType(
@@ -99,7 +86,7 @@ class Experiment:
             raise UserError(f"the seed must be a whole number, 0 or more, not {self.seed!r}")
         if why := shared_photos(self.train_set, self.test_set):
             raise UserError(why)
-        if self.method in ONE_SCALE:
+        if self.method in registry.ONE_SCALE:
             object.__setattr__(self, "scale", "full")
         if self.method in FAMILIES:
             object.__setattr__(self, "seed", 0)
@@ -118,8 +105,7 @@ class Experiment:
     def key(self) -> dict[str, Any]:
         """What names this experiment, as plain values that JSON can hold; `overrides` is a dict."""
         plain = {name: list(v) if isinstance(v, tuple) else v for name, v in self.overrides}
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return values | {"overrides": plain}
+        return {**vars(self), "overrides": plain}
 
     def slug(self) -> str:
         """A name for files: `upcracknet-paper-lite-deepcrack-to-cfd_patches-s0`.
@@ -135,11 +121,11 @@ class Experiment:
         """
         return self._slug(self.train_set, self._training_overrides())
 
-    def preset(self) -> AnyPreset:
+    def preset(self) -> registry.AnyPreset:
         """All values to train and to test with."""
         return preset_of(self.method, self.recipe, self.scale, **dict(self.overrides))
 
-    def training_preset(self) -> AnyPreset:
+    def training_preset(self) -> registry.AnyPreset:
         """The values to train with: overrides of the detection are left out, for they do not shape the model."""
         return preset_of(self.method, self.recipe, self.scale, **dict(self._training_overrides()))
 
@@ -150,14 +136,14 @@ class Experiment:
         """
         said = [
             f"{what} by version {versions[name]} of the numbers of {self.method}, which are at version {now}"
-            for name, what, now in (
-                ("training", "trained", training_version(self.method)),
-                ("testing", "tested", testing_version(self.method)),
+            for what, name, now in (
+                ("trained", "training", training_version(self.method)),
+                ("tested", "testing", testing_version(self.method)),
             )
             if versions[name] < now
         ]
         try:
-            before = preset_from(self.method, values).to_dict()
+            before = registry.preset_from(self.method, values).to_dict()
         except UserError as error:
             return "; ".join([*said, str(error)])
         now = self.preset().to_dict()
@@ -169,10 +155,9 @@ class Experiment:
 
         Of a file of weights only the name is given, and the device is left out.
         """
-        words = ["upcrack cell"]
         key = self.key()
         settings = key.pop("overrides")
-        words += [f"--{name.replace('_', '-')} {value}" for name, value in key.items()]
+        words = ["upcrack cell", *(f"--{name.replace('_', '-')} {value}" for name, value in key.items())]
         for name, value in settings.items():
             words.append(f"--set {name}={json.dumps(value, separators=(',', ':')).strip(chr(34))}")
         own = dataclasses.replace((options or RunOptions()).usable(self), device="auto", allow_dirty=False)
@@ -181,8 +166,8 @@ class Experiment:
         return " ".join([*words, *own.words()])
 
     def _training_overrides(self) -> tuple[tuple[str, Any], ...]:
-        later = after_training(self.method)
-        return tuple((name, value) for name, value in self.overrides if name not in later)
+        later = registry.after_training(self.method)
+        return tuple(pair for pair in self.overrides if pair[0] not in later)
 
     def _slug(self, sets: str, overrides: tuple[tuple[str, Any], ...]) -> str:
         name = f"{self.method}-{self.recipe}-{self.scale}-{sets}-s{self.seed}"
@@ -193,19 +178,13 @@ class Experiment:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How an experiment is made, beside what it is.
+    """How an experiment is made, beside what it is. Raises UserError for an unknown device or precision."""
 
-    Raises UserError for an unknown device or precision.
-
-    device: "auto", "cpu" or "cuda". precision: Fabric's name. vgg_weights: of the style loss, a file or "random".
-    max_steps: stop after so many batches. allow_dirty: write a record that must not be committed as a draft.
-    """
-
-    device: str = "auto"
-    precision: str = "32-true"
-    vgg_weights: str | None = None
-    max_steps: int | None = None
-    allow_dirty: bool = False
+    device: str = "auto"  # or "cpu" or "cuda"
+    precision: str = "32-true"  # Fabric's name
+    vgg_weights: str | None = None  # of the style loss, a file or "random"
+    max_steps: int | None = None  # stop after so many batches
+    allow_dirty: bool = False  # write a record that must not be committed, as a draft
 
     def __post_init__(self) -> None:
         check_value("device", self.device, DEVICES)
@@ -213,19 +192,14 @@ class RunOptions:
 
     def usable(self, experiment: Experiment) -> RunOptions:
         """Options of many experiments for this one: those that its method has no use for are as usual."""
-        unused, usual = unused_options(experiment.method), RunOptions.__dataclass_fields__
+        unused, usual = registry.unused_options(experiment.method), RunOptions.__dataclass_fields__
         return dataclasses.replace(self, **{name: usual[name].default for name in unused})
 
     def check(self, experiment: Experiment) -> None:
         """Raise UserError for an option that the experiment has no use for."""
-        usual = self.usable(experiment)
-        wrong = [
-            one.name
-            for one in dataclasses.fields(self)
-            if getattr(self, one.name) != getattr(usual, one.name)
-        ]
-        if wrong:
-            named = ", --".join(name.replace("_", "-") for name in wrong)
+        usual = vars(self.usable(experiment))
+        if wrong := [name for name, value in vars(self).items() if value != usual[name]]:
+            named = ", --".join(wrong).replace("_", "-")
             raise UserError(f"{experiment.method} has no use for --{named}: leave it out")
 
     def words(self) -> list[str]:
@@ -257,17 +231,15 @@ def shared_photos(train_set: str, test_set: str) -> str:
 class Selection:
     """Which rows of a table, made under which conditions; empty values stand for all or for the usual.
 
-    table: 1 to 8, or "I" to "VIII". rows: losses, mask modes or methods as `published.rows` names them, or
-    training-free baselines, which stand beside the methods.
-
     Raises UserError for an unknown table, row, recipe, scale or set (it lists the valid names).
     """
 
-    table: int | str
+    table: int | str  # 1 to 8, or "I" to "VIII"
     recipe: str = "paper"
     scale: str = ""
     train_set: str = ""
     test_set: str = ""
+    # As `published.rows` names them, or methods that stand beside the printed ones.
     rows: tuple[str, ...] = ()
     seeds: tuple[int, ...] = ()
 
@@ -303,11 +275,10 @@ def experiments(
 
     Raises UserError for a setting that no row has, or a width for two kinds of networks; and as `Experiment`.
     """
-    selections, settings = list(selections), dict(settings or {})
+    settings, made = dict(settings or {}), []
     rows = [(one, row, *row_overrides(one.table, row)) for one in selections for row in one.row_names]
     if settings:
         _check_settings([(method, own) for _, _, method, own in rows], settings)
-    made = []
     for one, row, method, own in rows:
         if one.recipe != "paper" and method != CRACKNET and not one.rows:
             continue
@@ -328,10 +299,7 @@ def row_names(table: int) -> tuple[str, ...]:
 
 
 def row_overrides(table: int | str, row: str) -> tuple[str, dict[str, Any]]:
-    """The method and the preset values of one row of a table, or of a baseline that stands beside it.
-
-    Raises UserError for an unknown table or row.
-    """
+    """The method and the preset values of a row of a table, or beside it. Raises UserError for an unknown one."""
     number = published.rows(table)[0].table
     valid = row_names(number)
     if row not in valid:
@@ -347,7 +315,7 @@ def settable(method: str) -> set[str]:
         return set()
     known = set(preset_of(method, "paper", "full").to_dict()) - {"method", "recipe", "scale"}
     # The network brings torch: only where there are settings.
-    has_encoder = method in COMPARED and network(method).encoder != "none"
+    has_encoder = method in registry.COMPARED and registry.network(method).encoder != "none"
     return known if has_encoder else known - {"encoder_weights"}
 
 
@@ -360,7 +328,7 @@ def _check_settings(rows: list[tuple[str, Mapping[str, Any]]], settings: Mapping
     known = set().union(*(settable(method) - set(own) for method, own in rows))
     if unused := [name for name in settings if name not in known]:
         raise UserError(f"no row has {', '.join(unused)}; choose from {', '.join(sorted(known))}")
-    if "width" in settings and CRACKNET in methods and methods & set(COMPARED):
+    if "width" in settings and CRACKNET in methods and methods & set(registry.COMPARED):
         raise UserError(
             f"width is a number of channels for {CRACKNET} and a share of them for the other networks; "
             "name the rows that are meant"

@@ -19,26 +19,16 @@ THIN = 4.0  # px of mean width
 
 @dataclass(frozen=True)
 class Facts:
-    """What the rules know about one photo. Parts of a whole in percent; nan where they are of nothing.
+    """What the rules know about one photo. Parts of a whole in percent; nan where they are of nothing."""
 
-    crack: of all pixels, those that are crack (the crack fraction).
-    recall: of the crack, what was detected.
-    false_alarm: false positives in multiples of the crack's area, wherever they are.
-    outline: the same, only what lies within `NEAR` px of the crack.
-    width: mean width of the crack, px: its area over the length of its center line.
-    line_recall: of the crack's center line, what was detected.
-    apart: of all pixels, false positives more than `NEAR` px away from any crack.
-    dark: of those, the ones that are darker than the median of the road.
-    """
-
-    crack: float
-    recall: float
-    false_alarm: float
-    outline: float
-    width: float
-    line_recall: float
-    apart: float
-    dark: float
+    crack: float  # of all pixels, those that are crack
+    recall: float  # of the crack, what was detected
+    false_alarm: float  # false positives in multiples of the crack's area, wherever they are
+    outline: float  # the same, only what lies within `NEAR` px of the crack
+    width: float  # mean width of the crack, px: its area over the length of its center line
+    line_recall: float  # of the crack's center line, what was detected
+    apart: float  # of all pixels, false positives more than `NEAR` px away from any crack
+    dark: float  # of those, the ones that are darker than the median of the road
 
 
 def measure(image: np.ndarray, predicted: np.ndarray, crack_mask: np.ndarray) -> Facts:
@@ -68,20 +58,15 @@ def measure(image: np.ndarray, predicted: np.ndarray, crack_mask: np.ndarray) ->
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of failure.
-
-    title: its name. rule: the limit in words, with the photos that it applies to.
-    applies: whether a photo can fail in this way. value: what is measured. limit: where failure begins.
-    unit: a format for the value. low: True where small values are bad.
-    """
+    """One kind of failure."""
 
     title: str
-    rule: str
-    applies: Callable[[Facts], bool]
-    value: Callable[[Facts], float]
-    limit: float
-    unit: str
-    low: bool = False
+    rule: str  # the limit in words, with the photos that it applies to
+    applies: Callable[[Facts], bool]  # whether a photo can fail in this way
+    value: Callable[[Facts], float]  # what is measured
+    limit: float  # where failure begins
+    unit: str  # a format for the value
+    low: bool = False  # True where small values are bad
 
     def fails(self, facts: Facts) -> bool:
         """True if the photo is a failure of this kind."""

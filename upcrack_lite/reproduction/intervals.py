@@ -95,7 +95,6 @@ def _allowed(box: Box) -> Iterator[tuple[str, Interval]]:
     # The third identity between F1, accuracy and π is exact: TP <= π <= TP + errors.
     tp = true_positives_of(box["f1"], box["accuracy"])
     yield "prevalence", (tp[0], min(1.0, tp[1] + 1 - box["accuracy"][0]))
-    tp = true_positives_of(box["f1"], box["accuracy"])
     yield "recall", (_over(tp[0], box["prevalence"][1]), _over(tp[1], box["prevalence"][0]))
 
 

@@ -34,24 +34,15 @@ RULE = "area"  # of resizing photos
 
 @dataclass(frozen=True)
 class PhotoSet:
-    """A set of photos with masks that is read photo by photo.
-
-    name: a name in `experiments.TEST_SETS` or `experiments.TRAIN_SETS`.
-    digest: SHA-256 that says which files the set holds: of its manifest, or of how synthetic roads are drawn.
-    known: where the manifest comes from: "packaged" with the kit, "fetched" with the set, "synthetic", or None
-    where there is none.
-    pairs: photos and masks on disk; empty for synthetic roads.
-    expected: path in the set to SHA-256; empty where no manifest is known.
-    seed: of synthetic roads.
-    """
+    """A set of photos with masks that is read, or drawn, photo by photo."""
 
     name: str
-    digest: str
-    known: str | None
-    folder: Path | None
-    pairs: tuple[Pair, ...]
-    expected: dict[str, str]
-    seed: int = TEST_SEED
+    digest: str  # SHA-256 that says which files it holds: of its manifest, or of how roads are drawn
+    known: str | None  # whose manifest: "packaged", "fetched" with the set, "synthetic"; None: there is none
+    folder: Path | None  # None for synthetic roads
+    pairs: tuple[Pair, ...]  # photos and masks on disk
+    expected: dict[str, str]  # path in the set to SHA-256; empty where no manifest is known
+    seed: int = TEST_SEED  # of synthetic roads
 
     def __len__(self) -> int:
         return len(self.pairs) if self.folder else SYNTHETIC_PHOTOS
@@ -67,11 +58,8 @@ class PhotoSet:
                 photo, crack_mask = synthetic_road(256, [self.seed, index])
                 both = hashlib.sha256(photo.tobytes() + crack_mask.tobytes()).hexdigest()
                 seen.append(f"{index} {both}\n".encode())
-                yield (
-                    f"synthetic_{self.seed}_{index:05d}",
-                    photo,
-                    resize_mask(crack_mask, size) if size else crack_mask,
-                )
+                name = f"synthetic_{self.seed}_{index:05d}"
+                yield name, photo, resize_mask(crack_mask, size) if size else crack_mask
             return
         for pair in self.pairs:
             for path in (pair.image, pair.mask):
@@ -114,9 +102,8 @@ def photo_set(name: str, data_root: str | Path, split: str = "test") -> PhotoSet
     files = [path for pair in photos for path in (pair.image, pair.mask)]
     own, packaged = folder / MANIFEST, manifests.packaged(name)
     if not own.is_file() and not packaged:
-        return PhotoSet(
-            name, content_digest([_line(path, folder) for path in files]), None, folder, photos, {}
-        )
+        digest = content_digest([_line(path, folder) for path in files])
+        return PhotoSet(name, digest, None, folder, photos, {})
     entries, known = manifests.read(own if own.is_file() else packaged), "fetched"
     digest = manifests.digest(entries)
     if packaged and digest == manifests.digest(manifests.read(packaged)):
@@ -203,9 +190,8 @@ def _crop_folder(train_set: str, data_root: str | Path) -> tuple[Path, dict[str,
             f"`upcrack data build {train_set} --root {data_root}`"
         )
     described = read_description(folder)
-    if described["facts"].get("set") != train_set:
+    if (cut_from := described["facts"].get("set")) != train_set:
         raise UserError(
-            f"{folder}: its crops were cut from {described['facts'].get('set')}, not from {train_set}; "
-            "delete the folder and cut them again"
+            f"{folder}: its crops were cut from {cut_from}, not from {train_set}; delete it and cut them again"
         )
     return folder, described

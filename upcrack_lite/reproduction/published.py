@@ -171,8 +171,7 @@ def reported_f1_iou() -> tuple[float, float]:
 
 def marked() -> dict[str, float]:
     """Percent of the pixels of Crack500's test set that were marked: as printed for UP-CrackNet, and as reported."""
-    printed = row(3, OWN)
-    own, crack = corrected(printed), implied_prevalence(printed)
+    own, crack = corrected(row(3, OWN)), implied_prevalence(row(3, OWN))
     p, r = REPORTED["precision"], REPORTED["recall"]
     return {
         "crack": crack,

@@ -49,15 +49,11 @@ COUNTS = ("tp", "fp", "fn", "tn")
 
 @dataclass(frozen=True, eq=False)
 class MapCounts:
-    """Histograms of one map over N photos; along the axis of two, background comes first, then crack.
+    """Histograms of one map over N photos, int64; along the axis of two, background comes first, then crack."""
 
-    pooled: int64 `(2, 256)`, all photos together. groups: int64 `(N, 2, 32)`, photo by photo, in the groups of
-    `EDGES`. best: int64 `(N, 3)`: the lowest bin at which cutting gives the photo's best F1, and tp and fp there.
-    """
-
-    pooled: np.ndarray
-    groups: np.ndarray
-    best: np.ndarray
+    pooled: np.ndarray  # (2, 256), all photos together
+    groups: np.ndarray  # (N, 2, 32), photo by photo, in the groups of `EDGES`
+    best: np.ndarray  # (N, 3): the lowest bin at which cutting gives the photo's best F1, and tp and fp there
 
     @classmethod
     def of(cls, hist: np.ndarray) -> MapCounts:
@@ -107,15 +103,14 @@ def unpack(data: bytes) -> tuple[list[dict[str, Any]], dict[str, MapCounts]]:
     except (OSError, zipfile.BadZipFile, EOFError) as error:
         raise ValueError(error) from None
     n = len(arrays.get("names", ()))
-    shapes = {"names": (n,), "threshold": (n,), "cldice": (n,), "counts": (4, n), "near": (2, n)}
+    wanted = {"names": ("U", (n,)), "threshold": ("f", (n,)), "cldice": ("f", (n,))}
+    wanted |= {"counts": ("u", (4, n)), "near": ("u", (2, n))}
     for name in MAPS:
-        shapes |= {f"{name}_pooled": (2, BINS), f"{name}_best": (3, n), f"{name}_groups": (2, GROUPS, n)}
-    if arrays.keys() != shapes.keys():
-        raise ValueError(f"it has {', '.join(sorted(arrays))}, not {', '.join(sorted(shapes))}")
-    for name, shape in shapes.items():
-        kind = {"names": "U", "threshold": "f", "cldice": "f"}.get(name, "u")
-        if arrays[name].shape != shape or arrays[name].dtype.kind != kind:
-            raise ValueError(f"{name} is {arrays[name].dtype} {arrays[name].shape}, not {kind} {shape}")
+        shapes = {"pooled": (2, BINS), "best": (3, n), "groups": (2, GROUPS, n)}
+        wanted |= {f"{name}_{part}": ("u", shape) for part, shape in shapes.items()}
+    has = {name: (array.dtype.kind, array.shape) for name, array in arrays.items()}
+    if differ := [f"{one} is {has.get(one)}" for one in {**wanted, **has} if has.get(one) != wanted.get(one)]:
+        raise ValueError(", ".join(differ))
     images = []
     for name, threshold, lines, counts, near in zip(
         *(arrays[key].tolist() for key in ("names", "threshold", "cldice")),
@@ -141,7 +136,9 @@ def _zipped(arrays: Mapping[str, np.ndarray]) -> bytes:
     with zipfile.ZipFile(file, "w") as packed:
         for name, array in sorted(arrays.items()):
             if array.dtype.kind == "i":
-                array = _unsigned(name, array)
+                if array.min(initial=0) < 0 or array.max(initial=0) >= 2**32:
+                    raise UserError(f"{name}: counts must lie between 0 and 2^32")
+                array = array.astype(np.uint32)
             elif name == "threshold" and np.array_equal(array.astype(np.float32), array):
                 array = array.astype(np.float32)
             inner = io.BytesIO()
@@ -149,12 +146,6 @@ def _zipped(arrays: Mapping[str, np.ndarray]) -> bytes:
             # The fixed date of ZipInfo: the same arrays give the same bytes.
             packed.writestr(zipfile.ZipInfo(f"{name}.npy"), inner.getvalue(), zipfile.ZIP_LZMA)
     return file.getvalue()
-
-
-def _unsigned(name: str, array: np.ndarray) -> np.ndarray:
-    if array.min(initial=0) < 0 or array.max(initial=0) >= 2**32:
-        raise UserError(f"{name}: counts must lie between 0 and 2^32")
-    return array.astype(np.uint32)
 
 
 def folder(name: str, given: Path | str = "") -> Path:
@@ -189,13 +180,11 @@ def unfit(
     said = []
     for what, some in environments.items():
         commits = [environment["commit"] for environment in some]
-        partly = "in part " if len(commits) > 1 else ""
+        made = f"it is {'in part ' if len(commits) > 1 else ''}{what} by code"
         if any(commit["dirty"] for commit in commits):
-            said.append(f"it is {partly}{what} by code that differs from its commit: commit first")
+            said.append(f"{made} that differs from its commit: commit first")
         if any(commit["id"] is None and not commit["dirty"] for commit in commits):
-            said.append(
-                f"it is {partly}{what} by code of an unknown commit: work in a clone, or set UPCRACK_COMMIT"
-            )
+            said.append(f"{made} of an unknown commit: work in a clone, or set UPCRACK_COMMIT")
     if known is None:
         said.append(
             "its test set has no manifest, so nobody can tell which files it held: `upcrack data fetch`"
@@ -223,9 +212,9 @@ def write(values: Mapping[str, Any], maps: Mapping[str, MapCounts], path: Path) 
     arrays = {"file": f"{path.stem}.npz", "sha256": hashlib.sha256(data).hexdigest()}
     if path.is_file():
         leave_other_formats(path)
-    said = {name: value for name, value in values.items() if name not in ("images", DIGEST)} | {
-        "arrays": arrays
-    }
+    said = {**values, "arrays": arrays}
+    del said["images"]
+    said.pop(DIGEST, None)
     clear_leftovers(path.parent, f"{path.stem}.*")
     write_atomically(_aside(path), lambda aside: aside.write_bytes(data))
     text = json.dumps(said | {DIGEST: digest(said)}, indent=1, sort_keys=True, allow_nan=False)
@@ -278,46 +267,35 @@ def leave_other_formats(path: Path) -> None:
         read_json(path, "record", AGAIN, FORMAT)
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """What an experiment would be made from now.
-
-    options: those that the experiment has a use for.
-    tested_on: digest of the test set, None where it is not there. learned_from: of the training data, as
-    `photo_sets.training_digest` gives it.
-    run: the run's folder.
-    pixels: hashes of the images and of the masks that are learned from; None where they were not read.
-    """
-
-    options: RunOptions
-    tested_on: str | None
-    learned_from: str | None
-    run: Path
-    pixels: tuple[str, str | None] | None = None
-
-
-def outdated(path: Path, experiment: Experiment, now: Inputs) -> str:
+def outdated(
+    path: Path,
+    experiment: Experiment,
+    options: RunOptions,
+    tested_on: str | None,
+    learned_from: str | None,
+    run: Path,
+) -> str:
     """Why the record of an experiment is not what would be made now, in a few words; empty where it holds.
 
     Versions of the numbers, preset values, options and digests are compared, never bytes of code or words of a
     command. A record counts without its run, as in a fresh clone.
+
+    options: those that the experiment has a use for. tested_on: digest of the test set, None where it is not there.
+    learned_from: of the training data, as `photo_sets.training_digest` gives it. run: the run's folder.
     """
-    if not path.is_file():
-        return "no record"
     photos = "training photos" if learns_from_masks(experiment.method) else "crops"
     try:
         values, _ = read(path)
         train = values["train"]
         if changed := experiment.changed_since(values["preset"], values["versions"]):
             return f"its record is of an earlier kit: {changed}"
-        if not _options_fit(train, now.options):
+        if not _options_fit(train, options):
             return "its record was made with other options"
-        if values["test"]["digest"] != now.tested_on:
+        if values["test"]["digest"] != tested_on:
             return "its record is of another test set"
-        pixels = (train["crops_sha256"], train["crack_masks_sha256"])
-        if _learned_from(train) != now.learned_from or now.pixels not in (None, pixels):
+        if _learned_from(train) != learned_from:
             return f"its record is of other {photos}"
-        if run_status(now.run) and not _is_of(now.run, train["checkpoint_sha256"]):
+        if run_status(run) and not _is_of(run, train["checkpoint_sha256"]):
             return "its record is of another training"
     except UserError as error:
         return f"its record cannot be compared: {error}"

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, ValidationError, model_validator
 from typing_extensions import TypedDict
 
-from upcrack_lite.baselines.registry import CRACKNET, FAMILIES, learns_from_masks
+from upcrack_lite.baselines.registry import FAMILIES, learns_from_masks
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import (
     METRICS,
@@ -30,7 +30,7 @@ from upcrack_lite.metrics import (
 )
 from upcrack_lite.reproduction import record_files
 from upcrack_lite.reproduction.experiments import Experiment
-from upcrack_lite.reproduction.record_files import AGAIN, BINS, DRAFT, EDGES, MAPS, MapCounts
+from upcrack_lite.reproduction.record_files import AGAIN, BINS, DRAFT, EDGES, MapCounts
 from upcrack_lite.thin_shapes import tolerance_f1
 from upcrack_lite.versions import COMMIT
 
@@ -94,6 +94,20 @@ class Image(Counts):
     tolerance: Annotated[list[Count], Field(min_length=4, max_length=4)]  # as `thin_shapes.tolerance_counts`
     cldice: Annotated[float, Field(ge=0, le=100 + 1e-9)] | None  # percent; None where it is undefined
 
+    def wrong(self, pixels: int) -> str:
+        """What does not fit together; empty: nothing. pixels: of the photo; 0 where the record does not say."""
+        said = self.tp + self.fp + self.fn + self.tn
+        if pixels and said != pixels:
+            return f"tp + fp + fn + tn is {said}, not {pixels}"
+        near_mask, predicted, near_predicted, crack = self.tolerance
+        if (predicted, crack) != (self.tp + self.fp, self.tp + self.fn):
+            return "tolerance and the counts differ in predicted or crack pixels"
+        if not (self.tp <= near_mask <= predicted and self.tp <= near_predicted <= crack):
+            return "tolerance has fewer or more pixels near than there can be"
+        if (self.cldice is None) != (predicted == 0 and crack == 0):
+            return "cldice must be null where nothing is crack or predicted, and only there"
+        return ""
+
 
 class Chosen(Part):
     """The variant of a training-free baseline that is best on the training photos."""
@@ -105,7 +119,7 @@ class Chosen(Part):
 
 
 class Train(Part):
-    """The training: its data, its length, its cost and its result."""
+    """The training: its data, length, cost and result."""
 
     crops: Count
     crops_trained: Count
@@ -196,18 +210,11 @@ class Record(Part):
     arrays: dict[str, str] | None = None  # the file of arrays, and its digest, of a record that was loaded
     content_sha256: Sha256 | None = None
 
-    _maps: dict[str, MapCounts] | None = PrivateAttr(None)
-
-    @property
-    def has_maps(self) -> bool:
-        """True for a record that was loaded, or made with its maps."""
-        return self._maps is not None
+    _maps: dict[str, MapCounts] = PrivateAttr(default_factory=dict)
 
     @property
     def maps(self) -> dict[str, MapCounts]:
-        """Histograms of each of `MAPS` over the photos, of a record that was loaded or made with them."""
-        if not self.has_maps:
-            raise UserError(f"{self.slug}: this record was made without its maps")
+        """Histograms of each of `MAPS` over the photos; empty for a record that was made without them."""
         return self._maps
 
     @cached_property
@@ -231,33 +238,26 @@ class Record(Part):
 
     def unfit(self) -> list[str]:
         """Why the record must not be committed, each reason with its remedy; empty: it may be."""
-        by = {"trained": self.environment.trained, "evaluated": [self.environment.evaluation]}
-        train = self.train
-        return record_files.unfit(
-            by, self.test.known, train.max_steps, self.key.train_set, train.set_manifest_sha256
-        )
+        train, where = self.train, self.environment
+        by = {"trained": where.trained, "evaluated": [where.evaluation]}
+        source = (self.key.train_set, train.set_manifest_sha256)
+        return record_files.unfit(by, self.test.known, train.max_steps, *source)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Record:
         for text in _TEXT.findall(self.model_dump_json(exclude={"images"})):
             if _PATH.search(text):
                 raise ValueError(f"holds a path of this machine ({text}); give a name instead")
-        key, names = self.key, [image.name for image in self.images]
-        named = {"recipe": key.recipe} if key.method == CRACKNET else {"method": key.method}
-        for name, value in (named | {"scale": key.scale} | key.overrides).items():
-            if self.preset.get(name) != value:
-                raise ValueError(f"preset.{name}: is not what the key says")
-        if self.preset.get("threshold_rule") != self.protocol.threshold_rule:
-            raise ValueError("protocol.threshold_rule: is not the preset's")
+        names = [image.name for image in self.images]
         for index, image in enumerate(self.images):
-            _check_image(f"images.{index} ({image.name})", image, self.protocol.size**2)
+            if wrong := image.wrong(self.protocol.size**2):
+                raise ValueError(f"images.{index} ({image.name}): {wrong}")
         if len(set(names)) != len(names):
             raise ValueError("images: two have the same name")
-        if self.test.images != len(names):
-            raise ValueError(f"test.images: says {self.test.images}, but there are {len(names)}")
         share = sum(self.confusions, Confusion()).prevalence
-        if abs(share - self.test.crack_share) > 1e-9:
-            raise ValueError(f"test.crack_share: says {self.test.crack_share}, but the counts give {share}")
+        for name, counted in (("images", len(names)), ("crack_share", share)):
+            if abs(getattr(self.test, name) - counted) > 1e-9:
+                raise ValueError(f"test.{name}: says {getattr(self.test, name)}, the photos give {counted}")
         self._check_kind()
         return self
 
@@ -277,20 +277,6 @@ class Record(Part):
             raise ValueError("family: the variant chosen is not there, or not the sum over the images")
 
 
-def _check_image(where: str, image: Image, pixels: int) -> None:
-    """pixels: of the photo; 0 where the record does not say."""
-    said = image.tp + image.fp + image.fn + image.tn
-    if pixels and said != pixels:
-        raise ValueError(f"{where}: tp + fp + fn + tn is {said}, not {pixels}")
-    near_mask, predicted, near_predicted, crack = image.tolerance
-    if (predicted, crack) != (image.tp + image.fp, image.tp + image.fn):
-        raise ValueError(f"{where}: tolerance and the counts differ in predicted or crack pixels")
-    if not (image.tp <= near_mask <= predicted and image.tp <= near_predicted <= crack):
-        raise ValueError(f"{where}: tolerance has fewer or more pixels near than there can be")
-    if (image.cldice is None) != (predicted == 0 and crack == 0):
-        raise ValueError(f"{where}: cldice must be null where nothing is crack or predicted, and only there")
-
-
 def make(values: Mapping[str, Any], maps: dict[str, MapCounts] | None = None) -> Record:
     """Make a record from plain values. Raises UserError that names each field that is wrong.
 
@@ -307,35 +293,29 @@ def make(values: Mapping[str, Any], maps: dict[str, MapCounts] | None = None) ->
     except (TypeError, ValueError) as error:
         raise UserError(f"this makes no record: {error}") from None
     if maps is not None:
-        check_maps(record, maps)
+        _check_maps(record.images, maps)
         record._maps = maps
     return record
 
 
-def check_maps(record: Record, maps: Mapping[str, MapCounts]) -> None:
+def _check_maps(images: list[Image], maps: Mapping[str, MapCounts]) -> None:
     """Check that histograms and counts tell the same story.
 
-    Raises UserError: the histograms do not add up to the counts of a photo or of all; what is above a photo's
-    threshold in its groups of bins cannot be the photo's counts; or its best F1 is none that the groups allow.
+    Raises UserError: the histograms do not add up to the counts of a photo or of all; or what is above a photo's
+    threshold in its groups of bins cannot be the photo's counts.
     """
+    counts = np.array([[one.tn, one.fn, one.fp, one.tp] for one in images]).reshape(-1, 2, 2)
+    tests = {}
     for name, one in maps.items():
         if not np.array_equal(one.groups.sum(axis=0), np.add.reduceat(one.pooled, EDGES[:-1], axis=-1)):
             raise UserError(f"{name}: the photos' histograms do not add up to the one of all photos")
-    images = record.images
-    counts = np.array([[one.tn, one.fn, one.fp, one.tp] for one in images]).reshape(-1, 2, 2)
-    marked, wanted = counts[:, 1], counts.sum(axis=1)  # (N, 2): background and crack pixels
-    tests = []
-    for name in MAPS:
-        groups, best = maps[name].groups, maps[name].best
-        tests.append(
-            (f"{name} counts other background and crack pixels", (groups.sum(axis=-1) == wanted).all(axis=1))
-        )
-        tests.append((f"{name} cannot have its best F1 there", _allowed(groups, best[:, 0], best[:, :0:-1])))
+        same = (one.groups.sum(axis=-1) == counts.sum(axis=1)).all(axis=1)
+        tests[f"{name} counts other background and crack pixels"] = same
     # The smoothed map has 8 bits, so bin k holds the level k / 255 alone; in float32, as in the detection.
     levels = np.arange(BINS, dtype=np.float32) / np.float32(BINS - 1)
     first = np.searchsorted(levels, np.array([one.threshold for one in images], np.float32), "right")
-    fits = _allowed(maps["smoothed"].groups, first, marked)
-    for said, good in [*tests, ("above its threshold, smoothed gives other fp and tp", fits)]:
+    fits = _allowed(maps["smoothed"].groups, first, counts[:, 1])
+    for said, good in {**tests, "above its threshold, smoothed gives other fp and tp": fits}.items():
         if not good.all():
             index = int(np.argmin(good))
             raise UserError(f"images.{index} ({images[index].name}): {said} than the record says")
@@ -374,17 +354,14 @@ def load(path: Path | str) -> Record:
 def load_all(folder: Path | str) -> list[Record]:
     """Read all records of a folder, sorted by file name; drafts and other files are left out.
 
-    Raises UserError as `load`, or when there is no such folder.
+    A folder that is not there has none. Raises UserError as `load`.
     """
     return [load(path) for path in paths(folder)]
 
 
 def paths(folder: Path | str) -> list[Path]:
-    """The JSON files of a folder's records, sorted. Raises UserError when there is no such folder."""
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such folder of records")
-    return [path for path in sorted(folder.iterdir()) if _NAME.fullmatch(path.name)]
+    """The JSON files of a folder's records, sorted."""
+    return [path for path in sorted(Path(folder).glob("*.json")) if _NAME.fullmatch(path.name)]
 
 
 def scores(record: Record) -> dict[str, Any]:
@@ -397,15 +374,11 @@ def scores(record: Record) -> dict[str, Any]:
     """
     total = pooled(record.confusions)
     lines = [image.cldice for image in record.images if image.cldice is not None]
-    result: dict[str, Any] = {
-        "images": len(record.images),
-        "crack_share": total.prevalence,
-    } | total.to_dict()
+    result = {"images": len(record.images), "crack_share": total.prevalence, **total.to_dict()}
     result["interval_95"] = {metric: bootstrap_interval(record.confusions, metric) for metric in METRICS}
     result["tolerance_f1"] = tolerance_f1(np.array([image.tolerance for image in record.images]))
     result["cldice"] = sum(lines) / len(lines) if lines else float("nan")
-    for name in MAPS if record.has_maps else ():
-        one = record.maps[name]
+    for name, one in record.maps.items():
         best, threshold = ods(one.pooled)
         result[name] = {"ods_f1": best, "ods_threshold": threshold, "ois_f1": one.ois()}
         result[name] |= {"average_precision": average_precision(one.pooled), "auroc": auroc(one.pooled)}

@@ -8,7 +8,6 @@ Records are plain JSON and arrays, so a machine that only trains and tests needs
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -17,15 +16,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from upcrack_lite.baselines import registry
 from upcrack_lite.baselines.base import PhotoScores
-from upcrack_lite.baselines.registry import (
-    CRACKNET,
-    DRAWN,
-    FAMILIES,
-    PATCHCORE,
-    after_training,
-    learns_from_masks,
-)
 from upcrack_lite.baselines.trainer import train_any
 from upcrack_lite.data.datasets import TrainingData
 from upcrack_lite.data.reading import resize
@@ -35,43 +27,31 @@ from upcrack_lite.metrics import Confusion, histograms, per_image
 from upcrack_lite.predict.model import Model, load_model
 from upcrack_lite.predict.scoring import RADIUS
 from upcrack_lite.recipes import TABLE_SIZE
-from upcrack_lite.reproduction import record_files
+from upcrack_lite.reproduction import photo_sets, record_files
 from upcrack_lite.reproduction.experiments import Experiment, RunOptions, Selection, experiments
-from upcrack_lite.reproduction.photo_sets import (
-    RULE,
-    PhotoSet,
-    content_digest,
-    photo_set,
-    source_manifest,
-    training_data,
-    training_digest,
-)
-from upcrack_lite.reproduction.record_files import COUNTS, FORMAT, MAPS, Inputs, MapCounts
-from upcrack_lite.runs import BEFORE, RunFolder, check_device, code_digest, data_hash, environment, now
+from upcrack_lite.reproduction.photo_sets import RULE, PhotoSet
+from upcrack_lite.reproduction.record_files import COUNTS, FORMAT, MAPS, MapCounts
+from upcrack_lite.runs import BEFORE, RunFolder, check_device, code_digest, environment, now
 from upcrack_lite.thin_shapes import cldice, tolerance_counts
 from upcrack_lite.versions import testing_version
 
-TINY = {"size": 64, "depth": 6, "width": 4, "disc_width": 4, "load_size": 72, "epochs": 1}
-TINY |= {"mask_cells": (32, 16, 8)}
-"""A network far too small to learn anything."""
-
-TINY_COMPARED = {"size": 64, "width": 0.125, "epochs": 1, "batch_size": 4}
-"""The same for a compared method."""
-
-TINY_DRAWN = {"size": 64, "scene": 64, "width": 4, "epochs": 1, "batch_size": 2}
-TINY_MEMORY = {"size": 64, "memory": 20, "candidates": 200}
+_NARROW = {"depth": 6, "width": 4, "disc_width": 4, "load_size": 72, "mask_cells": (32, 16, 8)}
+TINY = {
+    registry.CRACKNET: {**_NARROW, "epochs": 1},
+    registry.DRAWN: {"scene": 64, "width": 4, "epochs": 1, "batch_size": 2},
+    registry.PATCHCORE: {"memory": 20, "candidates": 200},
+}
+"""Networks far too small to learn anything."""
 
 TINY_STEPS = 4
-
 USUAL = RunOptions()
 
 
 def tiny_values(method: str) -> dict[str, Any]:
     """Preset values that make a method's training a matter of seconds; training-free baselines need none."""
-    if method in FAMILIES:
+    if method in registry.FAMILIES:
         return {}
-    own = {CRACKNET: TINY, DRAWN: TINY_DRAWN, PATCHCORE: TINY_MEMORY}
-    return dict(own.get(method, TINY_COMPARED))
+    return {"size": 64, **TINY.get(method, {"width": 0.125, "epochs": 1, "batch_size": 4})}
 
 
 def silent(line: str) -> None:
@@ -104,7 +84,7 @@ def run_experiment(
     folder that cannot be written; later, for what the training and `evaluate` refuse.
     """
     options.check(experiment)
-    device, tests = check_device(options.device), photo_set(experiment.test_set, data_root)
+    device, tests = check_device(options.device), photo_sets.photo_set(experiment.test_set, data_root)
     folder = Path(runs) / options.run_name(experiment)
     data, why = _training_data(experiment, data_root, folder, options, tests.known)
     path = record_files.place(experiment.slug(), results, why, options.allow_dirty)
@@ -112,10 +92,9 @@ def run_experiment(
     check_writable(path.parent)
     if path.is_file():
         record_files.leave_other_formats(path)
-        pixels = (data_hash(data.images), None if data.crack_masks is None else data_hash(data.crack_masks))
-        learned_from = training_digest(experiment, data_root)
-        inputs = Inputs(options, tests.digest, learned_from, folder, pixels)
-        changed = "asked for" if again else record_files.outdated(path, experiment, inputs)
+        learned_from = photo_sets.training_digest(experiment, data_root)
+        inputs = (options, tests.digest, learned_from, folder)
+        changed = "asked for" if again else record_files.outdated(path, experiment, *inputs)
         if not changed:
             say(f"{path}: is there already, from the same values and data")
             return path
@@ -155,10 +134,10 @@ def _training_data(
     experiment: Experiment, data_root: Path | str, folder: Path, options: RunOptions, known: str | None
 ) -> tuple[TrainingData, list[str]]:
     """What is learned from, and why a record made from it now must not be committed."""
-    data = training_data(experiment, data_root)
+    data = photo_sets.training_data(experiment, data_root)
     starts = RunFolder.open(folder).starts() if RunFolder.is_run(folder) else []
     by = {"trained": starts, "evaluated": [environment()]}
-    source = source_manifest(data.facts)
+    source = photo_sets.source_manifest(data.facts)
     return data, record_files.unfit(by, known, options.max_steps, experiment.train_set, source)
 
 
@@ -203,7 +182,7 @@ def run_table(
 class NetworkDetector:
     """A trained network: a map of the photo at the network's size, enlarged, filtered and thresholded."""
 
-    chosen: dict[str, Any] | None = None  # what was chosen among variants; a network has none
+    chosen = None  # a network has no variants
 
     def __init__(self, model: Model, seed: int) -> None:
         self.model, self.seed = model, seed
@@ -256,9 +235,9 @@ def detector(run: RunFolder, experiment: Experiment, device: str) -> NetworkDete
 
     Raises UserError for a run whose files do not fit together.
     """
-    if experiment.method in FAMILIES:
+    if experiment.method in registry.FAMILIES:
         return FamilyDetector(run)
-    known = after_training(experiment.method)
+    known = registry.after_training(experiment.method)
     later = {name: value for name, value in experiment.overrides if name in known}
     return NetworkDetector(load_model(run, device, later), experiment.seed)
 
@@ -282,17 +261,15 @@ def evaluate(
     """
     _check_run(run, experiment)
     device, preset, started = check_device(device), experiment.preset(), now()
-    tested = detector(run, experiment, device)
+    tested, manifest = detector(run, experiment, device), run.manifest
     rows, seen, hists = [], [], {name: [] for name in MAPS}
     size = 0 if getattr(preset, "native", False) else TABLE_SIZE
-    todo = tqdm(
-        tests.photos(size, seen), total=len(tests), disable=not progress, desc="testing", unit="photo"
-    )
-    for name, photo, crack_mask in todo:
+    bar = {"total": len(tests), "disable": not progress, "desc": "testing", "unit": "photo"}
+    for name, photo, crack_mask in tqdm(tests.photos(size, seen), **bar):
         result = tested.find(photo, crack_mask)
         hists["raw"].append(histograms(result.score_map, crack_mask)[0])
         hists["smoothed"].append(histograms(result.smoothed, crack_mask)[0])
-        rows.append({"name": name} | _photo(result, crack_mask))
+        rows.append(_photo(name, result, crack_mask))
     values = {
         "format": FORMAT,
         "key": experiment.key(),
@@ -305,12 +282,12 @@ def evaluate(
             "threshold_rule": preset.threshold_rule,
             "tolerance_px": RADIUS,
         },
-        "train": _train_facts(run) | {"chosen": tested.chosen},
+        "train": {**_train_facts(run), "chosen": tested.chosen},
         "test": _test_facts(tests, seen, rows),
         "environment": {
-            "training": run.manifest.get("environment", {}) | {"processes": run.manifest.get("processes", 1)},
+            "training": manifest.get("environment", {}) | {"processes": manifest.get("processes", 1)},
             "evaluation": environment() | {"used_device": device},
-            "starts": run.manifest.get("environments"),
+            "starts": manifest.get("environments"),
         },
         "versions": {"training": run.training_version, "testing": testing_version(experiment.method)},
         "code_sha256": code_digest(),
@@ -322,11 +299,11 @@ def evaluate(
     return values, {name: MapCounts.of(np.stack(some)) for name, some in hists.items()}
 
 
-def _photo(result: PhotoScores, crack_mask: np.ndarray) -> dict[str, Any]:
+def _photo(name: str, result: PhotoScores, crack_mask: np.ndarray) -> dict[str, Any]:
     """One photo's numbers, from two bool masks `(256, 256)`."""
     predicted = result.crack_mask
     lines = float(cldice(predicted, crack_mask)[0])
-    return _counts(per_image(predicted, crack_mask)[0]) | {
+    return {"name": name, **_counts(per_image(predicted, crack_mask)[0])} | {
         "threshold": result.threshold,
         "tolerance": tolerance_counts(predicted, crack_mask, RADIUS)[0].tolist(),
         "cldice": None if np.isnan(lines) else lines,
@@ -339,22 +316,22 @@ def _test_facts(tests: PhotoSet, seen: list[bytes], rows: list[dict[str, Any]]) 
     return {
         "digest": tests.digest,
         "known": tests.known,
-        "content_sha256": content_digest(seen),
+        "content_sha256": photo_sets.content_digest(seen),
         "images": len(rows),
         "crack_share": 100 * crack / pixels,
     }
 
 
 def _check_run(run: RunFolder, experiment: Experiment) -> None:
-    """Raise `UserError` if the run is not finished, or was not trained as the experiment says."""
+    """Raise UserError if the run is not finished, or was not trained as the experiment says."""
     if not run.finished:
         raise UserError(f"{run.path} is not finished: let its training end first")
     wanted = experiment.training_preset()
     has = {**wanted.older(), **(run.manifest.get("preset") or {})}
-    later, name = after_training(experiment.method), run.manifest.get("data", {}).get("name")
+    later, name = registry.after_training(experiment.method), run.manifest.get("data", {}).get("name")
     pairs = [(one, has.get(one), value) for one, value in wanted.to_dict().items() if one not in later]
     pairs += [("method", run.method, experiment.method), ("seed", run.manifest.get("seed"), experiment.seed)]
-    if learns_from_masks(experiment.method) or name != f"{experiment.train_set}_undamaged":
+    if registry.learns_from_masks(experiment.method) or name != f"{experiment.train_set}_undamaged":
         pairs.append(("training set", name, experiment.train_set))
     differ = [f"{one} {a!r} (the experiment has {b!r})" for one, a, b in pairs if a != b]
     if differ:
@@ -362,7 +339,7 @@ def _check_run(run: RunFolder, experiment: Experiment) -> None:
 
 
 def _train_facts(run: RunFolder) -> dict[str, Any]:
-    """What the run's manifest says about its training. Raises `UserError` where it says too little."""
+    """What the run's manifest says about its training. Raises UserError where it says too little."""
     manifest = {**BEFORE, **run.manifest}
     data = manifest.get("data", {})
     described = data["crops"] if isinstance(data.get("crops"), dict) else None
@@ -374,14 +351,12 @@ def _train_facts(run: RunFolder) -> dict[str, Any]:
             "crops": described["count"] if described else data["crops"],
             "crops_sha256": data["sha256"],
             "crops_json": described,
-            "set_manifest_sha256": source_manifest(data),
+            "set_manifest_sha256": photo_sets.source_manifest(data),
             "steps": manifest["steps_done"],
             "epochs": manifest["epochs_done"],
             "seconds": manifest["train_seconds"],
             "log": {name: value for name, value in kept.items() if math.isfinite(value)},
-            "checkpoint_sha256": hashlib.sha256(
-                (run.path / "checkpoint.safetensors").read_bytes()
-            ).hexdigest(),
+            "checkpoint_sha256": run.weights_sha256(),
         }
     except KeyError as error:
         raise UserError(f"{run.path}: its manifest does not say {error}: train anew") from error

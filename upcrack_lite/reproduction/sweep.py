@@ -27,7 +27,7 @@ from upcrack_lite.reproduction.experiments import (
     shared_photos,
 )
 from upcrack_lite.reproduction.photo_sets import photo_set, training_digest
-from upcrack_lite.reproduction.record_files import DRAFT, Inputs, outdated, run_status
+from upcrack_lite.reproduction.record_files import DRAFT, outdated, run_status
 
 DEFAULTS: Mapping[str, Any] = {
     "tables": "1,2,3,4,5,6,7,8",
@@ -53,24 +53,20 @@ DEFAULTS: Mapping[str, Any] = {
 settings: preset values set otherwise, `a=1 b=2` or a list of such words; each reaches the rows that have it.
 """
 
+_NO, _YES = ("0", "false", "no"), ("1", "true", "yes")
+
 
 @dataclass(frozen=True)
 class Plan:
-    """A sweep.
+    """A sweep and its four folders."""
 
-    experiments: by their slug, in the order of the tables.
-    left_out: what of the product is left out and why, one sentence each.
-    data_root, runs, results, state: folders.
-    options: of all experiments; each takes those that it has a use for.
-    """
-
-    experiments: Mapping[str, Experiment]
-    left_out: tuple[str, ...]
+    experiments: Mapping[str, Experiment]  # by their slug, in the order of the tables
+    left_out: tuple[str, ...]  # what of the product is left out and why, one sentence each
     data_root: Path
     runs: Path
     results: Path
     state: Path
-    options: RunOptions
+    options: RunOptions  # of all experiments; each takes those that it has a use for
     _seen: dict[tuple, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def run(self, experiment: Experiment) -> str:
@@ -102,23 +98,25 @@ class Plan:
         endings = ("", DRAFT) if options.allow_dirty else ("",)
         files = [self.results / f"{experiment.slug()}{ending}.json" for ending in endings]
         files = [path for path in files if path.is_file()]
+        if not files:
+            return "no record"
         tested_on, learned_from = self._tested_on(experiment), self._learned_from(experiment)
-        if files and isinstance(learned_from, UserError):
+        if isinstance(learned_from, UserError):
             return f"its record cannot be compared: {learned_from}"
         tested_on = None if isinstance(tested_on, UserError) else tested_on
-        now = Inputs(options, tested_on, learned_from, self.runs / self.run(experiment))
-        said = [outdated(path, experiment, now) for path in files]
-        return "" if "" in said else (said or ["no record"])[0]
+        now = (options, tested_on, learned_from, self.runs / self.run(experiment))
+        said = [outdated(path, experiment, *now) for path in files]
+        return "" if "" in said else said[0]
 
     def _tested_on(self, experiment: Experiment) -> str | UserError:
         name = experiment.test_set
-        return self._look(("test", name), lambda: photo_set(name, self.data_root).digest)
+        return self._once(("test", name), lambda: photo_set(name, self.data_root).digest)
 
     def _learned_from(self, experiment: Experiment) -> str | UserError | None:
         kind = (learns_from_masks(experiment.method), experiment.train_set)
-        return self._look(kind, lambda: training_digest(experiment, self.data_root))
+        return self._once(kind, lambda: training_digest(experiment, self.data_root))
 
-    def _look(self, name: tuple, look: Callable[[], Any]) -> Any:
+    def _once(self, name: tuple, look: Callable[[], Any]) -> Any:
         """A digest, looked up once for all experiments of the plan, or why there is none."""
         if name not in self._seen:
             try:
@@ -139,18 +137,13 @@ def plan(config: Mapping[str, Any]) -> Plan:
         raise UserError(f"unknown setting {', '.join(unknown)}; choose from {', '.join(DEFAULTS)}")
     given = {name: "" if config.get(name) is None else str(config[name]).strip() for name in DEFAULTS}
     values = {name: value or DEFAULTS[name] for name, value in given.items()}
-    vgg = values["vgg_weights"]
+    vgg, steps, dirty = (values[name] for name in ("vgg_weights", "max_steps", "allow_dirty"))
     if vgg not in ("", "random") and not Path(vgg).is_file():
         raise UserError(f"vgg_weights: there is no file {vgg}; name one, or random")
-    if values["allow_dirty"].lower() not in ("", "0", "1", "false", "true", "no", "yes"):
-        raise UserError(f"allow_dirty must be 0 or 1, not {values['allow_dirty']!r}")
-    options = RunOptions(
-        values["device"],
-        values["precision"],
-        vgg or None,
-        _whole("max_steps", values["max_steps"], 1) if values["max_steps"] else None,
-        values["allow_dirty"].lower() in ("1", "true", "yes"),
-    )
+    if dirty.lower() not in ("", *_NO, *_YES):
+        raise UserError(f"allow_dirty must be 0 or 1, not {dirty!r}")
+    limit = _whole("max_steps", steps, 1) if steps else None
+    options = RunOptions(values["device"], values["precision"], vgg or None, limit, dirty.lower() in _YES)
     selections, left_out = _selections(values)
     if not selections:
         raise UserError(f"nothing is left to do: {'; '.join(left_out)}")
@@ -172,22 +165,19 @@ def _selections(values: Mapping[str, str]) -> tuple[list[Selection], list[str]]:
     made, left_out = [], []
     for table, train, test, recipe in product:
         named = tuple(row for row in rows if row in row_names(table))
+        one = Selection(table, recipe, values["scale"], train, test, named, seeds)
         if rows and not named:
             roman = published.TABLES[table].roman
             left_out.append(f"Table {roman} has none of the rows {', '.join(rows)}")
-            continue
-        one = Selection(table, recipe, values["scale"], train, test, named, seeds)
-        if why := shared_photos(*one.sets):
+        elif why := shared_photos(*one.sets):
             left_out.append(why)
-            continue
-        if recipe != "paper" and table not in CHOICES:
-            others = [row for row in one.row_names if row != CRACKNET]
-            if others:
+        elif recipe == "paper" or table in CHOICES:
+            made.append(one)
+        else:
+            if others := [row for row in one.row_names if row != CRACKNET]:
                 left_out.append(f"{', '.join(others)}: no recipe {recipe}, which is UP-CrackNet's alone")
-            if len(others) == len(one.row_names):
-                continue
-            one = replace(one, rows=(CRACKNET,))
-        made.append(one)
+            if CRACKNET in one.row_names:
+                made.append(replace(one, rows=(CRACKNET,)))
     return made, left_out
 
 

@@ -13,23 +13,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from upcrack_lite.baselines.registry import BESIDE, EXTRA, FAMILIES, ONE_SCALE
 from upcrack_lite.metrics import METRICS, average_precision, bootstrap_interval, ods, pooled
 from upcrack_lite.reproduction import conditions, published, records, verdicts
-from upcrack_lite.reproduction.conditions import (
-    NOT_SHARED,
-    OFFICIAL,
-    OWN_CROPS,
-    SETS,
-    UNKNOWN_PATCHES,
-    count,
-    failed_runs,
-    family_median,
-    unmet,
-)
+from upcrack_lite.reproduction.conditions import SETS, count
 from upcrack_lite.reproduction.experiments import (
     CHOICES,
     PAIRS,
@@ -51,42 +42,29 @@ SUBSTITUTES = ("style_network", "encoder_weights", "native")
 
 @dataclass(frozen=True)
 class Score:
-    """One metric over the seeds of a group, in percent.
+    """One metric over the seeds of a group, in percent; nan where undefined.
 
-    sd: standard deviation over seeds, nan for one seed. low, high: 95 % bootstrap interval of the mean over images:
-    each seed is scored on the images drawn, then the mean is taken. nan where undefined, or where the seeds have
-    different images.
+    low, high: 95 % bootstrap interval of the mean over images: each seed is scored on the images drawn, then the
+    mean is taken. nan where the seeds have different images.
     """
 
     mean: float
-    sd: float
+    sd: float  # standard deviation over seeds, nan for one
     low: float
     high: float
 
 
 @dataclass(frozen=True)
 class Worth:
-    """What a score map is worth, whatever its threshold, in percent, mean over seeds; nan without any crack pixel.
+    """What a score map is worth, whatever its threshold, in percent, mean over seeds; nan without any crack pixel."""
 
-    f1: with the one threshold that is best for all photos, which takes their labels to choose (ODS).
-    average_precision: area under the curve of precision over recall.
-    """
-
-    f1: float
-    average_precision: float
+    f1: float  # with the one threshold that is best for all photos, which takes their labels to choose (ODS)
+    average_precision: float  # area under the curve of precision over recall
 
 
 @dataclass(frozen=True, eq=False)
 class Ours:
-    """Records of one row that differ in their seed alone.
-
-    Attributes:
-        substituted: values of `SUBSTITUTES` that differ from the row's.
-        label: recipe, scale, sets and seeds in a few words.
-        conditions: how they were made, one sentence each.
-        unmet: what keeps them from being compared with the printed row, one sentence each; empty: nothing.
-        failed: seeds of runs that failed. sound: the scores without these; empty where none or all failed.
-    """
+    """Records of one row that differ in their seed alone."""
 
     recipe: str
     scale: str
@@ -94,12 +72,12 @@ class Ours:
     test_set: str
     records: tuple[Record, ...]
     scores: dict[str, Score]
-    substituted: tuple[str, ...]
-    label: str
-    conditions: tuple[str, ...]
-    unmet: tuple[str, ...]
-    failed: tuple[int, ...]
-    sound: Mapping[str, Score]
+    substituted: tuple[str, ...]  # values of `SUBSTITUTES` that differ from the row's
+    label: str  # recipe, scale, sets and seeds in a few words
+    conditions: tuple[str, ...]  # how they were made, one sentence each
+    unmet: tuple[str, ...]  # what keeps them from being compared with the printed row; empty: nothing
+    failed: tuple[int, ...]  # seeds of runs that failed
+    sound: Mapping[str, Score]  # the scores without these; empty where none or all failed
 
     @cached_property
     def worth(self) -> Worth:
@@ -113,7 +91,7 @@ class Ours:
     @property
     def middle(self) -> dict[str, float]:
         """For training-free baselines: the median of F1 and IoU over the family's variants; else empty."""
-        return family_median(self.records[0])
+        return conditions.family_median(self.records[0])
 
     @property
     def f1(self) -> float:
@@ -166,16 +144,19 @@ def table(selection: Selection, given: Iterable[Record] = ()) -> list[TableRow]:
     selection: the rows; records of another scale, other sets or seeds are passed over, and those of the other recipe
     stand beside. given: records; those of other tables are passed over.
     """
-    given = list(given)
-    used, failed = [record for record in given if _is_meant(record, selection)], failed_runs(given)
+    given, recipe = list(given), selection.recipe
+    used, failed = [record for record in given if _is_meant(record, selection)], conditions.failed_runs(given)
     rows = []
     for name in selection.row_names:
         printed = (published.beside if name in BESIDE else published.row)(selection.table, name)
-        ours = group(printed, used, selection.recipe, selection.seeds, failed)
-        judged = verdict(printed, ours, selection.recipe)
-        words = command(printed, selection.recipe)
-        corrected = published.corrected(printed)
-        rows.append(TableRow(printed, corrected, *judged, reading(printed, ours), tuple(ours), words))
+        ours = group(printed, used, recipe, selection.seeds, failed)
+        said = (
+            *verdict(printed, ours, recipe),
+            reading(printed, ours),
+            tuple(ours),
+            command(printed, recipe),
+        )
+        rows.append(TableRow(printed, published.corrected(printed), *said))
     return rows
 
 
@@ -195,7 +176,7 @@ def told(selection: Selection, given: Iterable[Record]) -> list[str]:
 
 def recorded(folder: Path | str) -> list[Record]:
     """Read the records of a folder; none where the folder is not there. Raises UserError as `records`."""
-    return records.load_all(folder) if Path(folder).is_dir() else []
+    return records.load_all(folder)
 
 
 def verdict(row: Row, ours: Sequence[Ours], recipe: str = "paper") -> tuple[Verdict, str]:
@@ -207,23 +188,21 @@ def verdict(row: Row, ours: Sequence[Ours], recipe: str = "paper") -> tuple[Verd
         return Verdict.ABSENT, f"not in the paper: {EXTRA[row.key]}"
     if row.key in FAMILIES:
         return Verdict.ABSENT, "a detector without training, which shows what the numbers beside it are worth"
-    if row.key in NOT_SHARED:
+    if row.key in conditions.NOT_SHARED:
         why = "the paper's authors did not share their program of this method, nor how they cut its map"
         own = "; what stands beside the row is a network of the kit's own" if ours else ""
         return Verdict.CANNOT, f"{why} into crack and road{own}"
     if not ours:
-        unknown = f"; {UNKNOWN_PATCHES}" if PAIRS[row.table][1] not in OFFICIAL else ""
+        unknown = f"; {conditions.UNKNOWN_PATCHES}" if PAIRS[row.table][1] not in conditions.OFFICIAL else ""
         return Verdict.NOT_RUN, f"there is no record of it yet{unknown}"
     nearest = ours[0]
     missing = [] if nearest.recipe == recipe else [f"there is no record with the recipe {recipe}"]
     if missing := [*missing, *nearest.unmet]:
         return Verdict.OPEN, f"the nearest record is {nearest.label}; {'; '.join(missing)}"
-    values = {
-        metric: [getattr(pooled(one.confusions), metric) for one in nearest.records] for metric in COMPARED
-    }
-    found, reason = verdicts.compare(row, values)
+    totals = [pooled(one.confusions) for one in nearest.records]
+    found, reason = verdicts.compare(row, {name: [getattr(one, name) for one in totals] for name in COMPARED})
     learned = nearest.records[0].train.crack_masks_sha256
-    return found, reason if learned else f"{reason}; {OWN_CROPS}"
+    return found, reason if learned else f"{reason}; {conditions.OWN_CROPS}"
 
 
 def reading(row: Row, ours: Sequence[Ours]) -> str:
@@ -235,11 +214,7 @@ def reading(row: Row, ours: Sequence[Ours]) -> str:
     where += f" (within {verdicts.MARGIN:g} points)" if where == "near" else " points"
     without = f" ({one.sound['f1'].mean:.1f} % without failed runs)" if one.sound else ""
     trained, tested = SETS[one.train_set], SETS[one.test_set]
-    sets = (
-        f"trained and tested on {tested}"
-        if trained == tested
-        else f"trained on {trained}, tested on {tested}"
-    )
+    sets = f"trained {'and' if trained == tested else f'on {trained},'} tested on {tested}"
     return (
         f"F1 {one.f1:.1f} %{without}, printed {row.f1:.1f} %: {where} ({one.recipe} recipe, {one.scale} scale, "
         f"{count(len(one.seeds), 'seed')}, {sets})"
@@ -261,7 +236,7 @@ def group(
     recipe: its groups come first. seeds: those to show; empty: all. failed: of `failed_runs`; None: those of `given`.
     Returns the groups, those first that lack the least of the printed conditions.
     """
-    failed = failed_runs(given) if failed is None else failed
+    failed = conditions.failed_runs(given) if failed is None else failed
     groups: dict[tuple[str, ...], list[Record]] = {}
     for record in sorted(given, key=lambda one: one.key.seed):
         key = record.key
@@ -287,25 +262,25 @@ def belongs(row: Row, experiment: Experiment) -> bool:
     """True if an experiment belongs to a printed row: its method and values, on its sets or on those beside them."""
     method, values = row_overrides(row.table, row.key)
     sets = (experiment.train_set, experiment.test_set)
-    places = enumerate(zip(PAIRS[row.table], sets, strict=True))
     fit = sets in ELSEWHERE.get(row.table, ()) or all(
         name in (printed, PROXIES.get(printed, ("", ""))[place], "synthetic")
-        for place, (printed, name) in places
+        for place, (printed, name) in enumerate(zip(PAIRS[row.table], sets, strict=True))
     )
     if experiment.method != method or not fit:
         return False
     wanted = Experiment(method, experiment.recipe, experiment.scale, tuple(values.items()))
-    own, row_own = (
-        [pair for pair in one.overrides if pair[0] not in SUBSTITUTES] for one in (experiment, wanted)
-    )
-    return own == row_own
+    return _own(experiment) == _own(wanted)
+
+
+def _own(experiment: Experiment) -> list[tuple[str, Any]]:
+    """What is set otherwise, without `SUBSTITUTES`."""
+    return [pair for pair in experiment.overrides if pair[0] not in SUBSTITUTES]
 
 
 def command(row: Row, recipe: str = "paper") -> str:
     """The words that make the records which the verdict of a row needs."""
-    words = f"upcrack cell --table {row.table} --row {row.key} --recipe {recipe} --scale full"
-    seeds = 1 if row.key in FAMILIES else SEEDS
-    return words + "".join(f" --seed {seed}" for seed in range(seeds))
+    seeds = "".join(f" --seed {seed}" for seed in range(1 if row.key in FAMILIES else SEEDS))
+    return f"upcrack cell --table {row.table} --row {row.key} --recipe {recipe} --scale full{seeds}"
 
 
 def _is_meant(record: Record, selection: Selection) -> bool:
@@ -319,15 +294,14 @@ def _is_meant(record: Record, selection: Selection) -> bool:
 def _ours(row: Row, name: tuple[str, ...], some: list[Record], left_out: int, failed: frozenset[str]) -> Ours:
     """left_out: how many seeds of the group are not among `some`, so that a choice of seeds is told."""
     recipe, scale, train_set, test_set, *substituted = name
-    sets = f"{train_set} → {test_set}"
-    label = ", ".join([f"{recipe} recipe, {scale}, {sets}", *substituted, count(len(some), "seed")])
-    if row.key in FAMILIES:  # no recipe, scale or seed changes anything
-        label = sets
+    label = f"{train_set} → {test_set}"
+    if row.key not in FAMILIES:  # for these no recipe, scale or seed changes anything
+        label = ", ".join([f"{recipe} recipe, {scale}, {label}", *substituted, count(len(some), "seed")])
     wrong = [record for record in some if record.train.checkpoint_sha256 in failed]
     sound = [record for record in some if record.train.checkpoint_sha256 not in failed]
     scores = {metric: _score(some, metric) for metric in METRICS}
     without = {metric: _score(sound, metric) for metric in METRICS if wrong and sound}
-    said = unmet(row, some)
+    said = conditions.unmet(row, some)
     if wrong:
         seeds = ", ".join(str(record.key.seed) for record in wrong)
         means = (
@@ -339,17 +313,9 @@ def _ours(row: Row, name: tuple[str, ...], some: list[Record], left_out: int, fa
         )
     if left_out:
         said.append(f"{count(left_out, 'more seed')} that have records are left out")
-    return Ours(
-        *name[:4],
-        tuple(some),
-        scores,
-        tuple(substituted),
-        label,
-        tuple(conditions.told(row, some)),
-        tuple(said),
-        tuple(record.key.seed for record in wrong),
-        without,
-    )
+    how = {"label": label, "conditions": tuple(conditions.told(row, some)), "unmet": tuple(said)}
+    how |= {"failed": tuple(record.key.seed for record in wrong), "sound": without}
+    return Ours(*name[:4], tuple(some), scores, tuple(substituted), **how)
 
 
 def _score(some: list[Record], metric: str) -> Score:

@@ -33,18 +33,17 @@ _UPDATE = "If that is meant, run `upcrack verify --update` and look at the chang
 def shown(folder: Path | str) -> dict[str, Any]:
     """Compute all that the table pages show from the records in a folder, as plain values.
 
-    Raises UserError for a record that does not hold together.
+    Raises UserError for no such folder, or a record that does not hold together.
     """
-    given = [records.load(path) for path in records.paths(folder)]
+    _check_there(Path(folder))
+    given = records.load_all(folder)
     rows = [row for number in published.TABLES for row in table(Selection(number), given)]
     numbers = [one for row in rows for one in _numbers(row)]
     numbers += [{"table": ABLATION, **one} for one in ablation.numbers(given)]
+    for one in numbers:
+        one["values"] = {metric: _plain(value) for metric, value in one["values"].items()}
     made = {
-        one.slug: {
-            "sha256": one.content_sha256,
-            "scores": dict(_flat(records.scores(one))),
-        }
-        for one in given
+        one.slug: {"sha256": one.content_sha256, "scores": dict(_flat(records.scores(one)))} for one in given
     }
     verdicts = {
         f"Table {row.printed.name}": {
@@ -55,7 +54,7 @@ def shown(folder: Path | str) -> dict[str, Any]:
         }
         for row in rows
     }
-    return {"format": FORMAT, "records": made, "verdicts": verdicts, "numbers": _grouped(numbers)}
+    return {"format": FORMAT, "records": made, "verdicts": verdicts, "numbers": numbers}
 
 
 def update(folder: Path | str) -> Path:
@@ -84,24 +83,17 @@ def verify(folder: Path | str) -> list[str]:
     together.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"{folder}: there is no such folder of records")
     before, now = _read(folder / FILE), shown(folder)
-    lines = [
-        f"{path.name}: belongs to no record"
-        for path in sorted(folder.glob("*.npz"))
-        if not path.with_suffix(".json").is_file()
-    ]
-    slugs = before["records"].keys() | now["records"].keys()
-    for slug in sorted(slug for slug in slugs if slug not in now["records"]):
-        lines.append(f"{slug}.json: is shown, but there is no such record")
-    for slug in sorted(slug for slug in slugs if slug not in before["records"]):
-        lines.append(f"{slug}.json: is a record that the pages do not show yet")
-    both = before["records"].keys() & now["records"].keys()
-    was, has = dict(_facts(before, both)), dict(_facts(now, both))
-    if len(was) != len(list(_facts(before, both))):
+    loose = [path.name for path in sorted(folder.glob("*.npz")) if not path.with_suffix(".json").is_file()]
+    lines = [f"{name}: belongs to no record" for name in loose]
+    old, new = before["records"].keys(), now["records"].keys()
+    lines += [f"{slug}.json: is shown, but there is no such record" for slug in sorted(old - new)]
+    lines += [f"{slug}.json: is a record that the pages do not show yet" for slug in sorted(new - old)]
+    listed, has = list(_facts(before, old & new)), dict(_facts(now, old & new))
+    was = dict(listed)
+    if len(was) != len(listed):
         lines.append(f"{FILE}: lists a number twice")
-    for place in [*has, *(place for place in was if place not in has)]:
+    for place in {**has, **was}:
         if place not in was:
             lines.append(f"{place}: is {has[place]} and is not listed")
         elif place not in has:
@@ -124,40 +116,22 @@ def text(lines: list[str], folder: Path | str) -> str:
     return f"{numbers} numbers in {tables} tables and {made} records: all as shown\nprinted rows: {verdicts}"
 
 
-def _numbers(row: TableRow) -> list[dict[str, Any]]:
-    """Each number of a row of a page; `what` says which."""
-    listed: list[tuple[str, str, float | None, tuple[str, ...]]] = []
+def _numbers(row: TableRow) -> Iterator[dict[str, Any]]:
+    """Each number of a row of a page: its place, `what` it is, the records it comes from, and `values` by metric."""
+    named: list[tuple[str, tuple[str, ...], dict[str, float | None]]] = []
     if row.verdict != Verdict.ABSENT:
         for what, one in (("printed", row.printed), (CORRECTED, row.corrected)):
-            listed += [(what, metric, getattr(one, metric), ()) for metric in METRICS]
+            named.append((what, (), {metric: getattr(one, metric) for metric in METRICS}))
     for ours in row.ours:
-        median = f"{ours.label}: family median"
-        listed += [(median, metric, value, ours.files) for metric, value in ours.middle.items()]
-        named = {"": ours.scores, "without failed runs, ": ours.sound}
-        for which, metric in ((which, metric) for which, scores in named.items() for metric in scores):
-            score = asdict(named[which][metric])
-            listed += [
-                (f"{ours.label}: {which}{part}", metric, value, ours.files) for part, value in score.items()
-            ]
-        worth = asdict(ours.worth)
-        listed += [
-            (f"{ours.label}: best threshold", metric, value, ours.files) for metric, value in worth.items()
-        ]
-    place = {"table": row.printed.table, "row": row.printed.key}
-    return [
-        place | {"what": what, "records": list(files), "metric": metric, "value": value}
-        for what, metric, value, files in listed
-    ]
-
-
-def _grouped(numbers: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Numbers of one row of a table, of one kind and from the same records, as one entry."""
-    entries: dict[str, dict[str, Any]] = {}
-    for one in numbers:
-        head = {name: one[name] for name in ("table", "row", "what", "records")}
-        entry = entries.setdefault(_json(head), head | {"values": {}})
-        entry["values"][one["metric"]] = _plain(one["value"])
-    return list(entries.values())
+        parts = {"family median": ours.middle}
+        for which, scores in (("", ours.scores), ("without failed runs, ", ours.sound)):
+            for part in ("mean", "sd", "low", "high"):
+                parts[which + part] = {metric: getattr(score, part) for metric, score in scores.items()}
+        parts["best threshold"] = asdict(ours.worth)
+        named += [(f"{ours.label}: {what}", ours.files, values) for what, values in parts.items() if values]
+    for what, files, values in named:
+        place = {"table": row.printed.table, "row": row.printed.key, "what": what}
+        yield place | {"records": list(files), "values": values}
 
 
 def _facts(values: dict[str, Any], slugs: set[str]) -> Iterator[tuple[str, Any]]:
@@ -204,7 +178,13 @@ def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def _check_there(folder: Path) -> None:
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder of records")
+
+
 def _read(path: Path) -> dict[str, Any]:
+    _check_there(path.parent)
     try:
         values = load_json(path)
         if values["format"] != FORMAT:
