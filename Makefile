@@ -37,7 +37,7 @@ SNAKEMAKE := USER_CACHE_HOME="$${XDG_CACHE_HOME:-$$HOME/.cache}" XDG_CACHE_HOME=
   --rerun-incomplete --max-jobs-per-timespan 1000/4s --quiet host rules reason progress --config real=$(if $(REAL),1,0) data='$(DATA)' --
 # Snakemake tells much that only a maintainer wants; after a failure the part that matters is shown.
 WORKFLOW = mkdir -p build; log=build/snakemake-$$$$.log; $(SNAKEMAKE) $(1) 2>$$log \
-  || $(BIN)/python workflow/report.py $(BUILD) --failed $$log && rm $$log
+  || $(BIN)/python workflow/report.py $(BUILD) $$log && rm $$log
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
 
 ##@ Read, test, work

@@ -18,7 +18,6 @@ from upcrack_lite.reproduction.experiments import Experiment
 from upcrack_lite.reproduction.record_files import MapCounts
 from upcrack_lite.reproduction.records import scores
 from upcrack_lite.show import ablation as page
-from upcrack_lite.show import waterfall
 
 STRETCH = Experiment(overrides=(("input_stretch", True),))
 
@@ -50,13 +49,6 @@ def test_what_the_lite_scale_cannot_show_is_left_to_full():
     left = {name for choice in full if choice not in lite for name in choice.names}
     assert left == {"style_normalize", "style_channels", "epochs"}
     assert preset("paper", "lite").lambda_style == 0
-
-
-def test_without_records_nothing_is_claimed():
-    for one in ablation.ablation([]):
-        assert one.seeds == 0
-        assert math.isnan(one.change("iou"))
-    assert ablation.numbers([]) == []
 
 
 def test_the_change_is_that_of_the_same_seed():
@@ -172,8 +164,10 @@ def test_levels_are_means_over_pixels_and_a_seed_is_a_vote():
 # The page
 
 
-def test_the_page_without_records_says_so():
+def test_without_records_nothing_is_claimed_and_the_page_says_so():
     nothing = ablation.ablation([])
+    assert all(one.seeds == 0 and math.isnan(one.change("iou")) for one in nothing)
+    assert ablation.numbers([]) == []
     assert {line[-2] for line in lines(page.changes(nothing))} == {"not measured"}
     assert page.alt(nothing) == page.levels_alt(nothing) == "No step is measured yet."
     assert not page.levels_picture(nothing).axes[0].get_yticks().size
@@ -270,10 +264,9 @@ def test_the_exercise_shows_the_recorded_scores(name, overrides):
 
 def test_the_two_choices_weigh_most_of_the_released_ones(committed):
     for test_set in ("deepcrack", "crack500_heldout"):
-        sizes = {
-            choice.key: abs(committed[choice.key, test_set].change("iou"))
-            for choice in ablation.choices("lite")
-        }
+        steps = [committed[choice.key, test_set] for choice in ablation.choices("lite")]
+        assert all(step.seeds == 3 for step in steps)
+        sizes = {step.key: abs(step.change("iou")) for step in steps}
         first, second = sorted(sizes, key=sizes.__getitem__, reverse=True)[:2]
         assert (first, second) == ("error_variant", "mask_before_resize")
         assert max(size for key, size in sizes.items() if key not in (first, second)) < 4, "as the page says"
@@ -307,17 +300,14 @@ def test_the_first_screen_says_what_the_report_gives():
 
 
 def test_what_the_page_says_of_where_the_points_go(committed):
-    rows = waterfall.stages_of([one for (_, name), one in committed.items() if name == "deepcrack"])
+    rows = page.stages_of([one for (_, name), one in committed.items() if name == "deepcrack"])
     printed = published.row(4, published.OWN).f1
     plain, released = rows["recipe paper"], rows["all released choices together"]
     assert plain["raw"] - plain["mask"] > printed - plain["raw"] > 0
     assert rows["the photo is masked before it is enlarged"]["raw"] > printed
     assert released["raw"] > plain["raw"]
     assert released["mask"] == pytest.approx(plain["mask"] / 2, abs=1)
-    assert f"recipe paper {plain['raw']:.1f}, " in waterfall.alt(rows, printed)
-    drawn = {
-        line.get_xdata()[0]
-        for line in waterfall.picture(rows, printed).axes[0].lines
-        if len(line.get_xdata())
-    }
-    assert {printed, *(one[stage] for one in rows.values() for stage in waterfall.STAGES)} <= drawn
+    assert f"recipe paper {plain['raw']:.1f}, " in page.stages_alt(rows, printed)
+    lines_drawn = page.stages_picture(rows, printed).axes[0].lines
+    drawn = {line.get_xdata()[0] for line in lines_drawn if len(line.get_xdata())}
+    assert {printed, *(one[stage] for one in rows.values() for stage in page.STAGES)} <= drawn

@@ -172,7 +172,7 @@ def test_a_detector_without_training_freezes_the_best_on_the_training_photos(tmp
 
 @pytest.mark.parametrize("method", ["enet", "scadn", "tf_sato_otsu"])
 def test_the_page_of_a_cell_shows_each_kind_of_method(method):
-    page = ExperimentPage(method)
+    page = ExperimentPage(SYNTHETIC | {"method": method}, {}, RunOptions())
     said = [str(getattr(page.provenance(), "data", "")), str(getattr(page.curves(), "data", page.curves()))]
     if method == "tf_sato_otsu":
         assert "was chosen among 6 variants on 6 photos with crack masks" in said[0]

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from small_records import save, small_values
+from test_table_pages import write
 
 from upcrack_lite.reproduction.experiments import Experiment
 from upcrack_lite.show.front import substitutions
-
-
-def write(folder, experiment: Experiment, contrast: float) -> None:
-    values, arrays = small_values(experiment, n=4, seed=experiment.seed, contrast=contrast)
-    save(values, arrays, folder)
 
 
 def test_without_a_record_the_front_page_says_so(tmp_path):

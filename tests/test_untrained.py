@@ -5,13 +5,9 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import pytest
 
-from upcrack_lite.baselines import training_free
 from upcrack_lite.baselines.training_free import FAMILIES, Variant
-from upcrack_lite.data.synthetic import synthetic_set
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.show import untrained
-
-ROADS = synthetic_set(2, 64, seed=2, crack_share=0.05)
 
 
 @pytest.fixture(autouse=True)
@@ -33,14 +29,6 @@ def test_the_frozen_variant_is_chosen_without_the_test_set():
     )
     assert scored.selected == FAMILIES["tf_global_darkness"][0]
     assert scored.luckiest == FAMILIES["tf_global_darkness"][1]
-
-
-def test_scoring_counts_both_sets():
-    family = FAMILIES["tf_global_darkness"][:3]
-    pairs = list(zip(ROADS.images, ROADS.crack_masks, strict=True))
-    scored = untrained.score_family(family, pairs[:1], iter(pairs[1:]))
-    assert scored.test == training_free.counts(pairs[1:], family)
-    assert scored.training == training_free.counts(pairs[:1], family)
 
 
 def test_the_picture_of_a_family_marks_its_three_numbers():

@@ -32,7 +32,7 @@ from upcrack_lite.drawn.detect import MARGIN, MULTIPLE, TILE, load_network
 from upcrack_lite.errors import UserError
 from upcrack_lite.generator import Generator
 from upcrack_lite.images import COLORS, overlay, to_tensor, to_uint8
-from upcrack_lite.io import write_atomically, write_image, write_json, write_text
+from upcrack_lite.io import write_image, write_json, write_text
 from upcrack_lite.metrics import Confusion
 from upcrack_lite.predict.model import Model, load_model
 from upcrack_lite.predict.photos import NO_CONTRAST
@@ -41,19 +41,19 @@ from upcrack_lite.recipes import TABLE_SIZE, Preset, from_dict
 from upcrack_lite.reproduction.audit_table import ALIASES, MISSING
 from upcrack_lite.show.figures import images, use_style
 
-ROADS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("asphalt, crack net", {"seed": [0, 1004], "surface": "asphalt", "crack_share": 0.04}),
-    ("asphalt, thin crack", {"seed": 11, "surface": "asphalt", "crack_share": 0.01}),
-    ("asphalt, paint", {"seed": 5, "surface": "asphalt", "confounders": 2.5}),
-    ("concrete, shadow", {"seed": 21, "surface": "concrete", "crack_share": 0.03}),
-    ("concrete, joint", {"seed": 33, "surface": "concrete", "crack_share": 0.09}),
-    ("asphalt, no crack", {"seed": 8, "surface": "asphalt", "crack": False}),
-)
-TRIES = (
-    ("asphalt", {"seed": 1, "surface": "asphalt"}, (420, 640)),
-    ("concrete", {"seed": 41, "surface": "concrete"}, (640, 427)),
-    ("stains and shadows", {"seed": 62, "confounders": 3.0}, (511, 639)),
-)
+ROADS: dict[str, dict[str, Any]] = {
+    "asphalt, crack net": {"seed": [0, 1004], "surface": "asphalt", "crack_share": 0.04},
+    "asphalt, thin crack": {"seed": 11, "surface": "asphalt", "crack_share": 0.01},
+    "asphalt, paint": {"seed": 5, "surface": "asphalt", "confounders": 2.5},
+    "concrete, shadow": {"seed": 21, "surface": "concrete", "crack_share": 0.03},
+    "concrete, joint": {"seed": 33, "surface": "concrete", "crack_share": 0.09},
+    "asphalt, no crack": {"seed": 8, "surface": "asphalt", "crack": False},
+}
+TRIES: dict[str, tuple[dict[str, Any], tuple[int, int]]] = {
+    "asphalt": ({"seed": 1, "surface": "asphalt"}, (420, 640)),
+    "concrete": ({"seed": 41, "surface": "concrete"}, (640, 427)),
+    "stains and shadows": ({"seed": 62, "confounders": 3.0}, (511, 639)),
+}
 """Roads, and the height and width that are cut out of them: as odd as photos are."""
 
 PIPELINE = {
@@ -76,9 +76,7 @@ SETTINGS = {
 }
 """The tuner's controls, and the names that chapter 14 and `upcrack detect --settings` have for their values."""
 
-FILTERS = ("off", "bilateral")
-RULES = (("otsu", 1.0), ("otsu_factor", 1.5), ("percentile", 95.0))
-TITLES = {"otsu": "Otsu", "otsu_factor": "1.5 × Otsu", "percentile": "95 % below"}
+RULES = {"Otsu": ("otsu", 1.0), "1.5 × Otsu": ("otsu_factor", 1.5), "95 % below": ("percentile", 95.0)}
 
 
 @cache
@@ -98,9 +96,10 @@ def record(
     restored, _ = compare(generator, image, preset)
     maps = {name: enlarge(error_map(image, restored, name), truth.shape) for name in VARIANTS}
     maps["drawn"] = drawn_detector().score_photo(photo, "tables")
+    levels = {name: (255 * smooth(one, filter="none")[0, 0]).round() for name, one in maps.items()}
     arrays = {"photo": photo, "truth": truth.astype(np.uint8), "restored": to_uint8(restored)[0]}
     arrays["small"] = to_uint8(image)[0]
-    return arrays | {name: _levels(smooth(some, filter="none")) for name, some in maps.items()}
+    return arrays | {name: one.to(torch.uint8).numpy() for name, one in levels.items()}
 
 
 def with_pipeline(generator: Generator, preset: Preset) -> Preset:
@@ -123,14 +122,7 @@ def operating_points(
     }
     drawn = drawn_detector().preset
     masks["drawn detector"] = arrays["drawn"] > int(drawn.threshold_value * 255 + 1e-3)
-    counted = {name: Confusion.of(mask, truth) for name, mask in masks.items()}
-    return {
-        name: {key: getattr(one, key) for key in ("tp", "fp", "fn", "tn")} for name, one in counted.items()
-    }
-
-
-def _levels(smoothed: torch.Tensor) -> np.ndarray:
-    return (smoothed[0, 0] * 255).round().to(torch.uint8).numpy()
+    return {name: asdict(Confusion.of(mask, truth)) for name, mask in masks.items()}
 
 
 def still(arrays: dict[str, np.ndarray], preset: Preset, out: Path) -> None:
@@ -138,13 +130,12 @@ def still(arrays: dict[str, np.ndarray], preset: Preset, out: Path) -> None:
     settings = preset.bilateral_d, preset.bilateral_sigma_color, preset.bilateral_sigma_space
     raw = torch.from_numpy(arrays[preset.error_variant])[None, None].float() / 255
     truth, panels, said = arrays["truth"] > 0, [], []
-    for kind in FILTERS:
-        smoothed = smooth(raw, *settings, filter="none" if kind == "off" else kind)
-        for rule, value in RULES:
+    for kind, smoothed in (("off", raw), ("bilateral", smooth(raw, *settings))):
+        for title, (rule, value) in RULES.items():
             crack_mask = above(smoothed, threshold_of(smoothed, rule, value))[0, 0].numpy()
             f1 = Confusion.of(crack_mask, truth).f1
-            panels.append((f"{TITLES[rule]}, F1 {f1:.0f} %", overlay(arrays["photo"], crack_mask, truth)))
-            said.append(f"filter {kind}, {TITLES[rule]}: {f1:.0f} %")
+            panels.append((f"{title}, F1 {f1:.0f} %", overlay(arrays["photo"], crack_mask, truth)))
+            said.append(f"filter {kind}, {title}: {f1:.0f} %")
     use_style()
     images(panels, ncols=3, key=True).savefig(out / "tuner.png", dpi=130)
     text = (
@@ -165,20 +156,12 @@ def photo_files(out: Path) -> None:
         raise UserError(
             "the page for photos knows neither filter nor rule: make photo.js follow the stored preset"
         )
-    data = drawn_model(network)
-    write_atomically(out / "drawn.onnx", lambda aside: aside.write_bytes(data))
-    for number, (_, road, (height, width)) in enumerate(TRIES):
+    (out / "drawn.onnx").write_bytes(drawn_model(network))
+    for number, (road, (height, width)) in enumerate(TRIES.values()):
         write_image(out / f"try-{number}.png", synthetic_road(640, **road)[0][:height, :width])
     how = {name: getattr(preset, name) for name in ("octaves", "enlarge_below", "threshold_value")}
-    how |= {
-        "no_contrast": NO_CONTRAST,
-        "tile": TILE,
-        "margin": MARGIN,
-        "multiple": MULTIPLE,
-        "color": COLORS["detected"],
-        "roads": [title for title, _, _ in TRIES],
-    }
-    write_json(out / "photo.json", how)
+    how |= {"no_contrast": NO_CONTRAST, "tile": TILE, "margin": MARGIN, "multiple": MULTIPLE}
+    write_json(out / "photo.json", how | {"color": COLORS["detected"], "roads": list(TRIES)})
 
 
 def main(out: Path) -> None:
@@ -188,26 +171,28 @@ def main(out: Path) -> None:
     aliases = {metric: names.split() for metric, names in ALIASES.items()}
     write_json(out / "check.json", {"aliases": aliases, "missing": sorted(MISSING)})
     generator, preset = load_generator(stored_run())
-    data = generator_model(generator)
-    write_atomically(out / "upcracknet.onnx", lambda aside: aside.write_bytes(data))
+    (out / "upcracknet.onnx").write_bytes(generator_model(generator))
     usual = {"paper's settings": preset, "chapter 14's": with_pipeline(generator, preset)}
-    shapes: dict[str, list[int]] = {}
-    points = []
-    for number, (_, road) in enumerate(ROADS):
-        arrays = record(*synthetic_road(TABLE_SIZE, **road), generator, preset)
-        shapes = {name: list(array.shape) for name, array in arrays.items()}
-        points.append(operating_points(arrays, generator, usual))
+    made = [record(*synthetic_road(TABLE_SIZE, **road), generator, preset) for road in ROADS.values()]
+    for number, arrays in enumerate(made):
         packed = gzip.compress(b"".join(array.tobytes() for array in arrays.values()), mtime=0)
-        write_atomically(out / f"road-{number}.bin", lambda aside, data=packed: aside.write_bytes(data))
-        if number == 0:
-            still(arrays, preset, out)
+        (out / f"road-{number}.bin").write_bytes(packed)
+    still(made[0], preset, out)
     presets = {"upcracknet": preset.to_dict(), "drawn": asdict(drawn_detector().preset)}
     kept = ("error_variant", "map_filter", "bilateral_", "threshold_")
-    start = {name: {k: v for k, v in some.items() if k.startswith(kept)} for name, some in presets.items()}
-    roads = {"roads": [title for title, _ in ROADS], "variants": VARIANTS, "arrays": shapes}
-    heat = matplotlib.colormaps["magma"](range(256), bytes=True)[:, :3].tolist()
-    roads |= {"settings": SETTINGS, "start": start, "points": points, "colors": COLORS, "heat": heat}
-    write_json(out / "roads.json", roads)
+    roads = {
+        "roads": list(ROADS),
+        "variants": VARIANTS,
+        "arrays": {name: list(array.shape) for name, array in made[0].items()},
+        "settings": SETTINGS,
+        "start": {
+            name: {k: v for k, v in some.items() if k.startswith(kept)} for name, some in presets.items()
+        },
+        "points": [operating_points(arrays, generator, usual) for arrays in made],
+        "colors": COLORS,
+        "heat": matplotlib.colormaps["magma"](range(256), bytes=True)[:, :3].tolist(),
+    }
+    write_json(out / "roads.json", roads)  # last: it tells Snakemake that all are there
 
 
 if __name__ == "__main__":

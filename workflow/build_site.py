@@ -29,16 +29,7 @@ BANNER = "Built with real photos: for reading, not for publishing. The photos' t
 
 def toc_files(toc: Path) -> list[str]:
     """Return the pages that `_toc.yml` lists, in reading order, without suffix, such as `notebooks/03_data`."""
-
-    def walk(node: Any) -> list[str]:
-        if isinstance(node, list):
-            return [name for item in node for name in walk(item)]
-        if not isinstance(node, dict):
-            return []
-        own = [node[key] for key in ("root", "file") if key in node]
-        return own + [name for value in node.values() for name in walk(value)]
-
-    return walk(yaml.safe_load(toc.read_text(encoding="utf-8")))
+    return re.findall(r"^[ -]*(?:root|file): (\S+)$", toc.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def staged_config(config: dict[str, Any], project: dict[str, Any], real: bool = False) -> dict[str, Any]:
@@ -60,15 +51,6 @@ def staged_config(config: dict[str, Any], project: dict[str, Any], real: bool = 
     if real:
         html["announcement"] = BANNER
     return config
-
-
-def computed(folder: Path, results: Path) -> dict[str, str]:
-    """What staged pages of prose write as `{{ name }}`: computed from records, only where a page asks for it."""
-    if not any("{{ " in page.read_text(encoding="utf-8") for page in folder.rglob("*.md")):
-        return {}
-    from upcrack_lite.show.front import substitutions  # some seconds: reads all records
-
-    return substitutions(results)
 
 
 def copy_changed(source: Path, target: Path) -> None:
@@ -94,31 +76,30 @@ def stage(build: Path, root: Path = ROOT, real: bool = False) -> Path:
 
     Raises `FileNotFoundError`, naming all of them, when the table of contents lists pages that are not there.
     """
-    folder = build / "stage"
-    pairs = {root / "_toc.yml": folder / "_toc.yml"}
-    missing = []
+    folder, static = build / "stage", root / "book/_static"
+    pairs = {p: p.relative_to(root) for p in (root / "_toc.yml", *(root / "book").rglob("*.bib"))}
     for name in toc_files(root / "_toc.yml"):
         page = root / f"{name}.md"
         if name.startswith("notebooks/"):
             page = build / "run" / f"{name.removeprefix('notebooks/')}.ipynb"
-        pairs[page] = folder / f"{name}{page.suffix}"
-        if not page.exists():
-            missing.append(str(page))
-    if missing:
+        pairs[page] = Path(f"{name}{page.suffix}")
+    if missing := [str(page) for page in pairs if not page.exists()]:
         raise FileNotFoundError(f"_toc.yml lists pages that do not exist: {', '.join(missing)}")
-    pairs |= {p: folder / p.relative_to(root) for p in (root / "book").rglob("*.bib")}
-    pairs |= {p: folder / p.relative_to(root) for p in (root / "book/_static").rglob("*") if p.is_file()}
-    pairs |= {p: folder / "book/_static/alive" / p.name for p in (build / "alive").glob("*")}
+    pairs |= {p: p.relative_to(root) for p in static.rglob("*") if p.is_file()}
+    pairs |= {p: Path("book/_static/alive", p.name) for p in (build / "alive").glob("*")}
     for source, target in pairs.items():
-        copy_changed(source, target)
-    wanted = {*pairs.values(), folder / "_config.yml"}
+        copy_changed(source, folder / target)
+    wanted = {Path("_config.yml"), *pairs.values()}
     for path in folder.rglob("*"):  # a page that was renamed must not stay
-        if path.is_file() and path not in wanted:
+        if path.is_file() and path.relative_to(folder) not in wanted:
             path.unlink()
     config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8"))
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     config = staged_config(config, project, real)
-    config["sphinx"]["config"]["myst_substitutions"] = computed(folder / "book", root / "results")
+    if any("{{ " in page.read_text(encoding="utf-8") for page in (folder / "book").rglob("*.md")):
+        from upcrack_lite.show.front import substitutions  # some seconds: reads all records
+
+        config["sphinx"]["config"]["myst_substitutions"] = substitutions(root / "results")
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     (folder / "_config.yml").write_text(text, encoding="utf-8")
     return folder
@@ -137,29 +118,25 @@ def build_site(build: Path, real: bool = False, root: Path = ROOT) -> Path:
 
     Raises `RuntimeError` with Jupyter Book's warnings if there are any.
     """
-    folder = stage(build, root, real)
-    new = build / "new"
+    folder, new = stage(build, root, real), build / "new"
     shutil.rmtree(new, ignore_errors=True)
-    jupyter_book = Path(sys.executable).with_name("jupyter-book")
-    command = [str(jupyter_book), "build", str(folder), "--path-output", str(new)]
-    command += ["-W", "--keep-going", "--all"]
+    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(folder)]
+    command += ["--path-output", str(new), "-W", "--keep-going", "--all"]
     run = subprocess.run(command, capture_output=True, text=True)
     log = build / "site.log"
-    output = re.sub(r"\x1b\[[0-9;]*m", "", run.stdout + run.stderr).replace(
-        f"{folder}/", ""
-    )  # no colors, short paths
-    log.write_text(output, encoding="utf-8")
+    output = re.sub(r"\x1b\[[0-9;]*m", "", run.stdout + run.stderr)  # no colors
+    log.write_text(output := output.replace(f"{folder}/", ""), encoding="utf-8")
     if run.returncode:
         lines = [line for line in output.splitlines() if "WARNING" in line or "ERROR" in line]
         shown = "\n".join(dict.fromkeys(lines)) or output[-3000:]
         raise RuntimeError(f"Jupyter Book reported problems (all of its output: {log}):\n{shown}")
+    made, html, old = new / "_build/html", build / "html", build / "old"
     # Table pages link to the records by a path that holds in a clone and on the site.
-    shutil.copytree(root / "results", new / "_build/html/results", ignore=_no_record)
-    slim(new / "_build/html", build / "webp", root / "notebooks")
-    html, old = build / "html", build / "old"
+    shutil.copytree(root / "results", made / "results", ignore=_no_record)
+    slim(made, build / "webp", root / "notebooks")
     if html.exists():
         html.replace(old)
-    (new / "_build" / "html").replace(html)
+    made.replace(html)
     shutil.rmtree(old, ignore_errors=True)
     shutil.rmtree(new)
     return html / "index.html"

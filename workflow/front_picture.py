@@ -6,7 +6,6 @@ python workflow/front_picture.py book/_static/front.png
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
 
@@ -20,37 +19,27 @@ from upcrack_lite.show.figures import images, use_style
 
 SEED = [0, 1004]  # a road on which the small network does well; chapter 1 shows others
 
-
-def main(out: Path) -> None:
-    """Write the picture."""
+if __name__ == "__main__":
     use_style()
     generator, preset = load_generator(stored_run())
-
-    def repaint(x):
-        return restore(generator, x, "running", dropout=False)
-
-    whole = to_tensor(synthetic_road(preset.size, SEED, crack=False)[0])
     photo, _ = synthetic_road(preset.size, SEED)
-    image = to_tensor(photo)
+    image, whole = map(to_tensor, (photo, synthetic_road(preset.size, SEED, crack=False)[0]))
     masked = apply(whole, all_multi_scale_square(preset.size, preset.mask_cells)[2:3])
-    filled, repainted = repaint(masked), repaint(image)
     # The threshold of chapter 1: two of a thousand pixels of undamaged road lie above it.
     clean = to_tensor(synthetic_set(24, preset.size, 77, crack_free=1.0).images)
-    threshold = float(np.quantile(smooth(error_map(clean, repaint(clean)), 5, 75, 1).numpy(), 0.998))
-    errors = smooth(error_map(image, repainted), 5, 75, 1)
-    crack_mask = binarize(errors, "fixed", threshold)[0, 0].numpy()
+    filled, restored, again = (
+        restore(generator, x, "running", dropout=False) for x in (masked, image, clean)
+    )
+    threshold = float(np.quantile(smooth(error_map(clean, again), 5, 75, 1).numpy(), 0.998))
+    errors = smooth(error_map(image, restored), 5, 75, 1)
     panels = [
         ("undamaged road", to_uint8(whole)[0]),
         ("squares removed", to_uint8(masked)[0]),
         ("restored", to_uint8(filled)[0]),
         ("error in training", error_map(whole, filled)[0, 0].numpy()),
         ("photo to inspect", photo),
-        ("restored", to_uint8(repainted)[0]),
+        ("restored", to_uint8(restored)[0]),
         ("error map", errors[0, 0].numpy()),
-        ("cracks found", overlay(photo, crack_mask)),
+        ("cracks found", overlay(photo, binarize(errors, "fixed", threshold)[0, 0].numpy())),
     ]
-    images(panels, heat_max=0.25).savefig(out, dpi=130)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    images(panels, heat_max=0.25).savefig(sys.argv[1], dpi=130)

@@ -3,6 +3,7 @@
 Uses the standard library alone and runs on old Pythons too, so that they get a clear message.
 """
 
+import importlib.util
 import os
 import re
 import shutil
@@ -40,21 +41,9 @@ def problems(torch, folder, version, free_gb, has_pip):
     return found
 
 
-def main(torch):
-    """Print the problems; return the exit code."""
-    try:
-        import ensurepip  # noqa: F401  # Debian takes it out of python3 and into python3-venv
-
-        has_pip = True
-    except ImportError:
-        has_pip = False
-    folder = Path.cwd()
-    free_gb = shutil.disk_usage(folder).free / 1e9
-    found = problems(torch, folder, sys.version_info[:2], free_gb, has_pip)
-    for text in found:
-        sys.stderr.write(f"\nCannot install: {text}\n")
-    return 1 if found else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1] if len(sys.argv) > 1 else "default"))
+    has_pip = importlib.util.find_spec("ensurepip") is not None  # Debian has it in python3-venv
+    free_gb = shutil.disk_usage(Path.cwd()).free / 1e9
+    torch = sys.argv[1] if len(sys.argv) > 1 else "default"
+    if found := problems(torch, Path.cwd(), sys.version_info[:2], free_gb, has_pip):
+        sys.exit("".join(f"\nCannot install: {text}\n" for text in found))

@@ -1,8 +1,10 @@
-"""The end of `make book`: how long each chapter took and where the site is, or why there is none."""
+"""The end of `make book`: how long each chapter took and where the site is, or why there is none.
+
+python workflow/report.py BUILD [LOG]   LOG: what Snakemake said before it failed
+"""
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -10,16 +12,27 @@ from pathlib import Path
 LINES = 25  # of a log that are shown
 
 
-def table(records: list[dict]) -> str:
-    """Return chapter, seconds and threads as aligned lines, with the total."""
-    lines = [f"  {'chapter':<28}{'seconds':>8}{'threads':>9}"]
-    lines += [f"  {r['chapter']:<28}{r['seconds']:>8.0f}{r['threads']:>9}" for r in records]
-    minutes = sum(r["seconds"] * r["threads"] for r in records) / 60
-    return "\n".join([*lines, f"  all chapters: {minutes:.1f} core-minutes"])
+def done(build: Path) -> str:
+    """Chapter, seconds and threads as aligned lines, with the total, and where the book is."""
+    stage = build / "stage/notebooks"
+    staged = sorted(path.relative_to(stage).with_suffix(".json") for path in stage.rglob("*.ipynb"))
+    timed = [build / "run" / name for name in staged if (build / "run" / name).exists()]
+    site, *chapters = (json.loads(path.read_text("utf-8")) for path in (build / "site.json", *timed))
+    minutes = sum(one["seconds"] * one["threads"] for one in chapters) / 60
+    lines = [f"\n  {'chapter':<28}{'seconds':>8}{'threads':>9}"]
+    lines += [f"  {one['chapter']:<28}{one['seconds']:>8.0f}{one['threads']:>9}" for one in chapters]
+    lines += [
+        f"  all chapters: {minutes:.1f} core-minutes",
+        "  (as of the last run of each: a chapter runs again only when something it needs has changed)\n",
+        *(["Built with real photos: for reading, not for publishing."] if site["real"] else []),
+        f"The book: {Path(site['index']).absolute()}",
+        "Its pages that compute in the browser need a server, one for this machine alone: make site",
+    ]
+    return "\n".join(lines)
 
 
 def failure(path: Path) -> str:
-    """Return what to say after Snakemake failed: the end of its log, where its jobs wrote of their errors too."""
+    """What to say after Snakemake failed: the end of its log, where its jobs wrote of their errors too."""
     lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     said = "\n".join(f"  {line}" for line in lines[-LINES:])
     began = any("RuleException" in line or "Error in rule" in line for line in lines)
@@ -27,29 +40,7 @@ def failure(path: Path) -> str:
     return f"{what}. A chapter that failed says why above; this is the end of {path}:\n{said}"
 
 
-def main() -> int:
-    """Command line; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("build", type=Path)
-    parser.add_argument(
-        "--failed", type=Path, metavar="LOG", help="say why Snakemake, whose messages these are, failed"
-    )
-    args = parser.parse_args()
-    if args.failed:
-        print(failure(args.failed), file=sys.stderr)
-        return 1
-    stage, run = args.build / "stage/notebooks", args.build / "run"
-    staged = {path.relative_to(stage).with_suffix("") for path in stage.rglob("*.ipynb")}
-    paths = sorted(path for path in run.rglob("*.json") if path.relative_to(run).with_suffix("") in staged)
-    site = json.loads((args.build / "site.json").read_text(encoding="utf-8"))
-    print("\n" + table([json.loads(path.read_text(encoding="utf-8")) for path in paths]))
-    print("  (as of the last run of each: a chapter runs again only when something it needs has changed)\n")
-    if site["real"]:
-        print("Built with real photos: for reading, not for publishing.")
-    print(f"The book: {Path(site['index']).absolute()}")
-    print("Its pages that compute in the browser need a server, one for this machine alone: make site")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    if len(sys.argv) > 2:
+        sys.exit(failure(Path(sys.argv[2])))
+    print(done(Path(sys.argv[1])))

@@ -1,7 +1,8 @@
-"""Run one chapter with papermill: parameters checked, errors named, the result written aside and then renamed.
+"""Run one chapter with papermill: errors named, the result written aside and then renamed.
 
-papermill itself only logs an unknown parameter, keeps half-run notebooks under the final name and stores machine
-paths and times in them. Here an unknown parameter is an error, and only a chapter that ran to its end gets its name.
+papermill itself keeps half-run notebooks under the final name and stores machine paths and times in them. Here only a
+chapter that ran to its end gets its name. An unknown parameter is found by the chapter's first import of
+`upcrack_lite.show`.
 
     python workflow/run_notebook.py notebooks/03_data.ipynb out.ipynb -p data_root /data
 """
@@ -21,7 +22,7 @@ from typing import Any
 
 from alone import end_with_parent
 
-from upcrack_lite.io import write_text
+from upcrack_lite.io import write_json, write_text
 
 # Read by NumPy, PyTorch and OpenCV when the kernel imports them.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -31,7 +32,7 @@ LONGEST = 70
 
 
 class NotebookError(RuntimeError):
-    """A chapter that cannot be run, or that failed; the message names it."""
+    """A chapter that failed; the message names it."""
 
 
 def upcrack_metadata(notebook: Path) -> dict[str, Any]:
@@ -39,21 +40,17 @@ def upcrack_metadata(notebook: Path) -> dict[str, Any]:
     return json.loads(notebook.read_text(encoding="utf-8"))["metadata"].get("upcrack", {})
 
 
-def check_parameters(notebook: Path, parameters: Mapping[str, Any]) -> None:
-    """Raise `NotebookError` if a name in `parameters` is not set in the notebook's cell tagged `parameters`."""
-    import papermill
+def clean(notebook: Any) -> None:
+    """Drop what papermill recorded (times, machine paths), and keep the injected cell off the page.
 
-    known = papermill.inspect_notebook(str(notebook))
-    unknown = sorted(set(parameters) - set(known))
-    if unknown:
-        raise NotebookError(
-            f"{notebook.name}: no parameter named {', '.join(unknown)}. Its parameters are: {', '.join(known)}."
-        )
-
-
-def promote_figure_texts(notebook: Any) -> None:
-    """Move alt text that a cell computed (metadata of its image) to where the book looks for it (the cell)."""
+    Alt text that a cell computed moves from its image's metadata to where the book looks for it, the cell's.
+    """
+    notebook.metadata.pop("papermill", None)
     for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata["tags"].append("remove-cell")
         for output in cell.get("outputs", []):
             for kind, values in output.get("metadata", {}).items():
                 if kind.startswith("image/") and "alt" in values:
@@ -61,23 +58,11 @@ def promote_figure_texts(notebook: Any) -> None:
                     options.setdefault("image", {})["alt"] = values.pop("alt")
 
 
-def clean(notebook: Any) -> None:
-    """Drop what papermill recorded (times, machine paths), and keep the injected cell off the page."""
-    notebook.metadata.pop("papermill", None)
-    for cell in notebook.cells:
-        cell.metadata.pop("papermill", None)
-        cell.metadata.pop("execution", None)
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.metadata["tags"].append("remove-cell")
-    promote_figure_texts(notebook)
-
-
 def printed(notebook: Any) -> str:
     """Return all that the chapter printed, warnings included, cell by cell: the log."""
     parts = []
     for number, cell in enumerate(notebook.cells, 1):
-        texts = [o["text"] for o in cell.get("outputs", []) if o["output_type"] == "stream"]
-        if texts:
+        if texts := [one["text"] for one in cell.get("outputs", []) if one["output_type"] == "stream"]:
             parts.append(f"--- cell {number}\n" + "".join(texts))
     return "\n".join(parts)
 
@@ -114,33 +99,30 @@ def run_notebook(
     parameters: Mapping[str, Any] | None = None,
     threads: int = 1,
     cell_timeout: int | None = 900,
-) -> float:
-    """Run `notebook` from a fresh kernel and write it, with outputs, to `output`; return the seconds it took.
+) -> None:
+    """Run `notebook` from a fresh kernel and write it, with outputs, to `output`.
 
     The kernel works in the notebook's folder and talks over local sockets, so no network is needed. What it printed
     goes to `output` with the suffix `.log`. After an error the notebook as far as it got lies beside `output`, its
     name ending in `.failed.ipynb`. A cell may take `cell_timeout` seconds; None lets it take what it needs.
 
-    Raises `NotebookError` on an unknown parameter, and when a cell fails.
+    Raises `NotebookError` when a cell fails.
     """
     import nbformat
 
     notebook, output = notebook.resolve(), output.absolute()
-    parameters = dict(parameters or {})
-    check_parameters(notebook, parameters)
     output.parent.mkdir(parents=True, exist_ok=True)
     failed = output.with_suffix(".failed.ipynb")
-    start = time.perf_counter()
     # The sockets' paths must stay short, and no user's IPython history or start-up file may take part.
     place = "/tmp" if len(os.fsencode(tempfile.gettempdir())) > LONGEST else None
     with tempfile.TemporaryDirectory(prefix="upcrack-", dir=place) as scratch:
-        os.environ.update({name: str(threads) for name in THREAD_VARIABLES})
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
         os.environ["IPYTHONDIR"] = f"{scratch}/ipython"
         os.environ["JUPYTER_RUNTIME_DIR"] = f"{scratch}/r"
         os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"  # this environment's kernel, not another of the user's
         raw = Path(scratch) / output.name
         try:
-            execute(notebook, raw, parameters, cell_timeout)
+            execute(notebook, raw, parameters or {}, cell_timeout)
         except NotebookError as error:
             hint = ""
             if raw.exists():
@@ -148,12 +130,10 @@ def run_notebook(
                 hint = f"\n\nThe chapter as far as it got, with the traceback: {failed}"
             raise NotebookError(f"{notebook.name} failed: {error}{hint}") from None
         result = nbformat.read(raw, as_version=4)
-    seconds = time.perf_counter() - start
     write_text(output.with_suffix(".log"), printed(result))
     clean(result)
     write_text(output, nbformat.writes(result))
     failed.unlink(missing_ok=True)
-    return seconds
 
 
 def main() -> int:
@@ -175,26 +155,18 @@ def main() -> int:
             parameters[name] = value
     end_with_parent()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the kernel and its folder go too
-    name = args.notebook.stem
+    name, start = args.notebook.stem, time.perf_counter()
     print(f"  {name:<28} started", flush=True)
     try:
-        seconds = run_notebook(
-            args.notebook, args.output, parameters, args.threads, args.cell_timeout or None
-        )
+        run_notebook(args.notebook, args.output, parameters, args.threads, args.cell_timeout or None)
     except NotebookError as error:
-        print(
-            f"\nChapter {error}\n", flush=True
-        )  # not on stderr, which the Makefile keeps for Snakemake's messages
+        # Not on stderr, which the Makefile keeps for Snakemake's messages.
+        print(f"\nChapter {error}\n", flush=True)
         return 1
+    seconds = time.perf_counter() - start
     print(f"  {name:<28} done in {seconds:.0f} s", flush=True)
     if args.timing:
-        record = {
-            "chapter": name,
-            "seconds": round(seconds, 1),
-            "threads": args.threads,
-            "parameters": parameters,
-        }
-        write_text(args.timing, json.dumps(record, indent=1) + "\n")
+        write_json(args.timing, {"chapter": name, "seconds": round(seconds, 1), "threads": args.threads})
     return 0
 
 

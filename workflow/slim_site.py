@@ -12,6 +12,7 @@ import base64
 import io
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from fontTools import subset
@@ -85,36 +86,32 @@ def _figures(folder: Path, cache: Path) -> dict[str, str]:
     return names
 
 
-def _icons(static: Path, texts) -> str:
+def _icons(static: Path, texts: Iterable[str]) -> str:
     """The style sheet of the icons that pages and theme use, with their shapes inside."""
     (folder,) = (static / "vendor/fontawesome").iterdir()
     style = (folder / "css/all.min.css").read_text(encoding="utf-8")
-    used = {name for text in texts for name in re.findall(r"\bfa-([a-z-]+)", text)}
-    code = {}
+    known = {}
     for names, glyph in re.findall(r'((?:\.fa-[\w-]+:before,?)+)\{content:"\\([0-9a-f]+)"\}', style):
-        code |= dict.fromkeys(re.findall(r"\.fa-([\w-]+):before", names), glyph)
+        known |= dict.fromkeys(re.findall(r"\.fa-([\w-]+):before", names), glyph)
+    used = {name for text in texts for name in re.findall(r"\bfa-([a-z-]+)", text)} & known.keys()
     sheets = "".join(sheet.read_text(encoding="utf-8") for sheet in (static / "styles").glob("*.css"))
-    themed = {f"{ord(glyph):x}" for glyph in re.findall("[\ue000-\uf8ff]", sheets)}
-    font = TTFont(folder / "webfonts/fa-solid-900.ttf")
-    subsetter = subset.Subsetter()
-    subsetter.populate(
-        unicodes=[int(glyph, 16) for glyph in {*themed, *(code[n] for n in used if n in code)}]
-    )
+    themed = set(map(ord, re.findall("[\ue000-\uf8ff]", sheets)))
+    font, file, subsetter = TTFont(folder / "webfonts/fa-solid-900.ttf"), io.BytesIO(), subset.Subsetter()
+    subsetter.populate(unicodes=[*themed, *(int(known[name], 16) for name in used)])
     subsetter.subset(font)
     font.flavor = "woff"
-    file = io.BytesIO()
     font.save(file)
     shapes = base64.b64encode(file.getvalue()).decode()
-    rules = [
-        "/* Those icons of Font Awesome Free that the book uses; license: icons-LICENSE.txt */",
-        *(
-            f'@font-face {{ font-family: "{family}"; font-weight: 900; '
-            f"src: url(data:font/woff;base64,{shapes}) format('woff'); }}"
-            for family in ("Font Awesome 6 Free", "Font Awesome 5 Free")
-        ),
+    rules = ["/* Those icons of Font Awesome Free that the book uses; license: icons-LICENSE.txt */"]
+    rules += [
+        f'@font-face {{ font-family: "Font Awesome {version} Free"; font-weight: 900; '
+        f"src: url(data:font/woff;base64,{shapes}) format('woff'); }}"
+        for version in (6, 5)
+    ]
+    rules += [
         '.fa, .fas, .fa-solid { font-family: "Font Awesome 6 Free"; font-weight: 900; font-style: normal; '
         "display: inline-block; line-height: 1; -webkit-font-smoothing: antialiased; }",
         ".fa-lg { font-size: 1.25em; line-height: 0.05em; vertical-align: -0.075em; }",
+        *(f'.fa-{name}::before {{ content: "\\{known[name]}"; }}' for name in sorted(used)),
     ]
-    rules += [f'.fa-{name}::before {{ content: "\\{code[name]}"; }}' for name in sorted(used) if name in code]
     return "\n".join(rules) + "\n"

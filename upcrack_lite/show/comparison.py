@@ -14,17 +14,11 @@ from scipy.stats import spearmanr
 
 from upcrack_lite.baselines.registry import CRACKNET
 from upcrack_lite.reproduction import experiments, published, record_files
-from upcrack_lite.reproduction.comparison import (
-    GROUPS,
-    Standing,
-    all_marked,
-    standings,
-    test_sets,
-)
+from upcrack_lite.reproduction.comparison import GROUPS, Standing, all_marked, standings, test_sets
 from upcrack_lite.reproduction.conditions import SETS
 from upcrack_lite.reproduction.tables import recorded
 from upcrack_lite.show.figures import LINES, MARKERS, WIDTH, styled
-from upcrack_lite.show.markup import items, table
+from upcrack_lite.show.markup import items, sentences, table
 from upcrack_lite.show.table_page import WORTH
 from upcrack_lite.show.table_words import TITLES
 
@@ -34,6 +28,7 @@ LOOKS = {
     "drawn cracks": (LINES[3], MARKERS[3]),
     "training-free": (LINES[2], MARKERS[1]),
 }
+_GRAY, _BLACK = "#555555", "#111111"
 
 
 class Comparison:
@@ -46,7 +41,13 @@ class Comparison:
         self.train_set, self.scale = train_set, scale
         self.lines = standings(recorded(record_files.folder("results", results)), train_set, scale)
         self.tests = test_sets(self.lines, train_set)
-        self.worth = {(one, name): ours.worth for one in self.lines for name, ours in one.ours.items()}
+        self.here = {name: [one for one in self.lines if name in one.ours] for name in self.tests}
+        """Of each test set the methods that have a record on it."""
+        numbers = [
+            n for n, sets in experiments.PAIRS.items() if sets == (train_set, *self.tests[:1]) and n > 2
+        ]
+        self.printed = {row.key: row.f1 for number in numbers for row in published.rows(number)}
+        """Printed F1 of each method on the first two sets; empty where these are not the paper's."""
 
     def table(self) -> Any:
         """F1 with each method's own threshold and with the best, and average precision, on every test set."""
@@ -56,14 +57,15 @@ class Comparison:
         for one in self.lines:
             row = {"": self.name(one), "kind": one.kind}
             for name in self.tests:
-                worth = self.worth.get((one, name))
-                row[f"f1_{name}"] = f"{one.f1(name):.1f}" if worth else "–"
-                row[f"best_{name}"] = f"{worth.f1:.1f}" if worth else "–"
-                row[f"ap_{name}"] = f"{worth.average_precision:.1f}" if worth else "–"
+                ours = one.ours.get(name)
+                values = (ours.f1, ours.worth.f1, ours.worth.average_precision) if ours else ()
+                cells = [f"{value:.1f}" for value in values] or ["–"] * 3
+                row |= zip((f"f1_{name}", f"best_{name}", f"ap_{name}"), cells, strict=True)
             rows.append(row)
-        shown = {"f1": "F1", "best": "best F1", "ap": "AP"}
-        spanners = {name: [f"{column}_{name}" for column in shown] for name in self.tests}
-        labels = {f"{column}_{name}": label for name in self.tests for column, label in shown.items()}
+        spanners = {name: [f"f1_{name}", f"best_{name}", f"ap_{name}"] for name in self.tests}
+        labels = {"kind": "kind"}
+        for columns in spanners.values():
+            labels |= zip(columns, ("F1", "best F1", "AP"), strict=True)
         seeds = {len(ours.seeds) for one in self.lines for ours in one.ours.values()}
         own = {len(o.seeds) for one in self.lines if one.key == CRACKNET for o in one.ours.values()}
         said = f"UP-CrackNet's lines are means over {max(own)} seeds." if own and own != {1} else ""
@@ -73,34 +75,26 @@ class Comparison:
             f"Every line was trained, or its variant chosen, on {self.train_set}: "
             f"{html.escape(SETS[self.train_set])}."
         )
-        return table(
-            "All methods side by side",
-            rows,
-            {"kind": "kind", **labels},
-            note,
-            "side-by-side",
-            spanners,
-            text=("kind",),
-        )
+        heading = "All methods side by side"
+        return table(heading, rows, labels, note, "side-by-side", spanners, text=("kind",))
 
     def says(self) -> Any:
         """What the records say, in sentences whose numbers are computed from them."""
         said = []
-        for name in self.tests:
+        for name, here in self.here.items():
             best = []
             for kind in GROUPS:
-                if some := [one for one in self.lines if one.kind == kind and name in one.ours]:
+                if some := [one for one in here if one.kind == kind]:
                     top = max(some, key=lambda one: one.f1(name))
                     best.append(f"{self.name(top)} {top.f1(name):.1f} % ({kind})")
             said.append(f"Best F1 on {name}: {'; '.join(best)}.")
         said += [self._lost(name) for name in self.tests] + [self._away(name) for name in self.tests[1:]]
-        return items([html.escape(line) for line in said if line])
+        return sentences([line for line in said if line])
 
     def alt(self) -> str:
         """The picture in words, with its numbers."""
         said = []
-        for name in self.tests:
-            here = [one for one in self.lines if name in one.ours]
+        for name, here in self.here.items():
             values = ", ".join(f"{self.name(one)} {one.f1(name):.0f}" for one in here)
             said.append(f"F1 on {name}, percent: {values}.")
         return " ".join(said) or "No method has a record yet."
@@ -112,10 +106,9 @@ class Comparison:
 
     def _lost(self, name: str) -> str:
         """How much the fixed threshold costs methods that learn from masks, against the best single one."""
-        supervised = [one for one in self.lines if one.kind == "supervised" and name in one.ours]
-        if len(supervised) < 3:
+        lost = [o.ours[name].worth.f1 - o.f1(name) for o in self.here[name] if o.kind == "supervised"]
+        if len(lost) < 3:
             return ""
-        lost = [self.worth[one, name].f1 - one.f1(name) for one in supervised]
         return (
             f"On {name}, the {len(lost)} supervised networks would gain {statistics.median(lost):.1f} "
             f"points of F1 in the median (from {min(lost):.1f} to {max(lost):.1f}) with the best single threshold in "
@@ -125,7 +118,7 @@ class Comparison:
     def _away(self, name: str) -> str:
         """Whether who is good at home is good away: the rank correlation over trained methods."""
         home = self.tests[0]
-        both = [one for one in self.lines if one.kind != "training-free" and {home, name} <= one.ours.keys()]
+        both = [one for one in self.here[name] if one.kind != "training-free" and home in one.ours]
         first, second = ([one.f1(test) for one in both] for test in (home, name))
         if len(both) < 5 or min(len(set(first)), len(set(second))) < 2:
             return ""
@@ -143,46 +136,38 @@ class Comparison:
             heights[one] = y
             y += 1.0
         size = (WIDTH, 1.3 + 0.22 * max(4, y))
-        figure, axes = plt.subplots(
-            1, max(1, len(self.tests)), figsize=size, sharey=True, sharex=True, squeeze=False
-        )
-        for panel, name in zip(axes[0], self.tests, strict=False):
+        several = {"sharey": True, "sharex": True, "squeeze": False}
+        figure, (grid,) = plt.subplots(1, max(1, len(self.tests)), figsize=size, **several)
+        for panel, name in zip(grid, self.tests, strict=False):
             self._panel(panel, name, heights)
-        axes[0][0].set_yticks([*heights.values()], [self.name(one) for one in heights], fontsize=8)
-        axes[0][0].set_ylim(max(4, y) - 0.3, -0.7)
+        first = grid[0]
+        first.set_yticks([*heights.values()], [self.name(one) for one in heights], fontsize=8)
+        first.set_ylim(max(4, y) - 0.3, -0.7)
         figure.supxlabel("F1, percent", fontsize=11)
         for kind in (kind for kind in GROUPS if any(one.kind == kind for one in self.lines)):
             color, marker = LOOKS[kind]
-            axes[0][0].plot([], [], marker, color=color, label=kind)
-        axes[0][0].plot([], [], "o", color="#555555", label="threshold by its own rule")
-        hollow = "the best single threshold"
-        axes[0][0].plot([], [], "o", fillstyle="none", color="#555555", label=hollow)
-        axes[0][0].plot([], [], linestyle=":", color="#555555", label="every pixel marked")
-        if self._printed():
-            axes[0][0].plot([], [], "x", color="#111111", label="printed in the paper")
+            first.plot([], [], marker, color=color, label=kind)
+        first.plot([], [], "o", color=_GRAY, label="threshold by its own rule")
+        first.plot([], [], "o", fillstyle="none", color=_GRAY, label="the best single threshold")
+        first.plot([], [], linestyle=":", color=_GRAY, label="every pixel marked")
+        if self.printed:
+            first.plot([], [], "x", color=_BLACK, label="printed in the paper")
         figure.legend(loc="outside upper center", ncols=2, fontsize=8.5, handletextpad=0.4, columnspacing=1.2)
         return figure
 
     def _panel(self, axes: plt.Axes, name: str, heights: dict[Standing, float]) -> None:
-        here = [one for one in self.lines if name in one.ours]
-        axes.axvline(all_marked(here[0].ours[name]), color="#555555", linewidth=1.2, linestyle=":")
-        printed = self._printed() if name == self.tests[0] else {}
+        here, printed = self.here[name], self.printed if name == self.tests[0] else {}
+        axes.axvline(all_marked(here[0].ours[name]), color=_GRAY, linewidth=1.2, linestyle=":")
         for one in here:
             color, marker = LOOKS[one.kind]
-            own, best, y = one.f1(name), self.worth[one, name].f1, heights[one]
+            own, best, y = one.f1(name), one.ours[name].worth.f1, heights[one]
             if not math.isnan(best):
                 axes.plot([own, best], [y] * 2, color=color, linewidth=1, alpha=0.6, zorder=1)
                 axes.plot(best, y, marker, color=color, markersize=5, fillstyle="none", zorder=2)
             axes.plot(own, y, marker, color=color, markersize=5.5, zorder=3)
             if one.key in printed:
-                axes.plot(printed[one.key], y, "x", color="#111111", markersize=4.5, zorder=2)
+                axes.plot(printed[one.key], y, "x", color=_BLACK, markersize=4.5, zorder=2)
         axes.set_title(name, fontsize=9.5)
         axes.set_xlim(-4, 104)
         axes.set_xticks([0, 50, 100])
         axes.tick_params(axis="y", length=0)
-
-    def _printed(self) -> dict[str, float]:
-        """Printed F1 of each method on the first panel's two sets; empty where these are not the paper's."""
-        pair = (self.train_set, *self.tests[:1])
-        numbers = [number for number, sets in experiments.PAIRS.items() if sets == pair and number > 2]
-        return {row.key: row.f1 for number in numbers for row in published.rows(number)}

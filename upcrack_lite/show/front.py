@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from upcrack_lite.baselines.registry import CRACKNET, DRAWN
 from upcrack_lite.reproduction import experiments, published, record_files
 from upcrack_lite.reproduction.audit import audit_paper
 from upcrack_lite.reproduction.conditions import SETS, count
+from upcrack_lite.reproduction.experiments import Experiment
 from upcrack_lite.reproduction.records import Record, scores
 from upcrack_lite.reproduction.tables import TableRow
-from upcrack_lite.reproduction.verdicts import MARGIN, Verdict, reading
+from upcrack_lite.reproduction.verdicts import Verdict, reading
 from upcrack_lite.show import sees
-from upcrack_lite.show.overview import LETTERS, AllRows
-from upcrack_lite.show.table_words import reading_word, speaking_for, spread, title
+from upcrack_lite.show.overview import SMALL_LEGEND, AllRows
+from upcrack_lite.show.table_words import speaking_for, spread, title
 
 NOTEBOOKS = "../notebooks/"
 """From the front page to the chapters."""
@@ -25,19 +27,17 @@ ANSWERS = {
     Verdict.DIFFERS: "No, ours differs.",
     Verdict.OPEN: "That is open.",
     Verdict.NOT_RUN: "It has not been run here.",
-    Verdict.CANNOT: "It cannot be run.",
 }
 
 
 def substitutions(results: Path | str = "") -> dict[str, str]:
     """Name to Markdown, for each `{{ name }}` of the front page. results: the folder of records; empty: the kit's."""
     page = AllRows(results)
+    findings = (swapped(), *what_it_sees(results), full_scale(page), without_labels(page))
     return {
         "holds": holds(page),
-        "findings": "\n".join(
-            f"- {one}" for one in (swapped(), *what_it_sees(results), full_scale(page), without_labels(page))
-        ),
-        "all_rows": page.small(f"{NOTEBOOKS}tables/") + "\n\n" + legend(),
+        "findings": "\n".join(f"- {one}" for one in findings),
+        "all_rows": f"{page.small(f'{NOTEBOOKS}tables/')}\n\n{SMALL_LEGEND}",
     }
 
 
@@ -59,12 +59,9 @@ def swapped() -> str:
     """Whether the printed precision and recall are swapped, and in how many tables."""
     rows = [row for row in published.rows() if row.precision is not None]
     wrong = [group.name for group in audit_paper().groups if group.swapped]
-    right = {row.test_set for row in rows} - set(wrong)
-    where = (
-        f"in all {len({row.table for row in rows})} tables that have them"
-        if not right
-        else f"on {', '.join(wrong)}"
-    )
+    where = f"in all {len({row.table for row in rows})} tables that have them"
+    if not {row.test_set for row in rows} <= {*wrong}:
+        where = f"on {', '.join(wrong)}"
     return (
         f"The paper prints precision and recall swapped {where}, {len(rows)} rows: "
         f"[arithmetic alone shows it]({NOTEBOOKS}20_audit.ipynb)."
@@ -89,14 +86,12 @@ def what_it_sees(results: Path | str = "") -> list[str]:
 
 def full_scale(page: AllRows) -> str:
     """What full scale gave, and what smaller runs gave."""
-    every = [row for rows in page.rows.values() for row in rows]
-    full = sum(any(ours.scale == "full" for ours in row.ours) for row in every)
-    read = [reading_word(row) for row in every if row.ours]
+    full = sum(any(ours.scale == "full" for ours in row.ours) for row in page.every)
+    read = page.readings
     return (
-        f"{full or 'None'} of the {len(every)} printed rows {'have' if full > 1 else 'has'} been run at full scale. "
-        f"Of the {len(read)} with a record of any scale, F1 lies below the printed one in {read.count('below')}, "
-        f"near it in {read.count('near')}, above it in {read.count('above')} "
-        f"([all rows]({NOTEBOOKS}tables/all_rows.ipynb))."
+        f"{full or 'None'} of the {len(page.every)} printed rows {'have' if full > 1 else 'has'} been run at full "
+        f"scale. Of the {read.total()} with a record of any scale, F1 lies below the printed one in {read['below']}, "
+        f"near it in {read['near']}, above it in {read['above']} ([all rows]({NOTEBOOKS}tables/all_rows.ipynb))."
     )
 
 
@@ -107,9 +102,9 @@ def without_labels(page: AllRows) -> str:
         row = next(one for one in page.beside[number] if one.printed.key == DRAWN)
         home = experiments.PAIRS[number][0]
         own = [ours for ours in row.ours if ours.train_set == home and not ours.substituted]
+        printed = _own(page, number).printed.f1
         said += [
-            f"{ours.f1:.1f} % where {_own(page, number).printed.f1:.1f} % is printed, on {SETS[ours.test_set]}"
-            for ours in own[:1]
+            f"{one.f1:.1f} % where {printed:.1f} % is printed, on {SETS[one.test_set]}" for one in own[:1]
         ]
     dark = speaking_for(page.beside[4])
     return (
@@ -120,64 +115,39 @@ def without_labels(page: AllRows) -> str:
     )
 
 
-README = (
-    ("UP-CrackNet, recipe `paper`", CRACKNET, "paper", "lite", {}),
-    ("UP-CrackNet, recipe `released`", CRACKNET, "released", "lite", {}),
-    (
-        "UP-CrackNet, recipe `paper` with `mask_before_resize=true`",
-        CRACKNET,
-        "paper",
-        "lite",
-        {"mask_before_resize": True},
+def _own(page: AllRows, number: int) -> TableRow:
+    return next(row for row in page.rows[number] if row.printed.key == CRACKNET)
+
+
+README = {
+    "UP-CrackNet, recipe `paper`": Experiment(),
+    "UP-CrackNet, recipe `released`": Experiment(recipe="released"),
+    "UP-CrackNet, recipe `paper` with `mask_before_resize=true`": Experiment(
+        overrides=(("mask_before_resize", True),)
     ),
-    ("Deepcrack18, supervised", "deepcrack18", "paper", "lite", {}),
-    ("U-Net, supervised", "unet", "paper", "lite", {}),
-    ("Deepcrack19, supervised", "deepcrack19", "paper", "lite", {}),
-    ("SCADN, unsupervised", "scadn", "paper", "lite", {}),
-    ("RIAD, unsupervised", "riad", "paper", "lite", {}),
-    ("drawn cracks, on DeepCrack's undamaged crops", DRAWN, "paper", "lite", {}),
-    ("darkness, a fixed level", "tf_global_darkness", "paper", "full", {}),
-    ("darkness, the paper's filter and Otsu's threshold", "tf_global_darkness_paper", "paper", "full", {}),
-)
-"""Lines of README's table: what it says, method, recipe, scale, and values set otherwise."""
+    "Deepcrack18, supervised": Experiment("deepcrack18"),
+    "U-Net, supervised": Experiment("unet"),
+    "Deepcrack19, supervised": Experiment("deepcrack19"),
+    "SCADN, unsupervised": Experiment("scadn"),
+    "RIAD, unsupervised": Experiment("riad"),
+    "drawn cracks, on DeepCrack's undamaged crops": Experiment(DRAWN),
+    "darkness, a fixed level": Experiment("tf_global_darkness"),
+    "darkness, the paper's filter and Otsu's threshold": Experiment("tf_global_darkness_paper"),
+}
+"""Lines of README's table: what it says, and the experiment on its first test set with its first seed."""
 
 
 def readme(given: Sequence[Record]) -> str:
     """README's table: F1 in percent of what was trained on DeepCrack, on three test sets, as Markdown."""
     tests = {4: "deepcrack", 7: "cfd_patches", 8: "crack500_heldout"}
-    lines = [
-        "| F1, percent | " + " | ".join(f"`{name}`" for name in tests.values()) + " |",
-        "| --- | --- | --- | --- |",
-    ]
-    printed = [published.row(number, CRACKNET) for number in tests]
     names = ", ".join(published.TABLES[number].roman for number in tests)
-    lines.append(
-        f"| UP-CrackNet as printed, Tables {names} | " + " | ".join(f"{row.f1:.1f}" for row in printed) + " |"
-    )
-    for words, *wanted in README:
-        cells = [
-            spread([scores(one)["f1"] for one in given if _named(one) == (*wanted, name)])
-            for name in tests.values()
-        ]
-        lines.append(f"| {words} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _named(record: Record) -> tuple[object, ...]:
-    """What README's lines are chosen by, of a record that was trained on DeepCrack."""
-    key = record.key
-    trained = key.method if key.train_set == "deepcrack" else ""
-    return trained, key.recipe, key.scale, dict(key.overrides), key.test_set
-
-
-def legend() -> str:
-    """What the letters and colors of the small table mean."""
-    words = ", ".join(f"{letter} {verdict}" for verdict, letter in LETTERS.items())
-    return (
-        f"A line is a table, a letter one of its printed rows, in their order: {words}. The color compares F1: blue, "
-        f"ours is higher; green, within {MARGIN:g} points; orange, ours is lower; gray, no record."
-    )
-
-
-def _own(page: AllRows, number: int) -> TableRow:
-    return next(row for row in page.rows[number] if row.printed.key == CRACKNET)
+    printed = (f"{published.row(number, CRACKNET).f1:.1f}" for number in tests)
+    lines = [["F1, percent", *(f"`{name}`" for name in tests.values())], ["---"] * 4]
+    lines.append([f"UP-CrackNet as printed, Tables {names}", *printed])
+    f1: dict[Experiment, list[float]] = {}
+    for record in given:
+        f1.setdefault(replace(record.experiment, seed=0), []).append(scores(record)["f1"])
+    for words, first in README.items():
+        some = [f1.get(replace(first, test_set=name), []) for name in tests.values()]
+        lines.append([words, *map(spread, some)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

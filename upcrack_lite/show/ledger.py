@@ -27,10 +27,7 @@ _PARTS = {
 def listed(kind: str) -> Any:
     """One part of the ledger: "differs", "silent" or "lite"."""
     heading, labels = _PARTS[kind]
-    lines = [
-        {"": f"{row['value']}\n{row['name']}"} | {column: row[column] for column in labels}
-        for row in ledger.rows(kind)
-    ]
+    lines = [row | {"": f"{row['value']}\n{row['name']}"} for row in ledger.rows(kind)]
     note = f"{len(lines)} values. Below each stands its name in the recipes: <code>--set NAME=VALUE</code> sets it."
     return table(heading, lines, labels, note, f"ledger-{kind}", text=tuple(labels), prose=("why",))
 

@@ -33,33 +33,29 @@ def table(
     spanners: Mapping[str, Sequence[str]] | None = None,
     text: Sequence[str] = (),
     prose: Sequence[str] = (),
-    commands: Sequence[str] = (),
     markup: Sequence[str] = (),
 ) -> Any:
     """A table as HTML.
 
-    lines: column to text, the key "" names a line; labels: column to heading (that of "" may be left out);
-    name: of the HTML element; spanners: heading over columns; text: columns of words, set left; prose: those of
-    them that hold sentences, and so need some width on a phone; commands: those that hold commands; markup: those
-    that hold HTML.
+    lines: column to text, the key "" names a line. labels: column to heading, of the columns that are shown in their
+    order; that of "" may be left out. name: of the HTML element. spanners: heading over columns. text: columns of
+    words, set left. prose: those that hold sentences, and so need some width on a phone. markup: those of HTML.
     """
     import pandas as pd
     from great_tables import GT, html
 
-    frame = pd.DataFrame(lines).rename(columns={"": "row"})
+    headings = {"row": labels.get("", "")} | {column: label for column, label in labels.items() if column}
+    frame = pd.DataFrame(lines).rename(columns={"": "row"})[list(headings)]
     numbers = [column for column in frame.columns if column not in ("row", *text)]
-    shown = GT(frame, id=name).tab_header(html(f"<div>{heading}</div>"))
-    headings = {"row": ""} | {column or "row": text for column, text in labels.items()}
-    shown = shown.cols_label(**headings).cols_align("right", numbers).cols_align("left", ["row", *text])
-    if commands:
-        shown = shown.fmt(shell, columns=list(commands))
+    shown = GT(frame, id=name).tab_header(html(f"<div>{heading}</div>")).cols_label(**headings)
+    shown = shown.cols_align("right", numbers).cols_align("left", ["row", *text])
     if markup:
         shown = shown.fmt(str, columns=list(markup))
     for over, columns in (spanners or {}).items():
         shown = shown.tab_spanner(over, list(columns))
-    wide = [frame.columns.get_loc(column) + 1 for column in prose]
-    css = [f"#{name} tbody td:nth-child({place}) {{ min-width: 15rem; }}" for place in wide]
-    shown = shown.tab_source_note(html(f"<div>{note}</div>")).opt_css("".join([_CSS.format(id=name), *css]))
+    places = [frame.columns.get_loc(column) + 1 for column in prose]
+    wide = [f"#{name} tbody td:nth-child({place}) {{ min-width: 15rem; }}" for place in places]
+    shown = shown.tab_source_note(html(f"<div>{note}</div>")).opt_css("".join([_CSS.format(id=name), *wide]))
     kind = "sortable" if not spanners else "wide"  # a heading over two columns has nothing to sort by
     box = f'<div id="{name}" class="{kind}" tabindex="0" role="region" aria-label="{escape(heading)}"'
     return part(shown.as_raw_html().replace(f'<div id="{name}"', box, 1))
@@ -77,6 +73,11 @@ def shell(command: str) -> str:
 def items(lines: Sequence[str]) -> Any:
     """A list of lines that are HTML already."""
     return part("<ul>" + "".join(f"<li>{line}</li>" for line in lines) + "</ul>")
+
+
+def sentences(lines: Sequence[str]) -> Any:
+    """A list of lines of plain text."""
+    return items([escape(line) for line in lines])
 
 
 def folded(summary: str, body: str) -> str:

@@ -13,8 +13,8 @@ from upcrack_lite.reproduction import published, record_files, tables, verdicts
 from upcrack_lite.reproduction.experiments import CHOICES, Selection
 from upcrack_lite.reproduction.tables import TableRow
 from upcrack_lite.reproduction.verdicts import Verdict
-from upcrack_lite.show.markup import items, table
-from upcrack_lite.show.table_words import TITLES, reading_word, title
+from upcrack_lite.show.markup import sentences, table
+from upcrack_lite.show.table_words import reading_word, title
 
 LETTERS = {
     Verdict.MATCHES: "M",
@@ -26,6 +26,16 @@ LETTERS = {
 COLORS = {"above": "#d3e5f5", "near": "#d5ecd4", "below": "#f9dfc4", "": "#ececec"}
 """Of a cell, by the first word of its reading; dark text is readable on each."""
 
+_WORDS = [f"{letter} {verdict}" for verdict, letter in LETTERS.items()]
+LEGEND = (
+    f"{'; '.join(_WORDS)}. The number is our F1 minus the printed one, in points, with the records nearest to the "
+    "paper's conditions; blue above, green near, orange below. Each cell leads to its table's page."
+)
+SMALL_LEGEND = (
+    f"A line is a table, a letter one of its printed rows, in their order: {', '.join(_WORDS)}. The color compares "
+    f"F1: blue, ours is higher; green, within {verdicts.MARGIN:g} points; orange, ours is lower; gray, no record."
+)
+
 
 class AllRows:
     """The page's parts. results: the folder of records; empty: the kit's."""
@@ -36,42 +46,42 @@ class AllRows:
         self.rows = {number: rows for number, (rows, _) in every.items()}
         self.beside = {number: beside for number, (_, beside) in every.items()}
         """Of each table: the printed rows, and those that are not in the paper."""
+        self.every = [row for rows in self.rows.values() for row in rows]
+        self.readings = Counter(reading_word(row) for row in self.every if row.ours)
+        """How many rows lie below, near and above the printed F1."""
 
     def says(self) -> Any:
         """What was rebuilt, what came out, what is open: three sentences."""
-        every = [row for rows in self.rows.values() for row in rows]
-        counts = Counter(row.verdict for row in every)
+        counts = Counter(row.verdict for row in self.every)
         told = ", ".join(f"{counts[one]} {_is(one)}" for one in LETTERS if counts[one])
-        known = [row for row in every if not math.isnan(_distance(row))]
-        where = Counter(map(reading_word, known))
-        missing = Counter(why for row in known for why in row.ours[0].unmet)
-        said = [f"Of the {len(every)} printed rows {told}; {len(known)} have a record of ours beside them."]
+        known = [row for row in self.every if not math.isnan(_distance(row))]
+        said = [
+            f"Of the {len(self.every)} printed rows {told}; {len(known)} have a record of ours beside them."
+        ]
         if known:
             middle = statistics.median(_distance(row) for row in known)
             said.append(
                 f"With the records nearest to the paper's conditions, F1 lies below the printed value in "
-                f"{where['below']} rows, near it (within {verdicts.MARGIN:g} points) in {where['near']}, above it in "
-                f"{where['above']}; the median distance is {_signed(middle)} points."
+                f"{self.readings['below']} rows, near it (within {verdicts.MARGIN:g} points) in "
+                f"{self.readings['near']}, above it in {self.readings['above']}; the median distance is "
+                f"{_signed(middle)} points."
             )
-        if missing:
+        if missing := Counter(why for row in known for why in row.ours[0].unmet):
             most = "; ".join(f"{why} ({count} rows)" for why, count in missing.most_common(3))
             said.append(f"What a verdict lacks most often: {most}.")
-        return items([html.escape(line) for line in said])
+        return sentences(said)
 
     def methods(self) -> Any:
         """Tables III to VIII: a line for each method, a column for each table."""
-        numbers = [number for number in self.rows if number not in CHOICES]
-        cells = {(row.printed.key, number): _cell(row) for number in numbers for row in self.rows[number]}
-        keys = dict.fromkeys(key for key, _ in cells)
-        lines = [
-            {"": TITLES[key]} | {str(number): cells.get((key, number), "") for number in numbers}
-            for key in keys
-        ]
-        facts = published.TABLES
-        labels = {str(n): f"{facts[n].roman}: {facts[n].train_set} → {facts[n].test_set}" for n in numbers}
-        return table(
-            "Methods: Tables III to VIII", lines, labels, _legend(), "all-methods", markup=list(labels)
-        )
+        facts = {number: one for number, one in published.TABLES.items() if number not in CHOICES}
+        labels = {str(n): f"{one.roman}: {one.train_set} → {one.test_set}" for n, one in facts.items()}
+        lines: dict[str, dict[str, str]] = {}
+        for number in facts:
+            for row in self.rows[number]:
+                line = lines.setdefault(row.printed.key, {"": title(row.printed)} | dict.fromkeys(labels, ""))
+                line[str(number)] = _cell(row)
+        heading, shown = "Methods: Tables III to VIII", list(lines.values())
+        return table(heading, shown, labels, LEGEND, "all-methods", markup=list(labels))
 
     def small(self, folder: str) -> str:
         """All rows as HTML: a line for each table, a letter for each row. folder: where the tables' pages lie."""
@@ -85,18 +95,14 @@ class AllRows:
     def choices(self) -> Any:
         """Tables I and II: a line for each choice of losses and of masks."""
         lines = [
-            {
-                "": title(row.printed),
-                "table": published.TABLES[number].roman,
-                "f1": _cell(row),
-                "on": row.ours[0].test_set if row.ours else "–",
-            }
+            {"": title(row.printed), "table": published.TABLES[number].roman, "f1": _cell(row)}
+            | {"on": row.ours[0].test_set if row.ours else "–"}
             for number in CHOICES
             for row in self.rows[number]
         ]
         labels = {"table": "table", "f1": "F1, ours − printed", "on": "ours tested on"}
         heading = "Choices of UP-CrackNet: Tables I and II"
-        return table(heading, lines, labels, _legend(), "all-choices", text=("table", "on"), markup=("f1",))
+        return table(heading, lines, labels, LEGEND, "all-choices", text=("table", "on"), markup=("f1",))
 
 
 def _is(verdict: Verdict) -> str:
@@ -125,12 +131,3 @@ def _cell(row: TableRow, folder: str = "", small: bool = False) -> str:
 
 def _signed(value: float) -> str:
     return f"{value:+.1f}".replace("-", "−")
-
-
-def _legend() -> str:
-    """What letters, numbers and colors mean."""
-    words = "; ".join(f"{letter} {one}" for one, letter in LETTERS.items())
-    return (
-        f"{words}. The number is our F1 minus the printed one, in points, with the records nearest to the paper's "
-        "conditions; blue above, green near, orange below. Each cell leads to its table's page."
-    )

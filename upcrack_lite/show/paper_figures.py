@@ -64,12 +64,12 @@ def columns(
     _check_sets(run, photos)
     known = trained_on(run)
     methods = [Column(TITLES[CRACKNET], known[0].lower() + known[1:], method_of(run, seed))]
-    for folder in names("others", others):
+    for folder in names(others):
         try:
             methods.append(_of_run(RunFolder.open(folder), photos, seed))
         except UserError as error:
             raise UserError(f"others: {error}") from None
-    methods += [_of_family(name) for name in names("detectors", detectors)]
+    methods += [_of_family(name) for name in names(detectors)]
     named, seen = [], Counter()
     for title, note, method in methods:
         seen[title] += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,21 +56,21 @@ class PriceList:
         for name in ROWS:
             title = TITLES[CRACKNET] + " without the style loss" if name == PLAIN else TITLES[name]
             line = {"": title, "operations": f"{operations[name] / 1e9:,.0f}"}
-            lines.append(line | _hours(machines, [name], 1))
-        every = (
-            f"Tables IV, VII, VIII; III, V, VI: {len(ROWS) - 1} rows, {SEEDS} seeds",
-            list(ROWS[:-1]),
-            None,
-        )
-        for title, rows, number in (every, *_choices()):
-            lines.append({"": title, "operations": ""} | _hours(machines, rows, SEEDS, number))
-        labels = {"operations": "GFLOP an image"}
-        spanners = {}
+            lines.append(line | _cells(machines, [name], PHOTOS, 1))
+        methods = f"Tables IV, VII, VIII; III, V, VI: {len(ROWS) - 1} rows, {SEEDS} seeds"
+        lines.append({"": methods, "operations": ""} | _cells(machines, ROWS[:-1], PHOTOS, SEEDS))
+        for number, choices in CHOICES.items():
+            title = f"Table {published.TABLES[number].roman}: {len(choices)} rows, {SEEDS} seeds"
+            rows = [PLAIN if values.get("lambda_style") == 0 else CRACKNET for values in choices.values()]
+            lines.append({"": title, "operations": ""} | _cells(machines, rows, PAIRS[number][:1], SEEDS))
+        labels, spanners = {"operations": "GFLOP an image"}, {}
         for place, name in enumerate(machines):
-            labels |= {f"{one}_{place}": SETS[one] for one in PHOTOS}
             spanners[name] = [f"{one}_{place}" for one in PHOTOS]
+            labels |= dict(zip(spanners[name], (SETS[one] for one in PHOTOS), strict=True))
+        costs = ", ".join(f"{price:g} an hour ({name})" for name, (_, price) in cards.items())
+        money = f", and in brackets their cost at {costs}" if costs else ""
         note = (
-            f"Time of one training with one seed; of whole tables in the last lines{_money(cards)}. An upper limit: "
+            f"Time of one training with one seed; of whole tables in the last lines{money}. An upper limit: "
             "a training that stops early costs less, and tests are not counted. A processor's times come from timed "
             f"steps. A card's are reckoned, not measured: counted operations at {100 * share:g} % of "
             + ", ".join(f"{peak:g} TFLOP/s ({name})" for name, (peak, _) in cards.items())
@@ -79,42 +79,23 @@ class PriceList:
         return table("What full scale would cost", lines, labels, note, "price-list", spanners=spanners)
 
 
-def _choices() -> list[tuple[str, list[str], int]]:
-    """Tables that compare choices: name, the price of each row, number."""
-    return [
-        (
-            f"Table {published.TABLES[number].roman}: {len(rows)} rows, {SEEDS} seeds",
-            [PLAIN if values.get("lambda_style") == 0 else CRACKNET for values in rows.values()],
-            number,
-        )
-        for number, rows in CHOICES.items()
-    ]
-
-
-def _money(cards: Mapping[str, tuple[float, float]]) -> str:
-    told = ", ".join(f"{price:g} an hour ({name})" for name, (_, price) in cards.items())
-    return f", and in brackets their cost at {told}" if told else ""
-
-
 def _time(hours: float) -> str:
     if hours < 1:
         return f"{60 * hours:.2g} min"
     return f"{hours:.3g} h" if hours < 100 else f"{hours:,.0f} h"
 
 
-def _hours(
+def _cells(
     machines: Mapping[str, tuple[Mapping[str, float], float]],
-    rows: list[str],
+    rows: Sequence[str],
+    sets: Collection[str],
     seeds: int,
-    number: int | None = None,
 ) -> dict[str, str]:
-    """The cells of a line; number: of a table that has one training set only."""
+    """Of a line: hours of each machine on each training set of `sets`, and their cost where there are many seeds."""
     cells = {}
     for place, (seconds, price) in enumerate(machines.values()):
         for one in PHOTOS:
             hours = seeds * sum(seconds[name] * images(name, one) for name in rows) / 3600
-            told = _time(hours)
-            if price and seeds > 1:
-                told += f" ({hours * price:,.0f})"
-            cells[f"{one}_{place}"] = told if number is None or PAIRS[number][0] == one else ""
+            money = f" ({hours * price:,.0f})" if price and seeds > 1 else ""
+            cells[f"{one}_{place}"] = _time(hours) + money if one in sets else ""
     return cells

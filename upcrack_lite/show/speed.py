@@ -41,14 +41,13 @@ class Speed:
 
     def loops(self) -> Any:
         """The released loop and the kit's, side by side."""
-        lines = []
-        for one in self.training["lines"]:
+        facts, lines = self.training, []
+        for one in facts["lines"]:
             low, high = one["spread"]
-            line = {"": f"{one['loop']}, {one['losses']}", "scale": one["scale"]}
-            line |= {"seconds": f"{one['seconds_an_image']:.3f} ({low:.3f}–{high:.3f})"}
+            seconds = f"{one['seconds_an_image']:.3f} ({low:.3f}–{high:.3f})"
+            line = {"": f"{one['loop']}, {one['losses']}", "scale": one["scale"], "seconds": seconds}
             line |= {"ratio": f"{one['times_as_fast']:.2f}", "share": f"{100 * one['share_of_peak']:.0f}"}
             lines.append(line | {"memory": f"{one['peak_memory_mib']}"})
-        facts = self.training
         note = (
             f"Batch {facts['batch']}, median and range of {facts['rounds']} steps of each loop in turn; "
             f"{facts['machine']}, torch {facts['torch']}. Share: of the speed of a matrix product in the same "
@@ -60,37 +59,37 @@ class Speed:
 
     def chains(self) -> Any:
         """The three released programs and the kit's two commands, side by side."""
+        facts = self.detection
         lines = [
             {"": f"{name}: {part}", "seconds": f"{seconds:.1f}"}
-            for name, parts in self.detection["seconds"].items()
+            for name, parts in facts["seconds"].items()
             for part, seconds in parts.items()
         ]
         note = (
-            f"{self.detection['photos']} photos, median of {self.detection['rounds']} runs in turn, width 64, "
-            f"{self.detection['cores']} cores. The start of every program counts."
+            f"{facts['photos']} photos, median of {facts['rounds']} runs in turn, width 64, {facts['cores']} cores. "
+            "The start of every program counts."
         )
         return table("From photos to numbers", lines, {"seconds": "seconds"}, note, "speed-chains")
 
     def says(self) -> Any:
         """What is reached of what was aimed at, in sentences made from the numbers."""
         said = []
+        wide = [one for one in self.training["lines"] if "64" in one["scale"] and "kit" in one["loop"]]
         for losses, aim in AIMS.items():
-            some = [
-                one
-                for one in self.training["lines"]
-                if one["losses"] == losses and "64" in one["scale"] and "kit" in one["loop"]
-            ]
-            best = max(some, key=lambda one: one["times_as_fast"])
-            reached = "reached" if best["times_as_fast"] >= aim else "missed"
+            best = max((one for one in wide if one["losses"] == losses), key=lambda one: one["times_as_fast"])
+            ratio = best["times_as_fast"]
             said.append(
-                f"Width 64, {losses}: the {best['loop']}, is {best['times_as_fast']:.2f} times as fast as the "
-                f"released loop; the aim of {aim:g} is {reached}."
+                f"Width 64, {losses}: the {best['loop']}, is {ratio:.2f} times as fast as the released loop; the aim "
+                f"of {aim:g} is {_reached(ratio, aim)}."
             )
         whole = {name: parts["all"] for name, parts in self.detection["seconds"].items()}
         ratio = whole["three programs"] / whole["kit"]
-        reached = "reached" if ratio >= 4 else "missed"
-        said.append(f"Detection: {ratio:.2f} times as fast; the aim of 4 is {reached}.")
+        said.append(f"Detection: {ratio:.2f} times as fast; the aim of 4 is {_reached(ratio, 4)}.")
         return items(said)
+
+
+def _reached(ratio: float, aim: float) -> str:
+    return "reached" if ratio >= aim else "missed"
 
 
 def shares(step: Callable[[], Any]) -> dict[str, float]:
@@ -101,8 +100,8 @@ def shares(step: Callable[[], Any]) -> dict[str, float]:
     totals = dict.fromkeys([*KINDS, OTHER], 0.0)
     for event in record.key_averages():
         totals[kind_of(event.key)] += event.self_cpu_time_total
-    everything = sum(totals.values())
-    return dict(sorted(((k, 100 * v / everything) for k, v in totals.items()), key=lambda one: -one[1]))
+    ranked = sorted(totals, key=lambda kind: -totals[kind])
+    return {kind: 100 * totals[kind] / sum(totals.values()) for kind in ranked}
 
 
 def kind_of(operator: str) -> str:

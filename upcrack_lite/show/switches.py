@@ -52,12 +52,10 @@ def switches(
             for number, option in enumerate(options)
         )
         controls.append(f"<fieldset><legend>{escape(title)}</legend>{inputs}</fieldset>")
-    for number, case in enumerate(wanted):
-        chosen = (
-            f':has([name="{name}-{at}"][value="{options.index(option)}"]:checked)'
-            for at, (options, option) in enumerate(zip(choices.values(), case, strict=True))
-        )
-        rules.append(f"#{name}{''.join(chosen)} .case-{number} {{ display: block; }}\n")
+    places = itertools.product(*(range(len(options)) for options in choices.values()))
+    for number, (case, place) in enumerate(zip(wanted, places, strict=True)):
+        chosen = "".join(f':has([name="{name}-{at}"][value="{one}"]:checked)' for at, one in enumerate(place))
+        rules.append(f"#{name}{chosen} .case-{number} {{ display: block; }}\n")
         pictures, sentence = cases[case]
         figures = "".join(_figure(title, picture, ", ".join(case), heat_max) for title, picture in pictures)
         shown.append(f'<div class="case case-{number}"><div>{figures}</div><p>{escape(sentence)}</p></div>')

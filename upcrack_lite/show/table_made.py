@@ -9,11 +9,11 @@ from urllib.parse import quote
 
 from upcrack_lite.baselines.registry import CRACKNET, FAMILIES
 from upcrack_lite.metrics import METRICS
-from upcrack_lite.reproduction import experiments
 from upcrack_lite.reproduction.conditions import OFFICIAL, count
+from upcrack_lite.reproduction.experiments import CHOICES, PAIRS, PROXIES
 from upcrack_lite.reproduction.tables import ELSEWHERE, Ours, Score, TableRow
 from upcrack_lite.reproduction.verdicts import NAMES
-from upcrack_lite.show.markup import folded, shell
+from upcrack_lite.show.markup import folded, items, shell
 from upcrack_lite.show.table_words import title
 
 
@@ -38,8 +38,7 @@ def _group(ours: Ours) -> str:
     # A path that holds for the page in a clone and on the site, which has the records too.
     links = [f'<a href="../../results/{quote(name)}">{html.escape(name)}</a>' for name in ours.files]
     lines.append(f"Records: {', '.join(links)}")
-    head = f"<p><strong>{html.escape(ours.label)}</strong></p>"
-    return head + "<ul>" + "".join(f"<li>{line}</li>" for line in lines) + "</ul>"
+    return f"<p><strong>{html.escape(ours.label)}</strong></p>{items(lines).data}"
 
 
 def commands(number: int, rows: Sequence[TableRow]) -> list[str]:
@@ -47,34 +46,29 @@ def commands(number: int, rows: Sequence[TableRow]) -> list[str]:
 
     A line that begins with # says what the next ones are for.
     """
-    made = [row.command for row in rows]
-    lines, small = list(made), [one.replace("--scale full", "--scale lite") for one in made]
-    if number not in experiments.CHOICES:  # many rows: one command for all, and one for a single row
+    lines = full = [row.command for row in rows]
+    small = [one.replace("--scale full", "--scale lite") for one in full]
+    if number not in CHOICES:  # many rows: one command for all, and one for a single row
         first = next((row for row in rows if row.printed.key == CRACKNET), rows[0])
-        every = first.command.replace(f" --row {first.printed.key}", "")
-        made = [every, first.command]
-        lines = ["# all rows, one after the other:", every, "# one row:", first.command]
+        full = [first.command.replace(f" --row {first.printed.key}", ""), first.command]
+        lines = ["# all rows, one after the other:", full[0], "# one row:", full[1]]
         small = [first.command.replace("--scale full", "--scale lite")]
         small += [row.command for row in rows if row.printed.key in FAMILIES][:1]
-    train, test = experiments.PAIRS[number]
+    train, test = PAIRS[number]
     here = ELSEWHERE.get(number, ((train, test),))[0]
-    if not {*here} & {*experiments.PROXIES}:
+    if not {*here} & {*PROXIES}:
         sets = "" if here == (train, test) else f" --train-set {here[0]} --test-set {here[1]}"
-        lines += ["# on a laptop:", *(f"{one}{sets}" for one in small)]
-    if {train, test} & {*experiments.PROXIES}:
-        train, test = (
-            experiments.PROXIES.get(train, (train, ""))[0],
-            experiments.PROXIES.get(test, ("", test))[1],
-        )
-        sets = f" --train-set {train} --test-set {test}"
-        lines += ["# without the sets of the paper, on proxy sets:", *(f"{one}{sets}" for one in made)]
+        lines = [*lines, "# on a laptop:", *(f"{one}{sets}" for one in small)]
+    if {train, test} & {*PROXIES}:
+        sets = f" --train-set {PROXIES.get(train, (train,))[0]} --test-set {PROXIES.get(test, (test,))[-1]}"
+        lines = [*lines, "# without the sets of the paper, on proxy sets:", *(f"{one}{sets}" for one in full)]
         lines += ["# the same on a laptop:", *(f"{one}{sets}" for one in small)]
     return lines
 
 
 def label(row: TableRow, ours: Ours) -> str:
     """How records were made, in as few words as will do: the sets only where they are not the printed ones."""
-    printed = (ours.train_set, ours.test_set) == experiments.PAIRS[row.printed.table]
+    printed = (ours.train_set, ours.test_set) == PAIRS[row.printed.table]
     sets = [] if printed and ours.test_set in OFFICIAL else [f"{ours.train_set} → {ours.test_set}"]
     if chosen := ours.records[0].train.chosen:
         return ", ".join([*sets, f"median of {chosen.variants} variants: F1 {ours.middle['f1']:.1f}"])

@@ -22,10 +22,10 @@ from upcrack_lite.reproduction.records import load
 from upcrack_lite.reproduction.tables import Ours, nearest_by_scale
 from upcrack_lite.reproduction.verdicts import COMPARED, MARGIN, NAMES, RULE, reading
 from upcrack_lite.show import table_picture
-from upcrack_lite.show.markup import folded, items, part, table
+from upcrack_lite.show.markup import folded, items, part, sentences, table
 from upcrack_lite.show.table_made import commands, label, made
 from upcrack_lite.show.table_picture import SCALES
-from upcrack_lite.show.table_words import baselines, orders, printed_says, summary, title
+from upcrack_lite.show.table_words import NO_ROWS, baselines, orders, printed_says, summary, title
 
 WORTH = (
     "Best F1: with the one threshold that is best for all photos, which takes their labels to choose. AP: average "
@@ -34,28 +34,12 @@ WORTH = (
 )
 
 
-def names(what: str, value: Any) -> tuple[str, ...]:
-    """A list of names from a list, or from text such as "unet, enet", which is what `papermill -p` passes.
-
-    Raises UserError for anything else.
-    """
+def names(value: Any) -> tuple[str, ...]:
+    """The names in a list, in text such as "unet, enet", which is what `papermill -p` passes, or in one value."""
     if isinstance(value, str):
-        value = [part for part in value.strip("[]").split(",") if part.strip()]
-    if not isinstance(value, list | tuple) or not all(isinstance(one, str) for one in value):
-        raise UserError(f"{what}: must be names, such as unet,enet, not {value!r}")
-    return tuple(one.strip("'\" ") for one in value)
-
-
-def numbers(what: str, value: Any) -> tuple[int, ...]:
-    """A list of whole numbers, 0 or more, from a list, from one number, or from text such as "0,1,2".
-
-    Raises UserError for anything else.
-    """
-    given = value if isinstance(value, str | list | tuple) else [value]
-    texts = names(what, given if isinstance(given, str) else [str(one) for one in given])
-    if not all(text.isdecimal() for text in texts):
-        raise UserError(f"{what}: must be whole numbers, such as 0,1,2, not {value!r}")
-    return tuple(map(int, texts))
+        value = value.strip("[]").split(",")
+    some = value if isinstance(value, list | tuple) else [value]
+    return tuple(name for one in some if (name := str(one).strip("'\" ")))
 
 
 def select(
@@ -67,9 +51,10 @@ def select(
     methods: Sequence[str] | str = (),
     seeds: Sequence[int] | int | str = (),
 ) -> Selection:
-    """The rows of a page by the parameters of its notebook. Raises UserError for unknown names."""
-    methods, seeds = names("methods", methods), numbers("seeds", seeds)
-    return Selection(number, recipe, scale, train_set, test_set, methods, seeds)
+    """The rows of a page by the parameters of its notebook. Raises UserError for what is unknown or no number."""
+    if not all(map(str.isdecimal, whole := names(seeds))):
+        raise UserError(f"seeds: must be whole numbers, such as 0,1,2, not {seeds!r}")
+    return Selection(number, recipe, scale, train_set, test_set, names(methods), tuple(map(int, whole)))
 
 
 class TablePage:
@@ -98,10 +83,11 @@ class TablePage:
 
             made = map(load, run_table(selection, data_root, runs, results, device, say=print))
             records |= {record.slug: record for record in made}
-        self.selection, self.number = selection, selection.table
+        self.number, self.recipe = selection.table, selection.recipe
         self.facts = published.TABLES[self.number]
         self.rows, self.beside = tables.divided(tables.table(selection, records.values()))
         """Printed rows, and those that are not in the paper."""
+        self.nearest = [nearest_by_scale(row, self.recipe) for row in self.rows]
 
     def summary(self) -> Any:
         """The verdict and the reading of UP-CrackNet's row, and how many rows have each."""
@@ -110,11 +96,11 @@ class TablePage:
 
     def picture(self) -> Figure:
         """Printed and ours, a line for each printed row; see `table_picture`."""
-        return table_picture.picture(self.rows, self.beside, self.selection.recipe)
+        return table_picture.picture(self.rows, self.beside, self.recipe)
 
     def alt(self) -> str:
         """The picture in words, with its numbers."""
-        return table_picture.alt(self.rows, self.beside, self.selection.recipe)
+        return table_picture.alt(self.rows, self.beside, self.recipe)
 
     def ours(self) -> Any:
         """One line for each printed row: verdict, reading, F1 and IoU printed and ours at each scale.
@@ -122,19 +108,8 @@ class TablePage:
         Where a table compares choices, ours on other photos than the printed ones stand in `others`.
         """
         if not self.rows:
-            return items(["The paper has none of these rows."])
-        here = [nearest_by_scale(row, self.selection.recipe) for row in self.rows]
-        scales = [scale for scale in SCALES if any(scale in one for one in here)]
-        lines = []
-        for row, ours in zip(self.rows, here, strict=True):
-            first = next(iter(ours.values()), None)
-            line = {"": title(row.printed), "verdict": str(row.verdict)}
-            line["reading"] = reading(row.printed.f1, first.f1) if first else "–"
-            for metric in COMPARED:
-                line[f"{metric}_printed"] = _one(getattr(row.printed, metric))
-                for scale in scales:
-                    line |= _ours(ours.get(scale), metric, scale)
-            lines.append(line | _worth(first))
+            return items([NO_ROWS])
+        scales = [scale for scale in SCALES if any(scale in one for one in self.nearest)]
         labels = {"": "row", "verdict": "verdict", "reading": "reading of F1"}
         for metric in COMPARED:
             labels[f"{metric}_printed"] = f"{NAMES[metric]}, printed"
@@ -142,28 +117,31 @@ class TablePage:
                 labels[f"{metric}_{scale}"] = f"{NAMES[metric]}, {scale}"
                 labels |= {f"{metric}_{scale}_95": "95 %"} if metric == "f1" else {}
         labels |= {"best": "best F1", "ap": "AP"} if scales else {}
-        lines = [{name: line[name] for name in labels} for line in lines]
+        lines = []
+        for row, ours in zip(self.rows, self.nearest, strict=True):
+            first = next(iter(ours.values()), None)
+            line = {"": title(row.printed), "verdict": str(row.verdict)} | _worth(first)
+            line["reading"] = reading(row.printed.f1, first.f1) if first else "–"
+            for metric in COMPARED:
+                line[f"{metric}_printed"] = _number(getattr(row.printed, metric))
+                for scale in scales:
+                    line |= _ours(ours.get(scale), metric, scale)
+            lines.append(line)
         heading = f"Table {self.facts.roman}: printed, and ours"
-        note = self._note(scales)
+        note = self._note("full" in scales)
         return table(heading, lines, labels, note, f"ours-{self.number}", text=("verdict", "reading"))
 
-    def _note(self, scales: Sequence[str]) -> str:
-        """What the columns of `ours` mean, and what is missing."""
-        sets = {
-            (one.train_set, one.test_set)
-            for row in self.rows
-            for one in nearest_by_scale(row, self.selection.recipe).values()
-        }
-        photos = "; ".join(sorted(f"{train} → {test}" for train, test in sets))
+    def _note(self, full: bool) -> str:
+        """What the columns of `ours` mean, and what is missing. full: whether there is a record of that scale."""
+        sets = {f"{ours.train_set} → {ours.test_set}" for one in self.nearest for ours in one.values()}
         note = "In percent; touch a heading to sort."
         if not sets:
             return f"{note} No record of ours is on the printed photos, {self.facts.sets}."
-        if "full" not in scales:
-            note += " No printed row has a record at full scale yet."
+        note += "" if full else " No printed row has a record at full scale yet."
         return (
-            f"{note} Printed: {self.facts.sets}. Ours: {photos}, recipe {self.selection.recipe}; mean over seeds ± "
-            "standard deviation; 95 %: bootstrap interval of the mean over images (each seed is scored on the images "
-            f"drawn, then the mean is taken). Reading: “near” is within {MARGIN:g} points. {WORTH}"
+            f"{note} Printed: {self.facts.sets}. Ours: {'; '.join(sorted(sets))}, recipe {self.recipe}; mean over "
+            "seeds ± standard deviation; 95 %: bootstrap interval of the mean over images (each seed is scored on "
+            f"the images drawn, then the mean is taken). Reading: “near” is within {MARGIN:g} points. {WORTH}"
         )
 
     def others(self) -> Any:
@@ -175,16 +153,16 @@ class TablePage:
         shown = self._elsewhere() if self.number in experiments.CHOICES else self._absent()
         if not shown:
             return items(["There is no record of them yet."])
-        said = [html.escape(line) for line in (*orders(self.rows), *baselines(self.rows, self.beside))]
-        return part((items(said).data if said else "") + shown)
+        said = [*orders(self.rows), *baselines(self.rows, self.beside)]
+        return part((sentences(said).data if said else "") + shown)
 
     def _absent(self) -> str:
         """One line for each method that is not in the paper and has a record, the highest F1 first."""
         lines = []
         for row in sorted((row for row in self.beside if row.ours), key=lambda row: -row.ours[0].f1):
             ours = row.ours[0]
-            line = {"": title(row.printed)} | _ours(ours, "f1", "own")
-            lines.append(line | _worth(ours) | {"how": label(row, ours)})
+            how = {"": title(row.printed), "how": label(row, ours)}
+            lines.append(how | _ours(ours, "f1", "own") | _worth(ours))
         if not lines:
             return ""
         note = (
@@ -198,21 +176,18 @@ class TablePage:
 
     def _elsewhere(self) -> str:
         """Rows of choices on photos that are not the printed ones: F1, a column for each pair of sets and recipe."""
-        found = {(o.train_set, o.test_set, o.recipe, o.scale): o for row in self.rows for o in row.ours}
-        groups = [one for one in found if one[:2] != experiments.PAIRS[self.number]]
-        lines = []
-        for row in self.rows:
-            own = {(o.train_set, o.test_set, o.recipe, o.scale): o for o in row.ours}
-            line = {"": title(row.printed)}
-            for place, group in enumerate(groups):
-                line |= _ours(own.get(group), "f1", str(place))
-            lines.append(line)
+        every = [{(o.train_set, o.test_set, o.recipe, o.scale): o for o in row.ours} for row in self.rows]
+        groups = dict.fromkeys(group for own in every for group in own)
+        groups = [group for group in groups if group[:2] != experiments.PAIRS[self.number]]
         if not groups:
             return ""
-        labels = {"": "row"}
-        for place, (train, test, recipe, scale) in enumerate(groups):
+        labels, lines = {"": "row"}, [{"": title(row.printed)} for row in self.rows]
+        for place, group in enumerate(groups):
+            train, test, recipe, scale = group
             sets = test if train == test else f"{train} → {test}"
             labels |= {f"f1_{place}": f"{sets}, {recipe}, {scale}", f"f1_{place}_95": "95 %"}
+            for line, own in zip(lines, every, strict=True):
+                line |= _ours(own.get(group), "f1", str(place))
         note = (
             "F1 of ours in percent, mean over seeds ± standard deviation, and 95 % bootstrap interval over images. "
             f"These photos are not the printed ones ({self.facts.sets}): only the order of the rows can be compared."
@@ -223,27 +198,25 @@ class TablePage:
     def printed(self) -> Any:
         """The printed table, its columns corrected, with the printed precision and recall beside them; folded."""
         if not (rows := self.rows):
-            return items(["The paper has none of these rows."])
+            return items([NO_ROWS])
         known = [name for name in METRICS if any(getattr(row.printed, name) is not None for row in rows)]
-        columns = {f"right_{name}": (NAMES[name], "corrected", name) for name in known}
+        labels = {f"right_{name}": NAMES[name] for name in known}
         spanners, note = {}, "In percent."
         if "precision" in known:
-            columns |= {f"was_{name}": (f"“{NAMES[name]}”", "printed", name) for name in known[:2]}
-            spanners["corrected"] = ["right_precision", "right_recall"]
-            spanners["as printed"] = ["was_precision", "was_recall"]
+            swapped = known[:2]
+            labels |= {f"was_{name}": f"“{NAMES[name]}”" for name in swapped}
+            spanners["corrected"] = [f"right_{name}" for name in swapped]
+            spanners["as printed"] = [f"was_{name}" for name in swapped]
             note += " The paper prints precision and recall swapped; F1, IoU and accuracy stand as they are."
         if inferred := sum(row.printed.key_source == "inferred" for row in rows):
             note += f" Which losses {inferred} of the rows have is our reading of the table's marks."
-        lines = [
-            {"": title(row.printed)}
-            | {
-                column: _three(getattr(getattr(row, kind), name))
-                for column, (_, kind, name) in columns.items()
-            }
-            for row in rows
-        ]
+        lines = []
+        for row in rows:
+            values = {"right": row.corrected, "was": row.printed}
+            parts = {column: column.split("_") for column in labels}
+            cells = {column: _number(getattr(values[of], name), 3) for column, (of, name) in parts.items()}
+            lines.append({"": title(row.printed)} | cells)
         heading = f"Table {self.facts.roman} of the paper: {self.facts.title}, {self.facts.sets}"
-        labels = {column: label for column, (label, _, _) in columns.items()}
         shown = table(heading, lines, labels, note, f"printed-{self.number}", spanners)
         return part(folded(heading, shown.data))
 
@@ -265,31 +238,25 @@ class TablePage:
 
     def says(self) -> Any:
         """What the printed table says, in sentences whose numbers are computed from it."""
-        return items([html.escape(line) for line in printed_says(self.number)])
+        return sentences(printed_says(self.number))
 
 
 def _ours(ours: Ours | None, metric: str, name: str) -> dict[str, str]:
     """Two cells: the mean over seeds with its standard deviation, and the interval; dashes without a record."""
-    if ours is None:
-        return {f"{metric}_{name}": "–", f"{metric}_{name}_95": "–"}
-    score = ours.scores[metric]
-    mean = "undefined" if math.isnan(score.mean) else f"{score.mean:.1f}"
-    mean += "" if math.isnan(score.sd) else f" ± {score.sd:.1f}"
-    mean += f"\n{ours.sound[metric].mean:.1f} without\nfailed runs" if ours.sound else ""
-    interval = "–" if math.isnan(score.low) else f"{score.low:.1f} to {score.high:.1f}"
+    mean = interval = "–"
+    if ours:
+        score = ours.scores[metric]
+        mean = "undefined" if math.isnan(score.mean) else f"{score.mean:.1f}"
+        mean += "" if math.isnan(score.sd) else f" ± {score.sd:.1f}"
+        mean += f"\n{ours.sound[metric].mean:.1f} without\nfailed runs" if ours.sound else ""
+        interval = "–" if math.isnan(score.low) else f"{score.low:.1f} to {score.high:.1f}"
     return {f"{metric}_{name}": mean, f"{metric}_{name}_95": interval}
 
 
 def _worth(ours: Ours | None) -> dict[str, str]:
-    return {
-        "best": _one(ours.worth.f1) if ours else "–",
-        "ap": _one(ours.worth.average_precision) if ours else "–",
-    }
+    worth = ours.worth if ours else None
+    return {"best": _number(worth and worth.f1), "ap": _number(worth and worth.average_precision)}
 
 
-def _three(value: float | None) -> str:
-    return "–" if value is None or math.isnan(value) else f"{value:.3f}"
-
-
-def _one(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.1f}"
+def _number(value: float | None, digits: int = 1) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"

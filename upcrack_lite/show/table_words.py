@@ -14,6 +14,17 @@ from upcrack_lite.reproduction.conditions import SETS, count
 from upcrack_lite.reproduction.tables import Ours, TableRow
 from upcrack_lite.reproduction.verdicts import Verdict, reading
 
+NO_ROWS = "The paper has none of these rows."
+_MAPS = {
+    "global_darkness": "darkness",
+    "local_darkness": "local darkness",
+    "black_tophat": "black top-hat",
+    "frangi": "Frangi",
+    "sato": "Sato",
+    "gabor": "Gabor",
+}
+_RULES = {"": "", "_otsu": " + Otsu", "_paper": " + filter + Otsu"}
+
 TITLES = {
     "deeplabv3plus": "DeepLabv3+",
     "enet": "ENet",
@@ -31,20 +42,7 @@ TITLES = {
     "upcracknet": "UP-CrackNet",
     "drawn": "drawn cracks",
     "patchcore": "PatchCore",
-    "tf_global_darkness": "darkness",
-    "tf_local_darkness": "local darkness",
-    "tf_global_darkness_otsu": "darkness + Otsu",
-    "tf_global_darkness_paper": "darkness + filter + Otsu",
-    "tf_local_darkness_otsu": "local darkness + Otsu",
-    "tf_local_darkness_paper": "local darkness + filter + Otsu",
-    "tf_black_tophat_otsu": "black top-hat + Otsu",
-    "tf_black_tophat_paper": "black top-hat + filter + Otsu",
-    "tf_frangi_otsu": "Frangi + Otsu",
-    "tf_frangi_paper": "Frangi + filter + Otsu",
-    "tf_sato_otsu": "Sato + Otsu",
-    "tf_sato_paper": "Sato + filter + Otsu",
-    "tf_gabor_otsu": "Gabor + Otsu",
-    "tf_gabor_paper": "Gabor + filter + Otsu",
+    **{f"tf_{name}{rule}": map_ + end for name, map_ in _MAPS.items() for rule, end in _RULES.items()},
     "jumbled": "jumbled small squares",
     "striped": "stripes",
     "multi_scale_square": "multi-scale squares",
@@ -65,16 +63,12 @@ def title(row: published.Row) -> str:
 def summary(rows: Sequence[TableRow]) -> list[str]:
     """The verdict and the reading of the last printed row, UP-CrackNet itself, and how many rows have each."""
     if not rows:
-        return ["The paper has none of these rows."]
-    own = rows[-1]
+        return [NO_ROWS]
+    own, read = rows[-1], [reading_word(row) for row in rows if row.ours]
     lines = [f"{title(own.printed)}: {own.reading or own.reason}. Verdict: {own.verdict}."]
-    if own.reading:
-        lines.append(f"Why: {own.reason}.")
+    lines += [f"Why: {own.reason}."] if own.reading else []
     lines.append(f"Of {count(len(rows), 'printed row')}: {_counted(row.verdict for row in rows)}.")
-    read = [reading_word(row) for row in rows if row.ours]
-    if read:
-        lines.append(f"Readings of F1, whatever scale and photos: {_counted(read)}.")
-    return lines
+    return lines + ([f"Readings of F1, whatever scale and photos: {_counted(read)}."] if read else [])
 
 
 def reading_word(row: TableRow) -> str:
@@ -92,43 +86,42 @@ def spread(values: Sequence[float]) -> str:
 
 def _counted(words: Iterable[str]) -> str:
     counts = Counter(map(str, words))
-    return ", ".join(
-        f"{counts[word]} {word}" for word in (*Verdict, "below", "near", "above") if counts[word]
-    )
+    return ", ".join(f"{counts[one]} {one}" for one in (*Verdict, "below", "near", "above") if counts[one])
 
 
 def printed_says(number: int) -> list[str]:
     """What the printed table says, in sentences whose numbers are computed from it."""
     rows = published.rows(number)
     ranked = sorted(rows, key=lambda row: -row.iou)
-    first, second, last = ranked[0], ranked[1], ranked[-1]
     if number in experiments.CHOICES:
-        lines = [
+        first, second, last = ranked[0], ranked[1], ranked[-1]
+        return [
             f"Best by IoU: {title(first)}, {first.iou:.3f} %.",
             f"The next, {title(second)}, has {second.iou:.3f} %: {first.iou - second.iou:.3f} points less.",
             f"From the lowest IoU ({last.iou:.3f} %) to the highest it is {first.iou - last.iou:.3f} points.",
         ]
-        return lines
     own = published.row(number, CRACKNET)
     above = [title(row) for row in ranked if row.iou > own.iou]
-    labeled = [row for row in rows if row.strategy.endswith("supervised") and row.strategy != "unsupervised"]
+    labeled = [row for row in rows if row.strategy in ("general_supervised", "crack_supervised")]
     beaten = sum(row.iou < own.iou for row in labeled)
-    other = max((row for row in rows if row.strategy == "unsupervised"), key=lambda row: row.iou)
-    lines = [
+    other = next(row for row in ranked if row.strategy == "unsupervised")
+    return [
         f"UP-CrackNet has an IoU of {own.iou:.3f} %, place {len(above) + 1} of {len(rows)}.",
         f"Above it: {', '.join(above)}." if above else "No method is above it.",
         f"It is above {beaten} of the {len(labeled)} methods that are trained with crack labels.",
         f"The better of the two others without labels, {title(other)}, has {other.iou:.3f} %, "
         f"{own.iou - other.iou:.3f} points less.",
     ]
-    return lines
 
 
 def speaking_for(beside: Sequence[TableRow], test_set: str = "") -> tuple[TableRow, Ours] | None:
     """The training-free baseline that the training photos speak for; None where none is recorded on that test set."""
-    free = [(row, one) for row in beside if row.printed.key in FAMILIES for one in row.ours]
-    free = [(row, ours) for row, ours in free if test_set in ("", ours.test_set)]
+    free = [pair for pair in _training_free(beside) if test_set in ("", pair[1].test_set)]
     return max(free, key=lambda pair: pair[1].records[0].train.chosen.training_f1, default=None)
+
+
+def _training_free(beside: Sequence[TableRow]) -> list[tuple[TableRow, Ours]]:
+    return [(row, ours) for row in beside if row.printed.key in FAMILIES for ours in row.ours]
 
 
 def baselines(rows: Sequence[TableRow], beside: Sequence[TableRow]) -> list[str]:
@@ -137,21 +130,20 @@ def baselines(rows: Sequence[TableRow], beside: Sequence[TableRow]) -> list[str]
     Empty where none is recorded, or UP-CrackNet's row is not among the rows.
     """
     top = next((row.printed.f1 for row in rows if row.printed.key == CRACKNET), None)
-    free = [(row, one) for row in beside if row.printed.key in FAMILIES for one in row.ours]
-    lines = []
+    free, lines = _training_free(beside), []
     for test_set in dict.fromkeys(ours.test_set for _, ours in free) if top else ():
-        pairs = [(row, ours) for row, ours in free if ours.test_set == test_set]
-        above = [title(row.printed) for row, ours in pairs if ours.scores["f1"].mean > top]
+        pairs = [pair for pair in free if pair[1].test_set == test_set]
+        above = [title(row.printed) for row, ours in pairs if ours.f1 > top]
         middle = sum(ours.middle["f1"] > top for _, ours in pairs)
-        best_row, best = max(pairs, key=lambda pair: pair[1].scores["f1"].mean)
+        best_row, best = max(pairs, key=lambda pair: pair[1].f1)
         row, sure = speaking_for(beside, test_set)
         printed_set = experiments.PAIRS[row.printed.table][1]
         same = "" if test_set == printed_set else ", which is not the printed test set"
         which = f" ({', '.join(above)})" if above else ""
         lines.append(
             f"Training-free baselines on {SETS[test_set]}{same}: the training photos speak for "
-            f"{title(row.printed)}, which has F1 {sure.scores['f1'].mean:.1f} %. The highest of {len(pairs)}, "
-            f"known only after the test, is {title(best_row.printed)} with {best.scores['f1'].mean:.1f} %. "
+            f"{title(row.printed)}, which has F1 {sure.f1:.1f} %. The highest of {len(pairs)}, "
+            f"known only after the test, is {title(best_row.printed)} with {best.f1:.1f} %. "
             f"{len(above) or 'None'} of the {len(pairs)}{which} {'are' if len(above) > 1 else 'is'} above the "
             f"{top:.1f} % that is printed for UP-CrackNet; by the median of its variants, {middle or 'none'} "
             f"{'are' if middle > 1 else 'is'}."
@@ -167,8 +159,8 @@ def orders(rows: Sequence[TableRow]) -> list[str]:
     groups: dict[tuple[str, ...], dict[str, tuple[TableRow, Ours]]] = {}
     for row in rows if rows and rows[0].printed.table in experiments.CHOICES else ():
         for ours in row.ours:
-            key = (ours.recipe, ours.scale, ours.train_set, ours.test_set)
-            groups.setdefault(key, {})[row.printed.key] = (row, ours)
+            group = (ours.recipe, ours.scale, ours.train_set, ours.test_set)
+            groups.setdefault(group, {})[row.printed.key] = (row, ours)
     lines = []
     for (recipe, scale, train_set, test_set), group in groups.items():
         pairs = sorted(group.values(), key=lambda pair: -pair[1].f1)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -31,43 +30,21 @@ def all_maps(photo: np.ndarray, sigma: float = 0.0) -> list[tuple[str, np.ndarra
     return [(TITLES[name], training_free.stretched(make(gray, sigma))) for name, make in MAPS.items()]
 
 
-@dataclass(frozen=True)
 class FamilyScores:
-    """A family: each variant's pooled counts on a training set and on a test set."""
+    """A family: each variant's pooled counts on a training set and on a test set, from `training_free.counts`.
 
-    training: Mapping[Variant, Confusion]
-    test: Mapping[Variant, Confusion]
-
-    @property
-    def selected(self) -> Variant:
-        """The best on the training set, frozen before the test."""
-        return training_free.best_of(self.training)
-
-    @property
-    def luckiest(self) -> Variant:
-        """The best on the test set: nobody knows it before the test."""
-        return training_free.best_of(self.test)
-
-    @property
-    def numbers(self) -> dict[str, float]:
-        """F1 in percent on the test set: "best on the test set", "chosen on the training set", "median"."""
-        return {
-            "best on the test set": f1_of(self.test[self.luckiest]),
-            "chosen on the training set": f1_of(self.test[self.selected]),
-            "median": training_free.median_f1(self.test),
-        }
-
-
-Pairs = Iterable[tuple[np.ndarray, np.ndarray]]
-
-
-def score_family(family: Iterable[Variant], training: Pairs, test: Pairs) -> FamilyScores:
-    """Try every variant on pairs of a photo, uint8 `(H, W, 3)`, and its crack mask, bool `(H, W)`, of two sets.
-
-    Raises UserError for a set without photos.
+    selected: the best on the training set, frozen before the test. luckiest: the best on the test set, which nobody
+    knows before the test. numbers: F1 in percent on the test set of these two, and the median of all variants.
     """
-    family = tuple(family)
-    return FamilyScores(training_free.counts(training, family), training_free.counts(test, family))
+
+    def __init__(self, training: Mapping[Variant, Confusion], test: Mapping[Variant, Confusion]) -> None:
+        self.training, self.test = training, test
+        self.selected, self.luckiest = map(training_free.best_of, (training, test))
+        self.numbers = {
+            "best on the test set": f1_of(test[self.luckiest]),
+            "chosen on the training set": f1_of(test[self.selected]),
+            "median": training_free.median_f1(test),
+        }
 
 
 @styled
@@ -77,14 +54,15 @@ def family_figure(scored: FamilyScores) -> Figure:
     The frozen variant is joined across both rows; the best on the test set and the median are marked.
     """
     figure, axes = plt.subplots(figsize=(WIDTH, 3.3))
-    rows = ((1.0, scored.training), (0.0, scored.test))
-    for height, counted in rows:
+    for height, counted in ((1.0, scored.training), (0.0, scored.test)):
         values = np.array([f1_of(one) for one in counted.values()])
-        place = height + _spread(values)
-        axes.plot(values, place, "o", markersize=4.5, color=LINES[7], alpha=0.7, zorder=2)
-        median = training_free.median_f1(counted)
-        axes.plot([median] * 2, [height - 0.24, height + 0.24], color=LINES[4], linewidth=2)
-    frozen = [f1_of(counted[scored.selected]) for _, counted in rows]
+        # Five heights in turn, in the order of the values, keep neighboring dots apart.
+        apart = np.empty(len(values))
+        apart[np.argsort(values)] = np.resize((0, 0.1, -0.1, 0.2, -0.2), len(values))
+        axes.plot(values, height + apart, "o", markersize=4.5, color=LINES[7], alpha=0.7, zorder=2)
+        median = [training_free.median_f1(counted)] * 2
+        axes.plot(median, [height - 0.24, height + 0.24], color=LINES[4], linewidth=2)
+    frozen = [f1_of(counted[scored.selected]) for counted in (scored.training, scored.test)]
     axes.plot(frozen, (1, 0), color=LINES[0], linewidth=1.2, linestyle="--", zorder=3)
     look = {"linestyle": "", "markersize": 9, "zorder": 4, "markeredgecolor": "white"}
     axes.plot(frozen, (1, 0), marker=MARKERS[1], color=LINES[0], label="chosen on the training set", **look)
@@ -107,10 +85,3 @@ def family_alt(scored: FamilyScores) -> str:
         f"F1 of {len(scored.test)} variants on two sets, one dot for each. On the test set: {said}. The one chosen "
         f"has {trained:.1f} on the training set."
     )
-
-
-def _spread(values: np.ndarray) -> np.ndarray:
-    """Heights from -0.2 to 0.2 that keep neighboring dots apart: five in turn, in the order of the values."""
-    heights = np.empty(len(values))
-    heights[np.argsort(values)] = np.resize((0, 0.1, -0.1, 0.2, -0.2), len(values))
-    return heights
