@@ -24,7 +24,7 @@ import torch
 import typer
 
 from upcrack_lite.baselines.registry import DRAWN
-from upcrack_lite.data.crop_folder import read_crops
+from upcrack_lite.data.crops import read_crops
 from upcrack_lite.data.layouts import pairs, read_pair
 from upcrack_lite.data.synthetic import synthetic_set
 from upcrack_lite.drawn.detect import load_network, score_map

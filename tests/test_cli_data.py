@@ -1,14 +1,12 @@
-"""`upcrack data` as a person types it, on small sets drawn here and on the real ones where they are."""
+"""`upcrack data` as a person types it, on small sets drawn here."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -181,23 +179,3 @@ def test_every_script_runs_its_set():
         assert f"python data_scripts/{path.name}" in text
     done = subprocess.run([sys.executable, scripts[0], "--help"], capture_output=True, text=True, check=True)
     assert "--accept-terms" in done.stdout
-
-
-@pytest.mark.mirror
-@pytest.mark.slow
-def test_deepcrack_from_the_mirror_to_crops_in_one_command(mirror, tmp_path):
-    environment = os.environ | {"UPCRACK_DATA": str(tmp_path), "UPCRACK_MIRROR": str(mirror)}
-    # A process inherits the peak that `resource` tells from the one that starts it; the kernel's own page does not.
-    status = Path("/proc/self/status")
-    program = (
-        "import pathlib, runpy, sys\nsys.argv = sys.argv[1:]\nstatus = pathlib.Path('/proc/self/status')\n"
-        "try:\n    runpy.run_path(sys.argv[0], run_name='__main__')\n"
-        "finally:\n    print(status.read_text() if status.is_file() else '')\n"
-    )
-    words = [sys.executable, "-c", program, ROOT / "data_scripts/deepcrack.py", "--accept-terms"]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "300 undamaged crops" in done.stdout
-    assert "train: 300 pairs, 2.91 % crack" in done.stdout
-    if status.is_file():  # on Linux
-        assert int(re.search(r"VmHWM:\s+(\d+) kB", done.stdout)[1]) < 1e6

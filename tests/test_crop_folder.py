@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from upcrack_lite.data.crop_folder import read_crops, read_description, write_crops
-from upcrack_lite.data.crops import Crops
+from upcrack_lite.data.crops import Crops, read_crops, read_description, write_crops
 from upcrack_lite.data.reading import resize
 from upcrack_lite.errors import UserError
 

@@ -9,13 +9,10 @@ import cv2
 import imagehash
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from upcrack_lite.data.duplicates import (
     FITS_BETTER,
-    MAX_DISTANCE,
     ORIENTATIONS,
     better_orientation,
     contrasts,
@@ -24,9 +21,6 @@ from upcrack_lite.data.duplicates import (
     turned,
 )
 from upcrack_lite.data.synthetic import synthetic_road
-
-TILE = np.arange(4).reshape(2, 2)
-VIEWS = [turned(TILE, k).tobytes() for k in range(8)]
 
 
 def scene(seed: int, size: tuple[int, int] = (180, 120)) -> np.ndarray:
@@ -86,35 +80,6 @@ def test_changed_copies_are_found_in_every_orientation(change):
     assert {(a, b) for a, b, _, _ in pairs} == {(k, 16 + k) for k in range(16)}
     for k, _, _, laid in pairs:  # laid as it says, the copy looks like the original
         assert (turned(turned(scenes[k], k % 8), laid) == scenes[k]).all(), ORIENTATIONS[laid]
-
-
-def by_loop(photos: list[tuple[int, ...]]) -> set[tuple[int, int, float]]:
-    """All pairs by a loop, orientation by orientation: turn b, compare every view of a with the same of b."""
-    pairs = set()
-    for i, a in enumerate(photos):
-        for j in range(i + 1, len(photos)):
-            distances = []
-            for k in range(8):
-                again = [VIEWS.index(turned(turned(TILE, k), then).tobytes()) for then in range(8)]
-                bits = [(a[n] ^ photos[j][again[n]]).bit_count() for n in range(8)]
-                distances += [sum(bits) / 8] if bits[0] <= 12 else []
-            if distances and min(distances) <= MAX_DISTANCE:
-                pairs.add((i, j, min(distances)))
-    return pairs
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.integers(0, 2**32), st.integers(0, 45))
-def test_near_duplicates_are_those_of_a_plain_loop(seed, number):
-    rng = np.random.default_rng(seed)
-    base = [int(value) for value in rng.integers(0, 2**63, 8)]
-    photos = []
-    for _ in range(number):  # few bits from one of the 8 views of one picture, so that many pairs are near
-        flips = [sum(1 << int(bit) for bit in set(rng.integers(0, 64, rng.integers(0, 6)))) for _ in range(8)]
-        photos.append(tuple(h ^ flip for h, flip in zip(base, flips, strict=True)))
-    pairs = near_duplicates(photos)
-    assert {pair[:3] for pair in pairs} == by_loop(photos)
-    assert [pair[2] for pair in pairs] == sorted(pair[2] for pair in pairs)
 
 
 def test_contrast_is_nan_where_a_turned_mask_does_not_fit():

@@ -118,16 +118,6 @@ def test_a_faulty_set_is_not_put_in_place_but_reported(small_mirror, from_mirror
     assert json.loads((got.folder / PROVENANCE).read_text())["errors"] > 0
 
 
-def test_differences_to_the_kits_manifest_are_reported(from_mirror, root, tmp_path, monkeypatch):
-    listed = manifests.read(fetch("deepcrack", root, from_mirror).folder / MANIFEST)
-    other = [replace(file, sha256="0" * 64) if "test_0.jpg" in file.path else file for file in listed]
-    manifests.write(tmp_path / "other.csv", other)
-    monkeypatch.setattr(manifests, "packaged", lambda name: tmp_path / "other.csv")
-    got = fetch("deepcrack", tmp_path / "second", from_mirror)
-    named = [finding for finding in got.findings if "test_img/test_0.jpg" in finding.paths]
-    assert [(finding.check, finding.level) for finding in named] == [("manifest", "warning")]
-
-
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
 def test_an_interruption_leaves_nothing_that_looks_finished(from_mirror, root, monkeypatch, error):
     def stop(*args, **kwargs):

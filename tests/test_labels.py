@@ -75,13 +75,6 @@ def test_of_two_levels_the_upper_one_is_crack_in_every_encoding(tmp_path, encodi
         assert (read_mask(tmp_path / encoding) == crack).all()
 
 
-@pytest.mark.parametrize("crack", [np.zeros((6, 7), bool), np.eye(6, 7, dtype=bool)])
-def test_masks_of_one_bit(tmp_path, crack):
-    for name in ("a.png", "a.bmp", "a.tif"):
-        Image.fromarray(crack).save(tmp_path / name)
-        assert (read_mask(tmp_path / name) == crack).all(), name
-
-
 def test_a_dim_mask_is_said_once_a_folder_and_usual_ones_never(tmp_path):
     crack = road(0)[1] > 0
     for name, levels in {"a": (0, 38), "b": (0, 38), "c": (0, 255), "d": (0, 1), "e": (0, 0)}.items():

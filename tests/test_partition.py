@@ -48,32 +48,26 @@ def crops360(tmp_path) -> Path:
     return folder
 
 
-def test_the_parts_share_no_photo_and_miss_no_crop(crops360, tmp_path):
-    names, groups = {}, {}
-    for part in ("kept", "heldout"):
-        made = make_partition(crops360, part, tmp_path / f"crack500_{part}")
-        found = pairs(made)  # the plain layout
-        names[part] = {int(pair.name[-4:]) for pair in found}
-        groups[part] = {photo_of(pair.name) for pair in found}
-    assert not groups["kept"] & groups["heldout"]
-    assert (len(groups["kept"]), len(groups["heldout"])) == (180, 45)
-    assert not names["kept"] & names["heldout"]
-    assert names["kept"] | names["heldout"] == NUMBERS
-
-
-def test_files_are_copied_byte_for_byte_to_a_new_folder_only(crops360, tmp_path):
-    target = make_partition(crops360, "heldout", tmp_path / "made")
-    rows = list(csv.DictReader((target / "index.csv").read_text(encoding="utf-8").splitlines()))
-    assert len(rows) == len(list((target / "image").iterdir())) == len(list((target / "mask").iterdir()))
-    for row in rows:
-        number = int(Path(row["source"]).stem)
-        assert row["name"] == f"{row['group']}_{number:04d}"
-        for folder, ending in (("image", "jpg"), ("mask", "png")):
-            data = (target / folder / f"{row['name']}.{ending}").read_bytes()
-            assert data == (crops360 / folder / f"{number}.{ending}").read_bytes()
-            assert hashlib.sha256(data).hexdigest() == row[f"{folder}_sha256"]
-    with pytest.raises(UserError, match="made exists: give another name"):
-        make_partition(crops360, "kept", target)
+def test_the_parts_share_no_photo_miss_no_crop_and_are_copied_byte_for_byte(crops360, tmp_path):
+    groups, numbers = [], []
+    for part, count in (("kept", 180), ("heldout", 45)):
+        target = make_partition(crops360, part, tmp_path / part)
+        rows = list(csv.DictReader((target / "index.csv").read_text(encoding="utf-8").splitlines()))
+        assert [row["name"] for row in rows] == [pair.name for pair in pairs(target)]
+        for row in rows:
+            number = int(Path(row["source"]).stem)
+            assert row["name"] == f"{row['group']}_{number:04d}"
+            assert photo_of(row["name"]) == row["group"]
+            for folder, ending in (("image", "jpg"), ("mask", "png")):
+                data = (target / folder / f"{row['name']}.{ending}").read_bytes()
+                assert data == (crops360 / folder / f"{number}.{ending}").read_bytes()
+                assert hashlib.sha256(data).hexdigest() == row[f"{folder}_sha256"]
+            numbers.append(number)
+        groups += {row["group"] for row in rows}
+        assert len(groups) == len(set(groups)) == (count if part == "kept" else 225)
+    assert sorted(numbers) == sorted(NUMBERS)
+    with pytest.raises(UserError, match="kept exists: give another name"):
+        make_partition(crops360, "kept", tmp_path / "kept")
 
 
 SHAPES = [(32, 48)] * 6 + [(48, 32)] * 2

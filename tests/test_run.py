@@ -13,8 +13,7 @@ import torch
 
 from upcrack_lite import cli, runs, versions
 from upcrack_lite.data import manifest as manifests
-from upcrack_lite.data.crop_folder import write_crops
-from upcrack_lite.data.crops import Crops
+from upcrack_lite.data.crops import Crops, write_crops
 from upcrack_lite.data.manifest import digest_in
 from upcrack_lite.data.survey import survey
 from upcrack_lite.data.synthetic import synthetic_road, synthetic_set

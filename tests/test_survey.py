@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scipy.io import savemat
-from small_sets import make, road, write_pair
+from small_sets import road, write_pair
 
 from upcrack_lite.data.survey import survey
 
@@ -46,17 +46,6 @@ def test_the_facts_of_a_pair(tmp_path):
         assert (file.width, file.height) == (60, 40)
     assert [file.crack_share for file in found.files] == [None, round(photo.crack_share, 4)]
     assert (found.unpaired, found.missing_parts) == ({}, [])
-
-
-def test_the_authors_files_have_undamaged_photos_without_masks(tmp_path):
-    found = survey(make(tmp_path, "crack500_authors"))
-    assert [photo.part for photo in found.photos] == ["train"] * 3 + ["val"] * 2 + ["test"] * 2
-    for photo in found.photos[:5]:
-        assert photo.mask is photo.mask_size is photo.crack_share is photo.gray_share is None
-        assert photo.contrast == ()
-        assert len(photo.hashes) == 8
-    assert found.photos[5].crack_share > 0
-    assert len(found.files) == 9  # each once, not for each split
 
 
 def test_cfd_labels_3_and_4_and_photos_that_were_never_labeled(tmp_path):

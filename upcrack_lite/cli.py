@@ -550,7 +550,7 @@ def verify_set(name: Folder, root: Root = ROOT, as_json: Json = False) -> None:
     from upcrack_lite.data import report
     from upcrack_lite.data.catalog import folder_of, verified
     from upcrack_lite.data.check import passed
-    from upcrack_lite.data.crop_folder import is_crop_folder, read_crops
+    from upcrack_lite.data.crops import is_crop_folder, read_crops
 
     folder = folder_of(name, root)
     if is_crop_folder(folder):

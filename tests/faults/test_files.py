@@ -22,8 +22,7 @@ from kills import train as train_tiny
 
 import upcrack_lite
 from upcrack_lite.baselines.registry import preset_of
-from upcrack_lite.data.crop_folder import read_crops, write_crops
-from upcrack_lite.data.crops import Crops
+from upcrack_lite.data.crops import Crops, read_crops, write_crops
 from upcrack_lite.data.layouts import pairs
 from upcrack_lite.data.reading import read_mask
 from upcrack_lite.data.synthetic import synthetic_road

@@ -1,4 +1,4 @@
-"""Mask reader, scorer and pairing against slow and plain ways to do the same."""
+"""Scorer and pairing against slow and plain ways to do the same."""
 
 from __future__ import annotations
 
@@ -7,30 +7,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from PIL import Image
 
-from upcrack_lite.data.reading import read_mask
 from upcrack_lite.metrics import auroc, histograms, ods, per_image
 from upcrack_lite.predict.pairing import Prediction, Predictions, pair
 
 SHAPES = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9)
 few = settings(max_examples=30, deadline=None)
-
-
-@pytest.mark.filterwarnings("ignore::upcrack_lite.errors.Note")
-@few
-@given(st.data(), st.integers(0, 254), st.integers(1, 255), st.sampled_from(["png", "bmp", "tif"]))
-def test_of_two_levels_the_upper_one_is_crack(data, low, step, kind):
-    wanted = data.draw(arrays(bool, SHAPES).filter(lambda mask: mask.any() and not mask.all()))
-    high = min(255, low + step)
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / f"m.{kind}"
-        Image.fromarray(np.where(wanted, high, low).astype(np.uint8)).save(path)
-        assert (read_mask(path) == wanted).all()
 
 
 @few

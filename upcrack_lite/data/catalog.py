@@ -10,8 +10,15 @@ from typing import Any
 
 from upcrack_lite.data import manifest as manifests
 from upcrack_lite.data.check import Finding, verify
-from upcrack_lite.data.crop_folder import is_crop_folder, read_crops, read_description, write_crops
-from upcrack_lite.data.crops import CropRule, photo_of, undamaged_crops
+from upcrack_lite.data.crops import (
+    CropRule,
+    is_crop_folder,
+    photo_of,
+    read_crops,
+    read_description,
+    undamaged_crops,
+    write_crops,
+)
 from upcrack_lite.data.datasets import LARGEST, TrainingData, load
 from upcrack_lite.data.folders import check_space
 from upcrack_lite.data.layouts import LAYOUTS, Pair, fitting, pairs, unlabeled

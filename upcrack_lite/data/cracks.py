@@ -1,8 +1,7 @@
 """Synthetic cracks: center lines that wander, branch and join into networks, and the pixels that they cover.
 
 A crack is a center line with a width at every point. Lines come from midpoint displacement, which is rough at
-every scale as broken stone is. Coverage is found by drawing the cracks four times larger and averaging. The
-label follows from it: **a pixel is crack where at least half of its area is covered.**
+every scale as broken stone is. **A pixel is crack where at least half of its area is covered.**
 
 Lengths are pixels of the canvas; `unit` = canvas / 256.
 """

@@ -49,8 +49,7 @@ class Options:
     """How a set is fetched.
 
     accept_terms: accept the set's terms of use; asked once for each set and root.
-    mirror: a folder that holds the set as a subfolder of its name, or its archive. None takes the folder named by
-    the environment variable UPCRACK_MIRROR, if it holds the set.
+    mirror: a folder that holds the set as a subfolder of its name, or its archive; else UPCRACK_MIRROR names one.
     files: zip archives or one folder got by hand. keep_faulty: keep a set in which the verification finds errors.
     progress: show progress bars. say: is called with a line of text for each step.
     """

@@ -28,8 +28,7 @@ class Label:
     """What a label file says.
 
     crack_mask: bool `(H, W)`, True = crack. levels: the two levels (road, crack) of a mask that is neither 0 and
-    white nor 0 and 1; else None. gray_share: share, 0 to 1, of the pixels that are neither black nor white; 0 for
-    two levels.
+    white nor 0 and 1. gray_share: share, 0 to 1, of pixels that are neither black nor white; 0 for two levels.
     """
 
     crack_mask: np.ndarray

@@ -6,9 +6,10 @@ The kit brings the manifests of some public sets along; they hold names and numb
 from __future__ import annotations
 
 import hashlib
-import unicodedata
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from unicodedata import normalize
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.io import read_csv, write_csv
@@ -60,8 +61,8 @@ def write(path: str | Path, entries: list[Entry]) -> None:
 
 def read(path: str | Path) -> list[Entry]:
     """Read a manifest, sorted by path. Raises UserError: there is no such file, or it is no manifest."""
-    kinds = {"path": str, "bytes": int, "sha256": str, "width": _whole, "height": _whole}
-    kinds |= {"crack_share": lambda cell: float(cell) if cell else None, "note": str}
+    kinds = {"path": str, "bytes": int, "sha256": str, "note": str}
+    kinds |= {"width": _number(int), "height": _number(int), "crack_share": _number(float)}
     rows = read_csv(Path(path), kinds, "this manifest cannot be used: fetch the set again")
     if not rows:
         raise UserError(f"{path}: this manifest lists no file; fetch the set again")
@@ -105,28 +106,24 @@ def compare(entries: list[Entry], expected: list[Entry]) -> list[tuple[str, str,
     entries: what is there, `Survey.files`. expected: what should be there, from `read`.
     Returns for each file that differs, sorted, its path, how bad it is (a level of `check`), and a message.
     """
-    here, wanted = (
-        {unicodedata.normalize("NFC", entry.path): entry for entry in of} for of in (entries, expected)
-    )
+    here, wanted = ({normalize("NFC", entry.path): entry for entry in of} for of in (entries, expected))
     differences = []
     for key in sorted(here.keys() | wanted.keys()):
         old, new = wanted.get(key), here.get(key)
-        if new is None:
-            level, words = "error", "is in the manifest but not here; copy or download it again"
-        elif old is None:
-            level = "warning"
-            words = "is here but not in the manifest; it does not belong to the set: move it out of the set's folder"
-        elif (old.bytes, old.sha256) != (new.bytes, new.sha256):
-            level, words = _change(old, new)
-        else:
+        if new and old and (old.bytes, old.sha256) == (new.bytes, new.sha256):
             continue
+        level, words = _change(old, new)
         path = (new or old).path
         differences.append((path, level, f"{path}: {words}"))
     return differences
 
 
-def _change(old: Entry, new: Entry) -> tuple[str, str]:
+def _change(old: Entry | None, new: Entry | None) -> tuple[str, str]:
     """Say how bad it is that a file has changed, and what differs, the expected value first."""
+    if new is None:
+        return "error", "is in the manifest but not here; copy or download it again"
+    if old is None:
+        return "warning", "is here but not in the manifest: it does not belong to the set; move it away"
     if not new.sha256:
         return "error", "cannot be read; copy or download it again"
     changes = []
@@ -153,5 +150,5 @@ def _change(old: Entry, new: Entry) -> tuple[str, str]:
     return "warning", f"{what}; it may have been saved again: compare it with the original"
 
 
-def _whole(cell: str) -> int | None:
-    return int(cell) if cell else None
+def _number(kind: type) -> Callable[[str], int | float | None]:
+    return lambda cell: kind(cell) if cell else None

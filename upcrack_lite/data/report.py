@@ -79,21 +79,14 @@ def write_page(path: Path, survey: Survey, findings: list[Finding], source: Sour
     are small copies of the set's photos, so its terms hold for the page too; the page says so.
     Raises UserError: the folder cannot be written to.
     """
-    checks: dict[str | None, dict[str, None]] = {}
-    for finding in findings:
-        for name in finding.paths if finding.level != "note" else ():
-            checks.setdefault(name, {})[finding.check] = None
+    bad = [finding for finding in findings if finding.level != "note"]
     flagged, others = [], []
     for photo in survey.photos:
-        (flagged if photo.image in checks or photo.mask in checks else others).append(photo)
-    sample = others[:: 1 + len(others) // _SAMPLE]
+        named = dict.fromkeys(one.check for one in bad if {photo.image, photo.mask} & {*one.paths})
+        (flagged if named else others).append((photo, ", ".join(named)))
     cards = [
-        {
-            "name": f"{photo.name} ({photo.part})",
-            "pictures": _pictures(survey, photo),
-            "checks": ", ".join(checks.get(photo.image, {}) | checks.get(photo.mask, {})),
-        }
-        for photo in [*flagged[:_ON_PAGE], *sample]
+        {"name": f"{photo.name} ({photo.part})", "pictures": _pictures(survey, photo), "checks": checks}
+        for photo, checks in [*flagged[:_ON_PAGE], *others[:: 1 + len(others) // _SAMPLE]]
     ]
     # File names may hold any character.
     environment = Environment(loader=PackageLoader("upcrack_lite", "assets"), autoescape=True)

@@ -1,9 +1,8 @@
 """The ground of a synthetic road: asphalt or concrete, what lies on it, and the light it stands in.
 
-A surface is built from two fields, as in a renderer. The **albedo** says how bright each spot is by itself:
-stones of several sizes, sand, stains, paint. The **height** says how the spot sticks out; a lamp from one side
-turns its slope into bright and dark flanks. Everything that is dark without being a crack (stains, joints,
-shadows, tire marks, holes) is made here too, because a crack detector that only looks for darkness should fail.
+A surface is built from two fields, as in a renderer. The **albedo** says how bright each spot is by itself. The
+**height** says how the spot sticks out; a lamp from one side turns its slope into bright and dark flanks. What is
+dark without being a crack is made here too, because a crack detector that only looks for darkness should fail.
 
 Lengths are pixels of a 256-pixel image and are multiplied by `unit` = canvas / 256 on a larger canvas.
 """

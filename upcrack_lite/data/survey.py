@@ -1,6 +1,6 @@
-"""Read every file of a set once and write down the facts: sizes, shares, checksums, hashes. Chapter: the data.
+"""Read every file of a set and write down the facts: sizes, shares, checksums, hashes. Chapter: the data.
 
-Nothing is judged here. `check` judges the facts, `manifest` stores them, `report` shows them.
+`check` judges the facts, `manifest` stores them, `report` shows them.
 """
 
 from __future__ import annotations
@@ -60,12 +60,9 @@ class Photo:
 class Survey:
     """All facts about a set.
 
-    folder, layout: what was surveyed; `layout` is a key of `LAYOUTS`, never `auto`.
-    photos: by part in the layout's order, then by name.
-    files: sorted by path: every photo and mask in the layout's folders, also the ones without a partner, and CFD's
-    known unlabeled photos.
-    unpaired: relative path to message, as `layouts.pair_up` says it, with paths relative to `folder`.
-    missing_parts: splits of the layout whose folder is not there.
+    layout: a key of `LAYOUTS`, never `auto`. photos: by part in the layout's order, then by name.
+    files: sorted by path: every photo and mask in the layout's folders, also those without a partner or a label.
+    unpaired: relative path to what `layouts.pair_up` says. missing_parts: splits whose folder is not there.
     """
 
     folder: Path
@@ -77,11 +74,10 @@ class Survey:
 
 
 def survey(folder: str | Path, layout: str = "auto", progress: bool = False) -> Survey:
-    """Read every file of a set and return the facts.
+    """Read every file of a set and return the facts. A file that cannot be read is a fact, too.
 
-    folder: folder of one set. layout: `auto` or a name in `LAYOUTS`. progress: show a bar.
-    Raises UserError: no such folder, no known layout, or none of the layout's parts is there. A file that cannot be
-    read is a fact in the result and raises nothing.
+    layout: `auto` or a name in `LAYOUTS`. progress: show a bar.
+    Raises UserError: no such folder, no known layout, or none of the layout's parts is there.
     """
     folder = Path(folder)
     layout = layout_of(folder) if layout == "auto" else layout

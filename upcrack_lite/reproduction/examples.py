@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from upcrack_lite.baselines.registry import preset_from
-from upcrack_lite.data.crop_folder import is_crop_folder, read_crops
+from upcrack_lite.data.crops import is_crop_folder, read_crops
 from upcrack_lite.data.layouts import Pair, read_pair
 from upcrack_lite.data.reading import resize, resize_mask
 from upcrack_lite.data.synthetic import synthetic_road

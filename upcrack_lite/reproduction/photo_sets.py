@@ -15,7 +15,7 @@ import numpy as np
 
 from upcrack_lite.baselines.registry import learns_from_masks
 from upcrack_lite.data import manifest as manifests
-from upcrack_lite.data.crop_folder import is_crop_folder, read_crops, read_description
+from upcrack_lite.data.crops import is_crop_folder, read_crops, read_description
 from upcrack_lite.data.datasets import TrainingData
 from upcrack_lite.data.layouts import Pair, pairs, read_pair
 from upcrack_lite.data.manifest import MANIFEST
