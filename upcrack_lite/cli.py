@@ -533,8 +533,7 @@ def fetch(
     from upcrack_lite.data.fetch import fetch as run
     from upcrack_lite.data.sources import source
 
-    where = {"progress": sys.stderr.isatty(), "say": lambda line: echo(line, err=True)}
-    options = Options(accept_terms, mirror, files or (), keep_faulty, **where)
+    options = Options(accept_terms, mirror, files or (), keep_faulty, lambda line: echo(line, err=True))
     with _interruptible("nothing half-done is left. The same command starts again"):
         got = run(name, root, options)
     echo(report.text(got.survey, got.findings, source(name)))
@@ -556,7 +555,7 @@ def verify_set(name: Folder, root: Root = ROOT, as_json: Json = False) -> None:
     if is_crop_folder(folder):
         echo(f"{folder}: {len(read_crops(folder, 16))} undamaged crops, all as they were written")
         return
-    checked = verified(name, root, progress=sys.stderr.isatty())
+    checked = verified(name, root)
     echo(json.dumps(report.to_json(*checked), indent=1) if as_json else report.text(*checked))
     if checked[1] and not as_json:
         echo(f"All of it, with pictures: upcrack data report {name} --out page.html")
@@ -577,7 +576,7 @@ def report_set(
     if out.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"{out}: the page is HTML; give it a name that ends in .html")
     check_writable(out.parent)
-    write_page(out, *verified(name, root, progress=sys.stderr.isatty()))
+    write_page(out, *verified(name, root))
     echo(f"{out}; it holds photos of the set, so do not publish it")
 
 

@@ -224,7 +224,7 @@ def labeled(data: str, layout: str, rule: CropRule, given: Sequence[str] = ()) -
     return TrainingData(roads.images, places_of(folder, roads.names), facts, roads.crack_masks)
 
 
-def verified(name: str, root: Path, progress: bool = False) -> tuple[Survey, list[Finding], Source | None]:
+def verified(name: str, root: Path) -> tuple[Survey, list[Finding], Source | None]:
     """Survey and check a set of the root by its name, or any other folder of photos with masks.
 
     Returns survey, findings and the known set, if it is one.
@@ -233,5 +233,5 @@ def verified(name: str, root: Path, progress: bool = False) -> tuple[Survey, lis
     folder = folder_of(name, root)
     folder = folder if folder.name else folder.resolve()  # "." has no name to show
     source = SOURCES.get(folder.resolve().name)
-    seen = survey(folder, source.layout if source else "auto", progress=progress)
+    seen = survey(folder, source.layout if source else "auto")
     return seen, verify(seen, source), source

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -51,14 +52,13 @@ class Options:
     accept_terms: accept the set's terms of use; asked once for each set and root.
     mirror: a folder that holds the set as a subfolder of its name, or its archive; else UPCRACK_MIRROR names one.
     files: zip archives or one folder got by hand. keep_faulty: keep a set in which the verification finds errors.
-    progress: show progress bars. say: is called with a line of text for each step.
+    say: is called with a line of text for each step.
     """
 
     accept_terms: bool = False
     mirror: str | Path | None = None
     files: Sequence[str | Path] = ()
     keep_faulty: bool = False
-    progress: bool = False
     say: Callable[[str], None] = lambda line: None
 
 
@@ -86,7 +86,7 @@ def fetch(name: str, root: str | Path, options: Options = Options()) -> Fetched:
         raise UserError(f"{name} is made from {root / src.made_from}: leave --from out")
     if taken(target):
         options.say(f"{name}: here already, checking every file")
-        seen = _unchanged(src, target, options.progress)
+        seen = _unchanged(src, target)
         findings = _checked(seen, src, options, f"move {target} away and fetch it again")
         return Fetched(target, seen, findings, False)
     check_writable(root)
@@ -98,7 +98,7 @@ def fetch(name: str, root: str | Path, options: Options = Options()) -> Fetched:
         origin = _make(src, root, stage, options) if src.made_from else _collect(src, root, stage, options)
         shutil.rmtree(stage / _SCRATCH, ignore_errors=True)
         options.say(f"{name}: reading and checking every file")
-        seen = replace(survey(stage, src.layout, progress=options.progress), folder=target)
+        seen = replace(survey(stage, src.layout), folder=target)
         findings = _checked(seen, src, options, f"{name} is not put into {target}")
         manifests.write(stage / MANIFEST, seen.files)
         facts = {"format": _FORMAT, "name": name, "origin": origin, "kit_version": __version__}
@@ -108,14 +108,14 @@ def fetch(name: str, root: str | Path, options: Options = Options()) -> Fetched:
     return Fetched(target, seen, findings, True)
 
 
-def _unchanged(src: Source, target: Path, progress: bool) -> Survey:
+def _unchanged(src: Source, target: Path) -> Survey:
     """Survey a set that is there already, and compare it with the manifest written when it was fetched."""
     if not (target / PROVENANCE).is_file():
         raise UserError(
             f"{target} is there and was not made by this command: move it away, or name another folder with "
             "--root. If it holds the set, `upcrack data verify` checks it as it is"
         )
-    seen = survey(target, src.layout, progress=progress)
+    seen = survey(target, src.layout)
     changes = manifests.compare(seen.files, manifests.read(target / MANIFEST))
     raise_for(
         [message for _, _, message in changes],
@@ -196,7 +196,7 @@ def _download(src: Source, root: Path, folder: Path, options: Options) -> Path:
         raise UserError(f"{src.name} cannot be downloaded by a program. {src.instructions}")
     check_space(root, 2 * src.disk_mb * 10**6, f"the archive of {src.name} and its files")
     agent = {"User-Agent": f"upcrack-lite/{__version__}"}
-    downloader = pooch.HTTPDownloader(progressbar=options.progress, timeout=_TIMEOUT, headers=agent)
+    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=_TIMEOUT, headers=agent)
     pooch.get_logger().setLevel("WARNING")
     options.say(f"{src.name}: downloading {src.address}")
     try:

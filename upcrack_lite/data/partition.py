@@ -29,8 +29,7 @@ PAPER_SHARE = 1.743
 """Crack pixels in the paper's patches of CFD, in percent."""
 
 PATCHES, PATCH, SEED, MAX_OVERLAP = 200, 256, 0, 0.4
-"""How many patches of CFD, at most two a photo; their side in pixels; the seed of places and choices; the largest
-share of a patch that a second one of the same photo may cover."""
+"""Patches of CFD: how many, their side in pixels, the seed, the largest share that a second one may cover."""
 
 _FORMAT = 1  # of `patches.json`; raised when the rule or the files change
 

@@ -73,10 +73,10 @@ class Survey:
     missing_parts: list[str] = field(default_factory=list)
 
 
-def survey(folder: str | Path, layout: str = "auto", progress: bool = False) -> Survey:
+def survey(folder: str | Path, layout: str = "auto") -> Survey:
     """Read every file of a set and return the facts. A file that cannot be read is a fact, too.
 
-    layout: `auto` or a name in `LAYOUTS`. progress: show a bar.
+    layout: `auto` or a name in `LAYOUTS`. A bar is shown on a terminal.
     Raises UserError: no such folder, no known layout, or none of the layout's parts is there.
     """
     folder = Path(folder)
@@ -107,7 +107,7 @@ def survey(folder: str | Path, layout: str = "auto", progress: bool = False) -> 
         raise next(iter(missing.values()))
     with ThreadPoolExecutor(_WORKERS) as pool:
         results = pool.map(lambda job: _look(folder, *job), jobs)
-        seen = list(tqdm(results, total=len(jobs), unit=" pairs", disable=not progress))
+        seen = list(tqdm(results, total=len(jobs), unit=" pairs", disable=None))
     photos = [photo for (part, _, _), (photo, _) in zip(jobs, seen, strict=True) if part]
     files = [file for _, its_files in seen for file in its_files]
     files += [_file(folder, folder / name) for name in _COMPANIONS if (folder / name).is_file()]

@@ -96,11 +96,9 @@ def synthetic_road(
     seed: whole number, 0 or more, or a sequence of them. The same seed gives the same bytes (with the same versions
     of NumPy and OpenCV), and the same road, light and lens with or without a crack.
     surface: "asphalt", "concrete", or None to let the seed choose (two in three are asphalt).
-    crack: False leaves the road whole.
-    crack_share: share of crack pixels, 0 to 0.15, met within `cracks.share_tolerance`: a twentieth of it, 0.0005 or
-    three pixels, whichever is most. 0 leaves the road whole. None lets the seed choose, about 0.5 to 8 %.
-    confounders: how many dark things that are no cracks lie about (stains, joints, tire marks, shadows): 0 none, 1
-    as usual, up to 3.
+    crack_share: share of crack pixels, 0 to 0.15, met within `cracks.share_tolerance`. 0, like `crack=False`, leaves
+    the road whole. None lets the seed choose, about 0.5 to 8 %.
+    confounders: how many dark things that are no cracks lie about: 0 none, 1 as usual, up to 3.
     Returns image: uint8 `(size, size, 3)`, RGB. crack_mask: bool `(size, size)`; True where a crack covers at least
     half of the pixel's area. Dirt and chipped stone beside a crack are not crack.
     Raises UserError: an argument is outside its range, or `crack=False` comes with a `crack_share` above 0.
