@@ -86,7 +86,8 @@ def test_the_page_is_complete_and_says_first_what_needs_a_look(out):
         "Length (px)",
         "Model and settings",
     ]
-    assert [page.text.index(part) for part in order] == sorted(page.text.index(part) for part in order)
+    places = [page.text.index(part) for part in order]
+    assert places == sorted(places)
     assert "preset.size" in page.text
     table = [row for row in page.rows if row]
     known = ["name", "crack_fraction_percent", "length_mm", "mean_width_mm", "max_width_mm", "length_px"]

@@ -12,6 +12,7 @@ from upcrack_lite.drawn import detect, scenes, training
 from upcrack_lite.drawn.detect import DrawnNet, normalized
 from upcrack_lite.drawn.recipe import DrawnPreset
 from upcrack_lite.errors import UserError
+from upcrack_lite.metrics import Confusion
 from upcrack_lite.runs import RunFolder
 
 TINY = {"size": 64, "scene": 64, "width": 4, "epochs": 2, "batch_size": 2, "validate_every": 1}
@@ -44,23 +45,23 @@ def draw(material, seed, **values):
 
 
 def test_a_scene_is_its_seed(material):
-    first, again, other = draw(material, [1, 2]), draw(material, [1, 2]), draw(material, [1, 3])
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    assert not np.array_equal(first[0], other[0])
-    assert first[0].dtype == np.uint8
-    assert first[1].dtype == bool
-    assert first[0].shape == (160, 160)
+    (gray, label), again, other = draw(material, [1, 2]), draw(material, [1, 2]), draw(material, [1, 3])
+    assert np.array_equal(gray, again[0])
+    assert np.array_equal(label, again[1])
+    assert not np.array_equal(gray, other[0])
+    assert (gray.dtype, label.dtype, gray.shape) == (np.uint8, bool, (160, 160))
 
 
 def test_labels_lie_on_dark_cracks_and_look_alikes_are_not_labeled(material):
-    quiet = {"given": 1.0, "whole": 0.0, "crack_free": 0.0, "shadows": 0.0, "stains": 0.0}
-    quiet |= {"pits": 0.0, "paint": 0.0, "veins": 0.0, "grooves": 0.0}
-    made = [draw(material, [5, i], **quiet) for i in range(40)]
+    alike = ("shadows", "stains", "pits", "paint", "veins", "grooves")
+    given = {"given": 1.0, "whole": 0.0}
+    quiet = given | dict.fromkeys(alike, 0.0)
+    made = [draw(material, [5, i], crack_free=0.0, **quiet) for i in range(40)]
     darker = [gray[~label].mean() - gray[label].mean() for gray, label in made if 0 < label.mean() < 0.9]
     assert len(darker) >= 35
     assert np.mean(np.array(darker) > 0) > 0.9
-    alike = dict.fromkeys(("shadows", "stains", "pits", "paint", "veins", "grooves"), 1.0)
-    none = [draw(material, [6, i], given=1.0, whole=0.0, crack_free=1.0, **alike) for i in range(10)]
+    crowded = given | dict.fromkeys(alike, 1.0)
+    none = [draw(material, [6, i], crack_free=1.0, **crowded) for i in range(10)]
     assert not any(label.any() for _, label in none)
     assert np.mean([gray.std() for gray, _ in none]) > 15  # something was drawn
 
@@ -69,11 +70,9 @@ def test_cracks_are_thin_and_wide(material):
     widths = []
     for i in range(60):
         covered = scenes.crack_coverage(np.random.default_rng([9, i]), material, preset())
-        assert covered.shape == (160, 160)
         assert covered.min() >= 0
         assert covered.max() <= 1
-        inside = (covered > 0.5).astype(np.uint8)
-        widths.append(2 * scenes.cv2.distanceTransform(inside, scenes.cv2.DIST_L2, 5).max())
+        widths.append(2 * cv2.distanceTransform((covered > 0.5).astype(np.uint8), cv2.DIST_L2, 5).max())
     assert min(w for w in widths if w) < 6
     assert max(widths) > 25
 
@@ -146,7 +145,10 @@ def test_a_hairline_is_labeled_and_a_recipe_of_before_is_as_it_was():
 
 
 def test_a_killed_training_goes_on_bit_by_bit(crops, short, tmp_path, monkeypatch):
-    whole = training.train_drawn(crops, preset(**TINY), tmp_path / "whole", seed=2, progress=False)
+    def train(name, seed=2):
+        return training.train_drawn(crops, preset(**TINY), tmp_path / name, seed=seed, progress=False)
+
+    whole = train("whole").load_weights()
     step, done = training.DrawnTrainer.step, []
 
     def until_killed(self, batch):
@@ -157,16 +159,15 @@ def test_a_killed_training_goes_on_bit_by_bit(crops, short, tmp_path, monkeypatc
 
     monkeypatch.setattr(training.DrawnTrainer, "step", until_killed)
     with pytest.raises(KeyboardInterrupt):
-        training.train_drawn(crops, preset(**TINY), tmp_path / "cut", seed=2, progress=False)
+        train("cut")
     assert not RunFolder.open(tmp_path / "cut").finished
     monkeypatch.setattr(training.DrawnTrainer, "step", step)
-    cut = training.train_drawn(crops, preset(**TINY), tmp_path / "cut", seed=2, progress=False)
+    cut = train("cut")
     assert cut.finished
     assert len(cut.log()) == 2
-    for name, tensor in whole.load_weights().items():
-        assert torch.equal(tensor, cut.load_weights()[name]), name
-    again = training.train_drawn(crops, preset(**TINY), tmp_path / "other", seed=3, progress=False)
-    assert any(not torch.equal(t, again.load_weights()[n]) for n, t in whole.load_weights().items())
+    same, other = cut.load_weights(), train("other", seed=3).load_weights()
+    assert all(torch.equal(tensor, same[name]) for name, tensor in whole.items())
+    assert any(not torch.equal(tensor, other[name]) for name, tensor in whole.items())
     network, chosen = detect.load_network(cut)
     assert chosen == preset(**TINY)
     assert network.training is False
@@ -189,13 +190,11 @@ def test_it_learns_to_mark_cracks_it_has_never_seen(tmp_path, monkeypatch):
     monkeypatch.setattr(scenes, "CRACKS", 60)
     crops = synthetic_set(40, 256, 3, crack_free=1.0).images
     small = preset(width=8, epochs=3, scene=96, octaves=1)
-    run = training.train_drawn(crops, small, tmp_path / "run", progress=False)
-    network, chosen = detect.load_network(run)
-    tp = fp = fn = 0
+    network, chosen = detect.load_network(
+        training.train_drawn(crops, small, tmp_path / "run", progress=False)
+    )
+    total = Confusion()
     for i in range(12):
         photo, crack_mask = synthetic_road(256, [77, i])
-        marked = detect.score_map(network, chosen, photo) > chosen.threshold_value
-        tp += (marked & crack_mask).sum()
-        fp += (marked & ~crack_mask).sum()
-        fn += (~marked & crack_mask).sum()
-    assert 2 * tp / (2 * tp + fp + fn) > 0.2  # 0.28; all marked: 0.05
+        total += Confusion.of(detect.score_map(network, chosen, photo) > chosen.threshold_value, crack_mask)
+    assert total.f1 > 20  # 28; all marked: 5

@@ -92,14 +92,6 @@ def test_what_a_method_does_not_have_is_refused(roads, words, says):
     assert not out.exists()
 
 
-def test_a_precision_that_does_not_exist_is_a_wrong_argument_with_the_choices(roads):
-    words = ["train", f"--data={roads / 'plain'}", f"--out={roads / 'run'}", "--precision=half"]
-    result = CliRunner().invoke(cli.app, words)
-    assert result.exit_code == 2
-    assert "'half' is not one of '32-true', 'bf16-mixed'" in result.output
-    assert not (roads / "run").exists()
-
-
 @pytest.mark.filterwarnings("default")
 def test_dim_masks_are_said_once_as_plain_text(roads, capsys):
     for path in (roads / "plain/mask").iterdir():

@@ -34,9 +34,8 @@ def model(monkeypatch):
     """Detectors of any rule in place of trained ones."""
 
     def load(name, device="cpu", settings=None, window=None):
-        return Darkness(
-            str(name), "upcracknet", preset("paper", "lite", bilateral_d=1, **(settings or {})), None, "cpu"
-        )
+        made = preset("paper", "lite", bilateral_d=1, **(settings or {}))
+        return Darkness(str(name), "upcracknet", made, None, "cpu")
 
     monkeypatch.setattr(tuning, "load_model", load)
     return load
@@ -52,9 +51,10 @@ def road(tmp_path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    "settings", [{"threshold_rule": "fixed", "threshold_value": 0.05}, {"threshold_rule": "otsu"}]
-)
+FIXED = {"threshold_rule": "fixed", "threshold_value": 0.05}
+
+
+@pytest.mark.parametrize("settings", [FIXED, {"threshold_rule": "otsu"}])
 @pytest.mark.parametrize("limit", [0.005, 0.02])
 def test_no_more_road_is_marked_than_allowed_and_detect_does_the_same(model, road, settings, limit, tmp_path):
     got = tune("any", road, limit, settings=settings, progress=False)
@@ -69,27 +69,24 @@ def test_no_more_road_is_marked_than_allowed_and_detect_does_the_same(model, roa
 def test_each_half_is_tested_with_the_others_threshold(model, road):
     fixed = {"threshold_rule": "fixed"}
     got = tune("any", road, 0.005, settings=fixed, progress=False)
-    files = enumerate(sorted(road.iterdir()))
-    looks = [
-        tuning.look(model("any", settings=fixed), path.name, read_image(path), (0, i)) for i, path in files
-    ]
+    one, files = model("any", settings=fixed), sorted(road.iterdir())
+    looks = [tuning.look(one, path.name, read_image(path), (0, i)) for i, path in enumerate(files)]
     for chosen, tested in ((slice(0, 3), slice(3, 6)), (slice(3, 6), slice(0, 3))):
         level = tuning.choose(looks[chosen], 0.005)
         assert tuning.outcome(looks[chosen], [level] * 3).marked <= 0.005
         assert got.held_out.each[tested] == tuning.outcome(looks[tested], [level] * 3).each
-    (road / "3.png").unlink()
-    assert tune("any", road, 0.005, progress=False).held_out is not None
-    (road / "4.png").unlink()
-    (road / "5.png").unlink()
+    for path in files[tuning.HELD_OUT - 1 :]:
+        path.unlink()
     few = tune("any", road, 0.005, progress=False)
     assert few.held_out is None
     assert "not held out" in tuning.as_text(few)
 
 
 def test_a_cracked_photo_is_named(model, road):
-    assert tune("any", road, 0.002, settings={"threshold_rule": "fixed"}, progress=False).doubted == {}
+    how = {"settings": {"threshold_rule": "fixed"}, "progress": False}
+    assert tune("any", road, 0.002, **how).doubted == {}
     assert cv2.imwrite(str(road / "3.png"), synthetic_road(192, 3, crack_share=0.1)[0])
-    got = tune("any", road, 0.002, settings={"threshold_rule": "fixed"}, progress=False)
+    got = tune("any", road, 0.002, **how)
     assert set(got.doubted) == {"3.png"}
     assert got.worst == ("3.png", max(got.held_out.each))
     assert f"most is marked in 3.png: {100 * got.worst[1]:.3f} %, held out" in tuning.as_text(got)
@@ -122,19 +119,8 @@ def test_what_is_no_fraction_is_refused(text):
 def test_the_command_writes_what_detect_reads(model, road, monkeypatch, capsys, upcrack):
     (road / "notes.png").write_text("no image")
     out = road.parent / "settings.yaml"
-    words = [
-        "tune",
-        road,
-        "--model",
-        "any",
-        "--set",
-        "threshold_rule=fixed",
-        "--false-alarm",
-        "0.2%",
-        "--out",
-        out,
-    ]
-    assert upcrack(*words) == 3
+    words = ["--model=any", "--set=threshold_rule=fixed", "--false-alarm=0.2%", f"--out={out}"]
+    assert upcrack("tune", road, *words) == 3
     told = capsys.readouterr()
     assert "notes.png: is not an image" in told.err
     assert "held out" in told.out

@@ -63,8 +63,12 @@ SettingsFile = Annotated[
         "--settings", help="YAML file of settings, as `upcrack tune` or the tuner of chapter 14 writes it."
     ),
 ]
-Photos = Annotated[Path | None, Option(help="The photos: for overlays, and to doubt masks that do not fit.")]
-Beside = Annotated[str | None, Option(help="deepcrack, cfd or crack500: print the paper's row beside it.")]
+Photos = Annotated[
+    Path | None, Option(help="A folder of the photos, for overlays, and to doubt masks that do not fit them.")
+]
+Beside = Annotated[
+    str | None, Option(help="deepcrack, cfd or crack500: print UP-CrackNet's row of the paper beside it.")
+]
 Json = Annotated[bool, Option("--json", help="Print JSON instead of text.")]
 Results = Annotated[Path, Option(help="The folder of records.")]
 ROOT, TUNED = Path("data"), Path("settings.yaml")
@@ -262,11 +266,11 @@ def score(
     if beside is not None:
         printing.own_rows(beside)
     result = score_folder(predictions, masks, photos=photos, out=out, progress=sys.stderr.isatty())
-    text = "" if as_json else as_text(result)
+    texts = [as_text(result)]
     if beside is not None:
         result["beside"] = printing.beside(result, beside)
-        text += "" if as_json else f"\n\n{printing.as_text(result)}"
-    echo(json.dumps(result, indent=1) if as_json else text)
+        texts.append(printing.as_text(result))
+    echo(json.dumps(result, indent=1) if as_json else "\n\n".join(texts))
     for warning in result["warnings"]:
         echo(f"Warning: {warning}", err=True)
     if not as_json:
@@ -311,16 +315,23 @@ def tune(
 
 # --- The paper's tables
 
-Row = Annotated[str | None, Option(help="Its row, such as unet, or a training-free baseline; else all.")]
+Row = Annotated[
+    str | None, Option(help="Its row, such as unet, or a training-free baseline. Without it, all in turn.")
+]
 TrainSet = Annotated[
-    str | None, Option(help="deepcrack, crack500_kept, crack500, synthetic; else the table's.")
+    str | None, Option(help="deepcrack, crack500_kept, crack500 or synthetic; else the table's.")
 ]
 TestSet = Annotated[
     str | None,
     Option(help="deepcrack, cfd_patches, crack500_heldout, crack500 or synthetic; else the table's."),
 ]
-Seeds = Annotated[list[int] | None, Option("--seed", min=0, max=2**32 - 1, help="Seed; may be repeated.")]
-Draft = Annotated[bool, Option(help="Write a record, unfit for the tables, as a draft that they leave out.")]
+Seeds = Annotated[
+    list[int] | None,
+    Option("--seed", min=0, max=2**32 - 1, help="Seed of all random draws; may be repeated."),
+]
+Draft = Annotated[
+    bool, Option(help="Write a record that is not fit for the tables, as a draft that they leave out.")
+]
 
 
 @app.command(no_args_is_help=True)

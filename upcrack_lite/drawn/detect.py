@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -70,13 +69,12 @@ class DrawnNet(nn.Module):
         return functional.pixel_shuffle(self.head(x), 2)
 
 
-def load_network(run: RunFolder | Path | str, device: str = "cpu") -> tuple[DrawnNet, DrawnPreset]:
+def load_network(run: RunFolder, device: str = "cpu") -> tuple[DrawnNet, DrawnPreset]:
     """Load the network, in eval mode, and the preset of a run onto a device ("auto", "cpu" or "cuda").
 
     Raises UserError when the folder does not hold them, or there is no such device.
     """
     device = check_device(device)
-    run = run if isinstance(run, RunFolder) else RunFolder.open(run)
     if run.method != "drawn":
         raise UserError(f"{run.path} is a run of {run.method!r}, not of drawn")
     preset = DrawnPreset.from_dict(run.preset_values())
