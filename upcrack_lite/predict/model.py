@@ -216,19 +216,16 @@ def load_model(
             raise UserError(f"{name} needs no training and has no settings and no window: leave them out")
         variant = FROZEN[name] if run is None else selected_variant(run)[0]
         return Family(name, method, None, run, device, variant)
-    if method == DRAWN:
+    score = _score_map
+    if method == CRACKNET:
+        load, score = load_generator, _error_map
+    elif method == DRAWN:
         from upcrack_lite.drawn.detect import load_network as load
         from upcrack_lite.drawn.detect import score_map as score
     elif method == PATCHCORE:
         from upcrack_lite.baselines.patchcore import load_patchcore as load
-
-        score = _score_map
-    elif method == CRACKNET:
-        load, score = load_generator, _error_map
     else:
         from upcrack_lite.baselines.trainer import load_network as load
-
-        score = _score_map
     network, preset = load(run, device)
     preset = at_test(preset, settings, method)
     known = name, method, preset, run, device, partial(score, network, preset)
