@@ -129,10 +129,3 @@ def test_all_damage_to_the_files_is_listed(written):
         UserError, match=r"index\.csv: is missing, or was changed after it was written; delete"
     ):
         read_crops(written)
-
-
-@pytest.mark.parametrize("text", ["{", "[]", '{"format": 2}', '{"format": 1, "count": 5}'])
-def test_a_malformed_description_is_refused(written, text):
-    (written / "crops.json").write_text(text, encoding="utf-8")
-    with pytest.raises(UserError, match=r"cut the crops again|use the version that wrote it"):
-        read_crops(written)

@@ -128,13 +128,12 @@ def test_the_digest_is_of_the_files_not_of_notes_or_order():
         assert digest(other) != digest(entries)
 
 
-def test_a_malformed_or_missing_manifest_is_refused(tmp_path):
-    bad = ["", HEADER, "path,bytes,width,height,note\na,1,,,", f"{HEADER}\n{GOOD.replace(',5,', ',five,')}"]
-    bad += [f"{HEADER}\n{GOOD[:-25]}", f"{HEADER}\n{GOOD},more", f'{HEADER}\n"image/a.png']
-    for index, text in enumerate(bad):
-        (tmp_path / f"{index}.csv").write_text(text, encoding="utf-8")
-    (tmp_path / "bytes.csv").write_bytes(b"\xff\xfe\x00path")
-    for name in (*(f"{index}.csv" for index in range(len(bad))), "bytes.csv", "none.csv"):
+@pytest.mark.parametrize(
+    "text", ["", HEADER, f"{HEADER}\n{GOOD.replace(',5,', ',five,')}", f"{HEADER}\n{GOOD},"]
+)
+def test_a_malformed_or_missing_manifest_is_refused(tmp_path, text):
+    (tmp_path / "m.csv").write_text(text, encoding="utf-8")
+    for name in ("m.csv", "none.csv"):
         with pytest.raises(UserError, match=rf"{name}: .*this manifest (cannot be used|lists no file)"):
             manifest.read(tmp_path / name)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import stat
 import zipfile
 from pathlib import Path
 
@@ -40,18 +39,6 @@ def test_nothing_is_written_outside_of_the_folder(tmp_path, name):
     unpack(archive(tmp_path / "bad", {name: b"x"}), tmp_path / "sub" / "out")
     assert {file.name for file in tmp_path.iterdir()} == {"bad", "sub"}
     assert {file.name for file in (tmp_path / "sub").iterdir()} == {"out"}
-
-
-def test_a_link_becomes_a_plain_file(tmp_path):
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as packed:
-        info = zipfile.ZipInfo("set/odd")
-        info.external_attr = (stat.S_IFLNK | 0o4777) << 16
-        packed.writestr(info, "/etc/passwd")
-    unpack(tmp_path / "a.zip", tmp_path / "out")
-    assert contents(tmp_path / "out") == {"set/odd": b"/etc/passwd"}
-    odd = tmp_path / "out" / "set" / "odd"
-    assert not odd.is_symlink()
-    assert not odd.stat().st_mode & 0o7111
 
 
 def test_a_bomb_is_refused_before_a_byte_is_written(tmp_path):

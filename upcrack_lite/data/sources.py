@@ -1,6 +1,6 @@
 """Which public sets there are: where they come from, what their authors allow, what belongs in them.
 
-Chapter: the data. A set that its authors keep behind a page for browsers has no addresses but instructions; a
+Chapter: the data. A set that its authors keep behind a page for browsers has no address but instructions; a
 set that is made from another one on this machine names that one. Terms of use are shown and accepted once.
 """
 
