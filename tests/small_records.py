@@ -14,7 +14,7 @@ from upcrack_lite.data import manifest as manifests
 from upcrack_lite.metrics import histograms, per_image
 from upcrack_lite.reproduction import record_files, records
 from upcrack_lite.reproduction.experiments import Experiment, Selection, experiments
-from upcrack_lite.reproduction.record_files import FORMAT, MAPS, MapCounts
+from upcrack_lite.reproduction.record_files import COUNTS, FORMAT, MAPS, MapCounts
 from upcrack_lite.thin_shapes import cldice, tolerance_counts
 from upcrack_lite.versions import testing_version, training_version
 
@@ -63,18 +63,9 @@ def small_values(
         predicted = smoothed > np.float32(cut)
         counts = per_image(predicted, crack_mask)[0]
         lines = float(cldice(predicted, crack_mask)[0])
-        rows.append(
-            {
-                "name": f"photo_{index}",
-                "tp": counts.tp,
-                "fp": counts.fp,
-                "fn": counts.fn,
-                "tn": counts.tn,
-                "threshold": cut,
-                "tolerance": tolerance_counts(predicted, crack_mask, 2)[0].tolist(),
-                "cldice": None if np.isnan(lines) else lines,
-            }
-        )
+        row = {"name": f"photo_{index}", **{name: getattr(counts, name) for name in COUNTS}, "threshold": cut}
+        row["tolerance"] = tolerance_counts(predicted, crack_mask, 2)[0].tolist()
+        rows.append(row | {"cldice": None if np.isnan(lines) else lines})
         crack_total += int(crack_mask.sum())
         hists["smoothed"].append(histograms(smoothed, crack_mask)[0])
         hists["raw"].append(histograms(raw, crack_mask)[0])
@@ -173,8 +164,6 @@ def official_values(experiment: Experiment, seed: int = 0) -> dict[str, Any]:
 
 def _family(names: list[str], rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The counts of the first variant are those of the record; each of the others finds half as much."""
-    tp, fp, fn, tn = (sum(row[name] for row in rows) for name in ("tp", "fp", "fn", "tn"))
-    half = {"tp": tp // 2, "fp": fp, "fn": fn + tp - tp // 2, "tn": tn}
-    return [{"name": names[0], "tp": tp, "fp": fp, "fn": fn, "tn": tn}] + [
-        {"name": name} | half for name in names[1:]
-    ]
+    whole = {name: sum(row[name] for row in rows) for name in COUNTS}
+    half = whole | {"tp": whole["tp"] // 2, "fn": whole["fn"] + whole["tp"] - whole["tp"] // 2}
+    return [{"name": names[0]} | whole, *({"name": name} | half for name in names[1:])]

@@ -11,17 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from upcrack_lite.metrics import METRICS
-from upcrack_lite.reproduction import published
-from upcrack_lite.reproduction.audit_row import (
-    Finding,
-    RowAudit,
-    any_meets,
-    check_row,
-    explain,
-    middle,
-    percent,
-    rebuilt,
-)
+from upcrack_lite.reproduction import audit_row, published
+from upcrack_lite.reproduction.audit_row import Finding, RowAudit, middle, percent
 from upcrack_lite.reproduction.audit_table import PrintedRow, with_unit
 from upcrack_lite.reproduction.intervals import Interval
 
@@ -113,7 +104,7 @@ def audit_rows(
 def _audit_group(
     name: str, rows: list[PrintedRow], slack: float, drift: float
 ) -> tuple[GroupAudit, list[Finding]]:
-    checks = [check_row(row, slack) for row in rows]
+    checks = [audit_row.check_row(row, slack) for row in rows]
     by_printed, by_swapped = (_clusters(checks, way, drift) for way in (False, True))
     swapped = _is_swapped(by_printed, by_swapped)
     sets = _common_sets(by_swapped if swapped else by_printed)
@@ -134,17 +125,17 @@ def _audit_group(
     for i, check in enumerate(checks):
         implied = check.prevalence(swapped)
         # A row that leaves its prevalence open may allow one of the group's.
-        allows = i in own or (not check.tight and any_meets(implied, prevalences))
+        allows = i in own or (not check.tight and audit_row.any_meets(implied, prevalences))
         off = bool(sets and implied and not allows)
         if off or not (check.possible or (averaged and check.averaged_like)):
-            findings.append(explain(check, prevalences, swapped, slack, name))
+            findings.append(audit_row.explain(check, prevalences, swapped, slack, name))
         its_own = own[i][1] if i in own else None
         if i in own:
             spread = max(spread, abs(middle(implied) - middle(own[i][0].prevalence)))
         elif len(sets) == 1 and not off:
             its_own = prevalences[0]
         fits = False if off else None if its_own is None else True
-        true = rebuilt(check.row.known(slack, swapped), its_own) if its_own and not averaged else {}
+        true = audit_row.rebuilt(check.row.known(slack, swapped), its_own) if its_own and not averaged else {}
         audits.append(replace(check, fits=fits, **true))
     middles = tuple(middle(one.prevalence) for one in sets)
     return GroupAudit(name, verdict, message, swapped, middles, spread, tuple(audits)), findings

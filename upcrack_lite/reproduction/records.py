@@ -17,17 +17,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, ValidationError, model_validator
 from typing_extensions import TypedDict
 
+from upcrack_lite import metrics
 from upcrack_lite.baselines.registry import FAMILIES, learns_from_masks
 from upcrack_lite.errors import UserError
-from upcrack_lite.metrics import (
-    METRICS,
-    Confusion,
-    auroc,
-    average_precision,
-    bootstrap_interval,
-    ods,
-    pooled,
-)
+from upcrack_lite.metrics import METRICS, Confusion, pooled
 from upcrack_lite.reproduction import record_files
 from upcrack_lite.reproduction.experiments import Experiment
 from upcrack_lite.reproduction.record_files import AGAIN, BINS, DRAFT, EDGES, MapCounts
@@ -375,11 +368,13 @@ def scores(record: Record) -> dict[str, Any]:
     total = pooled(record.confusions)
     lines = [image.cldice for image in record.images if image.cldice is not None]
     result = {"images": len(record.images), "crack_share": total.prevalence, **total.to_dict()}
-    result["interval_95"] = {metric: bootstrap_interval(record.confusions, metric) for metric in METRICS}
+    result["interval_95"] = {
+        metric: metrics.bootstrap_interval(record.confusions, metric) for metric in METRICS
+    }
     result["tolerance_f1"] = tolerance_f1(np.array([image.tolerance for image in record.images]))
     result["cldice"] = sum(lines) / len(lines) if lines else float("nan")
     for name, one in record.maps.items():
-        best, threshold = ods(one.pooled)
-        result[name] = {"ods_f1": best, "ods_threshold": threshold, "ois_f1": one.ois()}
-        result[name] |= {"average_precision": average_precision(one.pooled), "auroc": auroc(one.pooled)}
+        best, threshold = metrics.ods(one.pooled)
+        areas = {score: getattr(metrics, score)(one.pooled) for score in ("average_precision", "auroc")}
+        result[name] = {"ods_f1": best, "ods_threshold": threshold, "ois_f1": one.ois(), **areas}
     return result
