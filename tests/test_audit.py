@@ -16,8 +16,7 @@ from upcrack_lite import cli
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import METRICS, Confusion
 from upcrack_lite.reproduction import intervals
-from upcrack_lite.reproduction.audit import audit_paper, audit_rows
-from upcrack_lite.reproduction.audit_report import to_json
+from upcrack_lite.reproduction.audit import audit_paper, audit_rows, to_json
 from upcrack_lite.reproduction.audit_table import PrintedRow, read_table
 
 PIXELS = 10**8

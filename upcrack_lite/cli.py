@@ -479,8 +479,7 @@ def audit(
 
     Finds swapped columns, averages, contradictions and mixed test sets. Status 1 if it finds any.
     """
-    from upcrack_lite.reproduction.audit import audit_paper, audit_rows
-    from upcrack_lite.reproduction.audit_report import text, to_json
+    from upcrack_lite.reproduction.audit import audit_paper, audit_rows, text, to_json
     from upcrack_lite.reproduction.audit_table import read_table
 
     columns = {"precision": precision, "recall": recall, "accuracy": accuracy, "f1": f1, "iou": iou}
