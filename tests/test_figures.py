@@ -60,19 +60,6 @@ def test_overlay_paints_each_case_in_its_color_and_the_rest_gray():
     assert (image == (200, 100, 50)).all()
 
 
-@pytest.mark.parametrize(
-    ("image", "predicted", "truth", "message"),
-    [
-        (PHOTO / 255, MASK, MASK, "image must be uint8"),
-        (PHOTO, MASK.astype(int), MASK, "predicted must be bool"),
-        (PHOTO, MASK, MASK[:, :5], "crack_mask must be bool"),
-    ],
-)
-def test_overlay_refuses_what_does_not_fit(image, predicted, truth, message):
-    with pytest.raises(UserError, match=message):
-        overlay(image, predicted, truth)
-
-
 def test_images_shows_every_panel_with_its_title_and_one_common_scale():
     fig = figures.images([("photo", PHOTO), ("mask", MASK), ("a", MAP), ("b", 2 * MAP)], key=True)
     shown = [image for axis in fig.axes for image in axis.images if image.get_array().shape[:2] == (16, 24)]

@@ -294,7 +294,8 @@ def check_settings_file(path: Path, names: Iterable[str]) -> None:
         raise UserError(f"there is no folder {path.parent}: make it, or name a file in another one")
     if path.exists():
         with contextlib.suppress(UserError):
-            if read_settings(path).keys() <= set(names):
+            there = read_settings(path).keys()
+            if there and there <= set(names):  # one without names may hold comments of somebody's
                 return
         raise UserError(f"{path} exists and is no parameter file: name another one; it was not touched")
 

@@ -48,16 +48,9 @@ def curves(
     fig, axis = plt.subplots(figsize=(WIDTH, 3.0 + 0.22 * key_rows))
     for i, (name, y) in enumerate(lines.items()):
         kind = i % len(LINES)
-        axis.plot(
-            x,
-            y,
-            color=LINES[kind],
-            linestyle=DASHES[kind],
-            marker=MARKERS[kind],
-            markersize=5,
-            markevery=max(1, len(x) // 12),  # a marker on each of 200 points would hide the line
-            label=name,
-        )
+        look = {"color": LINES[kind], "linestyle": DASHES[kind], "marker": MARKERS[kind], "markersize": 5}
+        every = max(1, len(x) // 12)  # a marker on each of 200 points would hide the line
+        axis.plot(x, y, markevery=every, label=name, **look)
     scale = {True: "log", False: "linear"}
     axis.set(xlabel=xlabel, ylabel=ylabel, xscale=scale[logx], yscale=scale[logy])
     if len(lines) > 1:
@@ -102,16 +95,10 @@ def histogram_with_threshold(error_map: Any, threshold: float, crack_mask: Any) 
     fig.legend(loc="outside upper center", ncols=2)
     axis.axvline(threshold, color=PALETTE["threshold"], linestyle="--")
     right = threshold > edges[-1] * 0.6  # write where there is room
-    axis.annotate(
-        f"threshold {threshold:.3f}",
-        (threshold, 0.97),
-        xycoords=("data", "axes fraction"),
-        xytext=(-5 if right else 5, 0),
-        textcoords="offset points",
-        ha="right" if right else "left",
-        va="top",
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.5},
-    )
+    place = {"xytext": (-5 if right else 5, 0), "ha": "right" if right else "left", "va": "top"}
+    place |= {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+    axis.annotate(f"threshold {threshold:.3f}", (threshold, 0.97), bbox=box, **place)
     axis.set(xlabel="error", ylabel="pixels", xlim=(0, edges[-1]), yscale="log")
     return fig
 

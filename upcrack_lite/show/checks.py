@@ -193,14 +193,12 @@ def check_otsu(fn: Answer) -> None:
     """fn(histogram, 256 counts) -> int: Otsu's level. "Above t" and "from t on" are both right."""
     levels = np.arange(256)
 
-    def between(counts: np.ndarray, first_above: int) -> float:
-        """Variance between the classes below `first_above` and from it on."""
+    def between(counts: np.ndarray) -> np.ndarray:
+        """(257,): variance between the classes below a level and from it on."""
         weights = counts / counts.sum()
-        low, high = weights[:first_above], weights[first_above:]
-        if not low.sum() or not high.sum():
-            return 0.0
-        means = (low @ levels[:first_above]) / low.sum(), (high @ levels[first_above:]) / high.sum()
-        return float(low.sum() * high.sum() * (means[0] - means[1]) ** 2)
+        low, mean = (np.append(0, np.cumsum(values)) for values in (weights, weights * levels))
+        both = low * (1 - low)
+        return np.divide((mean[-1] * low - mean) ** 2, both, out=np.zeros(257), where=both > 1e-12)
 
     def peak(center: float, width: float, weight: int) -> np.ndarray:
         return np.round(weight * np.exp(-(((levels - center) / width) ** 2) / 2)).astype(np.int64)
@@ -216,8 +214,8 @@ def check_otsu(fn: Answer) -> None:
         level = fn(counts)
         whole = level == int(level) and 0 <= level <= 255
         need(whole, f"the level should be a whole number from 0 to 255, got {level:g}")
-        best = max(between(counts, t) for t in range(257))
-        reached = max(between(counts, int(level) + 1), between(counts, int(level)))
+        variance = between(counts)
+        best, reached = variance.max(), variance[int(level) : int(level) + 2].max()
         hint = f"{name}: level {level:g} has less variance between the classes than others; {why}"
         need(reached >= best * (1 - 1e-9), hint)
 

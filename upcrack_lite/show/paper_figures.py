@@ -207,16 +207,9 @@ def in_words(rows: Sequence[Row]) -> str:
 
 def scores(rows: Sequence[Row]) -> list[dict[str, str | float]]:
     """One line for each photo and method, for a table: scores and the crack fraction of the photo, in percent."""
+    titles = {"precision": "precision", "recall": "recall", "f1": "F1", "iou": "IoU", "prevalence": "crack"}
     return [
-        {
-            "photo": row.name,
-            "method": name,
-            "precision %": one.precision,
-            "recall %": one.recall,
-            "F1 %": one.f1,
-            "IoU %": one.iou,
-            "crack %": one.prevalence,
-        }
+        {"photo": row.name, "method": name} | {f"{word} %": getattr(one, key) for key, word in titles.items()}
         for row in rows
         for name, one in row.counts().items()
     ]

@@ -43,14 +43,14 @@ def pipeline(pictures: Mapping[str, np.ndarray], preset: Preset) -> Figure:
         _picture(axis, pictures[name], left, top, label)
     axis.set(xlim=(0, WIDTH), ylim=(HEIGHT, 0))
     axis.axis("off")
-    _text(axis, 0.1, 0.22, "Training phase: roads without a crack", size=12, ha="left", weight="bold")
-    _text(axis, 0.1, TESTING - 0.23, "Testing phase: the whole photo", size=12, ha="left", weight="bold")
+    _text(axis, 0.1, 0.22, "Training phase: roads without a crack", fontsize=12, ha="left", weight="bold")
+    _text(axis, 0.1, TESTING - 0.23, "Testing phase: the whole photo", fontsize=12, ha="left", weight="bold")
     axis.plot([0.1, WIDTH - 0.1], [TESTING - 0.42] * 2, color="#999999", linewidth=1)
 
     middle = TRAINING + SIDE / 2
-    _text(axis, 1.55, middle, "×", size=16)
-    _text(axis, 3.2, middle, "=", size=16)
-    _step(axis, (4.65, middle), (5.15, middle), "G", G_COLOR)
+    _text(axis, 1.55, middle, "×", fontsize=16)
+    _text(axis, 3.2, middle, "=", fontsize=16)
+    _step(axis, 4.65, 5.15, middle, "G", G_COLOR)
     question = "discriminator D, a PatchGAN:\nis the road beside the masked\nroad real or restored?"
     _text(axis, 1.4, LEARNING, question, bbox=_box(D_COLOR))
     loss = f"loss of the generator G, a U-Net:\n{_loss(preset)}"
@@ -60,13 +60,13 @@ def pipeline(pictures: Mapping[str, np.ndarray], preset: Preset) -> Figure:
     _arrow(axis, (5.3, TRAINING + SIDE + 0.4), (2.52, LEARNING - 0.32))
 
     middle = TESTING + SIDE / 2
-    _step(axis, (1.35, middle), (2.45, middle), "G", G_COLOR)
-    _step(axis, (3.7, middle), (5.15, middle), "difference\nto the photo", STEP_COLOR)
+    _step(axis, 1.35, 2.45, middle, "G", G_COLOR)
+    _step(axis, 3.7, 5.15, middle, "difference\nto the photo", STEP_COLOR)
     middle = DECIDING + SIDE / 2
     turn = DECIDING - 0.2  # the error map goes on in the next row
     axis.plot([5.78, 5.78, 0.6, 0.6], [TESTING + SIDE + 0.4, turn, turn, middle], color=INK, linewidth=1.1)
-    _step(axis, (0.6, middle), (2.45, middle), f"bilateral\nfilter, {preset.bilateral_d} px", STEP_COLOR)
-    _step(axis, (3.7, middle), (5.15, middle), f"threshold:\n{RULES[preset.threshold_rule]}", STEP_COLOR)
+    _step(axis, 0.6, 2.45, middle, f"bilateral\nfilter, {preset.bilateral_d} px", STEP_COLOR)
+    _step(axis, 3.7, 5.15, middle, f"threshold:\n{RULES[preset.threshold_rule]}", STEP_COLOR)
     return fig
 
 
@@ -105,10 +105,8 @@ def _picture(axis: plt.Axes, picture: np.ndarray, left: float, top: float, label
     _text(axis, left + SIDE / 2, top + SIDE + 0.2, f"{label}\n{_shape(picture)}")
 
 
-def _text(
-    axis: plt.Axes, x: float, y: float, words: str, size: float = 10, ha: str = "center", **look: object
-) -> None:
-    axis.text(x, y, words, ha=ha, va="center", fontsize=size, color=INK, **look)
+def _text(axis: plt.Axes, x: float, y: float, words: str, **look: object) -> None:
+    axis.text(x, y, words, color=INK, **{"ha": "center", "va": "center", "fontsize": 10} | look)
 
 
 def _box(color: str) -> dict[str, object]:
@@ -119,9 +117,7 @@ def _arrow(axis: plt.Axes, start: tuple[float, float], end: tuple[float, float])
     axis.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": INK, "shrinkA": 0, "shrinkB": 0})
 
 
-def _step(
-    axis: plt.Axes, start: tuple[float, float], end: tuple[float, float], words: str, color: str
-) -> None:
+def _step(axis: plt.Axes, left: float, right: float, y: float, words: str, color: str) -> None:
     """An arrow from left to right with a box that names what happens on the way."""
-    _arrow(axis, start, end)
-    _text(axis, (start[0] + end[0]) / 2 - 0.07, start[1], words, bbox=_box(color))
+    _arrow(axis, (left, y), (right, y))
+    _text(axis, (left + right) / 2 - 0.07, y, words, bbox=_box(color))
