@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from upcrack_lite.show.prices import PLAIN, ROWS, PriceList, full, images
+from upcrack_lite.show.prices import PLAIN, ROWS, full, images, price_list
 
 
 def test_a_training_sees_its_photos_in_every_epoch():
@@ -19,7 +19,7 @@ def test_hours_and_money(tmp_path):
     seconds = dict.fromkeys(ROWS, 2.0)
     one = {"machine": "M", "seconds": seconds, "operations": dict.fromkeys(ROWS, 6e12)}
     (tmp_path / "price.json").write_text(json.dumps([one]))
-    shown = PriceList(tmp_path).shown({"C": (10.0, 3.0)}, share=0.2).data  # 3 s an image on C
+    shown = price_list({"C": (10.0, 3.0)}, 0.2, tmp_path).data  # 3 s an image on C
     cells = [line.split("</td>")[0].split(">")[-1] for line in shown.split("U-Net")[1].split("<td")[1:6]]
     assert cells == ["6,000", "33.3 h", "211 h", "50 h", "316 h"]
     table_1 = shown.split("Table I:")[1].split("</tr>")[0]

@@ -16,7 +16,6 @@ from __future__ import annotations
 import gzip
 import sys
 from dataclasses import asdict
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ from upcrack_lite.generator import Generator
 from upcrack_lite.images import COLORS, overlay, to_tensor, to_uint8
 from upcrack_lite.io import write_image, write_json, write_text
 from upcrack_lite.metrics import Confusion
-from upcrack_lite.predict.model import Model, load_model
+from upcrack_lite.predict.model import load_model
 from upcrack_lite.predict.photos import NO_CONTRAST
 from upcrack_lite.pretrained import load_generator, stored_run
 from upcrack_lite.recipes import TABLE_SIZE, Preset, from_dict
@@ -79,12 +78,6 @@ SETTINGS = {
 RULES = {"Otsu": ("otsu", 1.0), "1.5 × Otsu": ("otsu_factor", 1.5), "95 % below": ("percentile", 95.0)}
 
 
-@cache
-def drawn_detector() -> Model:
-    """The stored detector, loaded once for all roads."""
-    return load_model("drawn")
-
-
 def record(
     photo: np.ndarray, truth: np.ndarray, generator: Generator, preset: Preset
 ) -> dict[str, np.ndarray]:
@@ -95,7 +88,7 @@ def record(
     image = to_tensor(resize(photo, None, preset.size)[0])
     restored, _ = compare(generator, image, preset)
     maps = {name: enlarge(error_map(image, restored, name), truth.shape) for name in VARIANTS}
-    maps["drawn"] = drawn_detector().score_photo(photo, "tables")
+    maps["drawn"] = load_model("drawn").score_photo(photo, "tables")
     levels = {name: (255 * smooth(one, filter="none")[0, 0]).round() for name, one in maps.items()}
     arrays = {"photo": photo, "truth": truth.astype(np.uint8), "restored": to_uint8(restored)[0]}
     arrays["small"] = to_uint8(image)[0]
@@ -120,7 +113,7 @@ def operating_points(
         name: detect(generator, image, preset, size=truth.shape).crack_mask[0, 0].numpy()
         for name, preset in presets.items()
     }
-    drawn = drawn_detector().preset
+    drawn = load_model("drawn").preset
     masks["drawn detector"] = arrays["drawn"] > int(drawn.threshold_value * 255 + 1e-3)
     return {name: asdict(Confusion.of(mask, truth)) for name, mask in masks.items()}
 
@@ -178,7 +171,7 @@ def main(out: Path) -> None:
         packed = gzip.compress(b"".join(array.tobytes() for array in arrays.values()), mtime=0)
         (out / f"road-{number}.bin").write_bytes(packed)
     still(made[0], preset, out)
-    presets = {"upcracknet": preset.to_dict(), "drawn": asdict(drawn_detector().preset)}
+    presets = {"upcracknet": preset.to_dict(), "drawn": asdict(load_model("drawn").preset)}
     kept = ("error_variant", "map_filter", "bilateral_", "threshold_")
     roads = {
         "roads": list(ROADS),

@@ -105,11 +105,6 @@ def stage(build: Path, root: Path = ROOT, real: bool = False) -> Path:
     return folder
 
 
-def _no_record(folder: str, names: list[str]) -> list[str]:
-    """What of `results/` the site leaves out: all except the records' JSON files, and drafts."""
-    return [name for name in names if not name.endswith(".json") or name.endswith("-draft.json")]
-
-
 def build_site(build: Path, real: bool = False, root: Path = ROOT) -> Path:
     """Build the site with warnings as errors; return its index page.
 
@@ -132,7 +127,9 @@ def build_site(build: Path, real: bool = False, root: Path = ROOT) -> Path:
         raise RuntimeError(f"Jupyter Book reported problems (all of its output: {log}):\n{shown}")
     made, html, old = new / "_build/html", build / "html", build / "old"
     # Table pages link to the records by a path that holds in a clone and on the site.
-    shutil.copytree(root / "results", made / "results", ignore=_no_record)
+    (made / "results").mkdir()
+    for record in {*(root / "results").glob("*.json")} - {*(root / "results").glob("*-draft.json")}:
+        shutil.copy2(record, made / "results")
     slim(made, build / "webp", root / "notebooks")
     if html.exists():
         html.replace(old)

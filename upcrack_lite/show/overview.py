@@ -26,6 +26,7 @@ LETTERS = {
 COLORS = {"above": "#d3e5f5", "near": "#d5ecd4", "below": "#f9dfc4", "": "#ececec"}
 """Of a cell, by the first word of its reading; dark text is readable on each."""
 
+_ARE = {one: f"are {one}" for one in (Verdict.OPEN, Verdict.NOT_RUN)}
 _WORDS = [f"{letter} {verdict}" for verdict, letter in LETTERS.items()]
 LEGEND = (
     f"{'; '.join(_WORDS)}. The number is our F1 minus the printed one, in points, with the records nearest to the "
@@ -53,7 +54,7 @@ class AllRows:
     def says(self) -> Any:
         """What was rebuilt, what came out, what is open: three sentences."""
         counts = Counter(row.verdict for row in self.every)
-        told = ", ".join(f"{counts[one]} {_is(one)}" for one in LETTERS if counts[one])
+        told = ", ".join(f"{counts[one]} {_ARE.get(one, one)}" for one in LETTERS if counts[one])
         known = [row for row in self.every if not math.isnan(_distance(row))]
         said = [
             f"Of the {len(self.every)} printed rows {told}; {len(known)} have a record of ours beside them."
@@ -87,7 +88,7 @@ class AllRows:
         """All rows as HTML: a line for each table, a letter for each row. folder: where the tables' pages lie."""
         lines = []
         for number, rows in self.rows.items():
-            cells = "".join(_cell(row, folder, small=True) for row in rows)
+            cells = "".join(_cell(row, folder) for row in rows)
             head = f'<a href="{folder}table_{number}.html">{published.TABLES[number].roman}</a>'
             lines.append(f"<tr><th scope='row'>{head}</th><td>{cells}</td></tr>")
         return f'<table class="all-rows">{"".join(lines)}</table>'
@@ -105,28 +106,25 @@ class AllRows:
         return table(heading, lines, labels, LEGEND, "all-choices", text=("table", "on"), markup=("f1",))
 
 
-def _is(verdict: Verdict) -> str:
-    return f"are {verdict}" if verdict in (Verdict.OPEN, Verdict.NOT_RUN) else str(verdict)
-
-
 def _distance(row: TableRow) -> float:
     """F1 of the nearest records minus the printed one, in points; nan where one of them is not there."""
     return row.ours[0].f1 - row.printed.f1 if row.ours else math.nan
 
 
-def _cell(row: TableRow, folder: str = "", small: bool = False) -> str:
+def _cell(row: TableRow, folder: str = "") -> str:
     """The verdict's letter and the distance, as a link to the table's page that says all on being touched.
 
-    folder: where the tables' pages lie. small: the letter alone, and the row's name among what is said.
+    folder: where the tables' pages lie, for the front page: it shows the letter alone, and tells the row's name.
     """
-    distance = _distance(row)
-    shown = LETTERS[row.verdict] + ("" if small or math.isnan(distance) else f" {_signed(distance)}")
-    name = f"{title(row.printed)}, " if small else ""
-    said = html.escape(f"{name}{row.verdict}: {row.reading or row.reason}", quote=True)
-    style = f"background: {COLORS[reading_word(row)]}"
-    if not small:  # the front page has a style sheet
+    shown, style = LETTERS[row.verdict], f"background: {COLORS[reading_word(row)]}"
+    said = f"{row.verdict}: {row.reading or row.reason}"
+    if folder:
+        said = f"{title(row.printed)}, {said}"
+    else:  # the front page has a style sheet
+        shown += "" if math.isnan(_distance(row)) else f" {_signed(_distance(row))}"
         style += "; color: #1a1a1a; padding: 2px 6px; border-radius: 3px; text-decoration: none"
-    return f'<a href="{folder}table_{row.printed.table}.html" title="{said}" style="{style}">{shown}</a>'
+    page = f"{folder}table_{row.printed.table}.html"
+    return f'<a href="{page}" title="{html.escape(said)}" style="{style}">{shown}</a>'
 
 
 def _signed(value: float) -> str:

@@ -34,49 +34,44 @@ def images(name: str, train_set: str) -> float:
     return PHOTOS[train_set] * (1 - values.validation_share) * values.epochs
 
 
-class PriceList:
-    """What `benchmarks/price.py` measured, times the images of the trainings. results: empty: the kit's folder."""
+def price_list(cards: Mapping[str, tuple[float, float]], share: float, results: Path | str = "") -> Any:
+    """The time of each row and of whole tables: what `benchmarks/price.py` measured, times the images of a training.
 
-    def __init__(self, results: Path | str = "") -> None:
-        folder = record_files.folder("results", results)
-        self.measured = json.loads((folder / "price.json").read_text(encoding="utf-8"))
-
-    def shown(self, cards: Mapping[str, tuple[float, float]], share: float) -> Any:
-        """The time of each row and of whole tables.
-
-        cards: name of a graphics card to its peak in bfloat16, TFLOP/s, and what an hour of it costs; share: of the
-        peak that a training reaches.
-        """
-        operations = self.measured[-1]["operations"]
-        machines = {one["machine"]: (one["seconds"], 0.0) for one in self.measured}
-        for name, (peak, price) in cards.items():
-            each = {row: count / (share * peak * 1e12) for row, count in operations.items()}
-            machines[f"{name}, reckoned"] = (each, price)
-        lines = []
-        for name in ROWS:
-            title = TITLES[CRACKNET] + " without the style loss" if name == PLAIN else TITLES[name]
-            line = {"": title, "operations": f"{operations[name] / 1e9:,.0f}"}
-            lines.append(line | _cells(machines, [name], PHOTOS, 1))
-        methods = f"Tables IV, VII, VIII; III, V, VI: {len(ROWS) - 1} rows, {SEEDS} seeds"
-        lines.append({"": methods, "operations": ""} | _cells(machines, ROWS[:-1], PHOTOS, SEEDS))
-        for number, choices in CHOICES.items():
-            title = f"Table {published.TABLES[number].roman}: {len(choices)} rows, {SEEDS} seeds"
-            rows = [PLAIN if values.get("lambda_style") == 0 else CRACKNET for values in choices.values()]
-            lines.append({"": title, "operations": ""} | _cells(machines, rows, PAIRS[number][:1], SEEDS))
-        labels, spanners = {"operations": "GFLOP an image"}, {}
-        for place, name in enumerate(machines):
-            spanners[name] = [f"{one}_{place}" for one in PHOTOS]
-            labels |= dict(zip(spanners[name], (SETS[one] for one in PHOTOS), strict=True))
-        costs = ", ".join(f"{price:g} an hour ({name})" for name, (_, price) in cards.items())
-        money = f", and in brackets their cost at {costs}" if costs else ""
-        note = (
-            f"Time of one training with one seed; of whole tables in the last lines{money}. An upper limit: "
-            "a training that stops early costs less, and tests are not counted. A processor's times come from timed "
-            f"steps. A card's are reckoned, not measured: counted operations at {100 * share:g} % of "
-            + ", ".join(f"{peak:g} TFLOP/s ({name})" for name, (peak, _) in cards.items())
-            + "."
-        )
-        return table("What full scale would cost", lines, labels, note, "price-list", spanners=spanners)
+    cards: name of a graphics card to its peak in bfloat16, TFLOP/s, and what an hour of it costs. share: of the peak
+    that a training reaches. results: folder of the measurement; empty: the kit's.
+    """
+    file = record_files.folder("results", results) / "price.json"
+    measured = json.loads(file.read_text(encoding="utf-8"))
+    operations = measured[-1]["operations"]
+    machines = {one["machine"]: (one["seconds"], 0.0) for one in measured}
+    for name, (peak, price) in cards.items():
+        each = {row: count / (share * peak * 1e12) for row, count in operations.items()}
+        machines[f"{name}, reckoned"] = (each, price)
+    lines = []
+    for name in ROWS:
+        title = TITLES[CRACKNET] + " without the style loss" if name == PLAIN else TITLES[name]
+        line = {"": title, "operations": f"{operations[name] / 1e9:,.0f}"}
+        lines.append(line | _cells(machines, [name], PHOTOS, 1))
+    methods = f"Tables IV, VII, VIII; III, V, VI: {len(ROWS) - 1} rows, {SEEDS} seeds"
+    lines.append({"": methods, "operations": ""} | _cells(machines, ROWS[:-1], PHOTOS, SEEDS))
+    for number, choices in CHOICES.items():
+        title = f"Table {published.TABLES[number].roman}: {len(choices)} rows, {SEEDS} seeds"
+        rows = [PLAIN if values.get("lambda_style") == 0 else CRACKNET for values in choices.values()]
+        lines.append({"": title, "operations": ""} | _cells(machines, rows, PAIRS[number][:1], SEEDS))
+    labels, spanners = {"operations": "GFLOP an image"}, {}
+    for place, name in enumerate(machines):
+        spanners[name] = [f"{one}_{place}" for one in PHOTOS]
+        labels |= dict(zip(spanners[name], (SETS[one] for one in PHOTOS), strict=True))
+    costs = ", ".join(f"{price:g} an hour ({name})" for name, (_, price) in cards.items())
+    money = f", and in brackets their cost at {costs}" if costs else ""
+    note = (
+        f"Time of one training with one seed; of whole tables in the last lines{money}. An upper limit: "
+        "a training that stops early costs less, and tests are not counted. A processor's times come from timed "
+        f"steps. A card's are reckoned, not measured: counted operations at {100 * share:g} % of "
+        + ", ".join(f"{peak:g} TFLOP/s ({name})" for name, (peak, _) in cards.items())
+        + "."
+    )
+    return table("What full scale would cost", lines, labels, note, "price-list", spanners=spanners)
 
 
 def _time(hours: float) -> str:
