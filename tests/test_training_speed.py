@@ -86,8 +86,6 @@ def test_the_page_says_what_is_reached(tmp_path, ratio, word):
         ("aten::convolution_backward", "convolutions"),
         ("aten::native_batch_norm", "batch normalization"),
         ("Optimizer.step#Adam.step", "optimizers"),
-        ("aten::bmm", "Gram matrices"),
-        ("aten::copy_", "copies and conversions"),
         ("aten::mul", "all else"),
     ],
 )
