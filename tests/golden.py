@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from upcrack_lite import masks
 from upcrack_lite.baselines import training_free
-from upcrack_lite.baselines.recipes import family_preset
+from upcrack_lite.baselines.recipes import FamilyPreset
 from upcrack_lite.baselines.registry import COMPARED, CRACKNET, FAMILIES, learns_from_masks, preset_of
 from upcrack_lite.baselines.trainer import train_method
 from upcrack_lite.baselines.training_free import find, segment_all, select_variant
@@ -58,7 +58,7 @@ from upcrack_lite.recipes import RECIPES, SCALES, preset
 from upcrack_lite.reproduction.photo_sets import SYNTHETIC_VERSION
 from upcrack_lite.reproduction.record_files import MapCounts
 from upcrack_lite.reproduction.run import NetworkDetector
-from upcrack_lite.runs import RunFolder
+from upcrack_lite.runs import RunFolder, weights_hash
 from upcrack_lite.thin_shapes import cldice, tolerance_counts, tolerance_f1
 from upcrack_lite.training import make_batch, train
 from upcrack_lite.versions import testing_version, training_version
@@ -179,16 +179,13 @@ def _learned(run: RunFolder, version: int) -> Values:
     first = {name: value for name, value in log[0].items() if name not in ("seconds", "epoch", "steps")}
     rates = [[value for name, value in row.items() if name.startswith("lr")] for row in log]
     weights = run.load_weights()
-    total = hashlib.sha256()
-    for name in sorted(weights):
-        total.update(name.encode() + weights[name].float().numpy().tobytes())
     keys = ("epochs_done", "steps_done", "best_epoch", "crops_trained", "crops_validated")
     said = {name: run.manifest[name] for name in keys} | {"version": version, "tensors": len(weights)}
     rows = [{name: value for name, value in row.items() if name != "seconds"} for row in log]
     return {
         "exact": said | {"rates": rounded(rates)},
         "near": first,
-        "here": {"weights": total.hexdigest()[:16], "log": digest(rows)},
+        "here": {"weights": weights_hash(weights)[:16], "log": digest(rows)},
     }
 
 
@@ -251,7 +248,7 @@ for _method in COMPARED:
 def choice_without_training(method: str) -> Values:
     """Counts of every variant of a family on two roads, the one chosen, and its map of a third."""
     roads = [synthetic_road(256, [31, index]) for index in range(3)]
-    chosen = family_preset(method)
+    chosen = FamilyPreset.make(method, "lite")
     with tempfile.TemporaryDirectory() as folder:
         photos, crack_masks = (np.stack(part) for part in zip(*roads[:2], strict=True))
         run = select_variant(photos, chosen, Path(folder) / "run", crack_masks=crack_masks, progress=False)
@@ -366,7 +363,7 @@ def maps_without_training() -> Values:
         for sigma in (0.0, 1.5):
             found = function(gray, sigma)
             near[f"{name} {sigma}"], here[f"{name} {sigma}"] = float(np.abs(found).mean()), digest(found)
-    marked = segment_all(_noise(1, 96, 128)[0], family_preset("tf_local_darkness").variants)
+    marked = segment_all(_noise(1, 96, 128)[0], FamilyPreset.make("tf_local_darkness", "lite").variants)
     here["marked"] = [int(one.sum()) for one in marked]
     return {"exact": {"families": sorted(FAMILIES)}, "near": near, "here": here}
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from upcrack_lite import versions
-from upcrack_lite.baselines.recipes import family_preset, method_preset
+from upcrack_lite.baselines.recipes import FamilyPreset, method_preset
 from upcrack_lite.baselines.trainer import train_method
 from upcrack_lite.baselines.training_free import select_variant, selected_variant
 from upcrack_lite.data.synthetic import synthetic_road, synthetic_set
@@ -37,7 +37,7 @@ def made(kind: str, folder: Path, **changes) -> RunFolder:
         values = TINY | {"epochs": 1, "batch_size": 4} | changes
         return train(ROADS.images, preset(**values), folder, device="cpu", progress=False)
     if kind.startswith("tf_"):
-        chosen = family_preset(kind)
+        chosen = FamilyPreset.make(kind, "lite")
         photos = [synthetic_road(256, [8, i]) for i in range(2)]
         images, masks = (np.stack(part) for part in zip(*photos, strict=True))
         return select_variant(images, chosen, folder, crack_masks=masks, progress=False)

@@ -16,7 +16,7 @@ import torch
 from matplotlib.colors import to_rgb
 from small_records import save, small_values
 
-from upcrack_lite.baselines.recipes import family_preset, method_preset
+from upcrack_lite.baselines.recipes import FamilyPreset, method_preset
 from upcrack_lite.baselines.registry import network as method
 from upcrack_lite.baselines.training_free import Variant, segment, select_variant, selected_variant
 from upcrack_lite.data.synthetic import synthetic_road
@@ -152,7 +152,7 @@ def runs(tmp_path_factory):
         run.save_manifest()
     roads = [synthetic_road(256, [5, k]) for k in range(2)]
     images, masks = (np.stack(parts) for parts in zip(*roads, strict=True))
-    family = family_preset("tf_local_darkness_otsu")
+    family = FamilyPreset.make("tf_local_darkness_otsu", "lite")
     where = {"crack_masks": masks, "data": {"name": "deepcrack"}, "progress": False}
     select_variant(images, family, root / "local", **where)
     return root

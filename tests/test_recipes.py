@@ -11,7 +11,7 @@ import math
 
 import pytest
 
-from upcrack_lite.baselines.recipes import MethodPreset, family_preset, method_preset
+from upcrack_lite.baselines.recipes import FamilyPreset, MethodPreset, method_preset
 from upcrack_lite.baselines.registry import COMPARED, CRACKNET, METHODS, preset_from, preset_of
 from upcrack_lite.errors import UserError
 from upcrack_lite.recipes import RECIPES, SCALES, Preset, from_dict, preset
@@ -196,7 +196,7 @@ def test_values_of_a_network_that_cannot_be_are_refused(name, values, message):
 
 
 def test_an_older_preset_of_a_network_or_a_family_keeps_its_meaning():
-    for chosen in (method_preset("riad"), family_preset("tf_sato_otsu")):
+    for chosen in (method_preset("riad"), FamilyPreset.make("tf_sato_otsu", "lite")):
         values = chosen.to_dict()
         for name in set(values) - {"method", "scale"}:
             assert type(chosen).from_dict({k: v for k, v in values.items() if k != name}) == chosen

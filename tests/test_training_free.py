@@ -107,7 +107,7 @@ def test_photos_of_another_kind_are_refused():
 def test_a_family_that_cannot_be_is_refused():
     for name, scale in (("tf_canny", "lite"), ("tf_sato_otsu", "huge")):
         with pytest.raises(UserError, match=f"unknown (family|scale) '({name}|{scale})'"):
-            recipes.family_preset(name, scale)
+            recipes.FamilyPreset.make(name, scale)
     with pytest.raises(UserError, match="map cannot be set otherwise"):
         recipes.FamilyPreset.make("tf_sato_otsu", "lite", map="gabor")
 
@@ -117,7 +117,7 @@ def selected(tmp_path_factory):
     """A run that selected among six variants on two roads, and the weights that it keeps."""
     roads = [synthetic_road(256, [31, index]) for index in range(2)]
     photos, crack_masks = (np.stack(part) for part in zip(*roads, strict=True))
-    chosen = recipes.family_preset("tf_sato_otsu")
+    chosen = recipes.FamilyPreset.make("tf_sato_otsu", "lite")
     out = tmp_path_factory.mktemp("selected") / "run"
     run = training_free.select_variant(photos, chosen, out, crack_masks=crack_masks, progress=False)
     return run, run.load_weights()
@@ -126,7 +126,7 @@ def selected(tmp_path_factory):
 def test_a_selection_is_kept_and_a_finished_one_comes_back(selected):
     run, kept = selected
     variant, counted = training_free.selected_variant(run)
-    assert list(counted) == list(recipes.family_preset("tf_sato_otsu").variants)
+    assert list(counted) == list(recipes.FamilyPreset.make("tf_sato_otsu", "lite").variants)
     assert variant == training_free.best_of(counted) == list(counted)[int(kept["chosen"])]
     assert (run.finished, run.manifest["steps_done"]) == (True, 0)
 

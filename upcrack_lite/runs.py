@@ -345,7 +345,8 @@ class RunFolder:
 class Resumable:
     """What a training puts aside and takes up again: the state of its `parts`, and of the random streams.
 
-    A subclass names its parts, attributes with a `state_dict`, and has `fabric` and the torch.Generator `draws`.
+    A subclass names its parts, attributes with a `state_dict`, among them its `optimizer`, unless it says its `rates`
+    itself; it has `fabric` and the torch.Generator `draws`.
     """
 
     parts: tuple[str, ...]
@@ -359,6 +360,10 @@ class Resumable:
     def facts(self) -> dict[str, Any]:
         """What the manifest holds of the task, beside what `describe` says; mostly nothing."""
         return {}
+
+    def rates(self) -> dict[str, float]:
+        """Learning rates for the log."""
+        return {"lr": self.optimizer.param_groups[0]["lr"]}
 
     def finish(self, load: Callable[[], dict[str, torch.Tensor]]) -> dict[str, torch.Tensor] | None:
         """What replaces the weights of the best epoch, which `load` reads, at the end; mostly nothing."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 from upcrack_lite.errors import UserError
@@ -196,9 +195,9 @@ LITE_EPOCHS: Table = {
     "riad": (25, "lite: about ten minutes on two cores for 300 crops; each step is three passes"),
 }
 
-METHODS: Mapping[str, Table] = MappingProxyType(
-    dict.fromkeys(SUPERVISED, LEARNS_MASKS) | {name: LEARNS_ROAD | OWN[name] for name in UNSUPERVISED}
-)
+METHODS: Mapping[str, Table] = dict.fromkeys(SUPERVISED, LEARNS_MASKS) | {
+    name: LEARNS_ROAD | OWN[name] for name in UNSUPERVISED
+}
 """Every compared network with its values at full scale, in the order of the paper's Table III."""
 
 DETECTION = tuple(LEARNS_MASKS)[tuple(LEARNS_MASKS).index("map_filter") :]
@@ -250,8 +249,8 @@ class MemoryPreset(Values):
     def table(cls, *names: str) -> Table:
         """Every field but method and scale. Raises UserError for another method or an unknown scale."""
         method, scale = names
-        if method != PATCHCORE or scale not in ("full", "lite"):
-            raise UserError(f"there is no preset {method} {scale}: choose {PATCHCORE} at full or lite")
+        check_value("method", method, (PATCHCORE,))
+        check_value("scale", scale, SCALES)
         return declared(cls)
 
     def check(self) -> None:
@@ -296,7 +295,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class FamilyPreset(Values):
-    """All values of one family; made by `family_preset`, then never changed. The scale changes nothing."""
+    """All values of one family, never changed. The scale changes nothing."""
 
     method: str
     scale: str
@@ -340,44 +339,34 @@ class FamilyPreset(Values):
             )
 
 
-_FAMILIES: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {f"tf_{name}": (name, "z") for name in DARKNESS}
-    | {
-        f"tf_{name}_{short}": (name, rule)
-        for name in MAPS
-        for short, rule in (("otsu", "otsu"), ("paper", "bilateral_otsu"))
-    }
-)  # to map and rule: darkness with a level z; every map with Otsu, and with the paper's filter too
+_FAMILIES = {f"tf_{name}": (name, "z") for name in DARKNESS} | {
+    f"tf_{name}_{short}": (name, rule)
+    for name in MAPS
+    for short, rule in (("otsu", "otsu"), ("paper", "bilateral_otsu"))
+}  # to map and rule: darkness with a level z; every map with Otsu, and with the paper's filter too
 
 
-def family_preset(name: str, scale: str = "lite") -> FamilyPreset:
-    """Make a family's preset. Raises UserError for an unknown family or scale (it lists the known ones)."""
-    return FamilyPreset.make(name, scale)
-
-
-FAMILIES: Mapping[str, tuple[Variant, ...]] = MappingProxyType(
-    {name: family_preset(name).variants for name in _FAMILIES}
-)
+FAMILIES: Mapping[str, tuple[Variant, ...]] = {
+    name: FamilyPreset.make(name, "full").variants for name in _FAMILIES
+}
 """Family to its variants."""
 
-FROZEN: Mapping[str, Variant] = MappingProxyType(
-    {
-        "tf_global_darkness": Variant("global_darkness", 0.0, "z", 2.0, _LEAST),
-        "tf_local_darkness": Variant("local_darkness", 0.0, "z", 2.0, _LEAST),
-        "tf_global_darkness_otsu": Variant("global_darkness", 0.0, "otsu", 0.0, _LEAST),
-        "tf_global_darkness_paper": Variant("global_darkness", 0.0, "bilateral_otsu"),
-        "tf_local_darkness_otsu": Variant("local_darkness", 0.0, "otsu", 0.0, _LEAST),
-        "tf_local_darkness_paper": Variant("local_darkness", 0.0, "bilateral_otsu", 0.0, _LEAST),
-        "tf_black_tophat_otsu": Variant("black_tophat", 2.0, "otsu", 0.0, _LEAST),
-        "tf_black_tophat_paper": Variant("black_tophat", 2.0, "bilateral_otsu", 0.0, _LEAST),
-        "tf_frangi_otsu": Variant("frangi", 2.0, "otsu", 0.0, _LEAST),
-        "tf_frangi_paper": Variant("frangi", 2.0, "bilateral_otsu", 0.0, _LEAST),
-        "tf_sato_otsu": Variant("sato", 0.0, "otsu", 0.0, _LEAST),
-        "tf_sato_paper": Variant("sato", 2.0, "bilateral_otsu", 0.0, _LEAST),
-        "tf_gabor_otsu": Variant("gabor", 2.0, "otsu", 0.0, _LEAST),
-        "tf_gabor_paper": Variant("gabor", 2.0, "bilateral_otsu", 0.0, _LEAST),
-    }
-)
+FROZEN: Mapping[str, Variant] = {
+    "tf_global_darkness": Variant("global_darkness", 0.0, "z", 2.0, _LEAST),
+    "tf_local_darkness": Variant("local_darkness", 0.0, "z", 2.0, _LEAST),
+    "tf_global_darkness_otsu": Variant("global_darkness", 0.0, "otsu", 0.0, _LEAST),
+    "tf_global_darkness_paper": Variant("global_darkness", 0.0, "bilateral_otsu"),
+    "tf_local_darkness_otsu": Variant("local_darkness", 0.0, "otsu", 0.0, _LEAST),
+    "tf_local_darkness_paper": Variant("local_darkness", 0.0, "bilateral_otsu", 0.0, _LEAST),
+    "tf_black_tophat_otsu": Variant("black_tophat", 2.0, "otsu", 0.0, _LEAST),
+    "tf_black_tophat_paper": Variant("black_tophat", 2.0, "bilateral_otsu", 0.0, _LEAST),
+    "tf_frangi_otsu": Variant("frangi", 2.0, "otsu", 0.0, _LEAST),
+    "tf_frangi_paper": Variant("frangi", 2.0, "bilateral_otsu", 0.0, _LEAST),
+    "tf_sato_otsu": Variant("sato", 0.0, "otsu", 0.0, _LEAST),
+    "tf_sato_paper": Variant("sato", 2.0, "bilateral_otsu", 0.0, _LEAST),
+    "tf_gabor_otsu": Variant("gabor", 2.0, "otsu", 0.0, _LEAST),
+    "tf_gabor_paper": Variant("gabor", 2.0, "bilateral_otsu", 0.0, _LEAST),
+}
 """Family to the variant that is ready to use: the one with the best pooled F1 on DeepCrack's 300 training photos, of
 256 px, among the family's variants. Crack masks chose it, so on other photos it is a transfer from DeepCrack. The
 committed records of DeepCrack hold the counts of all variants."""

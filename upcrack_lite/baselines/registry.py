@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from upcrack_lite import recipes
@@ -35,12 +34,10 @@ COMPARED = tuple(_NETWORKS)
 """The compared networks, in the order of the paper's Table III."""
 
 DRAWN = "drawn"
-EXTRA: Mapping[str, str] = MappingProxyType(
-    {
-        DRAWN: "it learns to segment cracks drawn on undamaged road",
-        PATCHCORE: "it measures how far features of a patch are from those of undamaged road",
-    }
-)
+EXTRA: Mapping[str, str] = {
+    DRAWN: "it learns to segment cracks drawn on undamaged road",
+    PATCHCORE: "it measures how far features of a patch are from those of undamaged road",
+}
 """Methods that learn from undamaged crops and that the paper does not have, in words."""
 
 BESIDE = (*EXTRA, *FAMILIES)

@@ -135,10 +135,6 @@ class Task(Resumable):
             return (1 - done) ** preset.poly_power
         return 0.1 if preset.schedule == "step" and done >= preset.step_at else 1.0
 
-    def rates(self) -> dict[str, float]:
-        """Learning rate for the log."""
-        return {"lr": self.optimizer.param_groups[0]["lr"]}
-
     def step(self, batch: Batch) -> dict[str, torch.Tensor]:
         """One step on a batch; returns every term, unweighted, and "loss", which the step minimizes."""
         for group, rate in zip(self.optimizer.param_groups, self.first_rates, strict=True):

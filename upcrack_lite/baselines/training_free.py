@@ -13,7 +13,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import cv2
@@ -107,16 +106,14 @@ def blurred(gray: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.GaussianBlur(gray, (0, 0), sigma) if sigma else gray
 
 
-MAPS: Mapping[str, Callable[..., np.ndarray]] = MappingProxyType(
-    {
-        "global_darkness": global_darkness,
-        "local_darkness": local_darkness,
-        "black_tophat": black_tophat,
-        "frangi": frangi_ridges,
-        "sato": sato_ridges,
-        "gabor": gabor,
-    }
-)
+MAPS: Mapping[str, Callable[..., np.ndarray]] = {
+    "global_darkness": global_darkness,
+    "local_darkness": local_darkness,
+    "black_tophat": black_tophat,
+    "frangi": frangi_ridges,
+    "sato": sato_ridges,
+    "gabor": gabor,
+}
 """Every map by its name."""
 
 # --- From a map to a crack mask ------------------------------------------------------------------------------------

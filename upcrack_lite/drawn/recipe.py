@@ -9,12 +9,11 @@ compared with the first one on crack-free photos, with cracks drawn into them. P
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from upcrack_lite.errors import UserError
-from upcrack_lite.recipes import RULES, Table, Values, value
+from upcrack_lite.recipes import RULES, Table, Values, declared, value
 
 STEPS = 100
 """Steps in an epoch: scenes are drawn without end, so an epoch is a unit of logging."""
@@ -97,11 +96,7 @@ class DrawnPreset(Values):
             raise UserError(f"given {self.given} and whole {self.whole} must not exceed 1 together")
 
 
-FIELDS: Table = {
-    field.name: (field.default, field.metadata["why"])
-    for field in dataclasses.fields(DrawnPreset)
-    if field.metadata
-}
+FIELDS = declared(DrawnPreset)
 
 SCALES: dict[str, Table] = {
     "lite": {},

@@ -124,10 +124,6 @@ class DrawnTrainer(Resumable):
         """The averaged weights."""
         return self.average.state_dict()
 
-    def rates(self) -> dict[str, float]:
-        """Learning rate for the log."""
-        return {"lr": self.optimizer.param_groups[0]["lr"]}
-
 
 def train_drawn(
     images: np.ndarray,
