@@ -42,7 +42,7 @@ def saved_mask(page, path) -> np.ndarray:
 
 def detected(photo, out, **settings) -> tuple[np.ndarray, np.ndarray]:
     """Mask and map, in levels, of `upcrack detect PHOTO OUT`."""
-    assert detect_folder(load_model("drawn", settings=settings), photo, out, progress=False).failed == []
+    assert detect_folder(load_model("drawn", settings=settings), photo, out).failed == []
     mask, levels = (read_image(out / f"{kind}/{photo.stem}.png")[..., 0] for kind in ("masks", "maps"))
     return mask > 127, levels
 

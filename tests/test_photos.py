@@ -57,7 +57,7 @@ def mask_of(path: Path) -> np.ndarray:
 
 
 def detected(model, folder: Path, **options):
-    return detect_folder(model, folder / "photos", folder / "out", progress=False, **options)
+    return detect_folder(model, folder / "photos", folder / "out", **options)
 
 
 def files_of(folder: Path) -> dict[Path, bytes]:
@@ -205,7 +205,7 @@ def test_wrong_input_is_refused_before_any_work(model, folder, bad, says):
         out.write_text("mine")
     before = files_of(folder)
     with pytest.raises(UserError, match=says):
-        detect_folder(model, source, out, progress=False, **(bad if isinstance(bad, dict) else {}))
+        detect_folder(model, source, out, **(bad if isinstance(bad, dict) else {}))
     assert files_of(folder) == before
 
 
@@ -219,7 +219,7 @@ def test_an_earlier_detection_is_not_mixed_with_another(run, folder, change, tmp
     other = load_model(own, settings={"bilateral_d": 5} if change == "setting" else None)
     source = folder / ("masks" if change == "source" else "photos")
     with pytest.raises(UserError, match=r"holds a detection with another .*nothing was touched"):
-        detect_folder(other, source, folder / "out", progress=False, seed=int(change == "seed"))
+        detect_folder(other, source, folder / "out", seed=int(change == "seed"))
     assert files_of(folder / "out") == before
 
 
@@ -282,7 +282,7 @@ def test_a_run_of_a_compared_method_finds_cracks_too(folder, tmp_path):
     run = train_method(images, made, tmp_path / "ddrnet", **how)
     assert {row["threshold_level"] for row in detected(load_model(run), folder).rows} == {127}
     model = load_model(run, settings={"threshold_rule": "percentile", "threshold_value": 90.0})
-    rows = detect_folder(model, folder / "photos", folder / "more", progress=False).rows
+    rows = detect_folder(model, folder / "photos", folder / "more").rows
     assert all(0 < row["crack_fraction_percent"] <= 10 for row in rows)
     with pytest.raises(UserError, match="'epochs' is no setting of detection; choose one of map_filter"):
         load_model(run, settings={"epochs": 3})

@@ -35,7 +35,7 @@ TINY = (
     *(("size", 64), ("depth", 6), ("width", 4), ("disc_width", 4), ("mask_cells", (32, 16, 8))),
     *(("load_size", 68), ("epochs", 2), ("batch_size", 6)),
 )
-SQUARES = {"protocol": "tables", "size": 256, "progress": False}
+SQUARES = {"protocol": "tables", "size": 256}
 SIZES = {"a": (90, 150), "b": (150, 90), "c": (160, 160)}
 
 
@@ -141,7 +141,7 @@ def plan_of(root: Path, **options) -> Plan:
 def test_the_scores_are_those_of_detect_and_score(data, tmp_path, settings):
     model = load_model(stored_run(), settings=settings)
     detect_folder(model, data / "deepcrack/test_img", tmp_path / "out", **SQUARES)
-    wanted = score_folder(tmp_path / "out", data / "deepcrack/test_lab", progress=False)
+    wanted = score_folder(tmp_path / "out", data / "deepcrack/test_lab")
     experiment = Experiment(overrides=(*STORED.overrides, *settings.items()), train_set="synthetic")
     record = evaluated(stored_run(), experiment, data)
     got = records.scores(record)
@@ -160,7 +160,7 @@ def test_the_seed_of_the_experiment_is_that_of_the_dropout(made, tmp_path):
     run = RunFolder.open(shutil.copytree(stored_run().path, tmp_path / "run"))
     run.manifest["seed"] = 5
     detect_folder(load_model(run), made / "deepcrack/test_img", tmp_path / "out", **SQUARES, seed=5)
-    wanted = score_folder(tmp_path / "out", made / "deepcrack/test_lab", progress=False)
+    wanted = score_folder(tmp_path / "out", made / "deepcrack/test_lab")
     experiment = Experiment(overrides=STORED.overrides, train_set="synthetic", seed=5)
     record = evaluated(run, experiment, made)
     assert records.scores(record)["f1"] == wanted["pooled"]["f1"]
@@ -556,7 +556,7 @@ def test_the_stored_model_on_real_photos_is_the_same_as_by_hand(mirror, tmp_path
     assert (record.test.known, record.test.images) == ("packaged", 237)
     assert record.test.crack_share == pytest.approx(4.33, abs=0.01)
     detect_folder(load_model(stored_run()), folder / "test_img", tmp_path / "out", **SQUARES)
-    wanted = score_folder(tmp_path / "out", folder / "test_lab", progress=False)
+    wanted = score_folder(tmp_path / "out", folder / "test_lab")
     got = records.scores(record)
     assert {name: got[name] for name in wanted["pooled"]} == wanted["pooled"]
     assert got["smoothed"]["auroc"] == wanted["auroc"]

@@ -45,7 +45,7 @@ def read(path: Path) -> np.ndarray:
 
 
 def scored(folder: Path, **more) -> dict:
-    return score_folder(folder / "pred", folder / "masks", progress=False, **more)
+    return score_folder(folder / "pred", folder / "masks", **more)
 
 
 def detection(folder: Path, **facts) -> Path:
@@ -80,14 +80,14 @@ def test_a_detection_is_scored_with_its_maps_and_names_what_it_could_not_read(fo
     for name in "ez":
         write(folder / f"masks/{name}.png", np.zeros((8, 8), np.uint8))
     out = detection(folder, failed=["photos/e.jpg: is cut off"])
-    result = score_folder(out, folder / "masks", progress=False)
+    result = score_folder(out, folder / "masks")
     assert [result["pooled"][m] for m in METRICS] == [100] * 5
     assert result["ods_f1"] == result["auroc"] == result["tolerance_2px_f1"] == 100
     assert result["not_scored"] == ["photos/e.jpg: is cut off (`upcrack detect` could not read it)"]
     assert "1 masks are of photos that were not in the detection (z)" in result["warnings"]
     assert result["photos_seen"] == 4
     (out / "maps/b.png").unlink()
-    (first, *_) = score_folder(out, folder / "masks", progress=False)["not_scored"]
+    (first, *_) = score_folder(out, folder / "masks")["not_scored"]
     assert "maps/b.png: there is no such file" in first
 
 

@@ -57,18 +57,18 @@ FIXED = {"threshold_rule": "fixed", "threshold_value": 0.05}
 @pytest.mark.parametrize("settings", [FIXED, {"threshold_rule": "otsu"}])
 @pytest.mark.parametrize("limit", [0.005, 0.02])
 def test_no_more_road_is_marked_than_allowed_and_detect_does_the_same(model, road, settings, limit, tmp_path):
-    got = tune("any", road, limit, settings=settings, progress=False)
+    got = tune("any", road, limit, settings=settings)
     assert got.before.marked > limit >= got.after.marked
     assert 0 < got.after.drawn.recall <= got.before.drawn.recall
     assert got.after.drawn.precision > got.before.drawn.precision
-    tuned = detect_folder(model("any", settings=got.settings), road, tmp_path / "out", progress=False)
+    tuned = detect_folder(model("any", settings=got.settings), road, tmp_path / "out")
     marked = [row["crack_fraction_percent"] for row in tuned.rows]
     assert np.mean(marked) == pytest.approx(100 * got.after.marked, abs=1e-3)
 
 
 def test_each_half_is_tested_with_the_others_threshold(model, road):
     fixed = {"threshold_rule": "fixed"}
-    got = tune("any", road, 0.005, settings=fixed, progress=False)
+    got = tune("any", road, 0.005, settings=fixed)
     one, files = model("any", settings=fixed), sorted(road.iterdir())
     looks = [tuning.look(one, path.name, read_image(path), (0, i)) for i, path in enumerate(files)]
     for chosen, tested in ((slice(0, 3), slice(3, 6)), (slice(3, 6), slice(0, 3))):
@@ -77,13 +77,13 @@ def test_each_half_is_tested_with_the_others_threshold(model, road):
         assert got.held_out.each[tested] == tuning.outcome(looks[tested], [level] * 3).each
     for path in files[tuning.HELD_OUT - 1 :]:
         path.unlink()
-    few = tune("any", road, 0.005, progress=False)
+    few = tune("any", road, 0.005)
     assert few.held_out is None
     assert "not held out" in tuning.as_text(few)
 
 
 def test_a_cracked_photo_is_named(model, road):
-    how = {"settings": {"threshold_rule": "fixed"}, "progress": False}
+    how = {"settings": {"threshold_rule": "fixed"}}
     assert tune("any", road, 0.002, **how).doubted == {}
     assert cv2.imwrite(str(road / "3.png"), synthetic_road(192, 3, crack_share=0.1)[0])
     got = tune("any", road, 0.002, **how)

@@ -213,8 +213,8 @@ def detect(
     how = {"protocol": protocol, "size": size, "seed": seed, "overlays": overlay}
     how |= {"mm_per_pixel": mm_per_pixel, "say": partial(echo, err=as_json)}
     with _interruptible(f"the same command goes on where it was stopped; {out} holds what is done"):
-        found = detect_folder(detector, photos, out, **how, progress=sys.stderr.isatty())
-        page = write_report(out, progress=sys.stderr.isatty()) if report else None
+        found = detect_folder(detector, photos, out, **how)
+        page = write_report(out) if report else None
     if as_json:
         echo(json.dumps({"photos": found.rows, "failed": found.failed}, indent=1))
     else:
@@ -265,7 +265,7 @@ def score(
 
     if beside is not None:
         printing.own_rows(beside)
-    result = score_folder(predictions, masks, photos=photos, out=out, progress=sys.stderr.isatty())
+    result = score_folder(predictions, masks, photos=photos, out=out)
     texts = [as_text(result)]
     if beside is not None:
         result["beside"] = printing.beside(result, beside)
@@ -301,7 +301,7 @@ def tune(
     limit = tuning.fraction(false_alarm)
     check_settings_file(out, tuning.SETTINGS)
     how = {"window": window, "seed": seed, "device": device, "settings": parse_settings(settings)}
-    got = tuning.tune(model, photos, limit, **how, progress=sys.stderr.isatty())
+    got = tuning.tune(model, photos, limit, **how)
     write_settings(out, got.settings, f"for {model}: at most {100 * limit:g} % of undamaged road is marked")
     echo(tuning.as_text(got))
     for warning in tuning.warnings(got):

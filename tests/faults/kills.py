@@ -63,7 +63,7 @@ def detect(folder: Path) -> None:
     for seed in (0, 1):
         if not (photo := folder.parent / f"photos/{seed}.png").is_file():
             write_image(photo, synthetic_road(64, seed)[0])
-    detect_folder(load_model("tf_global_darkness_otsu"), photo.parent, folder / "out", progress=False)
+    detect_folder(load_model("tf_global_darkness_otsu"), photo.parent, folder / "out")
 
 
 def build(folder: Path) -> None:

@@ -234,7 +234,7 @@ def test_a_label_that_explodes_is_refused_by_its_header(tmp_path, parts):
 
 
 def score(folder: Path) -> None:
-    score_folder(folder / "out", folder / "hand_made", progress=False)
+    score_folder(folder / "out", folder / "hand_made")
 
 
 @pytest.mark.parametrize(
@@ -284,9 +284,9 @@ def test_odd_names_pair(tmp_path, photo, mask):
     road(tmp_path / "masks" / "x.png")
     (tmp_path / "masks/x.png").rename(tmp_path / "masks" / mask)
     (tmp_path / "photos/seed.png").unlink()
-    detect_folder(load_model(FAMILY), tmp_path / "photos", tmp_path / "out", progress=False)
+    detect_folder(load_model(FAMILY), tmp_path / "photos", tmp_path / "out")
     write_report(tmp_path / "out")
-    got = score_folder(tmp_path / "out", tmp_path / "masks", progress=False)
+    got = score_folder(tmp_path / "out", tmp_path / "masks")
     assert (got["images"], got["not_scored"]) == (1, [])
     (tmp_path / "photos").rename(tmp_path / "image")
     (tmp_path / "masks").rename(tmp_path / "mask")

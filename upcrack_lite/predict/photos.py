@@ -81,7 +81,6 @@ def detect_folder(
     seed: int = 0,
     overlays: str = "outline",
     mm_per_pixel: float | None = None,
-    progress: bool = True,
     say: Callable[[str], object] | None = None,
 ) -> Detected:
     """Detect cracks in a photo or in all photos of a folder; what OUT holds already is not done again.
@@ -111,16 +110,11 @@ def detect_folder(
         clear_leftovers(out)
         if say is not None:
             say(f"{model.name}: {model.look(protocol)}")
-        return _detect(model, files, out, facts, done, progress)
+        return _detect(model, files, out, facts, done)
 
 
 def _detect(
-    model: Model,
-    files: list[Path],
-    out: Path,
-    facts: dict[str, Any],
-    done: dict[str, dict[str, Any]],
-    progress: bool,
+    model: Model, files: list[Path], out: Path, facts: dict[str, Any], done: dict[str, dict[str, Any]]
 ) -> Detected:
     """Do the photos that are not done yet; see `detect_folder`."""
     todo = [path for path in files if not _is_done(done.get(path.stem), path, out)]
@@ -129,7 +123,7 @@ def _detect(
     failed: list[str] = []
     facts |= {"started": now()}
     running = False  # a finished detection stays one until there is something to change in it
-    for path in tqdm(todo, "detecting", len(files), initial=len(files) - len(todo), disable=not progress):
+    for path in tqdm(todo, "detecting", len(files), initial=len(files) - len(todo), disable=None):
         try:
             with memory_for(f"{path}", "cut it into tiles, shrink it, or take a smaller --window"):
                 photo, modified = read_image(path), _modified(path)

@@ -44,7 +44,7 @@ _TITLES = {
 _IN_CAPTION = ("photo", "photo_modified", "height", "width")  # of no use for comparing photos
 
 
-def write_report(out: Path | str, *, progress: bool = False) -> Path:
+def write_report(out: Path | str) -> Path:
     """Write OUT/report.html from what `upcrack detect` wrote in OUT, finished or not; returns its path.
 
     Raises UserError when OUT holds no detection or cannot be written to.
@@ -54,7 +54,7 @@ def write_report(out: Path | str, *, progress: bool = False) -> Path:
     photos, failed = facts.pop("photos"), facts.pop("failed")
     columns = _columns(photos)
     rows = [_row(values, place, columns) for place, values in enumerate(photos, 1)]
-    with_views = _add_pictures(out, rows, progress)
+    with_views = _add_pictures(out, rows)
     environment = Environment(
         loader=PackageLoader("upcrack_lite", "assets"),
         autoescape=True,  # file names may hold any character
@@ -96,10 +96,10 @@ def _row(values: dict[str, Any], place: int, columns: list[dict[str, Any]]) -> d
 # --- Pictures
 
 
-def _add_pictures(out: Path, rows: list[dict[str, Any]], progress: bool) -> bool:
+def _add_pictures(out: Path, rows: list[dict[str, Any]]) -> bool:
     """Give each row its thumbnail and its larger view or a link; returns whether the page holds the views."""
     thumbnails, views = 0, 0  # bytes
-    for row in tqdm(rows, "report", disable=not progress, unit="photo"):
+    for row in tqdm(rows, "report", disable=None, unit="photo"):
         overlay = out / "overlays" / f"{row['name']}.jpg"
         if overlay.is_file():
             row["target"] = quote(f"overlays/{overlay.name}", errors="surrogateescape")

@@ -86,7 +86,6 @@ def score_folder(
     *,
     photos: Path | str | None = None,
     out: Path | str | None = None,
-    progress: bool = True,
 ) -> dict[str, Any]:
     """Score the predictions in a folder against the masks of the same names; returns what score.json holds.
 
@@ -118,13 +117,13 @@ def score_folder(
     check_writable(out)
     with alone_in(out):
         clear_leftovers(out)
-        return _score(given, pairs, out, progress)
+        return _score(given, pairs, out)
 
 
-def _score(given: Predictions, pairs: Pairs, out: Path, progress: bool) -> dict[str, Any]:
+def _score(given: Predictions, pairs: Pairs, out: Path) -> dict[str, Any]:
     """Count the pairs and write the results; see `score_folder`."""
     seen, problems = _Set(), []
-    for prediction, mask_path in tqdm(pairs.listed, disable=not progress, desc="scoring", unit="photo"):
+    for prediction, mask_path in tqdm(pairs.listed, disable=None, desc="scoring", unit="photo"):
         try:
             with memory_for(f"{mask_path}", "score it at a smaller size"):
                 _count(seen, prediction, mask_path, given.size, out)

@@ -118,7 +118,6 @@ def tune(
     seed: int = 0,
     device: str = "cpu",
     settings: dict[str, Any] | None = None,
-    progress: bool = True,
 ) -> Tuned:
     """Choose the threshold of a model for road as on some photos without cracks.
 
@@ -131,7 +130,7 @@ def tune(
         raise UserError(f"{loaded.name} has a threshold of its own: name a trained model")
     looks, failed = [], []
     files = [source] if source.is_file() else photos(source)
-    for index, path in enumerate(tqdm(files, disable=not progress, desc="tuning", unit="photo")):
+    for index, path in enumerate(tqdm(files, disable=None, desc="tuning", unit="photo")):
         try:
             looks.append(look(loaded, path.name, read_image(path), (seed, index)))
         except UserError as error:
