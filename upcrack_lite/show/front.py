@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from upcrack_lite.baselines.registry import CRACKNET, DRAWN
 from upcrack_lite.reproduction import experiments, published, record_files
 from upcrack_lite.reproduction.audit import audit_paper
 from upcrack_lite.reproduction.conditions import SETS, count
-from upcrack_lite.reproduction.experiments import Experiment
-from upcrack_lite.reproduction.records import Record, scores
 from upcrack_lite.reproduction.tables import TableRow
 from upcrack_lite.reproduction.verdicts import Verdict, reading
 from upcrack_lite.show import sees
 from upcrack_lite.show.overview import SMALL_LEGEND, AllRows
-from upcrack_lite.show.table_words import speaking_for, spread, title
+from upcrack_lite.show.table_words import speaking_for, title
 
 NOTEBOOKS = "../notebooks/"
 """From the front page to the chapters."""
@@ -117,37 +113,3 @@ def without_labels(page: AllRows) -> str:
 
 def _own(page: AllRows, number: int) -> TableRow:
     return next(row for row in page.rows[number] if row.printed.key == CRACKNET)
-
-
-README = {
-    "UP-CrackNet, recipe `paper`": Experiment(),
-    "UP-CrackNet, recipe `released`": Experiment(recipe="released"),
-    "UP-CrackNet, recipe `paper` with `mask_before_resize=true`": Experiment(
-        overrides=(("mask_before_resize", True),)
-    ),
-    "Deepcrack18, supervised": Experiment("deepcrack18"),
-    "U-Net, supervised": Experiment("unet"),
-    "Deepcrack19, supervised": Experiment("deepcrack19"),
-    "SCADN, unsupervised": Experiment("scadn"),
-    "RIAD, unsupervised": Experiment("riad"),
-    "drawn cracks, on DeepCrack's undamaged crops": Experiment(DRAWN),
-    "darkness, a fixed level": Experiment("tf_global_darkness"),
-    "darkness, the paper's filter and Otsu's threshold": Experiment("tf_global_darkness_paper"),
-}
-"""Lines of README's table: what it says, and the experiment on its first test set with its first seed."""
-
-
-def readme(given: Sequence[Record]) -> str:
-    """README's table: F1 in percent of what was trained on DeepCrack, on three test sets, as Markdown."""
-    tests = {4: "deepcrack", 7: "cfd_patches", 8: "crack500_heldout"}
-    names = ", ".join(published.TABLES[number].roman for number in tests)
-    printed = (f"{published.row(number, CRACKNET).f1:.1f}" for number in tests)
-    lines = [["F1, percent", *(f"`{name}`" for name in tests.values())], ["---"] * 4]
-    lines.append([f"UP-CrackNet as printed, Tables {names}", *printed])
-    f1: dict[Experiment, list[float]] = {}
-    for record in given:
-        f1.setdefault(replace(record.experiment, seed=0), []).append(scores(record)["f1"])
-    for words, first in README.items():
-        some = [f1.get(replace(first, test_set=name), []) for name in tests.values()]
-        lines.append([words, *map(spread, some)])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
