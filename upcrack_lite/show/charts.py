@@ -26,6 +26,12 @@ PANELS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     ("MSGMS", (("gms", "training"),)),
     ("style", (("style", "training"),)),
     ("adversarial", (("d", "D"), ("adv", "G"))),
+    # of the compared methods
+    ("loss", (("loss", "training"),)),
+    ("validation images", (("valid", "validation"),)),
+    ("weighted squared error", (("mse", "training"),)),
+    ("squared error", (("l2", "training"),)),
+    ("D and G", (("discriminator", "D"), ("adversarial", "G"))),
 )
 
 
@@ -107,12 +113,14 @@ def histogram_with_threshold(error_map: Any, threshold: float, crack_mask: Any) 
 def training_curves(log_rows: Sequence[Mapping[str, float]]) -> Figure:
     """Draw the log of a run as small multiples, one panel for each kind of loss that the log has.
 
-    log_rows: what `RunFolder.log()` of UP-CrackNet returns, one dict an epoch. The adversarial panel marks ln 2 (G)
+    log_rows: what `RunFolder.log()` returns, one dict an epoch. The adversarial panel marks ln 2 (G)
     and 2·ln 2 (D): what both pay while D is undecided.
     """
     present = {key for row in log_rows for key in row}
     panels = [(title, [key for key in keys if key[0] in present]) for title, keys in PANELS]
-    panels = [(title, keys) for title, keys in panels if keys]
+    # UP-CrackNet's validation loss is drawn beside the restoration loss, and needs no panel of its own.
+    own = "res" in present
+    panels = [(title, keys) for title, keys in panels if keys and not (own and keys[0][0] == "valid")]
     ncols = min(3, len(panels))
     nrows = -(-len(panels) // ncols)
     fig, grid = plt.subplots(nrows, ncols, figsize=(WIDTH, 1.75 * nrows + 0.3), squeeze=False, sharex=True)
