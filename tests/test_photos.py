@@ -25,6 +25,7 @@ from upcrack_lite.errors import UserError
 from upcrack_lite.images import to_tensor
 from upcrack_lite.predict.model import load_model, windowed_map
 from upcrack_lite.predict.photos import NO_CONTRAST, contrast, detect_folder, read_detection
+from upcrack_lite.predict.scoring import score_folder
 from upcrack_lite.pretrained import load_generator, store
 from upcrack_lite.recipes import preset
 from upcrack_lite.runs import RunFolder
@@ -323,6 +324,19 @@ def test_a_stored_run_detects_like_the_run_itself(run, tmp_path):
     assert (stored.path / "checkpoint.safetensors").read_bytes() == before
 
 
+def test_the_command_line_from_training_to_score(folder, upcrack, capsys):
+    size = [f"--set={k}={json.dumps(v)}" for k, v in TINY.overrides().items()]
+    made = folder / "run"
+    assert upcrack("train", "--data", "synthetic", "--crops", 10, "--max-steps", 1, "--out", made, *size) == 0
+    assert upcrack("detect", folder / "photos", folder / "out", "--model", made) == 0
+    assert upcrack("score", folder / "out", folder / "masks") == 0
+    printed = capsys.readouterr().out
+    for word in ("precision", "recall", "accuracy", "f1", "iou", "95 % interval"):
+        assert word in printed
+    assert upcrack("score", folder / "out", folder / "masks", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["images"] == 3
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -344,3 +358,19 @@ def test_mistakes_end_with_status_2_and_a_remedy(words, says, monkeypatch, capsy
     assert "Traceback" not in told.err
     assert told.out == ""  # nothing sounds as if the work had begun
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.mirror
+def test_real_photos_from_crops_to_score(mirror, tmp_path, upcrack):
+    test_img, test_lab = mirror / "deepcrack/test_img", mirror / "deepcrack/test_lab"
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for path in sorted(test_img.iterdir())[:6]:
+        shutil.copy(path, photos)
+    size = [f"--set={k}={json.dumps(v)}" for k, v in TINY.overrides().items()]
+    words = ["--data", mirror / "deepcrack", "--crops", 40, "--max-steps", 2, "--out", tmp_path / "run"]
+    assert upcrack("train", *words, *size) == 0
+    assert upcrack("detect", photos, tmp_path / "out", "--model", tmp_path / "run") == 0
+    result = score_folder(tmp_path / "out", test_lab)
+    assert result["images"] == 6
+    assert 0 < result["crack_fraction_percent"] < 20
