@@ -129,9 +129,7 @@ class Step:
     before: tuple[Mapping[str, float], ...]
     after: tuple[Mapping[str, float], ...]
     left_out: tuple[str, ...] = ()  # in what other pairs differ besides the choice, such as "versions"
-    spread: float | None = (
-        None  # standard deviation of the plain recipe's IoU; None with fewer than two seeds
-    )
+    spread: float | None = None  # standard deviation of the plain recipe's IoU over its seeds, if two or more
     pairs: tuple[tuple[Record, Record], ...] = ()  # the records before and after; empty: not measured
 
     @property
