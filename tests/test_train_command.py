@@ -82,6 +82,11 @@ def test_training_goes_on_with_the_crops_that_there_are_and_says_how_many(roads,
         (["--method=unet", "--vgg-weights=random"], "has no use for --vgg-weights"),
         (["--method=unet", "--window=50"], "taken whole: leave out --window"),
         (["--method=unet", "--layout=photos"], "learns from crack masks, and here are none"),
+        (
+            ["--data=synthetic", "--method=unet", "--margin=3"],
+            "drawn, not cut from photos: leave out --margin",
+        ),
+        (["--data=synthetic", "--window=50"], "drawn, not cut from photos: leave out --window"),
     ],
 )
 def test_what_a_method_does_not_have_is_refused(roads, words, says):

@@ -179,6 +179,7 @@ def undamaged(data: str, layout: str, rule: CropRule, given: Sequence[str] = ())
     """
     folder = Path(data)
     if data == "synthetic":
+        _check_drawn(given)
         roads = synthetic_set(rule.count, rule.size, rule.seed, crack_free=1.0)
         return TrainingData(roads.images, roads.names, {"name": data, "seed": rule.seed})
     check_value("layout", layout, ("auto", "photos", *LAYOUTS))
@@ -201,6 +202,11 @@ def undamaged(data: str, layout: str, rule: CropRule, given: Sequence[str] = ())
     return TrainingData(crops.images, places, facts)
 
 
+def _check_drawn(given: Sequence[str]) -> None:
+    if cut := [name for name in given if name != "crops"]:
+        raise UserError(f"synthetic roads are drawn, not cut from photos: leave out --{', --'.join(cut)}")
+
+
 def labeled(data: str, layout: str, rule: CropRule, given: Sequence[str] = ()) -> TrainingData:
     """Read or draw the photos with crack masks that `upcrack train --data` names, stretched to `rule.size`.
 
@@ -210,6 +216,7 @@ def labeled(data: str, layout: str, rule: CropRule, given: Sequence[str] = ()) -
     """
     folder = Path(data)
     if data == "synthetic":
+        _check_drawn(given)
         roads = synthetic_set(rule.count, rule.size, rule.seed)
         return TrainingData(roads.images, roads.names, {"name": data, "seed": rule.seed}, roads.crack_masks)
     check_value("layout", layout, ("auto", "photos", *LAYOUTS))
