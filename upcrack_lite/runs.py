@@ -405,8 +405,8 @@ def check_numbers(
     own: of the network that takes them; integers in place of its weights are of an odd type, too.
     """
     for name, tensor in state.items():
-        whole = own is not None and name in own and own[name].is_floating_point() > tensor.is_floating_point()
-        if whole or tensor.dtype not in _TYPES:
+        fraction = own is not None and name in own and own[name].is_floating_point()
+        if (fraction and not tensor.is_floating_point()) or tensor.dtype not in _TYPES:
             kind = str(tensor.dtype).removeprefix("torch.")
             raise UserError(f"{file}: {name} is of the type {kind}, so it is no weight: save it as float32")
         if not torch.isfinite(tensor).all():

@@ -33,8 +33,8 @@ from upcrack_lite.generator import Generator
 from upcrack_lite.images import COLORS, overlay, to_tensor, to_uint8
 from upcrack_lite.io import write_image, write_json, write_text
 from upcrack_lite.metrics import Confusion
-from upcrack_lite.predict.model import load_model
-from upcrack_lite.predict.photos import NO_CONTRAST
+from upcrack_lite.predict.model import Model, load_model
+from upcrack_lite.predict.photos import NO_CONTRAST, level_of
 from upcrack_lite.pretrained import load_generator, stored_run
 from upcrack_lite.recipes import TABLE_SIZE, Preset, from_dict
 from upcrack_lite.reproduction.audit_table import ALIASES, MISSING
@@ -79,7 +79,7 @@ RULES = {"Otsu": ("otsu", 1.0), "1.5 × Otsu": ("otsu_factor", 1.5), "95 % below
 
 
 def record(
-    photo: np.ndarray, truth: np.ndarray, generator: Generator, preset: Preset
+    photo: np.ndarray, truth: np.ndarray, generator: Generator, preset: Preset, drawn: Model
 ) -> dict[str, np.ndarray]:
     """All arrays of a road, uint8: photo, truth (0 or 1), restored, small (what G gets), and a map by each variant.
 
@@ -88,7 +88,7 @@ def record(
     image = to_tensor(resize(photo, None, preset.size)[0])
     restored, _ = compare(generator, image, preset)
     maps = {name: enlarge(error_map(image, restored, name), truth.shape) for name in VARIANTS}
-    maps["drawn"] = load_model("drawn").score_photo(photo, "tables")
+    maps["drawn"] = drawn.score_photo(photo, "tables")
     levels = {name: (255 * smooth(one, filter="none")[0, 0]).round() for name, one in maps.items()}
     arrays = {"photo": photo, "truth": truth.astype(np.uint8), "restored": to_uint8(restored)[0]}
     arrays["small"] = to_uint8(image)[0]
@@ -105,16 +105,15 @@ def with_pipeline(generator: Generator, preset: Preset) -> Preset:
 
 
 def operating_points(
-    arrays: dict[str, np.ndarray], generator: Generator, presets: dict[str, Preset]
+    arrays: dict[str, np.ndarray], generator: Generator, presets: dict[str, Preset], drawn: Any
 ) -> dict[str, dict[str, int]]:
-    """Counts of pixels on a road by name: UP-CrackNet with some presets, and the drawn detector as shipped."""
+    """Counts of pixels on a road by name: UP-CrackNet with presets, and `drawn`, that of the detector."""
     truth, image = arrays["truth"] > 0, to_tensor(resize(arrays["photo"], None, 2**generator.depth)[0])
     masks = {
         name: detect(generator, image, preset, size=truth.shape).crack_mask[0, 0].numpy()
         for name, preset in presets.items()
     }
-    drawn = load_model("drawn").preset
-    masks["drawn detector"] = arrays["drawn"] > int(drawn.threshold_value * 255 + 1e-3)
+    masks["drawn detector"] = arrays["drawn"] > level_of(drawn.threshold_value)
     return {name: asdict(Confusion.of(mask, truth)) for name, mask in masks.items()}
 
 
@@ -163,15 +162,15 @@ def main(out: Path) -> None:
     photo_files(out)
     aliases = {metric: names.split() for metric, names in ALIASES.items()}
     write_json(out / "check.json", {"aliases": aliases, "missing": sorted(MISSING)})
-    generator, preset = load_generator(stored_run())
+    (generator, preset), drawn = load_generator(stored_run()), load_model("drawn")
     (out / "upcracknet.onnx").write_bytes(generator_model(generator))
     usual = {"paper's settings": preset, "chapter 14's": with_pipeline(generator, preset)}
-    made = [record(*synthetic_road(TABLE_SIZE, **road), generator, preset) for road in ROADS.values()]
+    made = [record(*synthetic_road(TABLE_SIZE, **road), generator, preset, drawn) for road in ROADS.values()]
     for number, arrays in enumerate(made):
         packed = gzip.compress(b"".join(array.tobytes() for array in arrays.values()), mtime=0)
         (out / f"road-{number}.bin").write_bytes(packed)
     still(made[0], preset, out)
-    presets = {"upcracknet": preset.to_dict(), "drawn": asdict(load_model("drawn").preset)}
+    presets = {"upcracknet": preset.to_dict(), "drawn": asdict(drawn.preset)}
     kept = ("error_variant", "map_filter", "bilateral_", "threshold_")
     roads = {
         "roads": list(ROADS),
@@ -181,7 +180,7 @@ def main(out: Path) -> None:
         "start": {
             name: {k: v for k, v in some.items() if k.startswith(kept)} for name, some in presets.items()
         },
-        "points": [operating_points(arrays, generator, usual) for arrays in made],
+        "points": [operating_points(arrays, generator, usual, drawn.preset) for arrays in made],
         "colors": COLORS,
         "heat": matplotlib.colormaps["magma"](range(256), bytes=True)[:, :3].tolist(),
     }

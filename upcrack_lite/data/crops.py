@@ -208,7 +208,7 @@ def _cut(pairs: list[Pair], chosen: list[tuple[int, Place]], size: int) -> Crops
     """Cut the chosen windows, reading each photo once."""
     images = np.empty((len(chosen), size, size, 3), np.uint8)
     for index in sorted({index for index, _ in chosen}):
-        image, _ = read_pair(pairs[index])
+        image = read_image(pairs[index].image)
         for position, (owner, (x, y, window)) in enumerate(chosen):
             if owner == index:
                 images[position], _ = resize(image[y : y + window, x : x + window], None, size)

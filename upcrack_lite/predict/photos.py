@@ -162,9 +162,8 @@ def in_levels(scores: PhotoScores, size: tuple[int, int]) -> tuple[np.ndarray, i
 
 def level_of(threshold: float) -> int:
     """The level of 0 to 255 above which a pixel is above a threshold in [0, 1]."""
-    return int(
-        threshold * 255 + 1e-3
-    )  # a threshold that is a whole level may lie a little below it in float32
+    # A threshold that is a whole level may lie a little below it in float32.
+    return int(threshold * 255 + 1e-3)
 
 
 def read_detection(out: Path | str) -> dict[str, Any]:
