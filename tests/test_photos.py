@@ -154,6 +154,11 @@ def test_a_stopped_detection_goes_on_and_does_new_photos_only(model, folder, mon
     assert asked[4:] == ["added", "small", "tall"]
     heights = {row["name"]: row["height"] for row in found.rows}
     assert (found.new, heights) == (3, {"added": 96, "small": 40, "tall": 64, "wide": 90})
+    (folder / "photos/tall.png").unlink()
+    found = detected(model, folder)
+    assert (found.new, found.gone, len(found.rows)) == (0, ["tall"], 3), "what is gone counts in no number"
+    assert "tall" not in (folder / "out/summary.csv").read_text()
+    assert (folder / "out/masks/tall.png").is_file(), "and loses no file"
 
 
 def test_what_cannot_be_read_is_named_at_the_end(run, folder, upcrack, capsys):
@@ -273,6 +278,8 @@ def test_the_drawn_crack_detector_sees_a_photo_whole_or_as_the_tables_do(folder,
     assert {row["threshold_level"] for row in detected(model, folder).rows} == {127}
     with pytest.raises(UserError, match="leave the window out"):
         load_model(run, window=64)
+    assert "native" not in model.facts()["preset"], "the protocol says it"
+    assert detected(load_model(f"{run.path}/"), folder).new == 0, "a slash makes no other model"
 
 
 def test_a_run_of_a_compared_method_finds_cracks_too(folder, tmp_path):
@@ -346,6 +353,11 @@ def test_the_command_line_from_training_to_score(folder, upcrack, capsys):
         (["train", "--data", "synthetic", "--out", "/proc/x"], "cannot be written"),
         (["detect", ".", "o", "--set", "size=256"], "no setting of detection"),
         (["detect", ".", "o", "--model", "best"], "tf_frangi_otsu"),
+        (["detect", ".", "o", "--set", "native=true"], "the protocol native or tables"),
+        (
+            ["detect", ".", "o", "--model", "upcracknet", "--protocol", "tables", "--window", "64"],
+            "leave it out",
+        ),
         (["detect", ".", "o", "--window", "8"], "window must be in [16, inf)"),
         (["train", "--data", "synthetic", "--out", "x", "--set", "epochs=many"], "must be of type int"),
     ],

@@ -544,7 +544,7 @@ def test_the_command_says_what_it_would_not_show(data, upcrack, monkeypatch):
     run = RunFolder.create(data.parent / "runs" / experiment.run_slug(), {})
     assert "goes on" not in upcrack("--method", "unet", "--seed", 3, *words)[1]
     run.save_log([{"epoch": 0, "loss": 1.0}, {"epoch": 1, "loss": 0.5}])
-    assert "goes on after epoch 2" in upcrack("--method", "unet", "--seed", 3, *words)[1]
+    assert "goes on from its last state" in upcrack("--method", "unet", "--seed", 3, *words)[1]
     assert len(asked) == 3
 
 

@@ -128,6 +128,7 @@ def test_what_cannot_be_scored_is_named_and_the_others_are_scored(folder, change
         (("pred", "masks", "--photos", "other"), "other: holds no photo of the names"),
         (("pred/a.png", "masks"), "a.png: is a file: give the folder of predictions"),
         (("pred", "masks", "--out", "pred/a.png"), "a.png is a file"),
+        (("pred", "masks", "--out", "out"), "out holds a detection, whose overlays would be lost"),
         (("pred", "masks", "--beside", "gaps"), "the paper does not test on 'gaps'; choose cfd"),
     ],
 )

@@ -119,12 +119,14 @@ def test_what_is_no_fraction_is_refused(text):
 def test_the_command_writes_what_detect_reads(model, road, monkeypatch, capsys, upcrack):
     (road / "notes.png").write_text("no image")
     out = road.parent / "settings.yaml"
-    words = ["--model=any", "--set=threshold_rule=fixed", "--false-alarm=0.2%", f"--out={out}"]
+    words = ["--model=any", "--set=threshold_rule=fixed", "--set=test_dropout=false", "--false-alarm=0.2%"]
+    words.append(f"--out={out}")
     assert upcrack("tune", road, *words) == 3
     told = capsys.readouterr()
     assert "notes.png: is not an image" in told.err
     assert "held out" in told.out
-    assert set(read_settings(out)) == {"threshold_rule", "threshold_value", "threshold_floor"}
+    names = {"threshold_rule", "threshold_value", "threshold_floor", "test_dropout"}
+    assert set(read_settings(out)) == names, "what the map was made with belongs to its threshold"
     monkeypatch.undo()
     loaded = load_model("upcracknet", settings=read_settings(out))
     assert loaded.preset.threshold_value == read_settings(out)["threshold_value"]

@@ -156,11 +156,14 @@ def train(
     rule = CropRule((window,), crops, margin, chosen.size, seed)
     got = read(data, layout, rule, [name for name in ("crops", "window", "margin") if name in given])
     few = f" ({got.facts['asked']} asked for; there is no room for more)" if "asked" in got.facts else ""
-    echo(f"{len(got.images)} {got.what}{few} from {len(set(got.groups))} photos, used at {chosen.size} px")
+    cut = f", cut at {window} px and enlarged," if got.facts.get("window", chosen.size) < chosen.size else ","
+    echo(
+        f"{len(got.images)} {got.what}{few} from {len(set(got.groups))} photos{cut} used at {chosen.size} px"
+    )
     from upcrack_lite.baselines.trainer import train_any
 
     how = {"device": device, "precision": precision, "max_steps": max_steps, "vgg_weights": vgg_weights}
-    with _interruptible(f"the same command goes on from the last whole epoch in {out}"):
+    with _interruptible(f"the same command goes on from the last state in {out}"):
         run = train_any(method, got, chosen, out, seed=seed, progress=sys.stderr.isatty(), **how)
     echo(f"{out}: {_outcome(run)}")
 
@@ -208,6 +211,8 @@ def detect(
     from upcrack_lite.predict.photos import detect_folder
     from upcrack_lite.predict.report import write_report
 
+    if window is not None and protocol == "tables":
+        raise UserError("--window is for --protocol native, which cuts a photo into windows: leave it out")
     values = (read_settings(settings_file) if settings_file else {}) | parse_settings(settings)
     detector = load_model(model, device, values, window)
     how = {"protocol": protocol, "size": size, "seed": seed, "overlays": overlay}
@@ -236,6 +241,9 @@ def _detected(found: Detected, model: Model, photos: Path, out: Path) -> Iterato
             f"{statistics.median(percent):.2f} %, most {max(percent):.2f} %"
         )
         yield f"masks, maps, overlays and summary.csv are in {out}"
+    if found.gone:
+        few = ", ".join(found.gone[:3]) + (" and others" if len(found.gone) > 3 else "")
+        yield f"Note: not in {photos} any more, and so in no number: {few}; their pictures stay in {out}."
     if found.blank:
         yield f"Warning: no contrast, so nothing can be found here: {', '.join(found.blank)}"
     if model.run is not None and not model.run.finished:
@@ -298,9 +306,9 @@ def tune(
     from upcrack_lite.io import check_settings_file, write_settings
     from upcrack_lite.predict import tune as tuning
 
-    limit = tuning.fraction(false_alarm)
-    check_settings_file(out, tuning.SETTINGS)
-    how = {"window": window, "seed": seed, "device": device, "settings": parse_settings(settings)}
+    limit, values = tuning.fraction(false_alarm), parse_settings(settings)
+    check_settings_file(out, {*tuning.SETTINGS, *values})
+    how = {"window": window, "seed": seed, "device": device, "settings": values}
     got = tuning.tune(model, photos, limit, **how)
     write_settings(out, got.settings, f"for {model}: at most {100 * limit:g} % of undamaged road is marked")
     echo(tuning.as_text(got))
@@ -376,7 +384,8 @@ def cell(
             raise UserError("--again tests again, and --train-only does not test: leave one of them out")
         wanted = list({one.run_slug(): one for one in wanted}.values())
     given = RunOptions(device, precision, vgg_weights, max_steps, allow_dirty)
-    check_proxies(wanted, data_root)
+    if not train_only:
+        check_proxies(wanted, data_root)
     if {one.method for one in wanted} <= set(FAMILIES) and (numbers != (0,) or scale != "full"):
         echo("no training and no random draw: one scale, full, and seed 0, whatever is asked")
     both: dict[str, Any] = {"progress": sys.stderr.isatty(), "say": echo}
@@ -385,7 +394,7 @@ def cell(
         options = given.usable(one) if table is not None and row is None else given
         echo(f"{one.run_slug() if train_only else one.slug()}  ({one.command(options)})")
         _note_start(runs / options.run_name(one))
-        with _interruptible("the same command goes on from the last whole epoch"):
+        with _interruptible("the same command goes on from the last state of the run"):
             if train_only:
                 run = train_experiment(one, data_root, runs, options, **both)
                 echo(f"{run.path}: trained for {run.manifest['epochs_done']} epochs")
@@ -431,8 +440,8 @@ def _note_start(folder: Path) -> None:
     """Say what a command does not show: a training that goes on."""
     from upcrack_lite.runs import RunFolder
 
-    if RunFolder.is_run(folder) and not (run := RunFolder.open(folder)).finished and (log := run.log()):
-        echo(f"{folder}: goes on after epoch {len(log)}")
+    if RunFolder.is_run(folder) and not (run := RunFolder.open(folder)).finished and run.log():
+        echo(f"{folder}: goes on from its last state")
 
 
 @app.command()

@@ -107,7 +107,7 @@ def test_sigterm_ends_a_training_that_the_same_command_finishes(tmp_path):
         said = first.communicate()[1]
     assert (second.returncode, first.returncode) == (2, 143)
     assert "another process is at work in" in second.stderr
-    assert "the same command goes on from the last whole epoch" in said
+    assert "the same command goes on from the last state" in said
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {"manifest.json", "checkpoint.safetensors", "resume.pt", "log.csv", "progress"}
 

@@ -158,6 +158,13 @@ class Drawn(Model):
         photo = resize(photo, None, TABLE_SIZE)[0] if protocol == "tables" else photo
         return torch.from_numpy(self.probability(photo))[None, None]
 
+    def facts(self) -> dict[str, Any]:
+        """As of any model, without `native`: of how a photo is looked at, the protocol tells."""
+        facts = super().facts()
+        return facts | {
+            one: {k: v for k, v in facts[one].items() if k != "native"} for one in ("preset", "overrides")
+        }
+
 
 @dataclass(frozen=True)
 class Family(Model):
@@ -220,6 +227,10 @@ def load_model(
     if method == CRACKNET:
         load, score = load_generator, _error_map
     elif method == DRAWN:
+        if "native" in settings:
+            raise UserError(
+                "native is a value of records; a detection has the protocol native or tables instead"
+            )
         from upcrack_lite.drawn.detect import load_network as load
         from upcrack_lite.drawn.detect import score_map as score
     elif method == PATCHCORE:
@@ -276,7 +287,7 @@ def _resolve(model: RunFolder | Path | str) -> tuple[str, RunFolder | None]:
     if name in FAMILIES:
         return name, None
     if Path(name).exists():
-        return name, RunFolder.open(name)
+        return str(Path(name)), RunFolder.open(name)  # as without the slash that a shell adds
     choices = ", ".join((*FOLDERS, *FAMILIES))
     raise UserError(f"unknown model {name!r}: name a run folder, or one of {choices}")
 

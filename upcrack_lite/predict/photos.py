@@ -59,11 +59,15 @@ _ROW |= {"height": int | None, "width": int | None, "crack_fraction_percent": in
 
 @dataclass(frozen=True)
 class Detected:
-    """What became of the photos: summary.csv's rows of all that are done, how many are new, what failed and why."""
+    """What became of the photos: summary.csv's rows of all that are done, how many are new, what failed and why.
+
+    gone: names of photos that an earlier call did, and that are not there any more; they have no row now.
+    """
 
     rows: list[dict[str, Any]]
     new: int
     failed: list[str]
+    gone: list[str]
 
     @property
     def blank(self) -> list[str]:
@@ -117,6 +121,8 @@ def _detect(
     model: Model, files: list[Path], out: Path, facts: dict[str, Any], done: dict[str, dict[str, Any]]
 ) -> Detected:
     """Do the photos that are not done yet; see `detect_folder`."""
+    gone = sorted(done.keys() - {path.stem for path in files})
+    done = {name: row for name, row in done.items() if name not in gone}
     todo = [path for path in files if not _is_done(done.get(path.stem), path, out)]
     for path in todo:
         done.pop(path.stem, None)  # the row of another file of this name
@@ -140,7 +146,7 @@ def _detect(
         done[path.stem] = numbers | {"photo": str(path.resolve()), "photo_modified": modified}
         _save(out, facts | {"status": "running"}, done, failed)
     rows = _save(out, facts | {"status": "finished", "finished": now()}, done, failed)
-    return Detected(rows, len(todo) - len(failed), failed)
+    return Detected(rows, len(todo) - len(failed), failed, gone)
 
 
 def contrast(photo: np.ndarray) -> float:

@@ -112,6 +112,8 @@ def score_folder(
     out = predictions / "score" if out is None else Path(out)
     if predictions.resolve() == masks.resolve():
         raise UserError(f"{masks}: predictions and masks are one folder; name that of the hand-made masks")
+    if (out / "detection.json").is_file():
+        raise UserError(f"{out} holds a detection, whose overlays would be lost: give --out another folder")
     given = read_predictions(predictions, photos)
     pairs = pair(given, masks)
     check_writable(out)

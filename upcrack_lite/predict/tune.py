@@ -155,7 +155,7 @@ def tune(
     doubted = zip(names, (held_out or before).each, strict=True)
     return Tuned(
         model=loaded.name,
-        settings=old | new,
+        settings=dict(settings or {}) | old | new,
         old=old,
         photos=len(looks),
         before=before,
