@@ -235,6 +235,21 @@ def test_bootstrap_equals_a_plain_loop():
     assert same == pytest.approx((parts[0].iou, parts[0].iou))
 
 
+def test_images_of_one_photo_are_drawn_together():
+    rng = np.random.default_rng(0)
+    parts = [Confusion(*rng.integers(1, 500, 4)) for _ in range(12)]
+    copies, photos = parts * 4, [f"photo {i}" for i in range(12)] * 4
+    alone = metrics.bootstrap_interval(parts, "f1")
+    assert metrics.bootstrap_interval(copies, "f1", groups=photos) == pytest.approx(alone, abs=1.5)
+    low, high = metrics.bootstrap_interval(copies, "f1")
+    assert high - low < 0.7 * (alone[1] - alone[0]), "copies taken for other photos: too sure"
+    each = metrics.bootstrap_interval(parts, "f1", groups=[*"abcdefghijkl"])
+    assert each == alone, "each a photo of its own: as without groups"
+    of_runs = metrics.bootstrap_interval([parts, parts[::-1]], "iou", groups=[*"aabbccddeeff"])
+    pairs = [[a + b for a, b in zip(run[::2], run[1::2], strict=True)] for run in (parts, parts[::-1])]
+    assert of_runs == metrics.bootstrap_interval(pairs, "iou")
+
+
 def test_bootstrap_limit_cases():
     nothing = Confusion(0, 0, 0, 100)
     assert all(math.isnan(value) for value in metrics.bootstrap_interval([nothing] * 3, "f1"))

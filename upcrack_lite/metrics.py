@@ -106,6 +106,7 @@ def bootstrap_interval(
     level: float = 0.95,
     n: int = 1000,
     seed: int = 0,
+    groups: Sequence[str] | None = None,
 ) -> tuple[float, float]:
     """Estimate how far a pooled metric would move with other images of the same kind.
 
@@ -115,6 +116,8 @@ def bootstrap_interval(
 
     confusions: one an image; or such a list for each of several runs on the same images: then the interval is that of
     the mean over runs, each scored by itself. metric: one of `METRICS`. level: in (0, 1). n: number of draws.
+    groups: for each image the photo that it was cut from. Images of one photo are alike, so they are drawn together
+    (the cluster bootstrap); drawn one by one they make the interval too narrow. None: each is a photo of its own.
     Returns lower and upper limit in percent; (nan, nan) if the metric is undefined in every draw.
     Raises UserError for another metric, level or number.
     """
@@ -123,6 +126,9 @@ def bootstrap_interval(
     check_value("n", n, "[1, inf)")
     runs = [confusions] if isinstance(confusions[0], Confusion) else confusions
     counts = np.stack([[confusion.counts for confusion in run] for run in runs])  # (runs, N, 4)
+    if groups is not None:
+        names, owner = np.unique(groups, return_inverse=True)
+        counts = np.eye(len(names), dtype=counts.dtype)[:, owner] @ counts  # (runs, photos, 4)
     values = _percent(metric, _draws(counts.shape[1], n, seed) @ counts).mean(axis=0)  # (n,)
     values = values[~np.isnan(values)]
     if not len(values):

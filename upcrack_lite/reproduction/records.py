@@ -19,6 +19,7 @@ from typing_extensions import TypedDict
 
 from upcrack_lite import metrics
 from upcrack_lite.baselines.registry import FAMILIES, learns_from_masks
+from upcrack_lite.data.crops import photo_of
 from upcrack_lite.errors import UserError
 from upcrack_lite.metrics import METRICS, Confusion, pooled
 from upcrack_lite.reproduction import record_files
@@ -28,6 +29,8 @@ from upcrack_lite.thin_shapes import tolerance_f1
 from upcrack_lite.versions import COMMIT
 
 _NAME = re.compile(r".+-s\d+(-[0-9a-f]{8})?\.json")  # no draft
+# What the name of an image has beside that of its photo: DeepCrack's number of a crop, the place of a patch of CFD.
+_CUT = {"deepcrack": r"-\d+$", "cfd_patches": r"_\d+_\d+$"}
 # A path of a machine: it says nothing elsewhere, and may say who made the record.
 _TEXT = re.compile(r'"((?:[^"\\]|\\.)*)"')  # of JSON
 _PATH = re.compile(r"(?:^|[\s='\"(,]|file:)(?:/|~|[A-Za-z]:[\\/])\S")
@@ -221,6 +224,12 @@ class Record(Part):
         return tuple(image.confusion for image in self.images)
 
     @property
+    def photos(self) -> list[str]:
+        """For each image the photo that it was cut from, as far as its name tells."""
+        ending = _CUT.get(self.key.test_set, "$")
+        return [photo_of(re.sub(ending, "", image.name)) for image in self.images]
+
+    @property
     def slug(self) -> str:
         """The record's file name without its ending."""
         return self.experiment.slug()
@@ -361,7 +370,7 @@ def scores(record: Record) -> dict[str, Any]:
     """Compute the scores of one record, in percent; nan where one is undefined. `tables` joins several seeds.
 
     Returns `images`, `crack_share`, the counts and five metrics of all pixels pooled, `interval_95` (metric to
-    lower and upper limit of the bootstrap over images), `tolerance_f1`, `cldice` (mean over images), and where the
+    lower and upper limit of the bootstrap over photos), `tolerance_f1`, `cldice` (mean over images), and where the
     record has its maps, `smoothed` and `raw`: each `ods_f1`, `ods_threshold` (0 to 1), `ois_f1`,
     `average_precision` and `auroc` of that map.
     """
@@ -369,7 +378,8 @@ def scores(record: Record) -> dict[str, Any]:
     lines = [image.cldice for image in record.images if image.cldice is not None]
     result = {"images": len(record.images), "crack_share": total.prevalence, **total.to_dict()}
     result["interval_95"] = {
-        metric: metrics.bootstrap_interval(record.confusions, metric) for metric in METRICS
+        metric: metrics.bootstrap_interval(record.confusions, metric, groups=record.photos)
+        for metric in METRICS
     }
     result["tolerance_f1"] = tolerance_f1(np.array([image.tolerance for image in record.images]))
     result["cldice"] = sum(lines) / len(lines) if lines else float("nan")

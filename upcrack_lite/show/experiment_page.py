@@ -97,7 +97,7 @@ class ExperimentPage:
             lines.append({"": NAMES[name], "value": _number(scores[name]), "interval": interval})
         note = (
             f"In percent, over all pixels of {scores['images']} photos; {scores['crack_share']:.3f} % of them are "
-            "crack. The interval is the 95 % bootstrap over photos. "
+            "crack. The interval is the 95 % bootstrap over photos, images cut from one photo drawn together. "
             f"Beside these: tolerance F1 {_number(scores['tolerance_f1'])}, clDice {_number(scores['cldice'])}, "
             f"average precision {_number(scores['smoothed']['average_precision'])}."
         )
