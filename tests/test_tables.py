@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -152,8 +153,13 @@ def test_three_seeds_may_not_be_picked_from_four(full):
 
 def test_mean_spread_and_interval_come_from_the_records(full):
     (ours,) = group(ROW, full)
-    draws = np.random.default_rng(0).multinomial(237, np.full(237, 1 / 237), size=1000)
-    counts = np.array([[(one.tp, one.tp + one.fp + one.fn) for one in run.confusions] for run in full])
+    photos = sorted({re.sub(r"-\d+$", "", image.name) for image in full[0].images})
+    assert len(photos) == 60, "DeepCrack's 237 images were cut from these"
+    draws = np.random.default_rng(0).multinomial(60, np.full(60, 1 / 60), size=1000)
+    counts = np.zeros((3, 60, 2))
+    for run, of_run in zip(full, counts, strict=True):
+        for image, one in zip(run.images, run.confusions, strict=True):
+            of_run[photos.index(re.sub(r"-\d+$", "", image.name))] += one.tp, one.tp + one.fp + one.fn
     means = [np.mean([100 * tp / all_ for tp, all_ in draw @ counts]) for draw in draws]
     assert (ours.scores["iou"].low, ours.scores["iou"].high) == pytest.approx(
         np.quantile(means, [0.025, 0.975])
@@ -247,7 +253,7 @@ def test_a_compared_method_is_judged_as_any_row():
     said = "; ".join(row.ours[0].conditions)
     assert "trained on 300 photos with crack masks of DeepCrack, 60 epochs" in said
     assert "encoder weights: none, the network starts from nothing" in said
-    assert "cut at 0.5; the paper does not say how it cuts" in said
+    assert "its threshold is 0.5; the paper does not name its own" in said
     (lite,) = chosen(4, rows=["unet"])
     assert "its scale is lite, not full" in verdict(published.row(4, "unet"), [record(lite)])[1]
 
@@ -324,6 +330,30 @@ def test_losses_and_masks_on_deepcrack_stand_beside_tables_1_and_2_alone():
     assert not group(published.row(2, "striped"), [record(swapped)]), "a pair that is not listed"
 
 
+def test_methods_of_one_recipe_are_compared_by_it_whatever_is_asked():
+    """Their records and their command stand beside a page of the recipe released, too."""
+    (experiment,) = chosen(4, rows=["unet"])
+    (row,) = tables.table(Selection(4, recipe="released", rows=["unet"]), [record(experiment)])
+    assert "recipe released" not in row.reason
+    assert "--recipe paper" in row.command
+    assert tables.nearest_by_scale(row, "released")
+
+
+def test_a_shorter_training_at_a_larger_scale_comes_first_and_says_what_it_lacks():
+    """Never averaged with trainings of the usual length; a verdict needs those."""
+    lite = [record(Experiment(seed=seed), seed=seed) for seed in range(3)]
+    short = Experiment(scale="half", overrides=(("epochs", 30), ("style_network", "vgg16")))
+    (row,) = tables.table(Selection(4, rows=["upcracknet"]), [*lite, record(short)])
+    assert [(one.scale, len(one.seeds)) for one in row.ours] == [("half", 1), ("lite", 3)]
+    assert row.ours[0].substituted == ("30 epochs", "vgg16")
+    assert "its training ends after 30 epochs, not 200" in row.ours[0].unmet
+    assert not any("epochs" in reason for reason in row.ours[1].unmet)
+    assert row.verdict is Verdict.OPEN
+    assert "half scale, 30 epochs, vgg16, 1 seed" in row.reading
+    again = record(Experiment(scale="full", overrides=(("epochs", 30),)))
+    assert tables.table(Selection(4, rows=["upcracknet"]), [again])[0].verdict is Verdict.OPEN
+
+
 def test_another_style_network_joins_the_row_under_its_name():
     (experiment,) = chosen(1, rows=["mae+style"], train_set="crack500_kept", test_set="crack500_heldout")
     other = replace(experiment, overrides=(*experiment.overrides, ("style_network", "vgg16")))
@@ -344,6 +374,7 @@ def test_another_style_network_joins_the_row_under_its_name():
     ("part", "name", "value", "reason"),
     [
         ("train", "style_weights", "random", "its style features are random"),
+        ("train", "style_weights", "file other.pth", "different weights of the style loss"),
         ("train", "precision", "bf16-mixed", "different precision"),
         ("train", "crops_sha256", "9" * 64, "different training crops"),
         ("test", "content_sha256", "8" * 64, "different test sets"),
@@ -423,7 +454,7 @@ def test_the_kits_photos_and_those_of_the_authors_archive_are_compared(changes):
         (
             (),
             renamed,
-            "each must have the name and the crack share that the kit's manifest says, and 1 have not",
+            "each must have the name and the prevalence that the kit's manifest says, and 1 have not",
         ),
         (OWN_ARCHIVE, renamed, "its test photos are not those of deepcrack"),
         (OWN_ARCHIVE, widened, "its test photos are not those of deepcrack"),

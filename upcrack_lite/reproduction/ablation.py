@@ -239,7 +239,7 @@ def stages(some: Sequence[Record]) -> dict[str, float]:
 
 
 def numbers(given: Sequence[Record]) -> list[dict[str, Any]]:
-    """Every number of the page as plain values, for `upcrack verify`: lite, DeepCrack, each test set.
+    """The means and changes of the page as plain values, for `upcrack verify`: lite, DeepCrack, each test set.
 
     One line for each step and kind of number: `row`, `what`, `records`, and `values` by metric.
     """

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from upcrack_lite.baselines.registry import BESIDE, COMPARED, CRACKNET, DRAWN, PATCHCORE
+from upcrack_lite.baselines.registry import BESIDE, COMPARED, CRACKNET, DRAWN, PATCHCORE, preset_of
 from upcrack_lite.data import manifest as manifests
 from upcrack_lite.data.sources import source
 from upcrack_lite.metrics import auroc
@@ -55,14 +55,16 @@ SAME_FRACTION = 0.1
 def conditions(record: Record) -> dict[str, Any]:
     """How a record was made, beside its experiment: two records are alike if these are equal.
 
-    crops, photos: digests of what it was trained and tested on. versions: of the numbers that trained and tested
-    it. precision: of the training. devices: those of all its starts, how many at once, and the one of the test.
+    crops, photos: digests of what it was trained and tested on. style: the style loss's weights. versions: of the
+    numbers that trained and tested it. precision: of the training. devices: those of all its starts, how many at
+    once, and the one of the test.
     """
     where, test = record.environment, record.test
     used = tuple(dict.fromkeys(one.get("used_device") for one in where.trained))
     return {
         "crops": record.train.crops_sha256,
         "photos": (test.digest, test.content_sha256),
+        "style": record.train.style_weights,
         "versions": (record.versions.training, record.versions.testing),
         "precision": record.train.precision,
         "devices": (used, where.training.get("processes", 1), where.evaluation.get("used_device")),
@@ -79,7 +81,7 @@ def told(row: Row, some: list[Record]) -> list[str]:
     said = [
         *_training(some),
         f"tested on {first.test.images} images of {SETS[first.key.test_set]}",
-        f"crack share of the test set {fractions}{against}",
+        f"prevalence of the test set {fractions}{against}",
     ]
     if style:
         said.append(f"style features: {style}")
@@ -120,8 +122,8 @@ def _training(some: list[Record]) -> list[str]:
         said.append(f"encoder weights: {encoder['source']}")
     if first.key.method in COMPARED:
         rule, value = values["threshold_rule"], values["threshold_value"]
-        at = f"at {value:g}" if rule == "fixed" else f"by the rule {rule}"
-        said.append(f"its map is cut {at}; the paper does not say how it cuts")
+        at = f"{value:g}" if rule == "fixed" else f"by the rule {rule}"
+        said.append(f"its threshold is {at}; the paper does not name its own")
     return said
 
 
@@ -146,8 +148,8 @@ def failed_runs(given: Iterable[Record]) -> frozenset[str]:
     return frozenset(r.train.checkpoint_sha256 for r in trained if auroc(r.maps["raw"].pooled) < 50)
 
 
-_DIFFERENT = {"photos": "test sets", "crops": "training crops", "versions": "versions of the numbers"}
-_DIFFERENT |= {"precision": "precision", "devices": "devices"}
+_DIFFERENT = {"photos": "test sets", "crops": "training crops", "style": "weights of the style loss"}
+_DIFFERENT |= {"versions": "versions of the numbers", "precision": "precision", "devices": "devices"}
 
 
 def unmet(row: Row, some: list[Record]) -> list[str]:
@@ -161,6 +163,8 @@ def unmet(row: Row, some: list[Record]) -> list[str]:
     said = ["the paper's own program of it is not shared"] if row.key in NOT_SHARED else []
     if first.key.scale != "full":
         said.append(f"its scale is {first.key.scale}, not full")
+    if (epochs := first.preset.get("epochs")) != (usual := _usual_epochs(first)):
+        said.append(f"its training ends after {epochs} epochs, not {usual}")
     # The row's loss, which the lite scale leaves out.
     wanted = row_overrides(row.table, row.key)[1].get("lambda_style") != 0
     if wanted and first.key.method == CRACKNET and not first.preset["lambda_style"]:
@@ -188,6 +192,12 @@ def unmet(row: Row, some: list[Record]) -> list[str]:
     return said
 
 
+def _usual_epochs(record: Record) -> int | None:
+    """How many epochs its recipe and scale have; None for a method without epochs."""
+    key = record.key
+    return getattr(preset_of(key.method, key.recipe, key.scale), "epochs", None)
+
+
 def _other_sets(record: Record, train: str, test: str) -> list[str]:
     """What keeps a record from being made with the photos of a pair of sets."""
     if record.key.train_set != train:
@@ -212,7 +222,7 @@ def other_test_photos(record: Record) -> list[str]:
         if low <= record.test.crack_share <= high:
             return []
         return [
-            f"its test set has a crack share of {record.test.crack_share:.3f} %, the official one {low} to {high} %"
+            f"its test set has a prevalence of {record.test.crack_share:.3f} %, the official one {low} to {high} %"
         ]
     if record.test.known == "packaged" and record.test.digest != manifests.digest(entries):
         return [f"its test set has the kit's manifest of {name} by name, but not by its digest"]
@@ -222,7 +232,7 @@ def other_test_photos(record: Record) -> list[str]:
     if not other:
         return []
     return [
-        f"its test photos are not those of {name}: each must have the name and the crack share that the kit's "
+        f"its test photos are not those of {name}: each must have the name and the prevalence that the kit's "
         f"manifest says, and {len(other)} have not ({other[0]})"
     ]
 

@@ -25,7 +25,10 @@ from upcrack_lite.errors import UserError, raise_for
 from upcrack_lite.reproduction.experiments import Experiment
 
 SYNTHETIC_VERSION = 1
-"""Raised when the program that draws roads changes, so that other roads never pass for the same."""
+"""Raised when the program that draws roads changes, so that other test roads never pass for the same.
+
+What learned from undamaged synthetic roads is not told by it: raise `versions.TRAINING` of these methods too.
+"""
 
 SYNTHETIC_PHOTOS, SYNTHETIC_CROPS = 100, 300  # roads with cracks, and undamaged ones to train on
 TRAIN_SEED, TEST_SEED = 0, 1  # of the roads; the same whatever the seed of the training

@@ -101,9 +101,9 @@ class Plan:
         if not files:
             return "no record"
         tested_on, learned_from = self._tested_on(experiment), self._learned_from(experiment)
-        if isinstance(learned_from, UserError):
-            return f"its record cannot be compared: {learned_from}"
-        tested_on = None if isinstance(tested_on, UserError) else tested_on
+        for one in (tested_on, learned_from):
+            if isinstance(one, UserError):
+                return f"its record cannot be compared: {one}"
         now = (options, tested_on, learned_from, self.runs / self.run(experiment))
         said = [outdated(path, experiment, *now) for path in files]
         return "" if "" in said else said[0]

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from upcrack_lite.baselines.registry import BESIDE, EXTRA, FAMILIES, ONE_SCALE
+from upcrack_lite.baselines.registry import BESIDE, CRACKNET, EXTRA, FAMILIES, ONE_SCALE
 from upcrack_lite.metrics import METRICS, average_precision, bootstrap_interval, ods, pooled
+from upcrack_lite.recipes import SCALES
 from upcrack_lite.reproduction import conditions, published, records, verdicts
 from upcrack_lite.reproduction.conditions import SETS, count
 from upcrack_lite.reproduction.experiments import (
@@ -36,16 +37,19 @@ from upcrack_lite.reproduction.verdicts import COMPARED, SEEDS, Verdict
 ELSEWHERE = {1: (("deepcrack", "deepcrack"),), 2: (("deepcrack", "deepcrack"),)}
 """Tables that compare choices, not methods, can be made on other sets too; these are shown beside them."""
 
-SUBSTITUTES = ("style_network", "encoder_weights", "native")
-"""Preset values that may differ from a row's: weights that are not always at hand, and photos at their own size."""
+SUBSTITUTES = {"epochs": "{} epochs", "style_network": "{}", "encoder_weights": "{}", "native": "own size"}
+"""Preset values that may differ from a row's, and how a label names them.
+
+A training of another length, weights that are not always at hand, and photos at their own size.
+"""
 
 
 @dataclass(frozen=True)
 class Score:
     """One metric over the seeds of a group, in percent; nan where undefined.
 
-    low, high: 95 % bootstrap interval of the mean over images: each seed is scored on the images drawn, then the
-    mean is taken. nan where the seeds have different images.
+    low, high: 95 % bootstrap interval of the mean over photos, the images of one photo drawn together: each seed is
+    scored on what is drawn, then the mean is taken. nan where the seeds have different images.
     """
 
     mean: float
@@ -126,9 +130,15 @@ class TableRow:
     command: str  # what makes the records that the verdict needs
 
 
+def recipe_of(row: Row, wanted: str) -> str:
+    """The recipe of a row's records: methods other than UP-CrackNet have `paper` alone, whatever is wanted."""
+    return wanted if row_overrides(row.table, row.key)[0] == CRACKNET else "paper"
+
+
 def nearest_by_scale(row: TableRow, recipe: str) -> dict[str, Ours]:
     """Of each scale the records nearest to the printed conditions; for choices, on the printed photos alone."""
     found: dict[str, Ours] = {}
+    recipe = recipe_of(row.printed, recipe)
     for ours in row.ours:
         printed = (ours.train_set, ours.test_set) == PAIRS[row.printed.table]
         if ours.recipe == recipe and (printed or row.printed.table not in CHOICES):
@@ -144,11 +154,12 @@ def table(selection: Selection, given: Iterable[Record] = ()) -> list[TableRow]:
     selection: the rows; records of another scale, other sets or seeds are passed over, and those of the other recipe
     stand beside. given: records; those of other tables are passed over.
     """
-    given, recipe = list(given), selection.recipe
+    given = list(given)
     used, failed = [record for record in given if _is_meant(record, selection)], conditions.failed_runs(given)
     rows = []
     for name in selection.row_names:
         printed = (published.beside if name in BESIDE else published.row)(selection.table, name)
+        recipe = recipe_of(printed, selection.recipe)
         ours = group(printed, used, recipe, selection.seeds, failed)
         said = (
             *verdict(printed, ours, recipe),
@@ -187,11 +198,11 @@ def verdict(row: Row, ours: Sequence[Ours], recipe: str = "paper") -> tuple[Verd
     if row.key in EXTRA:
         return Verdict.ABSENT, f"not in the paper: {EXTRA[row.key]}"
     if row.key in FAMILIES:
-        return Verdict.ABSENT, "a detector without training, which shows what the numbers beside it are worth"
+        return Verdict.ABSENT, "a training-free baseline, which shows what the numbers beside it are worth"
     if row.key in conditions.NOT_SHARED:
-        why = "the paper's authors did not share their program of this method, nor how they cut its map"
+        why = "the paper's authors did not share their program of this method, nor the threshold of its map"
         own = "; what stands beside the row is a network of the kit's own" if ours else ""
-        return Verdict.CANNOT, f"{why} into crack and road{own}"
+        return Verdict.CANNOT, f"{why}{own}"
     if not ours:
         unknown = f"; {conditions.UNKNOWN_PATCHES}" if PAIRS[row.table][1] not in conditions.OFFICIAL else ""
         return Verdict.NOT_RUN, f"there is no record of it yet{unknown}"
@@ -214,11 +225,9 @@ def reading(row: Row, ours: Sequence[Ours]) -> str:
     where += f" (within {verdicts.MARGIN:g} points)" if where == "near" else " points"
     without = f" ({one.sound['f1'].mean:.1f} % without failed runs)" if one.sound else ""
     trained, tested = SETS[one.train_set], SETS[one.test_set]
-    sets = f"trained {'and' if trained == tested else f'on {trained},'} tested on {tested}"
-    return (
-        f"F1 {one.f1:.1f} %{without}, printed {row.f1:.1f} %: {where} ({one.recipe} recipe, {one.scale} scale, "
-        f"{count(len(one.seeds), 'seed')}, {sets})"
-    )
+    how = [f"{one.recipe} recipe", f"{one.scale} scale", *one.substituted, count(len(one.seeds), "seed")]
+    how.append(f"trained {'and' if trained == tested else f'on {trained},'} tested on {tested}")
+    return f"F1 {one.f1:.1f} %{without}, printed {row.f1:.1f} %: {where} ({', '.join(how)})"
 
 
 def group(
@@ -234,7 +243,8 @@ def group(
     listed in `ELSEWHERE`.
 
     recipe: its groups come first. seeds: those to show; empty: all. failed: of `failed_runs`; None: those of `given`.
-    Returns the groups, those first that lack the least of the printed conditions.
+    Returns the groups: those of the largest scale first, and of these those that lack the least of the printed
+    conditions.
     """
     failed = conditions.failed_runs(given) if failed is None else failed
     groups: dict[tuple[str, ...], list[Record]] = {}
@@ -242,7 +252,7 @@ def group(
         key = record.key
         if belongs(row, record.experiment):
             chosen = [pair for pair in record.experiment.overrides if pair[0] in SUBSTITUTES]
-            substituted = ["own size" if name == "native" else str(value) for name, value in chosen]
+            substituted = [SUBSTITUTES[name].format(value) for name, value in chosen]
             name = (key.recipe, key.scale, key.train_set, key.test_set, *substituted)
             groups.setdefault(name, []).append(record)
     found = []
@@ -253,7 +263,7 @@ def group(
 
     def distance(one: Ours) -> tuple[bool, bool, int, int]:
         elsewhere = (one.train_set, one.test_set) in ELSEWHERE.get(row.table, ())
-        return one.recipe != recipe, elsewhere, len(one.unmet), -one.records[0].preset.get("size", 0)
+        return one.recipe != recipe, elsewhere, [*SCALES].index(one.scale), len(one.unmet)
 
     return sorted(found, key=distance)
 
@@ -322,5 +332,7 @@ def _score(some: list[Record], metric: str) -> Score:
     values = [getattr(pooled(record.confusions), metric) for record in some]
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
     same = len({tuple(image.name for image in record.images) for record in some}) == 1
-    interval = bootstrap_interval([record.confusions for record in some], metric) if same else (math.nan,) * 2
-    return Score(statistics.fmean(values), sd, *interval)
+    if not same:
+        return Score(statistics.fmean(values), sd, math.nan, math.nan)
+    counts, photos = [record.confusions for record in some], some[0].photos
+    return Score(statistics.fmean(values), sd, *bootstrap_interval(counts, metric, groups=photos))

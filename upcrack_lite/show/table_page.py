@@ -121,7 +121,7 @@ class TablePage:
         for row, ours in zip(self.rows, self.nearest, strict=True):
             first = next(iter(ours.values()), None)
             line = {"": title(row.printed), "verdict": str(row.verdict)} | _worth(first)
-            line["reading"] = reading(row.printed.f1, first.f1) if first else "–"
+            line["reading"] = reading(row.printed.f1, row.ours[0].f1) if row.ours else "–"
             for metric in COMPARED:
                 line[f"{metric}_printed"] = _number(getattr(row.printed, metric))
                 for scale in scales:
@@ -140,8 +140,9 @@ class TablePage:
         note += "" if full else " No printed row has a record at full scale yet."
         return (
             f"{note} Printed: {self.facts.sets}. Ours: {'; '.join(sorted(sets))}, recipe {self.recipe}; mean over "
-            "seeds ± standard deviation; 95 %: bootstrap interval of the mean over images (each seed is scored on "
-            f"the images drawn, then the mean is taken). Reading: “near” is within {MARGIN:g} points. {WORTH}"
+            "seeds ± standard deviation; 95 %: bootstrap interval of the mean over photos (images cut from one photo "
+            "are drawn together; each seed is scored on what is drawn, then the mean is taken). "
+            f"Reading: “near” is within {MARGIN:g} points. {WORTH}"
         )
 
     def others(self) -> Any:
@@ -168,7 +169,7 @@ class TablePage:
         note = (
             "In percent, each with the records nearest to the paper's conditions; others are folded below. The "
             "variant of a training-free baseline was chosen on the training photos; “median” is what its family's "
-            "variants give on the test photos. The others learn from undamaged crops."
+            "variants give on the test photos. The others learn from undamaged crops or synthetic roads."
         )
         labels = {"": "method", "f1_own": "F1", "f1_own_95": "95 %"}
         labels |= {"best": "best F1", "ap": "AP", "how": "how"}
@@ -189,7 +190,7 @@ class TablePage:
             for line, own in zip(lines, every, strict=True):
                 line |= _ours(own.get(group), "f1", str(place))
         note = (
-            "F1 of ours in percent, mean over seeds ± standard deviation, and 95 % bootstrap interval over images. "
+            "F1 of ours in percent, mean over seeds ± standard deviation, and 95 % bootstrap interval over photos. "
             f"These photos are not the printed ones ({self.facts.sets}): only the order of the rows can be compared."
         )
         heading = f"Table {self.facts.roman}: ours on other photos"
