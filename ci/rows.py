@@ -123,6 +123,8 @@ def log_of(path: Path) -> dict[str, float]:
 
 def compared(got: dict[str, Any], wanted: dict[str, Any]) -> tuple[bool, list[str]]:
     """Are two summaries the same within `LIMITS`? And what was found, in words."""
+    import numpy as np
+
     said, good = [], True
     for name in ("content", "crops", "crack"):
         if got[name] != wanted[name]:
@@ -130,7 +132,7 @@ def compared(got: dict[str, Any], wanted: dict[str, Any]) -> tuple[bool, list[st
             said.append(f"{name} differs, so the two have seen other roads")
     if got["log"].keys() != wanted["log"].keys():
         return False, [*said, f"losses {sorted(got['log'])} and {sorted(wanted['log'])}"]
-    far = max(abs(got["log"][k] - v) / max(abs(v), 1e-12) for k, v in wanted["log"].items())
+    far = float(np.max([abs(got["log"][k] - v) / max(abs(v), 1e-12) for k, v in wanted["log"].items()]))
     away = {"loss": far} | {k: abs(got[k] - wanted[k]) for k in ("mean error", "threshold", "F1")}
     for name, value in away.items():
         fits = value <= LIMITS[name][0]  # False for a NaN

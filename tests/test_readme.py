@@ -89,6 +89,15 @@ def test_who_lies_above_whom_on_the_held_out_photos():
     ours = held(8, CRACKNET).scores["f1"].mean
     assert ours > max(f1(key) for key in SUPERVISED)
     assert f1("tf_global_darkness_paper") > ours
+    best = held(8, CRACKNET).worth.f1
+    assert sorted(key for key in SUPERVISED if held(8, key).worth.f1 > best) == ["lawin", "pspnet", "upernet"]
+
+
+def test_the_drawn_detector_s_seeds_at_the_photos_own_size():
+    rows = [one for one in group(published.beside(4, DRAWN), given()) if one.substituted == ("own size",)]
+    (own,) = [one for one in rows if (one.scale, one.train_set) == ("lite", "deepcrack")]
+    said = [f"{records.scores(one)['f1']:.1f}" for one in own.records]
+    assert f"{said[0]}, {said[1]} and {said[2]} % on DeepCrack" in " ".join(README.split())
 
 
 def test_what_is_said_of_detectors_without_training():

@@ -134,6 +134,7 @@ def test_unknown_names_are_refused_and_the_known_ones_listed():
         ({"lambda_ssim": -1.0}, "lambda_ssim"),
         ({"lambda_adv": 0.0, "lambda_res": 0.0}, "lambda"),
         ({"lambda_adv": 0.0, "lambda_mae": 0.0, "lambda_ssim": 0.0, "lambda_gms": 0.0}, "lambda"),
+        ({"lambda_res": 0.0}, "set validation_share=0"),
         ({"threshold_floor": 1.1}, "threshold_floor"),
         ({"threshold_rule": "fixed", "threshold_value": 30.0}, "threshold_value"),
         ({"threshold_rule": "percentile", "threshold_value": 101.0}, "threshold_value"),

@@ -139,7 +139,8 @@ def binarize(
 def above(error_map: torch.Tensor, threshold: torch.Tensor) -> torch.Tensor:
     """Where maps ``(N, 1, H, W)`` lie above their threshold, ``(N,)``: bool ``(N, 1, H, W)``."""
     check_finite(error_map)
-    # Half a gray level of room: 8-bit levels and thresholds are multiples of 1/255 that float32 may round apart.
+    # A thousandth of a gray level of room: 8-bit levels and thresholds are multiples of 1/255, and float32 may round
+    # them apart.
     return (error_map * 255).round() > (threshold.view(-1, 1, 1, 1) * 255 + 1e-3)
 
 

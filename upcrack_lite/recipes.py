@@ -193,7 +193,11 @@ class Preset(Values):
     )
     beta1: float = value(0.5, "section IV-B", "[0, 1)")
     beta2: float = value(0.999, "section IV-B", "[0, 1)")
-    validation_share: float = value(0.1, "silent: a tenth of the undamaged crops, split by photo", "[0, 1)")
+    validation_share: float = value(
+        0.1,
+        "silent: a tenth of the undamaged crops, split by photo, restored in batches and not one by one",
+        "[0, 1)",
+    )
     # epochs
     validate_every: int = value(
         1, "silent: every epoch, so that 20 epochs of patience mean 20 looks", "(0, inf)"
@@ -251,6 +255,10 @@ class Preset(Values):
         )
         if not restoring and not self.lambda_adv:
             raise UserError("every lambda is 0: nothing is left to train on; set lambda_mae and lambda_res")
+        if not restoring and self.validation_share:
+            raise UserError(
+                "without a restoration loss no epoch is better than another: set validation_share=0"
+            )
         if self.mask_family == "multi_scale_square":
             if not self.mask_cells:
                 raise UserError("mask_cells is empty: name at least one cell size")

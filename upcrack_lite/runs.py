@@ -209,7 +209,7 @@ class RunFolder:
         self.manifest |= {"status": "failed", "error": error}
         self.save_manifest()
         kept = (self.path / "checkpoint.safetensors").is_file()
-        last = f"the last good checkpoint is in {self.path}" if kept else "no epoch was completed"
+        last = f"the last good checkpoint is in {self.path}" if kept else "no checkpoint was written yet"
         raise UserError(f"training stopped {where}: {error}. {advice}; {last}")
 
     def finish(

@@ -202,7 +202,10 @@ class Trainer(Resumable):
 
     @contextmanager
     def at_test(self, seed: int) -> Iterator[None]:
-        """G as at test time, its noise seeded; afterwards G and the random streams are as they were."""
+        """G in the mode of the test, its noise seeded; afterwards G and the random streams are as they were.
+
+        With batch statistics a batch is still a batch here, while `detection.restore` takes photos one by one.
+        """
         device, preset = self.fabric.device, self.preset
         with (
             torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
@@ -310,7 +313,7 @@ class Loop:
         return self.max_steps is not None and self.at.steps >= self.max_steps
 
     def _is_over(self) -> bool:
-        """The limit of steps is reached, or the best epoch lies more than `patience` epochs back."""
+        """The limit of steps is reached, or the best epoch lies at least `patience` epochs back."""
         stale = self.at.epoch - 1 - self.at.best_epoch
         patience = self.preset.patience if self.task.counts[1] else 0  # without validation no epoch is better
         return self._at_limit() or bool(patience and stale >= patience)

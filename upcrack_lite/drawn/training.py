@@ -1,4 +1,4 @@
-"""Train the detector: scenes are drawn as the training goes, and no scene comes twice. Chapter: what beats the paper.
+"""Train the detector: scenes are drawn as the training goes, and no scene comes twice. Chapter: drawn cracks.
 
 `training.Loop` drives it, as it drives UP-CrackNet, so a run that was killed goes on bit by bit on a CPU.
 """

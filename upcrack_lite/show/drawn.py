@@ -25,8 +25,9 @@ TESTS = ("deepcrack", "cfd", "cfd_patches", "crack500_heldout")
 PRINTED = {"deepcrack": 4, "cfd_patches": 7, "crack500_heldout": 8}
 """Test set to the printed table whose row stands beside it; only DeepCrack's photos are the paper's."""
 
-OTHERS = ("upcracknet", "patchcore", "deepcrack18", "unet", "tf_global_darkness", "tf_frangi_otsu")
-"""Other methods trained, or chosen, on DeepCrack: ours, a memory, two that learn from masks, two without training."""
+OTHERS = ("upcracknet", "patchcore", "deepcrack18", "unet")
+OTHERS += ("tf_global_darkness", "tf_global_darkness_paper", "tf_frangi_otsu")
+"""Other methods trained, or chosen, on DeepCrack: ours, a memory, two that learn from masks, three training-free."""
 
 FIRST = dict(DrawnPreset.BEFORE)
 """What the first recipe was, where the second one is another."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from upcrack_lite.baselines.registry import CRACKNET, DRAWN
 from upcrack_lite.reproduction import experiments, published, record_files
 from upcrack_lite.reproduction.audit import audit_paper
-from upcrack_lite.reproduction.conditions import SETS, count
-from upcrack_lite.reproduction.tables import TableRow
+from upcrack_lite.reproduction.conditions import SETS
+from upcrack_lite.reproduction.tables import Ours, TableRow
 from upcrack_lite.reproduction.verdicts import Verdict, reading
 from upcrack_lite.show import sees
 from upcrack_lite.show.overview import SMALL_LEGEND, AllRows
@@ -42,10 +42,8 @@ def holds(page: AllRows) -> str:
     row = _own(page, 4)
     said = f"**Does the printed F1 of {row.printed.f1:.1f} % on DeepCrack hold? {ANSWERS[row.verdict]}**"
     for ours in row.ours[:1]:
-        said += (
-            f" At {ours.scale} scale ours is {ours.f1:.1f} % (mean of {count(len(ours.seeds), 'seed')}, recipe "
-            f"`{ours.recipe}`): {reading(row.printed.f1, ours.f1)} points."
-        )
+        how = ", ".join([_seeds(ours), f"recipe `{ours.recipe}`", *ours.substituted])
+        said += f" At {ours.scale} scale ours is {ours.f1:.1f} % ({how}): {reading(row.printed.f1, ours.f1)} points."
     if not any(ours.scale == "full" for ours in row.ours):
         said += " We have not run it at the paper's full size, so we can say neither yes nor no."
     return f"{said} [Table IV]({NOTEBOOKS}tables/table_4.ipynb) has the rest."
@@ -100,7 +98,8 @@ def without_labels(page: AllRows) -> str:
         own = [ours for ours in row.ours if ours.train_set == home and not ours.substituted]
         printed = _own(page, number).printed.f1
         said += [
-            f"{one.f1:.1f} % where {printed:.1f} % is printed, on {SETS[one.test_set]}" for one in own[:1]
+            f"{one.f1:.1f} % where {printed:.1f} % is printed, on {SETS[one.test_set]} ({_seeds(one)})"
+            for one in own[:1]
         ]
     dark = speaking_for(page.beside[4])
     return (
@@ -109,6 +108,10 @@ def without_labels(page: AllRows) -> str:
         + (f"; yet plain {title(dark[0].printed)} has {dark[1].f1:.1f} % on DeepCrack" if dark else "")
         + f" ([drawn cracks]({NOTEBOOKS}18_drawn_cracks.ipynb))."
     )
+
+
+def _seeds(ours: Ours) -> str:
+    return f"mean of {len(ours.seeds)} seeds" if len(ours.seeds) > 1 else "one seed"
 
 
 def _own(page: AllRows, number: int) -> TableRow:

@@ -183,14 +183,18 @@ def printed_steps() -> dict[str, float]:
 def seed_differences(results: Path | str = "") -> list[float]:
     """By how many points F1 of two records differs, of UP-CrackNet by recipe paper, that differ in the seed alone.
 
-    Training and test photos are of one kind. results: as for `Recorded`.
+    Training and test photos are of one kind. A network that was tested in several ways counts once, in the plain
+    way. results: as for `Recorded`.
     """
-    groups = defaultdict(list)
-    for record in recorded(record_files.folder("results", results)):
-        key = record.key
-        if (key.method, key.recipe) == (CRACKNET, "paper") and (key.train_set, key.test_set) in HOME:
-            same = key.model_dump_json(exclude={"seed"})
-            groups[same].append(scores(record)["f1"])
+    groups, counted = defaultdict(list), set()
+    for record in sorted(
+        recorded(record_files.folder("results", results)), key=lambda r: len(r.key.overrides)
+    ):
+        key, tested = record.key, (record.train.checkpoint_sha256, record.key.test_set)
+        home = (key.method, key.recipe) == (CRACKNET, "paper") and (key.train_set, key.test_set) in HOME
+        if home and tested not in counted:
+            counted.add(tested)
+            groups[key.model_dump_json(exclude={"seed"})].append(scores(record)["f1"])
     return [abs(a - b) for some in groups.values() for a, b in itertools.combinations(some, 2)]
 
 
