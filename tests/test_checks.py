@@ -173,6 +173,7 @@ ANSWERS = {
         board_with_kron,
         lambda s, c: checkerboard(s, c)[:1],
         lambda s, c: checkerboard(s, c)[:, 0],
+        lambda s, c: checkerboard(s, c)[:, :, :1].expand(-1, -1, s, -1),  # stripes
     ],
     "sharp_batch": [
         lambda b, fill: sharp_batch(b, b.mask.round(), fill),

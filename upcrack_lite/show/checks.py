@@ -91,7 +91,9 @@ def check_mask_family(fn: Answer) -> None:
         same = (cells == cells[:, :, :1, :, :1]).all()
         need(same, f"inside a cell of {cell} x {cell} px all pixels should share one value")
         corners = cells[:, :, 0, :, 0]
-        need((corners[:, :, 1:] != corners[:, :, :-1]).any(), f"neighboring cells of {cell} px should differ")
+        across, down = corners[:, :, 1:] != corners[:, :, :-1], corners[:, 1:] != corners[:, :-1]
+        hint = f"neighboring cells of {cell} px should differ, along rows and along columns"
+        need(across.all() and down.all(), hint)
 
 
 @check("weights and biases count; running statistics and frozen parameters do not.")
