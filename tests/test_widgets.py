@@ -189,6 +189,7 @@ def test_without_labels_nothing_is_scored_and_undefined_metrics_are_a_dash():
 def test_what_does_not_fit_together_is_refused():
     for make, said in (
         (lambda: PostProcessingTuner(ROADS.images, {"gray": torch.zeros(3, 64, 64)}), "images need"),
+        (lambda: PostProcessingTuner(ROADS.images, {}), "holds no error map"),
         (lambda: PostProcessingTuner(ROADS.images, ERRORS, ROADS.crack_masks[:2]), "do not fit"),
         (lambda: DarknessExplorer(ROADS.images, ROADS.crack_masks[:, :32]), "do not fit"),
         (lambda: MaskExplorer(ROADS.images[0][:, :48]), "square"),

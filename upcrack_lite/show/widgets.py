@@ -135,6 +135,8 @@ class PostProcessingTuner(Plate):
         self._images, self._errors, self._start = images, errors, start or preset()
         self.image = choose_photo(images)
         n, h, w = images.shape[:3]
+        if not errors:
+            raise UserError("errors holds no error map: give one for each name")
         for name, maps in errors.items():
             if tuple(maps.shape) != (n, 1, h, w):
                 raise UserError(f"error map {name!r} is {tuple(maps.shape)}, images need {(n, 1, h, w)}")
