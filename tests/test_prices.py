@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from upcrack_lite.errors import UserError
 from upcrack_lite.show.prices import PLAIN, ROWS, full, images, price_list
 
 
@@ -27,3 +28,14 @@ def test_hours_and_money(tmp_path):
     assert f"{hours:,.0f} h ({3 * hours:,.0f})" in table_1
     assert "at 3 an hour (C)" in shown
     assert "20 % of 10 TFLOP/s (C)" in shown
+
+
+def test_a_machine_that_has_timed_one_row_is_left_out(tmp_path):
+    whole = {"machine": "M", "seconds": dict.fromkeys(ROWS, 2.0), "operations": dict.fromkeys(ROWS, 6e12)}
+    part = {"machine": "N", "seconds": {"unet": 1.0}, "operations": {"unet": 6e12}}
+    (tmp_path / "price.json").write_text(json.dumps([whole, part]))
+    shown = price_list({}, 0.2, tmp_path).data
+    assert (">M<" in shown, ">N<" in shown) == (True, False)
+    (tmp_path / "price.json").write_text(json.dumps([part]))
+    with pytest.raises(UserError, match="no machine has timed every row"):
+        price_list({}, 0.2, tmp_path)

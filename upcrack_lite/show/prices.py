@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from upcrack_lite.baselines.registry import COMPARED, CRACKNET, AnyPreset, preset_of
+from upcrack_lite.errors import UserError
 from upcrack_lite.reproduction import published, record_files
 from upcrack_lite.reproduction.conditions import SETS
 from upcrack_lite.reproduction.experiments import CHOICES, PAIRS
@@ -45,6 +46,8 @@ def price_list(cards: Mapping[str, tuple[float, float]], share: float, results: 
     measured = [
         one for one in json.loads(file.read_text(encoding="utf-8")) if {*ROWS} <= one["seconds"].keys()
     ]
+    if not measured:
+        raise UserError(f"{file}: no machine has timed every row: run benchmarks/price.py without --row")
     operations = measured[-1]["operations"]
     machines = {one["machine"]: (one["seconds"], 0.0) for one in measured}
     for name, (peak, price) in cards.items():
