@@ -91,20 +91,19 @@ def full_scale(page: AllRows) -> str:
 
 def without_labels(page: AllRows) -> str:
     """How the detector that learned from drawn cracks stands against what is printed, and against darkness."""
-    said = []
+    said, seeds = [], ""
     for number in (4, 7, 8):
         row = next(one for one in page.beside[number] if one.printed.key == DRAWN)
         home = experiments.PAIRS[number][0]
         own = [ours for ours in row.ours if ours.train_set == home and not ours.substituted]
         printed = _own(page, number).printed.f1
-        said += [
-            f"{one.f1:.1f} % where {printed:.1f} % is printed, on {SETS[one.test_set]} ({_seeds(one)})"
-            for one in own[:1]
-        ]
+        for one in own[:1]:
+            said.append(f"{one.f1:.1f} % where {printed:.1f} % is printed, on {SETS[one.test_set]}")
+            seeds = f" ({_seeds(one)})"
     dark = speaking_for(page.beside[4])
     return (
-        "The same undamaged crops allow another task: draw cracks on them, and learn to mark these. A small network "
-        f"then has an F1 of {'; '.join(said) or 'no record yet'}. No label is trained on"
+        "The same undamaged crops allow another task: draw cracks on them, and learn to mark these. A small "
+        f"network{seeds} then has an F1 of {'; '.join(said) or 'no record yet'}. No label is trained on"
         + (f"; yet plain {title(dark[0].printed)} has {dark[1].f1:.1f} % on DeepCrack" if dark else "")
         + f" ([drawn cracks]({NOTEBOOKS}18_drawn_cracks.ipynb))."
     )
