@@ -17,7 +17,7 @@ import typer
 from typer import Argument, Option
 
 from upcrack_lite import __version__
-from upcrack_lite.errors import Note, UserError, listed, memory_for, safe
+from upcrack_lite.errors import Note, UserError, first_of, listed, memory_for, safe
 from upcrack_lite.io import check_writable, parse_settings, read_settings
 
 if TYPE_CHECKING:
@@ -242,8 +242,8 @@ def _detected(found: Detected, model: Model, photos: Path, out: Path) -> Iterato
         )
         yield f"masks, maps, overlays and summary.csv are in {out}"
     if found.gone:
-        few = ", ".join(found.gone[:3]) + (" and others" if len(found.gone) > 3 else "")
-        yield f"Note: not in {photos} any more, and so in no number: {few}; their pictures stay in {out}."
+        gone = first_of(found.gone)
+        yield f"Note: not in {photos} any more, and so in no number: {gone}; their pictures stay in {out}."
     if found.blank:
         yield f"Warning: no contrast, so nothing can be found here: {', '.join(found.blank)}"
     if model.run is not None and not model.run.finished:

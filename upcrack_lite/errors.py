@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -44,6 +44,11 @@ def listed(problems: list[str], title: str) -> str:
     shown, more = problems[:_LISTED], len(problems) - _LISTED
     lines = [f"{title} ({len(problems)}):", *shown, *([f"and {more} more"] if more > 0 else [])]
     return "\n  ".join(lines)
+
+
+def first_of(names: Sequence[str]) -> str:
+    """The first three of some names, and whether there are others."""
+    return ", ".join(names[:3]) + (" and others" if len(names) > 3 else "")
 
 
 class Note(UserWarning):

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from upcrack_lite.data.duplicates import contrasts, misfit
 from upcrack_lite.data.reading import read_image, read_mask, resize_mask
-from upcrack_lite.errors import FullDisk, UserError, memory_for, raise_for
+from upcrack_lite.errors import FullDisk, UserError, first_of, memory_for, raise_for
 from upcrack_lite.images import overlay
 from upcrack_lite.io import alone_in, check_writable, clear_leftovers, write_csv, write_image, write_json
 from upcrack_lite.metrics import (
@@ -264,7 +264,6 @@ def _warnings(seen: _Set, spare: list[str]) -> list[str]:
     marked, pixels = total.tp + total.fp, total.counts.sum()
     doubts = [f"{name}: {why}" for name, why in seen.doubts.items()]
     more = f"; and {len(doubts) - _NAMED} more, in per_image.csv" if len(doubts) > _NAMED else ""
-    few = ", ".join(spare[:3]) + (" and others" if len(spare) > 3 else "")
     said = {
         "more than half of the masks' pixels are crack: crack must be white; are they inverted?": (
             total.prevalence > 50
@@ -276,7 +275,7 @@ def _warnings(seen: _Set, spare: list[str]) -> list[str]:
         "no pixel is predicted as crack: white is crack, 255 or the upper one of two levels": marked == 0,
         f"{seen.soft} of {len(seen.counts)} predictions hold many levels: crack is above 127 of 255": seen.soft,
         f"{len(doubts)} of {seen.fitted} masks may not fit their photo ({'; '.join(doubts[:_NAMED])}{more})": doubts,
-        f"{len(spare)} masks are of photos that were not in the detection ({few})": spare,
+        f"{len(spare)} masks are of photos that were not in the detection ({first_of(spare)})": spare,
     }
     return [text for text, holds in said.items() if holds]
 

@@ -223,7 +223,7 @@ class Record(Part):
         """The counts of each photo."""
         return tuple(image.confusion for image in self.images)
 
-    @property
+    @cached_property
     def photos(self) -> list[str]:
         """For each image the photo that it was cut from, as far as its name tells."""
         ending = _CUT.get(self.key.test_set, "$")
