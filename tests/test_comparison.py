@@ -103,6 +103,19 @@ def test_the_order_at_home_and_away(folder):
     assert "the order of the 5 trained lines" in text(page.says())
 
 
+def test_a_method_trained_for_longer_has_a_line_for_each_length(folder):
+    assert "No method has records of two lengths" in text(Comparison(results=folder).longer())
+    write(folder, Experiment("enet", overrides=(("epochs", 240),)), 0.5)
+    write(folder, Experiment("pspnet", overrides=(("epochs", 120),)))  # nothing to compare it with
+    page = Comparison(results=folder)
+    before, after = lines(page.longer())
+    assert [before[0], after[0]] == ["ENet, 60 epochs", "ENet, 240 epochs"]
+    assert before[1:] == next(line for line in lines(page.table()) if line[0] == "ENet")[1:]
+    assert before[2] != after[2]
+    assert after[5] == "–", "the longer training was not tested away"
+    assert "one seed each" in text(page.longer())
+
+
 def test_the_picture_has_a_panel_a_set(folder):
     page = Comparison(results=folder)
     figure = page.picture()

@@ -6,6 +6,7 @@ sees who is good at home and away. Numbers are those of the table pages.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -42,17 +43,20 @@ class Standing:
         return self.ours[test_set].f1
 
 
-def standings(given: Iterable[Record], train_set: str = "deepcrack", scale: str = "lite") -> list[Standing]:
+def standings(
+    given: Iterable[Record], train_set: str = "deepcrack", scale: str = "lite", epochs: int | None = None
+) -> list[Standing]:
     """Every method and recipe with a record: the kinds in the order of `GROUPS`, in each the best F1 at home first.
 
     Training-free baselines have one scale and are always in. A record with other preset values than its row's
-    (another encoder's weights, say) is left out.
+    (another encoder's weights, say) is left out. epochs: of trainings of this length; None: the preset's.
 
     Raises UserError for an unknown name, listing the valid ones, or for an empty scale or set.
     """
     if not scale or not train_set:
         raise UserError("name one scale and one training set")
-    plain = [record for record in given if not record.experiment.overrides]
+    overrides = () if epochs is None else (("epochs", epochs),)
+    plain = [record for record in given if record.experiment.overrides == overrides]
     by_method: dict[tuple[str, str, str], dict[str, Ours]] = {}
     for number in TABLES:
         for row in table(Selection(number, scale=scale, train_set=train_set), plain):
@@ -68,6 +72,27 @@ def standings(given: Iterable[Record], train_set: str = "deepcrack", scale: str 
         )
 
     return sorted(lines, key=place)
+
+
+def lengths(
+    given: Sequence[Record], train_set: str = "deepcrack", scale: str = "lite"
+) -> list[tuple[int, Standing]]:
+    """Methods that were trained for more than one number of epochs: the epochs and the records, shortest first.
+
+    Raises UserError as `standings`.
+    """
+    told = {dict(record.experiment.overrides).get("epochs") for record in given}
+    found = [
+        (ours.records[0].preset["epochs"], one)
+        for epochs in (None, *sorted(told - {None}))
+        for one in standings(given, train_set, scale, epochs)
+        for ours in [*one.ours.values()][:1]
+        if "epochs" in ours.records[0].preset
+    ]
+    order = {name: i for i, name in enumerate(dict.fromkeys((one.key, one.recipe) for _, one in found))}
+    several = Counter((one.key, one.recipe) for _, one in found)
+    found = [(epochs, one) for epochs, one in found if several[one.key, one.recipe] > 1]
+    return sorted(found, key=lambda line: (order[line[1].key, line[1].recipe], line[0]))
 
 
 def test_sets(lines: Sequence[Standing], train_set: str) -> list[str]:

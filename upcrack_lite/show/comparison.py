@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 
 from upcrack_lite.baselines.registry import CRACKNET
 from upcrack_lite.reproduction import experiments, published, record_files
-from upcrack_lite.reproduction.comparison import GROUPS, Standing, all_marked, standings, test_sets
+from upcrack_lite.reproduction.comparison import GROUPS, Standing, all_marked, lengths, standings, test_sets
 from upcrack_lite.reproduction.conditions import SETS
 from upcrack_lite.reproduction.tables import recorded
 from upcrack_lite.show.figures import LINES, MARKERS, WIDTH, styled
@@ -39,7 +39,9 @@ class Comparison:
 
     def __init__(self, train_set: str = "deepcrack", scale: str = "lite", results: Path | str = "") -> None:
         self.train_set, self.scale = train_set, scale
-        self.lines = standings(recorded(record_files.folder("results", results)), train_set, scale)
+        given = recorded(record_files.folder("results", results))
+        self.lines = standings(given, train_set, scale)
+        self.lengths = lengths(given, train_set, scale)
         self.tests = test_sets(self.lines, train_set)
         self.here = {name: [one for one in self.lines if name in one.ours] for name in self.tests}
         """Of each test set the methods that have a record on it."""
@@ -53,9 +55,34 @@ class Comparison:
         """F1 with each method's own threshold and with the best, and average precision, on every test set."""
         if not self.lines:
             return items([f"There is no record of {self.scale} scale, trained on {self.train_set}, yet."])
+        seeds = {len(ours.seeds) for one in self.lines for ours in one.ours.values()}
+        own = {len(o.seeds) for one in self.lines if one.key == CRACKNET for o in one.ours.values()}
+        said = f"UP-CrackNet's lines are means over {max(own)} seeds." if own and own != {1} else ""
+        note = (
+            f"In percent. F1: with the threshold of each method's own rule. {WORTH} "
+            f"{'One seed each.' if seeds == {1} else said} "
+            f"Every line was trained, or its variant chosen, on {self.train_set}: "
+            f"{html.escape(SETS[self.train_set])}."
+        )
+        named = [(self.name(one), one) for one in self.lines]
+        return self._numbers("All methods side by side", named, note, "side-by-side")
+
+    def longer(self) -> Any:
+        """The same for methods that were trained for more than one number of epochs, a line each."""
+        if not self.lengths:
+            return items([f"No method has records of two lengths at {self.scale} scale."])
+        named = [(f"{self.name(one)}, {epochs} epochs", one) for epochs, one in self.lengths]
+        seeds = max(len(ours.seeds) for _, one in self.lengths for ours in one.ours.values())
+        note = (
+            f"As in the table above; means over {seeds} seeds." if seeds > 1 else "As above; one seed each."
+        )
+        return self._numbers("Trained for longer", named, note, "trained-longer")
+
+    def _numbers(self, heading: str, named: list[tuple[str, Standing]], note: str, slug: str) -> Any:
+        """A line each: F1 with the method's own threshold and with the best, and average precision, a set each."""
         rows = []
-        for one in self.lines:
-            row = {"": self.name(one), "kind": one.kind}
+        for name_of, one in named:
+            row = {"": name_of, "kind": one.kind}
             for name in self.tests:
                 ours = one.ours.get(name)
                 values = (ours.f1, ours.worth.f1, ours.worth.average_precision) if ours else ()
@@ -66,17 +93,7 @@ class Comparison:
         labels = {"kind": "kind"}
         for columns in spanners.values():
             labels |= zip(columns, ("F1", "best F1", "AP"), strict=True)
-        seeds = {len(ours.seeds) for one in self.lines for ours in one.ours.values()}
-        own = {len(o.seeds) for one in self.lines if one.key == CRACKNET for o in one.ours.values()}
-        said = f"UP-CrackNet's lines are means over {max(own)} seeds." if own and own != {1} else ""
-        note = (
-            f"In percent. F1: with the threshold of each method's own rule. {WORTH} "
-            f"{'One seed each.' if seeds == {1} else said} "
-            f"Every line was trained, or its variant chosen, on {self.train_set}: "
-            f"{html.escape(SETS[self.train_set])}."
-        )
-        heading = "All methods side by side"
-        return table(heading, rows, labels, note, "side-by-side", spanners, text=("kind",))
+        return table(heading, rows, labels, note, slug, spanners, text=("kind",))
 
     def says(self) -> Any:
         """What the records say, in sentences whose numbers are computed from them."""
