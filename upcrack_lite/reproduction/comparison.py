@@ -6,7 +6,6 @@ sees who is good at home and away. Numbers are those of the table pages.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -42,6 +41,11 @@ class Standing:
         """Mean F1 in percent, as `Ours.f1`."""
         return self.ours[test_set].f1
 
+    @property
+    def epochs(self) -> int:
+        """The epochs that its preset says. Raises KeyError for what does not train by epochs."""
+        return next(iter(self.ours.values())).records[0].preset["epochs"]
+
 
 def standings(
     given: Iterable[Record], train_set: str = "deepcrack", scale: str = "lite", epochs: int | None = None
@@ -75,24 +79,20 @@ def standings(
 
 
 def lengths(
-    given: Sequence[Record], train_set: str = "deepcrack", scale: str = "lite"
-) -> list[tuple[int, Standing]]:
-    """Methods that were trained for more than one number of epochs: the epochs and the records, shortest first.
+    lines: Iterable[Standing], given: Sequence[Record], train_set: str = "deepcrack", scale: str = "lite"
+) -> list[Standing]:
+    """Methods that were trained for more than one number of epochs: a line each, a method's shortest first.
 
-    Raises UserError as `standings`.
+    lines: of `standings` for the same set and scale, those of the preset's length. Raises UserError as `standings`.
     """
-    told = {dict(record.experiment.overrides).get("epochs") for record in given}
-    found = [
-        (ours.records[0].preset["epochs"], one)
-        for epochs in (None, *sorted(told - {None}))
-        for one in standings(given, train_set, scale, epochs)
-        for ours in [*one.ours.values()][:1]
-        if "epochs" in ours.records[0].preset
+    told = {dict(record.experiment.overrides).get("epochs") for record in given} - {None}
+    others = [one for epochs in sorted(told) for one in standings(given, train_set, scale, epochs)]
+    by_method: dict[tuple[str, str], list[Standing]] = {}
+    for one in [*lines, *others]:
+        by_method.setdefault((one.key, one.recipe), []).append(one)
+    return [
+        one for same in by_method.values() if len(same) > 1 for one in sorted(same, key=lambda s: s.epochs)
     ]
-    order = {name: i for i, name in enumerate(dict.fromkeys((one.key, one.recipe) for _, one in found))}
-    several = Counter((one.key, one.recipe) for _, one in found)
-    found = [(epochs, one) for epochs, one in found if several[one.key, one.recipe] > 1]
-    return sorted(found, key=lambda line: (order[line[1].key, line[1].recipe], line[0]))
 
 
 def test_sets(lines: Sequence[Standing], train_set: str) -> list[str]:

@@ -39,9 +39,8 @@ class Comparison:
 
     def __init__(self, train_set: str = "deepcrack", scale: str = "lite", results: Path | str = "") -> None:
         self.train_set, self.scale = train_set, scale
-        given = recorded(record_files.folder("results", results))
-        self.lines = standings(given, train_set, scale)
-        self.lengths = lengths(given, train_set, scale)
+        self.given = recorded(record_files.folder("results", results))
+        self.lines = standings(self.given, train_set, scale)
         self.tests = test_sets(self.lines, train_set)
         self.here = {name: [one for one in self.lines if name in one.ours] for name in self.tests}
         """Of each test set the methods that have a record on it."""
@@ -69,10 +68,11 @@ class Comparison:
 
     def longer(self) -> Any:
         """The same for methods that were trained for more than one number of epochs, a line each."""
-        if not self.lengths:
+        found = lengths(self.lines, self.given, self.train_set, self.scale)
+        if not found:
             return items([f"No method has records of two lengths at {self.scale} scale."])
-        named = [(f"{self.name(one)}, {epochs} epochs", one) for epochs, one in self.lengths]
-        seeds = max(len(ours.seeds) for _, one in self.lengths for ours in one.ours.values())
+        named = [(f"{self.name(one)}, {one.epochs} epochs", one) for one in found]
+        seeds = max(len(ours.seeds) for one in found for ours in one.ours.values())
         note = (
             f"As in the table above; means over {seeds} seeds." if seeds > 1 else "As above; one seed each."
         )
@@ -81,8 +81,8 @@ class Comparison:
     def _numbers(self, heading: str, named: list[tuple[str, Standing]], note: str, slug: str) -> Any:
         """A line each: F1 with the method's own threshold and with the best, and average precision, a set each."""
         rows = []
-        for name_of, one in named:
-            row = {"": name_of, "kind": one.kind}
+        for label, one in named:
+            row = {"": label, "kind": one.kind}
             for name in self.tests:
                 ours = one.ours.get(name)
                 values = (ours.f1, ours.worth.f1, ours.worth.average_precision) if ours else ()
