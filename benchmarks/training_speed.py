@@ -38,7 +38,7 @@ from upcrack_lite.io import write_json
 from upcrack_lite.losses import gram
 from upcrack_lite.masks import draw
 from upcrack_lite.recipes import Preset, preset
-from upcrack_lite.training import Trainer
+from upcrack_lite.training import Trainer, numbers
 
 COMBINATIONS = {"all five losses": {"lambda_style": 10.0}, "without style": {"lambda_style": 0.0}}
 KIT = {"kit, float32": "32-true", "kit, bfloat16": "bf16-mixed"}
@@ -151,10 +151,10 @@ class Released:
 
 
 def kit(values: Preset, images: np.ndarray, device: str, precision: Any) -> Callable[[], list[float]]:
-    """One step of the kit, its batch included; the losses are read once an epoch, so not here."""
+    """One step of the kit, from its batch to its losses as numbers."""
     fabric = Fabric(accelerator=device, devices=1, precision=precision)
     trainer = Trainer(values, fabric, 0, "random", images, (np.arange(len(images)), np.arange(0)))
-    return lambda: trainer.step(next(iter(trainer.batches())))
+    return lambda: list(numbers(trainer.step(next(iter(trainer.batches())))).values())
 
 
 def contender(name: str, values: Preset, images: np.ndarray, folder: Path, device: str) -> Callable[[], Any]:
