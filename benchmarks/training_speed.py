@@ -11,6 +11,7 @@ read after every step. Weights of VGG are random: only time is measured. Both ha
 
 from __future__ import annotations
 
+import itertools
 import json
 import platform
 import re
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,6 +41,7 @@ from upcrack_lite.masks import draw
 from upcrack_lite.recipes import Preset, preset
 from upcrack_lite.training import Trainer, numbers
 
+CROPS = (300, 3_000, 30_000)
 COMBINATIONS = {"all five losses": {"lambda_style": 10.0}, "without style": {"lambda_style": 0.0}}
 KIT = {"kit, float32": "32-true", "kit, bfloat16": "bf16-mixed"}
 RELEASED = "released loop"
@@ -154,7 +156,8 @@ def kit(values: Preset, images: np.ndarray, device: str, precision: Any) -> Call
     """One step of the kit, from its batch to its losses as numbers."""
     fabric = Fabric(accelerator=device, devices=1, precision=precision)
     trainer = Trainer(values, fabric, 0, "random", images, (np.arange(len(images)), np.arange(0)))
-    return lambda: list(numbers(trainer.step(next(iter(trainer.batches())))).values())
+    batches = itertools.chain.from_iterable(trainer.batches() for _ in itertools.count())
+    return lambda: list(numbers(trainer.step(next(batches))).values())
 
 
 def contender(name: str, values: Preset, images: np.ndarray, folder: Path, device: str) -> Callable[[], Any]:
@@ -237,6 +240,38 @@ def compare(scale: str, changes: dict[str, Any], device: str, batch: int, rounds
     return lines
 
 
+def growth(device: str, batch: int, rounds: int, counts: Sequence[int] = CROPS) -> list[dict[str, Any]]:
+    """A step of the kit, 16 bits, scale lite without style, with few and with many crops in a file; a line for each.
+
+    The counts take turns. Memory: of the process after a first step, without what the system keeps of the file, MiB.
+    """
+    values = preset("released", "lite", batch_size=batch, lambda_style=0.0)
+    contenders: dict[int, Callable[[], list[float]]] = {}
+    memory: dict[int, int] = {}
+    with tempfile.TemporaryFile() as file:
+        shape = (max(counts), values.size, values.size, 3)
+        crops, rng = np.memmap(file, np.uint8, "w+", shape=shape), np.random.default_rng(0)
+        for index in range(len(crops)):
+            crops[index] = rng.integers(0, 256, shape[1:], np.uint8)
+        for count in counts:
+            contenders[count] = kit(values, crops[:count], device, "bf16-mixed")
+            contenders[count]()
+            memory[count] = _memory("RssAnon")
+        taken: dict[int, list[float]] = {count: [] for count in counts}
+        for _ in range(rounds):
+            for count, step in contenders.items():
+                taken[count].append(seconds(step, device) / batch)
+    return [
+        {
+            "crops": count,
+            "seconds_an_image": round(statistics.median(some), 5),
+            "spread": [round(min(some), 5), round(max(some), 5)],
+            "memory_mib": memory[count],
+        }
+        for count, some in taken.items()
+    ]
+
+
 def main(
     out: Annotated[Path | None, typer.Option(help="JSON file to write.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -254,18 +289,19 @@ def main(
             step()
         typer.echo(_peak(device))
         return
+    grown = growth(device, batch, 10 * rounds)  # first, while the process is small
     results = [
         {"scale": title, "losses": losses} | line
         for title, name in SCALES.items()
         for losses, changed in COMBINATIONS.items()
         for line in compare(name, changed, device, batch, rounds)
     ]
-    for line in results:
+    for line in results + grown:
         typer.echo("  ".join(str(value) for value in line.values()))
     machine = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} threads"
     facts = {"machine": machine, "platform": platform.machine(), "torch": torch.__version__}
     if out is not None:
-        write_json(out, facts | {"batch": batch, "rounds": rounds, "lines": results})
+        write_json(out, facts | {"batch": batch, "rounds": rounds, "lines": results, "growth": grown})
 
 
 def _peak(device: str) -> int:
@@ -273,7 +309,12 @@ def _peak(device: str) -> int:
     if device == "cuda":
         return torch.cuda.max_memory_allocated() // 2**20
     # Not getrusage: its peak of a new process begins with that of the process which started it.
-    (line,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
+    return _memory("VmHWM")
+
+
+def _memory(kind: str) -> int:
+    """A line of this process's status, MiB."""
+    (line,) = re.findall(rf"{kind}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
     return int(line) // 1024
 
 

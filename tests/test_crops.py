@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from upcrack_lite.data import folders
 from upcrack_lite.data.crops import CropRule, free_places, photo_of, undamaged_crops
 from upcrack_lite.data.layouts import Pair, pairs, unlabeled
 from upcrack_lite.data.reading import read_image, read_mask
 from upcrack_lite.errors import UserError
+from upcrack_lite.runs import data_hash
 
 
 def photos(folder, masks: list[np.ndarray]) -> list[Pair]:
@@ -104,6 +106,17 @@ def test_a_rule_that_cannot_work_is_refused(name, value):
 def test_photos_without_masks_give_any_window(road_set, tmp_path):
     crops = undamaged_crops(unlabeled(tmp_path)[:1], CropRule((40,), 2, size=8))
     assert crops.groups == [unlabeled(tmp_path)[0].name] * 2
+
+
+def test_crops_beyond_memory_are_the_same_crops(road_set, monkeypatch):
+    rule = CropRule((16,), 20, size=16)
+    inside = undamaged_crops(road_set, rule)
+    monkeypatch.setattr(folders, "IN_MEMORY", 0)
+    outside = undamaged_crops(road_set, rule)
+    assert inside.images.base is None
+    assert outside.images.base is not None
+    assert np.array_equal(inside.images, outside.images)
+    assert data_hash(inside.images) == data_hash(outside.images)
 
 
 def test_bad_files_are_all_listed(road_set):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import mmap
 import shutil
 from collections import namedtuple
 
+import numpy as np
 import pytest
 from filelock import FileLock
 
-from upcrack_lite.data.folders import check_space, whole_folder
+from upcrack_lite.data import folders
+from upcrack_lite.data.folders import blank_images, check_space, whole_folder
 from upcrack_lite.errors import UserError
 
 
@@ -47,3 +50,19 @@ def test_a_disk_that_is_too_small_is_told_with_both_numbers(tmp_path, monkeypatc
     check_space(tmp_path / "not" / "yet", 3_000_000, "unpacking a.zip")
     with pytest.raises(UserError, match=r"unpacking a\.zip needs 5\.0 MB, but only 3\.0 MB are free"):
         check_space(tmp_path / "not" / "yet", 5_000_000, "unpacking a.zip")
+
+
+def test_many_photos_lie_in_a_file_that_leaves_nothing_behind(tmp_path, monkeypatch):
+    monkeypatch.setattr(folders.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(folders, "IN_MEMORY", 3 * 4 * 4 * 3)
+    few, many = blank_images(3, 4), blank_images(4, 4)
+    many[:] = 7
+    assert few.base is None
+    assert isinstance(many.base.base, mmap.mmap)
+    assert many.shape == (4, 4, 4, 3)
+    assert (many == np.full_like(many, 7)).all()
+    assert names(tmp_path) == []
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100, 91, 9))
+    with pytest.raises(UserError, match=r"a file for 4 photos, which TMPDIR moves, needs"):
+        blank_images(4, 4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import tempfile
 from pathlib import Path
 
 import lightning
@@ -66,6 +67,16 @@ def trainer_for(chosen: Preset, precision: str = "32-true") -> Trainer:
 
 def batch_for(chosen: Preset):
     return make_batch(to_tensor(crops(4)), chosen, torch.Generator().manual_seed(0))
+
+
+def test_crops_in_a_file_train_as_those_in_memory(finished, tmp_path):
+    with tempfile.TemporaryFile() as file:
+        mapped = np.memmap(file, np.uint8, "w+", shape=crops().shape)
+    mapped[:] = crops()
+    found = run(tmp_path / "run", images=mapped)
+    assert (found.path / "checkpoint.safetensors").read_bytes() == (
+        finished.path / "checkpoint.safetensors"
+    ).read_bytes()
 
 
 # --- A run and its folder ------------------------------------------------------------------------------------

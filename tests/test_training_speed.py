@@ -11,6 +11,7 @@ import torch
 import training_speed as speed
 
 from upcrack_lite.losses import msgms_loss, ssim_loss, style_loss
+from upcrack_lite.recipes import preset
 from upcrack_lite.show.speed import AIMS, Speed, kind_of, shares
 from upcrack_lite.vgg import LAYERS, VGGFeatures
 
@@ -49,12 +50,23 @@ def test_a_step_reads_files_learns_and_wastes_what_the_program_wastes(released):
 def test_one_row_of_the_table(monkeypatch, tmp_path):
     monkeypatch.setattr(speed, "peak_memory", lambda *_: 1)
     monkeypatch.setattr(speed, "SCALES", {"small": "lite"})
+    monkeypatch.setattr(speed, "growth", lambda *given: [{"given": given}])
     monkeypatch.setattr(speed, "COMBINATIONS", {"small": SMALL | {"lambda_style": 0.0}})
     speed.main(tmp_path / "speed.json", batch=2, rounds=1, device="cpu", one="", scale="", changes="{}")
     lines = json.loads((tmp_path / "speed.json").read_text())["lines"]
     assert [line["loop"] for line in lines] == [speed.RELEASED, *speed.KIT]
     assert lines[0]["times_as_fast"] == 1
     assert all(0 < line["share_of_peak"] < 2 for line in lines)
+
+
+def test_few_and_many_crops_take_turns(monkeypatch):
+    monkeypatch.setattr(speed, "preset", lambda *_, **values: preset("released", "lite", **SMALL | values))
+    lines = speed.growth("cpu", 2, 3, (2, 6))
+    assert [line["crops"] for line in lines] == [2, 6]
+    for line in lines:
+        low, high = line["spread"]
+        assert 0 < low <= line["seconds_an_image"] <= high
+        assert line["memory_mib"] > 100
 
 
 @pytest.mark.slow
@@ -73,10 +85,15 @@ def test_the_page_says_what_is_reached(tmp_path, ratio, word):
         for loop, fast in loops
     ]
     seconds = {"three programs": {"all": 40.0}, "kit": {"all": 8.0}}
-    (tmp_path / "training_speed.json").write_text(json.dumps({"lines": lines}))
+    grown = [{"crops": n, "seconds_an_image": s} for n, s in ((300, 0.02), (3000, 0.02), (30_000, 0.025))]
+    (tmp_path / "training_speed.json").write_text(json.dumps({"lines": lines, "growth": grown}))
     (tmp_path / "detection_speed.json").write_text(json.dumps({"seconds": seconds}))
     said = Speed(tmp_path).says().data
     assert f"bfloat16, is {ratio:.2f} times as fast as the released loop; the aim of 3 is {word}" in said
+    assert (
+        "30,000 crops takes 1.25 times as long as one of 300; at most 1.2 times was the aim, which is missed"
+        in said
+    )
     assert "Detection: 5.00 times as fast; the aim of 4 is reached" in said
 
 

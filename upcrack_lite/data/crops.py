@@ -25,7 +25,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from upcrack_lite.data.folders import taken, whole_folder
+from upcrack_lite.data.folders import blank_images, taken, whole_folder
 from upcrack_lite.data.layouts import Pair, read_pair
 from upcrack_lite.data.reading import read_image, resize
 from upcrack_lite.errors import UserError, raise_for
@@ -206,12 +206,15 @@ def _fill(crack_mask: np.ndarray, rule: CropRule, rng: np.random.Generator) -> l
 
 def _cut(pairs: list[Pair], chosen: list[tuple[int, Place]], size: int) -> Crops:
     """Cut the chosen windows, reading each photo once."""
-    images = np.empty((len(chosen), size, size, 3), np.uint8)
-    for index in sorted({index for index, _ in chosen}):
+    images = blank_images(len(chosen), size)
+    by_photo: dict[int, list[int]] = {}
+    for position, (index, _) in enumerate(chosen):
+        by_photo.setdefault(index, []).append(position)
+    for index, positions in sorted(by_photo.items()):
         image = read_image(pairs[index].image)
-        for position, (owner, (x, y, window)) in enumerate(chosen):
-            if owner == index:
-                images[position], _ = resize(image[y : y + window, x : x + window], None, size)
+        for position in positions:
+            x, y, window = chosen[position][1]
+            images[position], _ = resize(image[y : y + window, x : x + window], None, size)
     rows = [{"name": pairs[index].name, "x": x, "y": y, "window": side} for index, (x, y, side) in chosen]
     return Crops(images, rows, [photo_of(pairs[index].name) for index, _ in chosen])
 
@@ -267,7 +270,7 @@ def read_crops(folder: str | Path, size: int | None = None) -> Crops:
     listed = {folder / row["file"] for row in rows}
     extra = sorted({*(folder / _FOLDER).glob("[!.]*")} - listed)
     problems = [f"{path}: is not in the index" for path in extra]
-    images = np.empty((len(rows), size, size, 3), np.uint8)
+    images = blank_images(len(rows), size)
     for position, row in enumerate(rows):
         path = folder / row["file"]
         if _sha256(path) == row["sha256"]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from upcrack_lite.data.folders import blank_images
 from upcrack_lite.data.layouts import pairs, read_pair
 from upcrack_lite.data.reading import resize
 from upcrack_lite.errors import UserError, raise_for
@@ -70,7 +71,7 @@ def load(
     check_value("limit", 1 if limit is None else limit, "[1, inf)")
     check_value("size", size, f"[1, {LARGEST}]")
     chosen = pairs(folder, layout, split)[:limit]
-    images = np.empty((len(chosen), size, size, 3), np.uint8)
+    images = blank_images(len(chosen), size)
     # A split has masks for all photos or for none.
     crack_masks = None if chosen[0].mask is None else np.empty((len(chosen), size, size), np.bool_)
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from upcrack_lite.errors import UserError
 from upcrack_lite.io import check_writable
+
+IN_MEMORY = 2**30
+"""So many bytes of photos are held in memory."""
 
 
 @contextlib.contextmanager
@@ -61,3 +67,19 @@ def check_space(folder: Path, needed_bytes: int, what: str) -> None:
             f"{what} needs {needed_bytes / 1e6:,.1f} MB, but only {free / 1e6:,.1f} MB are free at {nearest}: "
             "free space there, or name a folder on another disk"
         )
+
+
+def blank_images(count: int, size: int) -> np.ndarray:
+    """Room for square photos, uint8 `(N, S, S, 3)`, with any content: beyond `IN_MEMORY` in a temporary file.
+
+    The system writes such photos out when memory is short, and the file goes with the array.
+    Raises UserError where that file's disk is too full.
+    """
+    shape = (count, size, size, 3)
+    if math.prod(shape) <= IN_MEMORY:
+        return np.empty(shape, np.uint8)
+    check_space(
+        Path(tempfile.gettempdir()), math.prod(shape), f"a file for {count} photos, which TMPDIR moves,"
+    )
+    with tempfile.TemporaryFile() as file:
+        return np.asarray(np.memmap(file, np.uint8, "w+", shape=shape))

@@ -57,6 +57,24 @@ class Speed:
         labels |= {"share": "share of peak, %", "memory": "peak memory, MiB"}
         return table("A training step", lines, labels, note, "speed-loops", text=("scale",))
 
+    def growth(self) -> Any:
+        """A step of the kit with few and with many crops."""
+        facts, lines = self.training, []
+        for one in facts["growth"]:
+            low, high = (f"{1000 * value:.1f}" for value in one["spread"])
+            line = {
+                "": f"{one['crops']:,} crops",
+                "time": f"{1000 * one['seconds_an_image']:.1f} ({low}–{high})",
+            }
+            lines.append(line | {"memory": f"{one['memory_mib']}"})
+        note = (
+            f"Scale lite, without style, 16 bits, batch {facts['batch']}, median and range of {10 * facts['rounds']} "
+            "steps of each count in turn. The crops lie in a file that is mapped into memory; what the system keeps "
+            "of it is not counted."
+        )
+        labels = {"time": "milliseconds an image", "memory": "memory of the process, MiB"}
+        return table("More crops", lines, labels, note, "speed-growth")
+
     def chains(self) -> Any:
         """The three released programs and the kit's two commands, side by side."""
         facts = self.detection
@@ -82,6 +100,12 @@ class Speed:
                 f"Width 64, {losses}: the {best['loop']}, is {ratio:.2f} times as fast as the released loop; the aim "
                 f"of {aim:g} is {_reached(ratio, aim)}."
             )
+        few, *_, many = self.training["growth"]
+        ratio = many["seconds_an_image"] / few["seconds_an_image"]
+        said.append(
+            f"An image of {many['crops']:,} crops takes {ratio:.2f} times as long as one of {few['crops']}; at most "
+            f"1.2 times was the aim, which is {_reached(1.2, ratio)}."
+        )
         whole = {name: parts["all"] for name, parts in self.detection["seconds"].items()}
         ratio = whole["three programs"] / whole["kit"]
         said.append(f"Detection: {ratio:.2f} times as fast; the aim of 4 is {_reached(ratio, 4)}.")
