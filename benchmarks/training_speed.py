@@ -7,6 +7,7 @@ prepared with PIL and NumPy; G runs twice; its picture is not detached when D le
 for nothing; D's own gradients are computed again when G learns; VGG runs to its last layer although an earlier one
 is the last that is used, and for the target with a graph; the window of SSIM is two-dimensional; eight losses are
 read after every step. Weights of VGG are random: only time is measured. Both have the same recipe, `released`.
+Before that the kit's step is timed with few and with many crops.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import vgg19
 
+from upcrack_lite.data.folders import blank_images
 from upcrack_lite.discriminator import Discriminator
 from upcrack_lite.generator import Generator
 from upcrack_lite.io import write_json
@@ -152,12 +154,12 @@ class Released:
         return sum(functional.l1_loss(gram(one), gram(other)) for one, other in zip(*kept, strict=True))
 
 
-def kit(values: Preset, images: np.ndarray, device: str, precision: Any) -> Callable[[], list[float]]:
+def kit(values: Preset, images: np.ndarray, device: str, precision: Any) -> Callable[[], dict[str, float]]:
     """One step of the kit, from its batch to its losses as numbers."""
     fabric = Fabric(accelerator=device, devices=1, precision=precision)
     trainer = Trainer(values, fabric, 0, "random", images, (np.arange(len(images)), np.arange(0)))
     batches = itertools.chain.from_iterable(trainer.batches() for _ in itertools.count())
-    return lambda: list(numbers(trainer.step(next(batches))).values())
+    return lambda: numbers(trainer.step(next(batches)))
 
 
 def contender(name: str, values: Preset, images: np.ndarray, folder: Path, device: str) -> Callable[[], Any]:
@@ -233,7 +235,7 @@ def compare(scale: str, changes: dict[str, Any], device: str, batch: int, rounds
                 "seconds_an_image": round(middle, 4),
                 "spread": [round(min(values), 4), round(max(values), 4)],
                 "times_as_fast": round(base / middle, 2),
-                "share_of_peak": round(work[name] / batch / middle / peaks[name], 3),
+                "share_of_peak": round(work[name] / batch / middle / peaks[name], 6),
                 "peak_memory_mib": peak_memory(name, scale, json.dumps(changes), device, batch),
             }
         )
@@ -246,21 +248,19 @@ def growth(device: str, batch: int, rounds: int, counts: Sequence[int] = CROPS) 
     The counts take turns. Memory: of the process after a first step, without what the system keeps of the file, MiB.
     """
     values = preset("released", "lite", batch_size=batch, lambda_style=0.0)
-    contenders: dict[int, Callable[[], list[float]]] = {}
+    crops, rng = blank_images(max(counts), values.size), np.random.default_rng(0)
+    for crop in crops:
+        crop[:] = rng.integers(0, 256, crop.shape, np.uint8)
+    steps: dict[int, Callable[[], Any]] = {}
     memory: dict[int, int] = {}
-    with tempfile.TemporaryFile() as file:
-        shape = (max(counts), values.size, values.size, 3)
-        crops, rng = np.memmap(file, np.uint8, "w+", shape=shape), np.random.default_rng(0)
-        for index in range(len(crops)):
-            crops[index] = rng.integers(0, 256, shape[1:], np.uint8)
-        for count in counts:
-            contenders[count] = kit(values, crops[:count], device, "bf16-mixed")
-            contenders[count]()
-            memory[count] = _memory("RssAnon")
-        taken: dict[int, list[float]] = {count: [] for count in counts}
-        for _ in range(rounds):
-            for count, step in contenders.items():
-                taken[count].append(seconds(step, device) / batch)
+    for count in counts:
+        steps[count] = kit(values, crops[:count], device, "bf16-mixed")
+        steps[count]()
+        memory[count] = _memory("RssAnon")
+    taken: dict[int, list[float]] = {count: [] for count in counts}
+    for _ in range(rounds):
+        for count, step in steps.items():
+            taken[count].append(seconds(step, device) / batch)
     return [
         {
             "crops": count,

@@ -7,7 +7,7 @@ import itertools
 import re
 import statistics
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import pytest
 from conftest import ROOT
@@ -66,10 +66,10 @@ def masked_first() -> list[ablation.Step]:
     return found
 
 
-def cell(some: Iterable[records.Record]) -> str:
+def cell(some: Sequence[records.Record]) -> str:
     """F1 over seeds, and what the raw maps are worth: best F1 with one threshold, and average precision."""
     f1 = spread([records.scores(one)["f1"] for one in some])
-    worth = ablation.stages(list(some))
+    worth = ablation.stages(some)
     return f"{f1} ({worth['raw']:.1f}, {worth['ap']:.1f})"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import tempfile
 from pathlib import Path
 
 import lightning
@@ -15,6 +14,8 @@ import torch
 from safetensors.torch import save_file
 
 from upcrack_lite import training
+from upcrack_lite.data import folders
+from upcrack_lite.data.folders import blank_images
 from upcrack_lite.errors import UserError
 from upcrack_lite.images import to_tensor
 from upcrack_lite.losses import style_loss
@@ -69,17 +70,16 @@ def batch_for(chosen: Preset):
     return make_batch(to_tensor(crops(4)), chosen, torch.Generator().manual_seed(0))
 
 
-def test_crops_in_a_file_train_as_those_in_memory(finished, tmp_path):
-    with tempfile.TemporaryFile() as file:
-        mapped = np.memmap(file, np.uint8, "w+", shape=crops().shape)
+# --- A run and its folder ------------------------------------------------------------------------------------
+
+
+def test_crops_in_a_file_train_as_those_in_memory(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(folders, "IN_MEMORY", 0)
+    mapped = blank_images(*crops().shape[:2])
     mapped[:] = crops()
     found = run(tmp_path / "run", images=mapped)
-    assert (found.path / "checkpoint.safetensors").read_bytes() == (
-        finished.path / "checkpoint.safetensors"
-    ).read_bytes()
-
-
-# --- A run and its folder ------------------------------------------------------------------------------------
+    ours, theirs = ((one.path / "checkpoint.safetensors").read_bytes() for one in (found, finished))
+    assert ours == theirs
 
 
 def test_a_run_ends_with_everything_in_its_folder(finished):
